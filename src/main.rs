@@ -1,0 +1,3 @@
+//! The command: starts and reports, nothing else.
+
+fn main() {}

@@ -1,0 +1,351 @@
+//! The port to Genesys Cloud, in the domain's words. `crate::genesys` implements it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    conversation::Conversation,
+    ids::{ConversationId, LanguageId, ParticipantId, SkillId},
+    model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
+};
+use crate::problem::{FieldError, Problem, UpstreamAnswer};
+
+/// Who goes first when requests to Genesys are scarce; the first is the neediest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Reads that settle a command already sent.
+    Settling,
+    /// Commands already prepared.
+    Command,
+    /// Single transfers and questions of callers.
+    Single,
+    /// Items of a batch.
+    Batch,
+    /// Loading the queue map ahead of need.
+    Refresh,
+}
+
+/// What one transfer (or question) has cost so far; shared by all its calls.
+#[derive(Debug, Default)]
+pub struct Usage {
+    calls: AtomicU32,
+    attempts: AtomicU32,
+    waited_ms: AtomicU64,
+    correlation_id: Mutex<Option<String>>,
+}
+
+impl Usage {
+    /// Counts one call.
+    pub fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one HTTP request.
+    pub fn count_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds time spent waiting.
+    pub fn add_wait(&self, wait: Duration) {
+        let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.waited_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Keeps the correlation id of the last answer.
+    pub fn correlate(&self, id: &str) {
+        *self.correlation_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+
+    /// The sums so far.
+    #[must_use]
+    pub fn sums(&self) -> UpstreamUse {
+        UpstreamUse {
+            calls: self.calls.load(Ordering::Relaxed),
+            attempts: self.attempts.load(Ordering::Relaxed),
+            waited_ms: self.waited_ms.load(Ordering::Relaxed),
+            correlation_id: self
+                .correlation_id
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+}
+
+/// What travels with every call to the gateway.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// No call may take longer than this; none is begun that cannot end before it.
+    pub deadline: Instant,
+    /// Its place among others.
+    pub lane: Lane,
+    /// Where its cost is added up.
+    pub usage: Arc<Usage>,
+    /// W3C `traceparent` to pass on, when the caller sent one.
+    pub traceparent: Option<Arc<str>>,
+    /// Requests reserved beforehand by [`CallGateway::admit`], if any are left.
+    pub admission: Option<Arc<dyn Reservation>>,
+}
+
+impl CallContext {
+    /// A context without reservation.
+    #[must_use]
+    pub fn new(deadline: Instant, lane: Lane) -> Self {
+        Self { deadline, lane, usage: Arc::default(), traceparent: None, admission: None }
+    }
+
+    /// The same context in another lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
+    }
+
+    /// The same context with another deadline.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+}
+
+/// Requests reserved in the rate budget. What is not used is given back on drop.
+pub trait Reservation: std::fmt::Debug + Send + Sync {
+    /// Takes one request out of the reservation; `false` when none is left.
+    fn take(&self) -> bool;
+}
+
+/// Why a call brought no usable answer. Says nothing about commands; see [`Sent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayError {
+    /// The login host refused the credentials, or a fresh token was refused (401).
+    CredentialsRejected(Option<UpstreamAnswer>),
+    /// 403.
+    PermissionMissing {
+        /// What Genesys said.
+        answer: UpstreamAnswer,
+        /// The permission or scope the call needs, as the API documents it.
+        permission: &'static str,
+    },
+    /// 404: not there, or not visible to this client.
+    NotFound(UpstreamAnswer),
+    /// 400, 405, 410, 413, 415, 422.
+    Rejected(UpstreamAnswer),
+    /// 409.
+    Conflict(UpstreamAnswer),
+    /// 429 for longer than the deadline allows, or the rate budget is spent that long.
+    RateLimited {
+        /// When it may be tried again.
+        retry_after: Duration,
+        /// The 429, when one was seen.
+        answer: Option<UpstreamAnswer>,
+    },
+    /// No connection, or the circuit is open.
+    Unavailable {
+        /// When it may be tried again.
+        retry_after: Duration,
+        /// What failed, without secrets.
+        detail: String,
+    },
+    /// 5xx or another unusable status, after all tries.
+    Failed(UpstreamAnswer),
+    /// An answer came, but not one that can be understood.
+    Unreadable {
+        /// What was wrong with it.
+        detail: String,
+        /// The answer's status line and correlation id.
+        answer: Option<UpstreamAnswer>,
+    },
+    /// The deadline left no time.
+    DeadlineExceeded,
+    /// The service is stopping; the wait was cut short.
+    ShuttingDown,
+}
+
+/// What became of a command. Every variant but `Taken` says how certain it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// Class D: Genesys took it.
+    Taken(UpstreamAnswer),
+    /// Class A: certainly not carried out, and all tries are used up.
+    NotSent(GatewayError),
+    /// The look before a repeat found that the command no longer fits; nothing was carried out.
+    Abandoned(Box<Problem>),
+    /// Class R: refused; certainly not carried out, and never to be sent again.
+    Refused(GatewayError),
+    /// Class B: a complete 500 or 503; Genesys is finished with it, unclear how.
+    Finished(UpstreamAnswer),
+    /// Class C: no certain answer; it may still be running.
+    Uncertain {
+        /// What was seen.
+        detail: String,
+        /// The answer, when there was one.
+        answer: Option<UpstreamAnswer>,
+    },
+}
+
+/// Decides after a fresh look whether a command still fits; asked before a repeat.
+pub type StillFits = Arc<dyn Fn(&Conversation) -> Result<(), Box<Problem>> + Send + Sync>;
+
+/// The one command that moves a call.
+#[derive(Clone)]
+pub struct MoveCommand {
+    /// What to move.
+    pub conversation_id: ConversationId,
+    /// The leg to replace; `None` where the API has no legs.
+    pub participant_id: Option<ParticipantId>,
+    /// Where to.
+    pub queue: Queue,
+    /// Blind or attended.
+    pub transfer_type: TransferType,
+    /// Priority and skills, for an API whose command carries them.
+    pub routing: RoutingChange,
+    /// Asked with a fresh look before the command is repeated.
+    pub still_fits: StillFits,
+}
+
+impl std::fmt::Debug for MoveCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MoveCommand")
+            .field("conversation_id", &self.conversation_id)
+            .field("participant_id", &self.participant_id)
+            .field("queue", &self.queue.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Absolute values to set; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoutingChange {
+    /// Priority.
+    pub priority: Option<Priority>,
+    /// Skills; an empty list clears them.
+    pub skill_ids: Option<Vec<SkillId>>,
+    /// Language.
+    pub language_id: Option<LanguageId>,
+}
+
+impl RoutingChange {
+    /// Whether nothing is to be set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.priority.is_none() && self.skill_ids.is_none() && self.language_id.is_none()
+    }
+}
+
+/// Why a queue could not be named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueError {
+    /// None has that name or id; with the closest names there are.
+    NotFound {
+        /// Closest names, best first; at most 3.
+        closest: Vec<String>,
+    },
+    /// Several have that name.
+    Ambiguous(Vec<Queue>),
+    /// It could not be found out.
+    Gateway(GatewayError),
+}
+
+/// A queue search's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueListing {
+    /// The queues, sorted by name.
+    pub items: Vec<Queue>,
+    /// When the map was loaded from Genesys.
+    pub loaded_at: Timestamp,
+}
+
+/// Genesys Cloud, as far as transfers need it.
+///
+/// Every method honours `ctx.deadline`, retries what may be retried, and counts its cost in
+/// `ctx.usage`. None panics on anything Genesys may answer.
+#[async_trait]
+pub trait CallGateway: Send + Sync + 'static {
+    /// Fields of `request` that the configured API cannot carry, as field errors; empty when all
+    /// can be carried. Asked before anything else; does no I/O.
+    fn unsupported(&self, request: &TransferRequest) -> Vec<FieldError>;
+
+    /// Whether the command itself carries priority and skills (`conversation-patch`), so that no
+    /// second call is needed.
+    fn command_carries_routing(&self) -> bool;
+
+    /// Whether `priority` can be set through the configured API.
+    fn takes_priority(&self, priority: Priority) -> bool;
+
+    /// Reserves `calls` requests of the rate budget.
+    ///
+    /// # Errors
+    /// [`GatewayError::RateLimited`] at once when they cannot be had before the deadline.
+    async fn admit(
+        &self,
+        ctx: &CallContext,
+        calls: u32,
+    ) -> Result<Arc<dyn Reservation>, GatewayError>;
+
+    /// Finds a queue in the cached map, asking Genesys once for a name or id that misses.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn queue(&self, ctx: &CallContext, queue: &QueueRef) -> Result<Queue, QueueError>;
+
+    /// All queues whose name contains `fragment`, whatever the case.
+    ///
+    /// # Errors
+    /// When no map is there and none can be loaded.
+    async fn search_queues(
+        &self,
+        ctx: &CallContext,
+        fragment: &str,
+    ) -> Result<QueueListing, GatewayError>;
+
+    /// Drops the cached map and loads it again.
+    ///
+    /// # Errors
+    /// When it cannot be loaded; the old map is then kept.
+    async fn refresh_queues(&self, ctx: &CallContext) -> Result<QueueListing, GatewayError>;
+
+    /// Reads a conversation.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn conversation(
+        &self,
+        ctx: &CallContext,
+        id: ConversationId,
+    ) -> Result<Conversation, GatewayError>;
+
+    /// Sends the command. Repeats it only while every earlier try was certainly not carried out
+    /// (class A), after a fresh look when time has passed.
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent;
+
+    /// Sets priority, skills and language of a waiting conversation. Sets absolute values, so it
+    /// is repeated on any failure that may pass.
+    ///
+    /// # Errors
+    /// See [`GatewayError`]; 404 and 409 come back at once, because right after a move they mean
+    /// "not yet".
+    async fn set_routing(
+        &self,
+        ctx: &CallContext,
+        id: ConversationId,
+        change: &RoutingChange,
+    ) -> Result<(), GatewayError>;
+
+    /// Whether the organisation strips skills from blind transfers.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError>;
+
+    /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
+    /// empty when it can.
+    fn troubles(&self) -> Vec<String>;
+}

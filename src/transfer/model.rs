@@ -1,0 +1,409 @@
+//! The words of the domain: what is asked for, what is recorded.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    conversation::{LegState, Picture, Purpose},
+    ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
+};
+use crate::problem::Problem;
+
+/// A queue name as callers give it: trimmed, 1 to 256 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QueueName(String);
+
+impl QueueName {
+    /// Longest name taken, in characters.
+    pub const MAX_CHARS: usize = 256;
+
+    /// Trims `text`; `None` unless 1 to 256 characters remain.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = text.trim();
+        let fits = !name.is_empty() && name.chars().count() <= Self::MAX_CHARS;
+        fits.then(|| Self(name.to_owned()))
+    }
+
+    /// The name, trimmed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a caller names the target queue.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QueueRef {
+    /// By name, to be looked up.
+    Name(QueueName),
+    /// By id.
+    Id(QueueId),
+}
+
+/// A queue that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Its id.
+    pub id: QueueId,
+    /// Its name as Genesys spells it.
+    pub name: String,
+    /// The name of its division, when known.
+    #[serde(default)]
+    pub division: Option<String>,
+}
+
+/// A routing priority: one point is worth one minute in the queue, higher is served sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Priority(i32);
+
+impl Priority {
+    /// Lowest priority Genesys takes (SDK 269.0.0, `RoutingConversationAttributesRequest`).
+    pub const MIN: i32 = -25_000_000;
+    /// Highest priority Genesys takes.
+    pub const MAX: i32 = 25_000_000;
+
+    /// `None` outside the range.
+    #[must_use]
+    pub fn new(value: i64) -> Option<Self> {
+        let value = i32::try_from(value).ok()?;
+        (Self::MIN..=Self::MAX).contains(&value).then_some(Self(value))
+    }
+
+    /// The nearest priority in the range.
+    #[must_use]
+    pub fn saturating(value: i64) -> Self {
+        let value = value.clamp(i64::from(Self::MIN), i64::from(Self::MAX));
+        Self(i32::try_from(value).unwrap_or_default())
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// Whether Genesys keeps the replaced agent on until the transfer is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferType {
+    /// Blind transfer.
+    #[default]
+    Unattended,
+    /// Attended transfer.
+    Attended,
+}
+
+/// A validated request to move one conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferRequest {
+    /// What to move.
+    pub conversation_id: ConversationId,
+    /// Where to.
+    pub queue: QueueRef,
+    /// Priority in the target queue.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// Skills asked for in the target queue; an empty list clears them.
+    #[serde(default)]
+    pub skill_ids: Option<Vec<SkillId>>,
+    /// Language asked for in the target queue.
+    #[serde(default)]
+    pub language_id: Option<LanguageId>,
+    /// Whether the time already waited counts in the target queue.
+    #[serde(default)]
+    pub keep_place: bool,
+    /// The leg to replace, when the usual choice is not wanted.
+    #[serde(default)]
+    pub participant_id: Option<ParticipantId>,
+    /// Blind or attended.
+    #[serde(default)]
+    pub transfer_type: TransferType,
+    /// Why, for the record; at most 500 characters.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The caller's own ticket number; at most 128 characters.
+    #[serde(default)]
+    pub reference: Option<String>,
+}
+
+impl TransferRequest {
+    /// Whether anything beside the queue is to be set on the conversation.
+    #[must_use]
+    pub fn changes_routing(&self) -> bool {
+        self.priority.is_some()
+            || self.skill_ids.is_some()
+            || self.language_id.is_some()
+            || self.keep_place
+    }
+}
+
+/// Who asks: the stable name of a caller, not its current secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallerName(String);
+
+impl CallerName {
+    /// Wraps a configured name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CallerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a transfer stands. The order of the steps is fixed by [`Stage::may_become`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Recorded; nothing was looked at yet.
+    Received,
+    /// The leg is chosen and a picture of the conversation is kept.
+    Prepared,
+    /// The command may leave at any moment, or has left.
+    Dispatching,
+    /// Genesys took the command.
+    Accepted,
+    /// The conversation was seen in, or answered from, the target queue.
+    Confirmed,
+    /// Never sent (in a batch only).
+    Skipped,
+    /// It certainly did not happen by our hand.
+    Failed,
+    /// It may have happened; being settled.
+    Unknown,
+}
+
+impl Stage {
+    /// All stages.
+    pub const ALL: [Self; 8] = [
+        Self::Received,
+        Self::Prepared,
+        Self::Dispatching,
+        Self::Accepted,
+        Self::Confirmed,
+        Self::Skipped,
+        Self::Failed,
+        Self::Unknown,
+    ];
+
+    /// The stage as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Prepared => "prepared",
+            Self::Dispatching => "dispatching",
+            Self::Accepted => "accepted",
+            Self::Confirmed => "confirmed",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The stage with this text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text)
+    }
+
+    /// The status callers see.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Received | Self::Prepared | Self::Dispatching => Status::Pending,
+            Self::Accepted => Status::Accepted,
+            Self::Confirmed => Status::Confirmed,
+            Self::Skipped => Status::Skipped,
+            Self::Failed => Status::Failed,
+            Self::Unknown => Status::Unknown,
+        }
+    }
+
+    /// Whether another transfer of the same conversation must wait.
+    #[must_use]
+    pub const fn is_unsettled(self) -> bool {
+        matches!(self.status(), Status::Pending | Status::Unknown)
+    }
+
+    /// Whether the step from `self` to `next` is allowed.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use Stage::{
+            Accepted, Confirmed, Dispatching, Failed, Prepared, Received, Skipped, Unknown,
+        };
+        match self {
+            Received => matches!(next, Prepared | Dispatching | Failed | Skipped),
+            Prepared => matches!(next, Dispatching | Failed | Skipped),
+            Dispatching => matches!(next, Accepted | Confirmed | Failed | Unknown),
+            Unknown => matches!(next, Accepted | Confirmed | Failed),
+            Accepted => matches!(next, Confirmed),
+            Confirmed | Skipped | Failed => false,
+        }
+    }
+}
+
+/// The status callers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Recorded, not settled.
+    Pending,
+    /// Genesys took the command.
+    Accepted,
+    /// Seen in, or answered from, the target queue.
+    Confirmed,
+    /// Never sent.
+    Skipped,
+    /// It certainly did not happen.
+    Failed,
+    /// It may have happened; being settled.
+    Unknown,
+}
+
+impl Status {
+    /// All statuses.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Accepted,
+        Self::Confirmed,
+        Self::Skipped,
+        Self::Failed,
+        Self::Unknown,
+    ];
+
+    /// The status as callers see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Confirmed => "confirmed",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The status with this text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// The stages that show as this status.
+    pub fn stages(self) -> impl Iterator<Item = Stage> {
+        Stage::ALL.into_iter().filter(move |stage| stage.status() == self)
+    }
+}
+
+/// The leg as it was before the transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Previous {
+    /// What the leg was for.
+    pub purpose: Purpose,
+    /// How it stood.
+    pub state: LegState,
+    /// The queue it came from, when known.
+    pub queue_id: Option<QueueId>,
+}
+
+/// Something callers should know although the transfer went ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A fixed word, such as `routing_attributes_not_applied`.
+    pub code: String,
+    /// What happened, in a sentence.
+    pub detail: String,
+}
+
+/// What a transfer cost upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamUse {
+    /// Calls the transfer needed.
+    pub calls: u32,
+    /// HTTP requests sent for them, repeats included.
+    pub attempts: u32,
+    /// Milliseconds spent waiting for the rate limit or between tries.
+    pub waited_ms: u64,
+    /// `ININ-Correlation-Id` of the last answer.
+    pub correlation_id: Option<String>,
+}
+
+/// The record of one transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    /// Our id; sorts by age.
+    pub id: TransferId,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What was asked for.
+    pub request: TransferRequest,
+    /// The target queue.
+    pub queue: Queue,
+    /// Who asked.
+    pub requested_by: CallerName,
+    /// The `X-Request-Id` it came with.
+    pub request_id: String,
+    /// The batch it belongs to.
+    #[serde(default)]
+    pub batch_id: Option<BatchId>,
+    /// The leg that is replaced, once chosen.
+    #[serde(default)]
+    pub participant_id: Option<ParticipantId>,
+    /// That leg before the command.
+    #[serde(default)]
+    pub previous: Option<Previous>,
+    /// The conversation before the command, for later comparison.
+    #[serde(default)]
+    pub picture: Option<Picture>,
+    /// The priority that ends up on the conversation, when one was asked for.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// Whole minutes waited that were added to it, with `keepPlace`.
+    #[serde(default)]
+    pub waited_minutes: Option<i64>,
+    /// What callers should know although it went ahead.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+    /// Why it failed, was skipped, or is unknown.
+    #[serde(default)]
+    pub error: Option<Problem>,
+    /// What it cost upstream.
+    #[serde(default)]
+    pub upstream: UpstreamUse,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Transfer {
+    /// The id as a bare UUID, for [`Problem::transfer`].
+    #[must_use]
+    pub const fn uuid(&self) -> Uuid {
+        self.id.uuid()
+    }
+}

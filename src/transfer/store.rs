@@ -1,0 +1,234 @@
+//! The port to the durable record, in the domain's words. `crate::store` implements it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    ids::{BatchId, ConversationId, QueueId, TransferId},
+    model::{CallerName, Stage, Status, Transfer},
+};
+
+/// The store could not do it. The cause goes to the log, never to a caller.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {cause}")]
+pub struct StoreError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// What the database said.
+    pub cause: String,
+}
+
+/// Where an idempotency key counts: per caller and route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyScope {
+    /// Whose key.
+    pub caller: CallerName,
+    /// Route template with method, such as `POST /transfers`.
+    pub route: &'static str,
+    /// The key, 1 to 255 visible ASCII characters.
+    pub key: String,
+}
+
+/// A key together with the request it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyClaim {
+    /// Where it counts.
+    pub scope: KeyScope,
+    /// Hash of the request's canonical form.
+    pub fingerprint: [u8; 32],
+}
+
+/// An answer kept to be given again, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Location`, if any.
+    pub location: Option<String>,
+    /// `Retry-After` in whole seconds, if any.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What the store knows of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Hash of the request it was first used for.
+    pub fingerprint: [u8; 32],
+    /// The transfer it made.
+    pub transfer_id: TransferId,
+    /// That transfer's stage now.
+    pub stage: Stage,
+    /// The first answer, once settled.
+    pub answer: Option<Answer>,
+}
+
+/// How safe a write must be before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives the death of the process (it is with the operating system).
+    Process,
+    /// Survives the loss of power (it is on the disk).
+    Power,
+}
+
+/// What came of trying to record a new transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// Recorded.
+    Done,
+    /// The key is taken.
+    KeyTaken(KeyRecord),
+    /// The conversation has an unsettled transfer.
+    ConversationTaken {
+        /// That transfer.
+        transfer_id: TransferId,
+        /// Whose it is.
+        caller: CallerName,
+    },
+}
+
+/// What becomes of the key when a transfer changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Nothing.
+    Keep,
+    /// The command never left: the key may be used again.
+    Free,
+    /// The first answer is given: keep it for the key's lifetime.
+    Settle(Answer),
+}
+
+/// The stage a row must still be in, and who must still own it, for a change to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Stage before the change.
+    pub stage: Stage,
+    /// Process that must own the row; `None` when any may (an operator's settling).
+    pub owner: Option<Uuid>,
+}
+
+/// Which transfers to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransferFilter {
+    /// Only this caller's; `None` for all.
+    pub caller: Option<CallerName>,
+    /// Only this conversation's.
+    pub conversation_id: Option<ConversationId>,
+    /// Only to this queue.
+    pub queue_id: Option<QueueId>,
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only with this reference.
+    pub reference: Option<String>,
+    /// Only recorded at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only of this batch.
+    pub batch_id: Option<BatchId>,
+    /// Only older than this transfer: the last of the page before.
+    pub before: Option<TransferId>,
+}
+
+/// The durable record of transfers and keys.
+///
+/// A unique index allows one unsettled transfer per conversation and one use per key; callers
+/// need not check first.
+#[async_trait]
+pub trait TransferStore: Send + Sync + 'static {
+    /// What is known of a key, unless it is free or has outlived its lifetime.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// Records a new transfer, owned by `owner`, and claims its key, both or neither. A row that
+    /// is already settled (a skipped one) takes no place on its conversation.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing is recorded.
+    async fn insert(
+        &self,
+        transfer: &Transfer,
+        claim: Option<&KeyClaim>,
+        owner: Uuid,
+        durability: Durability,
+    ) -> Result<Inserted, StoreError>;
+
+    /// Writes a transfer's new state with its key's fate, if the row is still as expected.
+    /// `Ok(false)`: it is not, nothing was written.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or it is not certain that it was.
+    async fn update(
+        &self,
+        transfer: &Transfer,
+        expected: &Expected,
+        key: KeyChange,
+        durability: Durability,
+    ) -> Result<bool, StoreError>;
+
+    /// One transfer.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError>;
+
+    /// Transfers, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Transfers that are not settled and whose owner is not alive (its heartbeat is older than
+    /// `stale_before`), handed to `owner` in the same step; oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn adopt(
+        &self,
+        owner: Uuid,
+        stale_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Says that `owner` is alive at `now`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Forgets `owner`, so that others may adopt its rows at once; at an orderly end.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn retire(&self, owner: Uuid) -> Result<(), StoreError>;
+
+    /// How many transfers are not settled.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn unsettled(&self) -> Result<u64, StoreError>;
+
+    /// Deletes settled transfers last changed before `transfers_before`, and settled keys last
+    /// changed before `keys_before`; at most `limit` of each. Returns how many went.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn reap(
+        &self,
+        transfers_before: Timestamp,
+        keys_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Whether the store can be written right now; for readiness.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    async fn check(&self) -> Result<(), StoreError>;
+}
