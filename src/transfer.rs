@@ -7,4 +7,5 @@ pub mod conversation;
 pub mod gateway;
 pub mod ids;
 pub mod model;
+pub mod service;
 pub mod store;
