@@ -3,9 +3,24 @@
 //! Knows neither HTTP nor SQL. Genesys is behind [`gateway::CallGateway`], the durable record
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
+mod arrival;
 pub mod conversation;
+mod engine;
+pub mod evidence;
+mod fingerprint;
 pub mod gateway;
 pub mod ids;
+pub mod legs;
 pub mod model;
+pub mod plan;
+mod problems;
+mod questions;
+mod records;
+mod recovery;
 pub mod service;
+mod settle;
 pub mod store;
+mod submit;
+mod watch;
+
+pub use recovery::Retention;

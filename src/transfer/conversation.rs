@@ -187,8 +187,10 @@ pub struct Conversation {
 pub struct Picture {
     /// Participants that were there.
     pub participants: Vec<ParticipantId>,
-    /// Whether the conversation stood in the target queue already.
+    /// Whether an open leg belonged to the target queue already.
     pub in_target: bool,
+    /// Whether the conversation waited in the target queue already.
+    pub waited_in_target: bool,
     /// `recentTransfers` that were there.
     pub recent_transfers: Vec<String>,
 }

@@ -401,6 +401,17 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Whether only priority, skills or language are set, because the conversation waited in the
+    /// target queue already.
+    #[must_use]
+    pub fn is_routing_only(&self) -> bool {
+        self.previous.as_ref().is_some_and(|previous| {
+            previous.purpose == Purpose::Acd
+                && previous.state == LegState::Waiting
+                && previous.queue_id == Some(self.queue.id)
+        })
+    }
+
     /// The id as a bare UUID, for [`Problem::transfer`].
     #[must_use]
     pub const fn uuid(&self) -> Uuid {

@@ -1,17 +1,33 @@
 //! The one entrance to the domain: what the HTTP handlers (and later the batches) call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    arrival::ArrivalDelay,
     conversation::Leg,
-    gateway::QueueListing,
+    engine::{self, Engine},
+    gateway::{CallGateway, Lane, QueueListing},
     ids::{ConversationId, TransferId},
     model::{CallerName, Queue, QueueRef, Transfer, TransferRequest},
-    store::{Answer, TransferFilter},
+    problems,
+    records::Records,
+    recovery::Retention,
+    store::{Answer, StoreError, TransferFilter, TransferStore},
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    clock::{Clock, IdSource},
+    config::Transfers as Settings,
+    problem::{Code, Problem},
+};
 
 /// Who is asking, and how far he sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,33 +131,108 @@ pub struct Preview {
     pub priority: Option<i64>,
 }
 
-/// Moves calls and answers questions about them.
-#[derive(Clone)]
-pub struct Service {
-    _private: (),
+/// What a [`Service`] is made of.
+pub struct Parts {
+    /// Genesys.
+    pub gateway: Arc<dyn CallGateway>,
+    /// The durable record.
+    pub store: Arc<dyn TransferStore>,
+    /// How answers are rendered.
+    pub answers: Arc<dyn Answers>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// `[transfers]` of the settings.
+    pub settings: Settings,
+    /// Longest a request may take.
+    pub deadline: Duration,
+    /// How long settled records are kept.
+    pub retention: Retention,
+    /// Work that must be waited for at the end.
+    pub tracker: TaskTracker,
+    /// Fires when the service is to stop.
+    pub stop: CancellationToken,
 }
 
-fn absent() -> Problem {
-    Problem::new(Code::InternalError, "not built yet")
+/// Moves calls and answers questions about them. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    engine: Arc<Engine>,
+    retention: Retention,
+    ready: Arc<AtomicBool>,
 }
 
 impl Service {
+    /// Puts the parts together; nothing runs before [`Service::start`].
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let ids = IdSource::default();
+        let owner = ids.next(parts.clock.now());
+        let records = Records::new(
+            parts.store,
+            owner,
+            Arc::clone(&parts.clock),
+            parts.tracker.clone(),
+            parts.stop.clone(),
+        );
+        let engine = Engine {
+            gateway: parts.gateway,
+            records: Arc::new(records),
+            answers: parts.answers,
+            clock: parts.clock,
+            ids,
+            settings: parts.settings,
+            deadline: parts.deadline,
+            tracker: parts.tracker,
+            stop: parts.stop,
+            arrival: ArrivalDelay::default(),
+            settling: AtomicUsize::default(),
+        };
+        Self {
+            engine: Arc::new(engine),
+            retention: parts.retention,
+            ready: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Takes over what an earlier process left unsettled and begins the work beside the requests.
+    /// Returns as soon as the guards of those transfers are in place.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn start(&self) -> Result<usize, StoreError> {
+        let taken_over = self.engine.recover().await?;
+        let house = Arc::clone(&self.engine).keep_house(self.retention);
+        self.engine.tracker.spawn(house);
+        self.ready.store(true, Ordering::Release);
+        Ok(taken_over)
+    }
+
+    /// Says that this process no longer owns anything, so that another may take over at once. To
+    /// be called when all work has ended.
+    pub async fn retire(&self) {
+        let records = &self.engine.records;
+        if let Err(error) = records.store().retire(records.owner()).await {
+            tracing::warn!(cause = %error.cause, "could not sign off from the store");
+        }
+    }
+
     /// Moves a conversation, or says why not. The work goes on when the returned future is
     /// dropped.
     ///
     /// # Errors
     /// A problem for everything that ended before a transfer was recorded; what ended after that
     /// is in the [`Reply`], problem or not.
-    pub async fn submit(&self, _submission: Submission) -> Result<Reply, Problem> {
-        Err(absent())
+    pub async fn submit(&self, submission: Submission) -> Result<Reply, Problem> {
+        self.engine.submit(submission).await
     }
 
     /// One transfer.
     ///
     /// # Errors
     /// `not_found` when there is none or `caller` may not see it; `store_unavailable`.
-    pub async fn get(&self, _caller: &Caller, _id: TransferId) -> Result<Transfer, Problem> {
-        Err(absent())
+    pub async fn get(&self, caller: &Caller, id: TransferId) -> Result<Transfer, Problem> {
+        let found = self.engine.records.get(id).await.map_err(|e| problems::from_store(&e))?;
+        found.filter(|transfer| caller.sees(&transfer.requested_by)).ok_or_else(|| no_transfer(id))
     }
 
     /// Transfers that `caller` may see, newest first.
@@ -150,11 +241,14 @@ impl Service {
     /// `store_unavailable`.
     pub async fn list(
         &self,
-        _caller: &Caller,
-        _filter: TransferFilter,
-        _limit: u32,
+        caller: &Caller,
+        filter: TransferFilter,
+        limit: u32,
     ) -> Result<Vec<Transfer>, Problem> {
-        Err(absent())
+        let own = (!caller.admin).then(|| caller.name.clone());
+        let filter = TransferFilter { caller: own, ..filter };
+        let store = self.engine.records.store();
+        store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))
     }
 
     /// Closes an unknown transfer by an operator's word.
@@ -163,12 +257,16 @@ impl Service {
     /// `not_found`, `not_permitted`, `conflict` when it is not unknown, `store_unavailable`.
     pub async fn settle(
         &self,
-        _caller: &Caller,
-        _id: TransferId,
-        _verdict: Verdict,
-        _reason: Option<String>,
+        caller: &Caller,
+        id: TransferId,
+        verdict: Verdict,
+        reason: Option<String>,
     ) -> Result<Transfer, Problem> {
-        Err(absent())
+        let transfer = self.get(caller, id).await?;
+        if !caller.admin {
+            return Err(Problem::new(Code::NotPermitted, "Only an admin may settle a transfer."));
+        }
+        self.engine.settle_by_hand(&caller.name, transfer, verdict, reason).await
     }
 
     /// What a transfer of the conversation would do.
@@ -177,31 +275,61 @@ impl Service {
     /// `conversation_not_found`, the queue look-up's problems, Genesys' problems.
     pub async fn preview(
         &self,
-        _id: ConversationId,
-        _queue: Option<QueueRef>,
-        _deadline: Instant,
+        id: ConversationId,
+        queue: Option<QueueRef>,
+        deadline: Instant,
     ) -> Result<Preview, Problem> {
-        Err(absent())
+        self.engine.preview(id, queue, deadline).await
     }
 
     /// Queues whose name contains `fragment`; empty for all.
     ///
     /// # Errors
     /// Genesys' problems when no map is there.
-    pub async fn queues(&self, _fragment: &str, _by: Instant) -> Result<QueueListing, Problem> {
-        Err(absent())
+    pub async fn queues(&self, fragment: &str, by: Instant) -> Result<QueueListing, Problem> {
+        let ctx = engine::context(by, Lane::Single);
+        let listing = self.engine.gateway.search_queues(&ctx, fragment).await;
+        listing.map_err(problems::from_gateway)
     }
 
     /// Loads the queue map again.
     ///
     /// # Errors
     /// Genesys' problems; the old map is then kept.
-    pub async fn refresh_queues(&self, _by: Instant) -> Result<QueueListing, Problem> {
-        Err(absent())
+    pub async fn refresh_queues(&self, by: Instant) -> Result<QueueListing, Problem> {
+        let ctx = engine::context(by, Lane::Single);
+        self.engine.gateway.refresh_queues(&ctx).await.map_err(problems::from_gateway)
     }
 
     /// Why transfers cannot be carried out now; empty when they can.
     pub async fn troubles(&self) -> Vec<String> {
-        Vec::new()
+        let mut troubles = self.engine.gateway.troubles();
+        if !self.ready.load(Ordering::Acquire) {
+            troubles.push("start: unsettled transfers are being taken over".to_owned());
+        }
+        if self.engine.stop.is_cancelled() {
+            troubles.push("shutting down".to_owned());
+        }
+        let unsaved = self.engine.records.unsaved();
+        if unsaved > 0 {
+            troubles.push(format!("store: {unsaved} outcomes wait to be written"));
+        }
+        if let Err(error) = self.engine.records.store().check().await {
+            tracing::warn!(cause = %error.cause, "the store is not ready");
+            troubles.push("store: cannot be written".to_owned());
+        }
+        troubles
     }
+}
+
+impl Caller {
+    /// Whether this caller may see what `owner` asked for.
+    #[must_use]
+    pub fn sees(&self, owner: &CallerName) -> bool {
+        self.admin || self.name == *owner
+    }
+}
+
+fn no_transfer(id: TransferId) -> Problem {
+    Problem::new(Code::NotFound, format!("There is no transfer {id}."))
 }

@@ -226,6 +226,10 @@ pub trait TransferStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, StoreError>;
 
+    /// Whether other processes may write to the same store. If not, every row left by another
+    /// owner is left over from a process that is gone.
+    fn is_shared(&self) -> bool;
+
     /// Whether the store can be written right now; for readiness.
     ///
     /// # Errors

@@ -1,0 +1,103 @@
+//! How long a moved call takes to show in its queue. Setting its priority earlier would only cost
+//! a request, so the delay is learnt from the calls before.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// What is assumed before anything was seen.
+const FIRST_GUESS: Duration = Duration::from_millis(250);
+/// Longest delay that is waited for beforehand.
+const LONGEST_GUESS: Duration = Duration::from_secs(1);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// After this time a call that is not in the queue is taken to have been answered at once.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// The delay learnt so far; shared by all transfers.
+#[derive(Debug)]
+pub struct ArrivalDelay(AtomicU64);
+
+impl Default for ArrivalDelay {
+    fn default() -> Self {
+        Self(AtomicU64::new(millis(FIRST_GUESS)))
+    }
+}
+
+/// One call on its way to the queue.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    moved_at: Instant,
+    next: Instant,
+    pause: Duration,
+    tries: u32,
+}
+
+impl ArrivalDelay {
+    /// A call that was moved just now.
+    pub(super) fn begin(&self) -> Arrival {
+        let now = Instant::now();
+        let guess = Duration::from_millis(self.0.load(Ordering::Relaxed));
+        Arrival { moved_at: now, next: now + guess, pause: Duration::from_millis(100), tries: 0 }
+    }
+
+    /// The call was found in the queue: at the first try means that it may be sooner, later means
+    /// that the guess was too short.
+    pub(super) fn learn(&self, arrival: &Arrival) {
+        let guess = self.0.load(Ordering::Relaxed);
+        let better = if arrival.tries <= 1 {
+            guess.saturating_mul(19) / 20
+        } else {
+            millis(arrival.moved_at.elapsed().min(LONGEST_GUESS)).max(guess)
+        };
+        self.0.store(better, Ordering::Relaxed);
+    }
+}
+
+impl Arrival {
+    /// When to try next.
+    pub(super) fn next_try(&mut self) -> Instant {
+        let at = self.next;
+        self.tries += 1;
+        self.next = at.max(Instant::now()) + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        at
+    }
+
+    /// Whether it has taken so long that the call must have left the queue.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.moved_at.elapsed() >= GIVE_UP_AFTER
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_found_at_the_first_try_shortens_the_guess() {
+        let delay = ArrivalDelay::default();
+        let mut arrival = delay.begin();
+        tokio::time::sleep_until(arrival.next_try()).await;
+        delay.learn(&arrival);
+        assert!(delay.0.load(Ordering::Relaxed) < millis(FIRST_GUESS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_found_late_lengthens_the_guess_but_not_past_its_bound() {
+        let delay = ArrivalDelay::default();
+        let mut arrival = delay.begin();
+        for _ in 0..6 {
+            tokio::time::sleep_until(arrival.next_try()).await;
+        }
+        delay.learn(&arrival);
+        assert_eq!(delay.0.load(Ordering::Relaxed), millis(LONGEST_GUESS));
+    }
+}

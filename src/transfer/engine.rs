@@ -1,0 +1,230 @@
+//! Carries one transfer through its stages: look, record, send, learn, record.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    arrival::ArrivalDelay,
+    gateway::{CallContext, CallGateway, Lane, MoveCommand},
+    model::{Stage, Transfer},
+    plan::{self, Carrier, Deed, Plan},
+    problems,
+    records::{Lost, Records},
+    service::{Answers, Wait},
+    store::{Answer, KeyChange},
+};
+use crate::{
+    clock::{Clock, IdSource},
+    config::Transfers as Settings,
+    problem::{Code, FieldError, Problem},
+};
+
+pub(super) mod dispatch;
+mod finish;
+
+/// The command is not begun with less time than this: a command cut short by us is of unknown
+/// outcome.
+pub(super) const COMMAND_NEEDS: Duration = Duration::from_secs(3);
+
+/// Less than this after the durable write means that something held us up; the command is not
+/// sent then.
+const COMMAND_NEEDS_AT_LEAST: Duration = Duration::from_secs(1);
+
+/// Kept back from the request's deadline for the last write and the answer.
+pub(super) const ANSWER_MARGIN: Duration = Duration::from_millis(250);
+
+/// What the engine needs to work; shared by all transfers.
+pub struct Engine {
+    pub(super) gateway: Arc<dyn CallGateway>,
+    pub(super) records: Arc<Records>,
+    pub(super) answers: Arc<dyn Answers>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: IdSource,
+    pub(super) settings: Settings,
+    /// Longest a request may take (`server.deadline`).
+    pub(super) deadline: Duration,
+    pub(super) tracker: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) arrival: ArrivalDelay,
+    /// Unknown transfers being settled in the background.
+    pub(super) settling: AtomicUsize,
+}
+
+/// One transfer on its way.
+pub(super) struct Job {
+    pub transfer: Transfer,
+    pub ctx: CallContext,
+    pub wait: Wait,
+    /// The answer already given (`Prefer: respond-async`), kept for the key.
+    pub given: Option<Answer>,
+    /// Set right before the first byte may leave.
+    pub sent: Arc<AtomicBool>,
+}
+
+/// What became of a transfer.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Genesys took it, or it was seen to have worked.
+    Accepted,
+    /// It certainly did not happen.
+    Failed { problem: Box<Problem>, key_used: bool },
+    /// It may have happened.
+    Unknown(Box<Problem>),
+    /// Another process owns the row now; nothing more is to be written here.
+    TakenOver,
+}
+
+impl Outcome {
+    /// It ended before the command left: the key stays free.
+    fn not_sent(problem: Problem) -> Self {
+        Self::Failed { problem: Box::new(problem), key_used: false }
+    }
+
+    /// The command left and certainly did not work: the key is used up.
+    fn sent_in_vain(problem: Problem) -> Self {
+        let problem = Problem { retryable: Some(false), ..problem };
+        Self::Failed { problem: Box::new(problem), key_used: true }
+    }
+}
+
+impl Engine {
+    /// What the configured API can carry.
+    pub(super) fn carrier(&self) -> Carrier {
+        Carrier { command_carries_routing: self.gateway.command_carries_routing() }
+    }
+
+    /// Carries a recorded transfer (its row is in `received`) to its outcome and records that.
+    /// Returns the transfer as it then stands.
+    pub(super) async fn carry_out(self: &Arc<Self>, mut job: Job) -> Transfer {
+        let outcome = match self.prepare(&job).await {
+            Ok(plan) => self.dispatch(&mut job, plan).await,
+            Err(problem) => Outcome::Failed { problem, key_used: false },
+        };
+        self.finish(job, outcome).await
+    }
+
+    /// Looks at the conversation and decides what to do.
+    async fn prepare(&self, job: &Job) -> Result<Plan, Box<Problem>> {
+        let request = &job.transfer.request;
+        if !self.settings.verify
+            && let Some(plan) = plan::blind(request)
+        {
+            return Ok(plan);
+        }
+        let conversation = self
+            .gateway
+            .conversation(&job.ctx, request.conversation_id)
+            .await
+            .map_err(|error| Box::new(problems::from_gateway(error)))?;
+        let queue = &job.transfer.queue;
+        let plan = plan::plan(request, queue, &conversation, self.clock.now(), self.carrier())?;
+        self.check_priority(&plan)?;
+        Ok(plan)
+    }
+
+    fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
+        match plan.priority {
+            Some(priority) if !self.gateway.takes_priority(priority) => {
+                Err(Box::new(Problem::invalid(vec![FieldError {
+                    pointer: "/priority".to_owned(),
+                    detail: format!(
+                        "The priority would be {}, which the configured Genesys API cannot carry.",
+                        priority.get()
+                    ),
+                }])))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the intention durable, then sends the command and learns what became of it.
+    async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
+        if time_left(&job.ctx) < COMMAND_NEEDS {
+            return Outcome::not_sent(too_late());
+        }
+        adopt_plan(&mut job.transfer, &plan);
+
+        // The durable write before the first byte of the command.
+        job.transfer.stage = Stage::Dispatching;
+        match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
+            Ok(()) => {}
+            Err(Lost::TakenOver) => return Outcome::TakenOver,
+            Err(Lost::Store(error)) => {
+                // Whether the write counted is not certain, but that nothing was sent is.
+                job.transfer.stage = Stage::Received;
+                return Outcome::not_sent(problems::from_store(&error));
+            }
+        }
+        // A process that was stopped for a while here may have been given up by others.
+        if time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
+            return Outcome::not_sent(too_late());
+        }
+        job.sent.store(true, Ordering::SeqCst);
+        match plan.deed {
+            Deed::RoutingOnly if !self.gateway.command_carries_routing() => {
+                self.set_routing_only(job, &plan).await
+            }
+            Deed::Move | Deed::RoutingOnly => {
+                let command = command(&job.transfer, &plan);
+                match self.send_and_learn(job, &command).await {
+                    Outcome::Accepted => {
+                        self.set_routing_after_move(job, &plan.routing).await;
+                        Outcome::Accepted
+                    }
+                    other => other,
+                }
+            }
+        }
+    }
+}
+
+/// Time until the context's deadline.
+pub(super) fn time_left(ctx: &CallContext) -> Duration {
+    ctx.deadline.saturating_duration_since(Instant::now())
+}
+
+/// How many requests a transfer needs at most when nothing goes wrong.
+pub(super) fn calls_needed(request: &super::model::TransferRequest, engine: &Engine) -> u32 {
+    let look = u32::from(engine.settings.verify || plan::blind(request).is_none());
+    let routing = !engine.gateway.command_carries_routing() && request.changes_routing();
+    look + 1 + u32::from(routing)
+}
+
+fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
+    transfer.participant_id = plan.participant_id;
+    transfer.previous.clone_from(&plan.previous);
+    transfer.picture.clone_from(&plan.picture);
+    transfer.priority = plan.priority;
+    transfer.waited_minutes = plan.waited_minutes;
+}
+
+fn command(transfer: &Transfer, plan: &Plan) -> MoveCommand {
+    MoveCommand {
+        conversation_id: transfer.request.conversation_id,
+        participant_id: plan.participant_id,
+        queue: transfer.queue.clone(),
+        transfer_type: transfer.request.transfer_type,
+        routing: plan.routing.clone(),
+        still_fits: plan::still_fits(transfer),
+    }
+}
+
+fn too_late() -> Problem {
+    Problem::new(
+        Code::DeadlineExceeded,
+        "Too little time was left to send the command safely; nothing was sent.",
+    )
+}
+
+/// The context of a transfer that somebody (or nobody) waits for.
+pub(super) fn context(deadline: Instant, lane: Lane) -> CallContext {
+    CallContext::new(deadline.checked_sub(ANSWER_MARGIN).unwrap_or(deadline), lane)
+}

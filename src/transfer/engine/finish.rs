@@ -1,0 +1,146 @@
+//! Recording what became of a transfer, and seeing it arrive when that was asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Engine, Job, Outcome};
+use crate::{
+    config::Confirm,
+    transfer::{
+        evidence::Seen,
+        model::{Stage, Transfer},
+        service::Wait,
+        store::{Answer, KeyChange},
+    },
+};
+
+/// How long an accepted transfer is looked for in the background with `transfers.confirm =
+/// always`.
+const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
+
+impl Engine {
+    /// Records the outcome and returns the transfer as it then stands.
+    pub(super) async fn finish(self: &Arc<Self>, mut job: Job, outcome: Outcome) -> Transfer {
+        let from = job.transfer.stage;
+        job.transfer.upstream = job.ctx.usage.sums();
+        match outcome {
+            Outcome::Accepted => self.finish_accepted(job, from).await,
+            Outcome::Failed { problem, key_used } => {
+                job.transfer.stage = Stage::Failed;
+                job.transfer.error = Some(*problem);
+                let key = if key_used { self.settle_key(&job) } else { KeyChange::Free };
+                self.records.conclude(&mut job.transfer, from, key).await;
+                Self::audit(&job.transfer);
+                job.transfer
+            }
+            Outcome::Unknown(problem) => {
+                job.transfer.stage = Stage::Unknown;
+                job.transfer.error = Some(*problem);
+                self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+                self.settle_in_background(job.transfer.clone(), self.settings.settle_window);
+                job.transfer
+            }
+            Outcome::TakenOver => self.as_others_have_it(job.transfer).await,
+        }
+    }
+
+    async fn finish_accepted(self: &Arc<Self>, mut job: Job, from: Stage) -> Transfer {
+        job.transfer.stage = Stage::Accepted;
+        let Wait::Confirmation(wait) = job.wait else {
+            let key = self.settle_key(&job);
+            self.records.conclude(&mut job.transfer, from, key).await;
+            Self::audit(&job.transfer);
+            if self.settings.confirm == Confirm::Always {
+                self.confirm_in_background(job.transfer.clone());
+            }
+            return job.transfer;
+        };
+        // On disk before the wait, so that the truth is there should we die waiting.
+        self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        let until = job.ctx.deadline.min(Instant::now() + wait);
+        if self.arrives(&job.transfer, &job.ctx.until(until)).await {
+            job.transfer.stage = Stage::Confirmed;
+        }
+        job.transfer.upstream = job.ctx.usage.sums();
+        let key = self.settle_key(&job);
+        self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
+        Self::audit(&job.transfer);
+        job.transfer
+    }
+
+    /// Looks until the conversation shows in the target queue or the context's deadline comes.
+    async fn arrives(
+        &self,
+        transfer: &Transfer,
+        ctx: &crate::transfer::gateway::CallContext,
+    ) -> bool {
+        // A routing-only change has nothing to arrive: it waits in the queue already.
+        if transfer.is_routing_only() {
+            return true;
+        }
+        let mut at = self.arrival.begin().next_try();
+        let mut pause = Duration::from_millis(250);
+        while self.pause_until(at, ctx.deadline).await {
+            match self.look(transfer, ctx).await {
+                Some(Seen::Moved) => return true,
+                Some(Seen::Ended | Seen::MovedElsewhere) => return false,
+                Some(Seen::Unmoved | Seen::Changed) | None => {}
+            }
+            at = Instant::now() + pause;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+        false
+    }
+
+    fn confirm_in_background(self: &Arc<Self>, mut transfer: Transfer) {
+        let engine = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let deadline = Instant::now() + CONFIRM_WINDOW;
+            let ctx = super::context(deadline, crate::transfer::gateway::Lane::Batch);
+            if engine.arrives(&transfer, &ctx).await {
+                transfer.stage = Stage::Confirmed;
+                engine.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
+            }
+        });
+    }
+
+    /// The key is used up: the first answer is kept for it.
+    fn settle_key(&self, job: &Job) -> KeyChange {
+        KeyChange::Settle(job.given.clone().unwrap_or_else(|| self.answer(&job.transfer)))
+    }
+
+    fn answer(&self, transfer: &Transfer) -> Answer {
+        self.answers.answer(transfer)
+    }
+
+    /// One line for the record of who moved what, on a target of its own.
+    pub(in crate::transfer) fn audit(transfer: &Transfer) {
+        tracing::info!(
+            target: "audit",
+            transfer_id = %transfer.id,
+            status = transfer.stage.status().as_str(),
+            code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str()),
+            caller = %transfer.requested_by,
+            conversation_id = %transfer.request.conversation_id,
+            from_queue_id = transfer
+                .previous
+                .as_ref()
+                .and_then(|previous| previous.queue_id)
+                .map(tracing::field::display),
+            to_queue_id = %transfer.queue.id,
+            reason = transfer.request.reason.as_deref().unwrap_or_default(),
+            reference = transfer.request.reference.as_deref().unwrap_or_default(),
+            correlation_id = transfer.upstream.correlation_id.as_deref().unwrap_or_default(),
+            "transfer settled"
+        );
+    }
+
+    /// Another process settles the transfer now: what it wrote is the truth.
+    async fn as_others_have_it(&self, transfer: Transfer) -> Transfer {
+        match self.records.get(transfer.id).await {
+            Ok(Some(theirs)) => theirs,
+            Ok(None) | Err(_) => transfer,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a later look at a conversation proves about a command. Pure.
+//!
+//! A look can prove that the call moved, never that it did not while the command may still be
+//! running.
+
+use super::{
+    conversation::{Conversation, Leg, LegState, Picture},
+    ids::{ParticipantId, QueueId},
+    legs,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// What a look showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The conversation came to the target queue after the picture was taken.
+    Moved,
+    /// Some transfer replaced the leg, but not to the target queue.
+    MovedElsewhere,
+    /// The leg is still there, and nothing new points to the target queue.
+    Unmoved,
+    /// The leg is gone without a sign of a transfer (an agent answered, a menu went on).
+    Changed,
+    /// The conversation is over without a sign of us.
+    Ended,
+}
+
+/// What is needed to read the signs: the state before, and what was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// The conversation before the command; `None` when it was sent without a look.
+    pub picture: Option<&'a Picture>,
+    /// The leg the command replaces; `None` where the API has no legs.
+    pub leg: Option<ParticipantId>,
+    /// The target queue.
+    pub target: QueueId,
+    /// When the transfer was recorded, by our clock.
+    pub recorded_at: Timestamp,
+}
+
+/// How far Genesys' clock and ours may differ before a leg's start time is misjudged. Only used
+/// where no picture was taken (`transfers.verify = false`).
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+/// The picture that is kept before the command leaves.
+#[must_use]
+pub fn picture(conversation: &Conversation, target: QueueId) -> Picture {
+    let in_target = |leg: &&Leg| !leg.is_ended() && leg.queue_id == Some(target);
+    let mut there = conversation.legs.iter().filter(in_target);
+    Picture {
+        participants: conversation.legs.iter().filter_map(|leg| leg.participant_id).collect(),
+        in_target: there.clone().next().is_some(),
+        waited_in_target: there.any(|leg| leg.state == LegState::Waiting),
+        recent_transfers: conversation.recent_transfers.clone(),
+    }
+}
+
+/// Reads the signs.
+#[must_use]
+pub fn judge(now: &Conversation, before: Before<'_>) -> Seen {
+    if now.legs.iter().any(|leg| proves_arrival(leg, before)) {
+        return Seen::Moved;
+    }
+    if replaced_by_a_transfer(now, before) {
+        return Seen::MovedElsewhere;
+    }
+    if legs::is_over(now) {
+        return Seen::Ended;
+    }
+    if leg_is_open(now, before.leg) { Seen::Unmoved } else { Seen::Changed }
+}
+
+/// Whether this leg can only be there because the conversation came to the target queue after
+/// the picture.
+fn proves_arrival(leg: &Leg, before: Before<'_>) -> bool {
+    if leg.queue_id != Some(before.target) {
+        return false;
+    }
+    match (leg.participant_id, before.picture) {
+        (Some(id), Some(picture)) => !picture.participants.contains(&id),
+        // Without participants (`conversation-patch`) the queue itself is the sign, if it is new,
+        // or that it waits there again.
+        (None, Some(picture)) => {
+            let waits_again = leg.state == LegState::Waiting && !picture.waited_in_target;
+            before.leg.is_none() && (!picture.in_target || waits_again)
+        }
+        // Without a picture, a leg that began after our record is as new as can be told.
+        (Some(id), None) => {
+            before.leg != Some(id)
+                && leg.since.is_some_and(|since| {
+                    since.checked_add(CLOCK_SKEW).is_ok_and(|latest| latest >= before.recorded_at)
+                })
+        }
+        (None, None) => false,
+    }
+}
+
+fn replaced_by_a_transfer(now: &Conversation, before: Before<'_>) -> bool {
+    let Some(id) = before.leg else { return false };
+    let transferred_away = now.legs.iter().any(|leg| {
+        leg.participant_id == Some(id)
+            && leg.is_ended()
+            && leg.disconnect_type.as_deref().is_some_and(is_transfer_word)
+    });
+    let new_entry = before.picture.is_some_and(|picture| {
+        now.recent_transfers.iter().any(|entry| !picture.recent_transfers.contains(entry))
+    });
+    transferred_away && new_entry
+}
+
+/// `transfer`, `transfer.conference`, … (SDK 269.0.0, `Call.disconnect_type`).
+fn is_transfer_word(word: &str) -> bool {
+    word.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("transfer"))
+}
+
+fn leg_is_open(now: &Conversation, leg: Option<ParticipantId>) -> bool {
+    match leg {
+        Some(id) => now.legs.iter().any(|leg| leg.participant_id == Some(id) && !leg.is_ended()),
+        None => now.legs.iter().any(|leg| {
+            matches!(leg.state, LegState::Connected | LegState::Held | LegState::Waiting)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! What exactly a transfer will do, decided from one look at the conversation. Pure.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    conversation::{Conversation, Leg, LegState, Picture, Purpose},
+    evidence,
+    gateway::{RoutingChange, StillFits},
+    ids::ParticipantId,
+    legs,
+    model::{Previous, Priority, Queue, Transfer, TransferRequest},
+};
+use crate::problem::{Code, FieldError, Problem};
+
+/// What the configured Genesys API can carry, as far as planning depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carrier {
+    /// Whether the command itself carries priority and skills.
+    pub command_carries_routing: bool,
+}
+
+/// What has to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// The leg is replaced by the queue.
+    Move,
+    /// The call waits in the target queue already; only priority, skills or language are set.
+    RoutingOnly,
+}
+
+/// A transfer, worked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Move or only set.
+    pub deed: Deed,
+    /// The leg that is replaced; `None` where the API has no legs.
+    pub participant_id: Option<ParticipantId>,
+    /// That leg as it stands; `None` when it was not looked at.
+    pub previous: Option<Previous>,
+    /// What is kept to tell later what changed; `None` when it was not looked at.
+    pub picture: Option<Picture>,
+    /// What is set beside the queue.
+    pub routing: RoutingChange,
+    /// The priority the answer shows.
+    pub priority: Option<Priority>,
+    /// The addend the answer shows, with `keepPlace`.
+    pub waited_minutes: Option<i64>,
+}
+
+/// Plans a transfer without a look, for `transfers.verify = false`: possible only when the leg is
+/// named and nothing depends on how the conversation stands.
+#[must_use]
+pub fn blind(request: &TransferRequest) -> Option<Plan> {
+    let participant_id = request.participant_id?;
+    (!request.keep_place).then(|| Plan {
+        deed: Deed::Move,
+        participant_id: Some(participant_id),
+        previous: None,
+        picture: None,
+        routing: asked_routing(request),
+        priority: request.priority,
+        waited_minutes: None,
+    })
+}
+
+/// Plans a transfer from a look at the conversation.
+///
+/// # Errors
+/// The problem it is refused with.
+pub fn plan(
+    request: &TransferRequest,
+    queue: &Queue,
+    conversation: &Conversation,
+    now: Timestamp,
+    carrier: Carrier,
+) -> Result<Plan, Box<Problem>> {
+    let chosen = legs::choose(conversation, request.participant_id)?;
+    let Some(leg) = conversation.legs.get(chosen.index) else {
+        return Err(Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")));
+    };
+    let deed = deed(request, queue, leg)?;
+    let mut routing = asked_routing(request);
+    let mut waited_minutes = None;
+    if request.keep_place {
+        let waited = if deed == Deed::Move { waited_minutes_of(leg, now, carrier)? } else { 0 };
+        let current = current_priority(conversation, leg);
+        let base = keep_place_base(request, current, carrier)?;
+        let sum = Priority::saturating(base.saturating_add(waited));
+        waited_minutes = Some(waited);
+        routing.priority = Some(sum);
+    }
+    let priority = routing.priority;
+    if carrier.command_carries_routing {
+        keep_skills(&mut routing, leg);
+    } else if priority_stays(request, conversation, leg, priority) {
+        // A move keeps the priority: setting the same one again would waste a request.
+        routing.priority = None;
+    }
+    Ok(Plan {
+        deed,
+        participant_id: leg.participant_id,
+        previous: Some(Previous {
+            purpose: leg.purpose.clone(),
+            state: leg.state.clone(),
+            queue_id: leg.queue_id,
+        }),
+        picture: Some(evidence::picture(conversation, queue.id)),
+        routing,
+        priority,
+        waited_minutes,
+    })
+}
+
+fn asked_routing(request: &TransferRequest) -> RoutingChange {
+    RoutingChange {
+        priority: request.priority,
+        skill_ids: request.skill_ids.clone(),
+        language_id: request.language_id,
+    }
+}
+
+fn deed(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Deed, Box<Problem>> {
+    let waits_in_target = leg.purpose == Purpose::Acd
+        && leg.state == LegState::Waiting
+        && leg.queue_id == Some(queue.id);
+    if !waits_in_target {
+        return Ok(Deed::Move);
+    }
+    // `keepPlace` alone asks for nothing here: the clock is not restarted.
+    if asked_routing(request).is_empty() {
+        return Err(Box::new(
+            Problem::new(
+                Code::AlreadyInQueue,
+                format!("The conversation already waits in \"{}\".", queue.name),
+            )
+            .hint("Give priority, skillIds or languageId to change these where it waits."),
+        ));
+    }
+    Ok(Deed::RoutingOnly)
+}
+
+/// Whole minutes the leg has waited in its queue; 0 when it does not wait.
+#[must_use]
+pub fn waited(leg: &Leg, now: Timestamp) -> i64 {
+    match (&leg.state, leg.since) {
+        (LegState::Waiting, Some(since)) => now.duration_since(since).as_mins().max(0),
+        _ => 0,
+    }
+}
+
+fn waited_minutes_of(leg: &Leg, now: Timestamp, carrier: Carrier) -> Result<i64, Box<Problem>> {
+    let must_be_known = carrier.command_carries_routing && leg.state == LegState::Waiting;
+    if must_be_known && (leg.since.is_none() || leg.queue_id.is_none()) {
+        return Err(cannot_keep_place("Genesys does not say since when the conversation waits"));
+    }
+    Ok(waited(leg, now))
+}
+
+/// The priority the conversation has now: the leg's, else that of the newest leg that has one.
+#[must_use]
+pub fn current_priority(conversation: &Conversation, leg: &Leg) -> Option<i64> {
+    leg.routing
+        .priority
+        .or_else(|| conversation.legs.iter().rev().find_map(|leg| leg.routing.priority))
+}
+
+fn keep_place_base(
+    request: &TransferRequest,
+    current: Option<i64>,
+    carrier: Carrier,
+) -> Result<i64, Box<Problem>> {
+    match (request.priority, current) {
+        (Some(given), _) => Ok(i64::from(given.get())),
+        (None, Some(current)) => Ok(current),
+        // Genesys leaves the member out of a conversation that never had a priority: it is 0.
+        (None, None) if !carrier.command_carries_routing => Ok(0),
+        (None, None) => Err(cannot_keep_place("Genesys does not say its present priority")),
+    }
+}
+
+fn cannot_keep_place(why: &str) -> Box<Problem> {
+    Box::new(Problem::invalid(vec![FieldError {
+        pointer: "/keepPlace".to_owned(),
+        detail: format!("The place cannot be kept: {why}."),
+    }]))
+}
+
+/// The command of `conversation-patch` always carries skills: those asked for, else the ones the
+/// conversation has.
+fn keep_skills(routing: &mut RoutingChange, leg: &Leg) {
+    if routing.skill_ids.is_none() {
+        routing.skill_ids.clone_from(&leg.routing.skill_ids);
+    }
+}
+
+fn priority_stays(
+    request: &TransferRequest,
+    conversation: &Conversation,
+    leg: &Leg,
+    priority: Option<Priority>,
+) -> bool {
+    let current = current_priority(conversation, leg);
+    request.priority.is_none()
+        && current.is_some()
+        && priority.map(|p| i64::from(p.get())) == current
+}
+
+/// The question asked with a fresh look before the command is repeated: is the same leg still the
+/// one to replace, in the same place?
+#[must_use]
+pub fn still_fits(transfer: &Transfer) -> StillFits {
+    let leg_id = transfer.participant_id;
+    let previous = transfer.previous.clone();
+    Arc::new(move |conversation| {
+        let chosen = legs::choose(conversation, leg_id)?;
+        let leg = conversation.legs.get(chosen.index);
+        let same_queue = match (leg, &previous) {
+            (Some(leg), Some(previous)) => leg.queue_id == previous.queue_id,
+            _ => true,
+        };
+        if same_queue {
+            return Ok(());
+        }
+        Err(Box::new(Problem::new(
+            Code::ConversationMoved,
+            "Somebody else moved the conversation while the service waited to send.",
+        )))
+    })
+}
+
+#[cfg(test)]
+mod tests;

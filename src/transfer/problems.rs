@@ -1,0 +1,193 @@
+//! What the ports report, in the caller's words. The one place where an upstream failure gets its
+//! problem code.
+
+use std::time::Duration;
+
+use super::{
+    gateway::{GatewayError, QueueError},
+    ids::{ConversationId, TransferId},
+    model::{Queue, QueueRef, Transfer},
+    store::StoreError,
+};
+use crate::problem::{Candidate, Code, Problem, UpstreamAnswer};
+
+/// How long a caller should wait when the store fails; it is tried again all the time.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// How long a caller should wait while another transfer or key is in hand.
+const IN_PROGRESS_RETRY: Duration = Duration::from_secs(1);
+
+/// The problem for a call to Genesys that brought nothing usable. What it says about commands
+/// ("not moved") is the caller's to add.
+#[must_use]
+pub fn from_gateway(error: GatewayError) -> Problem {
+    match error {
+        GatewayError::CredentialsRejected(answer) => Problem::new(
+            Code::GenesysCredentialsRejected,
+            "Genesys rejected the credentials of this service.",
+        )
+        .hint("Check genesys.client_id, its secret or key, and genesys.region.")
+        .upstream(answer),
+        GatewayError::PermissionMissing { answer, permission } => Problem::new(
+            Code::GenesysPermissionMissing,
+            "The OAuth client of this service lacks a permission in Genesys.",
+        )
+        .hint(format!("Give a role of the OAuth client the permission {permission}."))
+        .upstream(Some(answer)),
+        GatewayError::NotFound(answer) => Problem::new(
+            Code::ConversationNotFound,
+            "Genesys knows no such conversation, or it is not visible to this client.",
+        )
+        .upstream(Some(answer)),
+        GatewayError::Rejected(answer) => {
+            Problem::new(Code::RejectedByGenesys, rejected(&answer)).upstream(Some(answer))
+        }
+        GatewayError::Conflict(answer) => {
+            Problem::new(Code::Conflict, "Genesys reported a conflict.").upstream(Some(answer))
+        }
+        GatewayError::RateLimited { retry_after, answer } => Problem::new(
+            Code::GenesysRateLimited,
+            "The request limit of Genesys leaves no room before the deadline.",
+        )
+        .retry_after(retry_after)
+        .upstream(answer),
+        GatewayError::Unavailable { retry_after, detail } => {
+            Problem::new(Code::GenesysUnavailable, format!("Genesys cannot be reached: {detail}."))
+                .retry_after(retry_after)
+        }
+        GatewayError::Failed(answer) => {
+            Problem::new(Code::GenesysError, format!("Genesys answered {}.", answer.status))
+                .upstream(Some(answer))
+        }
+        GatewayError::Unreadable { detail, answer } => Problem::new(
+            Code::GenesysError,
+            format!("Genesys' answer cannot be understood: {detail}."),
+        )
+        .upstream(answer),
+        GatewayError::DeadlineExceeded => Problem::new(
+            Code::DeadlineExceeded,
+            "The deadline left no time for the next step; nothing was sent.",
+        ),
+        GatewayError::ShuttingDown => shutting_down(),
+    }
+}
+
+fn rejected(answer: &UpstreamAnswer) -> String {
+    match &answer.message {
+        Some(message) => format!("Genesys refused the request: {message}"),
+        None => format!("Genesys refused the request with {}.", answer.status),
+    }
+}
+
+/// The problem for a queue that could not be named.
+#[must_use]
+pub fn from_queue(error: QueueError, asked: &QueueRef) -> Problem {
+    match error {
+        QueueError::NotFound { closest } => queue_not_found(&closest, asked),
+        QueueError::Ambiguous(queues) => queue_ambiguous(queues, asked),
+        QueueError::Gateway(error) => from_gateway(error),
+    }
+}
+
+fn queue_not_found(closest: &[String], asked: &QueueRef) -> Problem {
+    let problem = match asked {
+        QueueRef::Name(name) => {
+            Problem::new(Code::QueueNotFound, format!("No queue is called \"{}\".", name.as_str()))
+        }
+        QueueRef::Id(id) => Problem::new(Code::QueueNotFound, format!("No queue has the id {id}.")),
+    };
+    if closest.is_empty() {
+        return problem.hint("GET /queues lists the queues this service can see.");
+    }
+    let names: Vec<String> = closest.iter().map(|name| format!("\"{name}\"")).collect();
+    problem.hint(format!("Closest names: {}.", names.join(", ")))
+}
+
+fn queue_ambiguous(queues: Vec<Queue>, asked: &QueueRef) -> Problem {
+    let name = match asked {
+        QueueRef::Name(name) => name.as_str(),
+        QueueRef::Id(_) => "",
+    };
+    let detail = format!("{} queues are called \"{name}\".", queues.len());
+    let mut problem = Problem::new(Code::QueueAmbiguous, detail)
+        .hint("Name one of the candidates by its id in queueId.");
+    problem.candidates = queues
+        .into_iter()
+        .map(|queue| Candidate::Queue {
+            id: queue.id.to_string(),
+            name: queue.name,
+            division: queue.division,
+        })
+        .collect();
+    problem
+}
+
+/// The store failed before anything was sent.
+#[must_use]
+pub fn from_store(error: &StoreError) -> Problem {
+    tracing::error!(operation = error.operation, cause = %error.cause, "the store failed");
+    Problem::new(
+        Code::StoreUnavailable,
+        "The transfer record cannot be written or read; nothing was sent.",
+    )
+    .retry_after(STORE_RETRY)
+}
+
+/// The service is stopping.
+#[must_use]
+pub fn shutting_down() -> Problem {
+    Problem::new(Code::ShuttingDown, "The service is stopping; nothing was sent.")
+        .retry_after(STORE_RETRY)
+}
+
+/// Another transfer of the conversation is not settled; `visible` is its id when the caller may
+/// see it.
+#[must_use]
+pub fn transfer_in_progress(conversation: ConversationId, visible: Option<TransferId>) -> Problem {
+    let mut problem = Problem::new(
+        Code::TransferInProgress,
+        format!("Another transfer of conversation {conversation} is not settled yet."),
+    )
+    .retry_after(IN_PROGRESS_RETRY);
+    if let Some(id) = visible {
+        problem = problem.transfer(id.uuid()).hint(format!("GET /transfers/{id} shows it."));
+    }
+    problem
+}
+
+/// The first request with the key is still running.
+#[must_use]
+pub fn key_in_use(transfer: TransferId) -> Problem {
+    Problem::new(Code::IdempotencyKeyInUse, "The first request with this key is still running.")
+        .retry_after(IN_PROGRESS_RETRY)
+        .transfer(transfer.uuid())
+}
+
+/// The key stands for another request.
+#[must_use]
+pub fn key_reused() -> Problem {
+    Problem::new(
+        Code::IdempotencyKeyReused,
+        "This key was used for a request that asked for something else.",
+    )
+    .hint("Use a new key for a new request; send a repeated one unchanged.")
+}
+
+/// The command left and its fate is not known.
+#[must_use]
+pub fn outcome_unknown(transfer: &Transfer, seen: &str, answer: Option<UpstreamAnswer>) -> Problem {
+    Problem::new(
+        Code::OutcomeUnknown,
+        format!(
+            "The command was sent, but {seen}; whether the call moved is being found out. It is \
+             not sent again."
+        ),
+    )
+    .hint(format!(
+        "GET /transfers/{} until its status is no longer \"unknown\"; do not send the request \
+         with another key meanwhile.",
+        transfer.id
+    ))
+    .retry_after(IN_PROGRESS_RETRY)
+    .upstream(answer)
+}

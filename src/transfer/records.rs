@@ -1,0 +1,180 @@
+//! The store as the engine uses it: each step of a transfer is one call here, and what cannot be
+//! written after the command left is kept in memory and tried again until it can.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use super::{
+    ids::TransferId,
+    model::{Stage, Transfer},
+    store::{Durability, Expected, KeyChange, KeyClaim, StoreError, TransferStore},
+};
+use crate::clock::Clock;
+
+/// Pause between two tries to write what is only in memory; grows to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The store is asked at least this often whether it is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a step was not recorded.
+#[derive(Debug)]
+pub enum Lost {
+    /// The store failed; whether it wrote is not certain.
+    Store(StoreError),
+    /// The row is no longer where we left it: another process took it over.
+    TakenOver,
+}
+
+/// The records of one process.
+pub struct Records {
+    store: Arc<dyn TransferStore>,
+    owner: Uuid,
+    clock: Arc<dyn Clock>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    unsaved: Mutex<HashMap<TransferId, Transfer>>,
+}
+
+impl Records {
+    /// Records kept under the name `owner`. Writes that have to be tried again run on `tracker`
+    /// until `stop`.
+    pub fn new(
+        store: Arc<dyn TransferStore>,
+        owner: Uuid,
+        clock: Arc<dyn Clock>,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, owner, clock, tracker, stop, unsaved: Mutex::default() }
+    }
+
+    /// The store itself, for questions.
+    pub fn store(&self) -> &dyn TransferStore {
+        &*self.store
+    }
+
+    /// The name this process writes under.
+    pub fn owner(&self) -> Uuid {
+        self.owner
+    }
+
+    /// Records a new transfer.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is recorded then.
+    pub async fn begin(
+        &self,
+        transfer: &Transfer,
+        claim: Option<&KeyClaim>,
+        durability: Durability,
+    ) -> Result<super::store::Inserted, StoreError> {
+        self.store.insert(transfer, claim, self.owner, durability).await
+    }
+
+    /// Writes `transfer`, whose row must still be in `from`.
+    ///
+    /// # Errors
+    /// See [`Lost`].
+    pub async fn step(
+        &self,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> Result<(), Lost> {
+        transfer.updated_at = self.clock.now();
+        let expected = Expected { stage: from, owner: Some(self.owner) };
+        match self.store.update(transfer, &expected, key, Durability::Power).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Lost::TakenOver),
+            Err(error) => Err(Lost::Store(error)),
+        }
+    }
+
+    /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
+    /// [`Records::get`] finds it, and is written as soon as the store is back.
+    pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
+        match self.step(transfer, from, key.clone()).await {
+            Ok(()) => {}
+            Err(Lost::TakenOver) => {
+                tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
+            }
+            Err(Lost::Store(error)) => {
+                tracing::error!(
+                    transfer_id = %transfer.id, operation = error.operation, cause = %error.cause,
+                    "the outcome could not be written; kept in memory and tried again"
+                );
+                self.keep(transfer.clone(), from, key);
+            }
+        }
+    }
+
+    fn keep(self: &Arc<Self>, transfer: Transfer, from: Stage, key: KeyChange) {
+        self.lock().insert(transfer.id, transfer.clone());
+        let records = Arc::clone(self);
+        self.tracker.spawn(async move { records.write_when_possible(transfer, from, key).await });
+    }
+
+    async fn write_when_possible(&self, mut transfer: Transfer, from: Stage, key: KeyChange) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // On the way down one more try is all there is time for.
+            let stopping = self.stop.is_cancelled();
+            match self.write_from_any(&mut transfer, from, key.clone()).await {
+                Ok(()) | Err(Lost::TakenOver) => break,
+                Err(Lost::Store(_)) if stopping => {
+                    tracing::error!(transfer_id = %transfer.id, "stopped with an unwritten outcome");
+                    break;
+                }
+                Err(Lost::Store(_)) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.lock().remove(&transfer.id);
+    }
+
+    /// A write that failed may still have been carried out, so the row can be a step further
+    /// than we know.
+    async fn write_from_any(
+        &self,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> Result<(), Lost> {
+        match self.step(transfer, from, key.clone()).await {
+            Err(Lost::TakenOver) if from == Stage::Received => {
+                self.step(transfer, Stage::Dispatching, key).await
+            }
+            other => other,
+        }
+    }
+
+    /// One transfer, the newest truth there is.
+    ///
+    /// # Errors
+    /// When it is not in memory and the store cannot be read.
+    pub async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
+        if let Some(transfer) = self.lock().get(&id) {
+            return Ok(Some(transfer.clone()));
+        }
+        self.store.get(id).await
+    }
+
+    /// How many outcomes wait in memory for the store.
+    pub fn unsaved(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TransferId, Transfer>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,181 @@
+//! What happens at start and all along beside the requests: taking over what a dead process left,
+//! saying that this one is alive, forgetting what is old.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{
+    engine::{self, Engine, Job},
+    gateway::Lane,
+    model::{Stage, Transfer},
+    service::Wait,
+    store::{KeyChange, StoreError},
+};
+use crate::problem::{Code, Problem};
+
+/// How often a process says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A process that was not heard of for this long is taken to be dead.
+const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(20);
+
+/// A transfer that had not begun when its process died goes on if it is younger than this.
+const STILL_WANTED: SignedDuration = SignedDuration::from_secs(30);
+
+/// Left-over transfers looked at side by side, so that a thousand of them leave room for callers.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Left-over rows taken in one step.
+const ROWS_AT_ONCE: u32 = 500;
+
+/// How often old records are deleted, and how many in one step.
+const REAP_EVERY: Duration = Duration::from_mins(10);
+const REAP_AT_ONCE: u32 = 1_000;
+
+/// How long settled records are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Transfers.
+    pub transfers: Duration,
+    /// Idempotency keys.
+    pub keys: Duration,
+}
+
+impl Engine {
+    /// Takes over what other processes left unsettled and settles it in the background. Returns
+    /// when the rows are ours, which is what readiness waits for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        self.records.store().heartbeat(self.records.owner(), now).await?;
+        let stale_before = if self.records.store().is_shared() {
+            now.saturating_sub(DEAD_AFTER).unwrap_or(Timestamp::MIN)
+        } else {
+            Timestamp::MAX
+        };
+        let owner = self.records.owner();
+        let mut all = Vec::new();
+        loop {
+            let rows = self.records.store().adopt(owner, stale_before, ROWS_AT_ONCE).await?;
+            let last = rows.len() < ROWS_AT_ONCE as usize;
+            all.extend(rows);
+            if last {
+                break;
+            }
+        }
+        let count = all.len();
+        if count > 0 {
+            tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
+            self.resume_all(all);
+        }
+        Ok(count)
+    }
+
+    fn resume_all(self: &Arc<Self>, transfers: Vec<Transfer>) {
+        let engine = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+            for transfer in transfers {
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                if engine.stop.is_cancelled() {
+                    return;
+                }
+                let one = Arc::clone(&engine);
+                engine.tracker.spawn(async move {
+                    one.resume(transfer).await;
+                    drop(place);
+                });
+            }
+        });
+    }
+
+    async fn resume(self: &Arc<Self>, transfer: Transfer) {
+        let age = self.clock.now().duration_since(transfer.created_at);
+        match transfer.stage {
+            Stage::Received | Stage::Prepared if age < STILL_WANTED => {
+                self.carry_on(transfer).await;
+            }
+            Stage::Received | Stage::Prepared => self.give_up(transfer).await,
+            Stage::Dispatching => self.recover_dispatched(transfer).await,
+            Stage::Unknown => {
+                self.settle_in_background(transfer, self.settings.settle_window);
+            }
+            Stage::Accepted | Stage::Confirmed | Stage::Skipped | Stage::Failed => {}
+        }
+    }
+
+    /// Nothing was sent: the transfer runs as if it had just come.
+    async fn carry_on(self: &Arc<Self>, transfer: Transfer) {
+        let deadline = Instant::now() + self.deadline;
+        let job = Job {
+            ctx: engine::context(deadline, Lane::Single),
+            transfer,
+            wait: Wait::Outcome,
+            given: None,
+            sent: Arc::default(),
+        };
+        self.carry_out(job).await;
+    }
+
+    /// Nothing was sent, and it is too late to do so: the caller has long gone.
+    async fn give_up(self: &Arc<Self>, mut transfer: Transfer) {
+        let from = transfer.stage;
+        transfer.stage = Stage::Failed;
+        transfer.error = Some(Problem::new(
+            Code::DeadlineExceeded,
+            "The service stopped before it sent the command; nothing was sent.",
+        ));
+        self.records.conclude(&mut transfer, from, KeyChange::Free).await;
+        Self::audit(&transfer);
+    }
+
+    /// Says regularly that this process is alive, takes over what dead ones left, and deletes what
+    /// is old, until the service stops.
+    pub(super) async fn keep_house(self: Arc<Self>, retention: Retention) {
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        let mut reap = tokio::time::interval(REAP_EVERY);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = beat.tick() => self.beat().await,
+                _ = reap.tick() => self.reap(retention).await,
+            }
+        }
+    }
+
+    async fn beat(self: &Arc<Self>) {
+        let outcome = if self.records.store().is_shared() {
+            self.recover().await.map(drop)
+        } else {
+            self.records.store().heartbeat(self.records.owner(), self.clock.now()).await
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(operation = error.operation, cause = %error.cause, "heartbeat failed");
+        }
+    }
+
+    async fn reap(&self, retention: Retention) {
+        let now = self.clock.now();
+        let before = |kept: Duration| now.saturating_sub(kept).unwrap_or(Timestamp::MIN);
+        loop {
+            let reaped = self
+                .records
+                .store()
+                .reap(before(retention.transfers), before(retention.keys), REAP_AT_ONCE)
+                .await;
+            match reaped {
+                Ok(count) if count >= u64::from(REAP_AT_ONCE) && !self.stop.is_cancelled() => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(cause = %error.cause, "old records could not be deleted");
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Finding out, in the background, what became of transfers whose outcome is unknown. Only reads;
+//! the command is never sent from here.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
+    gateway::{CallContext, Lane, RoutingChange},
+    model::{Stage, Transfer, Warning},
+    problems,
+    store::KeyChange,
+    watch::Finding,
+};
+use crate::problem::Problem;
+
+/// After the settling window the conversation is still looked at now and then, to see it end.
+const SLOW_LOOK: Duration = Duration::from_mins(1);
+
+/// With more unknown transfers than this, their looks no longer go before callers' requests.
+const URGENT_AT_MOST: usize = 16;
+
+/// Slow looks thin out to this.
+const SLOWEST_LOOK: Duration = Duration::from_mins(10);
+
+impl Engine {
+    /// Settles a transfer in a task of its own. Its row is in `unknown` and ours.
+    pub(super) fn settle_in_background(self: &Arc<Self>, transfer: Transfer, window: Duration) {
+        let engine = Arc::clone(self);
+        self.tracker.spawn(async move {
+            engine.settling.fetch_add(1, Ordering::Relaxed);
+            engine.settle(transfer, window).await;
+            engine.settling.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Looks until the outcome shows; first often, after the window rarely, until the service
+    /// stops or somebody else settles it.
+    async fn settle(&self, mut transfer: Transfer, window: Duration) {
+        let deadline = Instant::now() + window;
+        let ctx = self.settling_context(deadline);
+        let finding = if self.is_routing_repeatable(&transfer) {
+            self.repeat_routing(&transfer, &ctx).await
+        } else {
+            self.watch(&transfer, &ctx, deadline, Duration::MAX).await
+        };
+        if let Some(outcome) = settled(finding) {
+            return self.settle_as(&mut transfer, outcome, &ctx).await;
+        }
+        let mut pause = SLOW_LOOK;
+        let far = Instant::now() + Duration::from_hours(365 * 24);
+        while self.pause_until(Instant::now() + pause, far).await {
+            if !self.is_still_unknown(&transfer).await {
+                return;
+            }
+            let until = Instant::now() + pause;
+            let ctx = self.settling_context(until);
+            let finding = self.watch(&transfer, &ctx, until, Duration::MAX).await;
+            if let Some(outcome) = settled(finding) {
+                return self.settle_as(&mut transfer, outcome, &ctx).await;
+            }
+            pause = (pause * 2).min(SLOWEST_LOOK);
+        }
+    }
+
+    /// Records what was found out; applies priority and skills that the crash left undone.
+    async fn settle_as(
+        &self,
+        transfer: &mut Transfer,
+        outcome: Result<(), Problem>,
+        ctx: &CallContext,
+    ) {
+        match outcome {
+            Ok(()) => {
+                transfer.stage = Stage::Accepted;
+                transfer.error = None;
+                self.finish_routing(transfer, ctx).await;
+            }
+            Err(problem) => {
+                transfer.stage = Stage::Failed;
+                transfer.error = Some(Problem { retryable: Some(false), ..problem });
+            }
+        }
+        let key = KeyChange::Settle(self.answers.answer(transfer));
+        self.records.conclude(transfer, Stage::Unknown, key).await;
+        Self::audit(transfer);
+    }
+
+    async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {
+        let change = routing_change(transfer);
+        let carried = self.gateway.command_carries_routing() || transfer.is_routing_only();
+        if change.is_empty() || carried {
+            return;
+        }
+        if let Err(detail) = self.set_routing_on_arrival(transfer, ctx, &change).await {
+            transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
+        }
+    }
+
+    fn settling_context(&self, deadline: Instant) -> CallContext {
+        let many = self.settling.load(Ordering::Relaxed) > URGENT_AT_MOST;
+        engine::context(deadline, if many { Lane::Batch } else { Lane::Settling })
+    }
+
+    fn is_routing_repeatable(&self, transfer: &Transfer) -> bool {
+        transfer.is_routing_only() && !self.gateway.command_carries_routing()
+    }
+
+    /// A routing change sets absolute values: it is settled by setting them again.
+    async fn repeat_routing(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
+        let change = routing_change(transfer);
+        match self.set_routing_on_arrival(transfer, ctx, &change).await {
+            Ok(()) => Finding::Moved,
+            Err(detail) => {
+                tracing::debug!(transfer_id = %transfer.id, detail, "routing not settled");
+                self.watch(transfer, ctx, ctx.deadline, Duration::MAX).await
+            }
+        }
+    }
+
+    async fn is_still_unknown(&self, transfer: &Transfer) -> bool {
+        match self.records.get(transfer.id).await {
+            Ok(Some(now)) => now.stage == Stage::Unknown,
+            Ok(None) => false,
+            // The store is away; whether to go on shows when it is back.
+            Err(_) => true,
+        }
+    }
+
+    /// Judges a row left in `dispatching` by a process that died: one look, and if that settles
+    /// nothing the row becomes `unknown` and is settled like any other.
+    pub(super) async fn recover_dispatched(self: &Arc<Self>, mut transfer: Transfer) {
+        let deadline = Instant::now() + self.settings.settle_window;
+        let ctx = self.settling_context(deadline);
+        let seen = "the service stopped before Genesys' answer was recorded";
+        transfer.error = Some(problems::outcome_unknown(&transfer, seen, None));
+        transfer.stage = Stage::Unknown;
+        self.records.conclude(&mut transfer, Stage::Dispatching, KeyChange::Keep).await;
+        if let Some(super::evidence::Seen::Moved) = self.look(&transfer, &ctx).await {
+            return self.settle_as(&mut transfer, Ok(()), &ctx).await;
+        }
+        self.settle_in_background(transfer, self.settings.settle_window);
+    }
+}
+
+/// The values a transfer asked to be set beside the queue.
+fn routing_change(transfer: &Transfer) -> RoutingChange {
+    RoutingChange {
+        priority: transfer.priority,
+        skill_ids: transfer.request.skill_ids.clone(),
+        language_id: transfer.request.language_id,
+    }
+}

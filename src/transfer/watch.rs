@@ -1,0 +1,198 @@
+//! Looking at a conversation again and again to learn what became of a command.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    engine::Engine,
+    evidence::{self, Before, Seen},
+    gateway::{CallContext, Lane},
+    model::Transfer,
+};
+
+/// When a conversation is looked at after a command of unclear outcome: at these times after the
+/// answer, and then at twice the time of the look before.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+
+/// A complete 500 or 503 is looked after until this time, then Genesys has had its chance.
+const LAST_LOOK_AFTER_5XX: Duration = Duration::from_secs(4);
+
+/// Longest pause between two looks while somebody waits for the answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// How long one look may take.
+const LOOK_TIME: Duration = Duration::from_secs(4);
+
+/// What the looks together show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It moved to the target queue.
+    Moved,
+    /// Somebody moved it elsewhere; the command cannot work any more.
+    MovedElsewhere,
+    /// It ended without a sign of us.
+    Ended,
+    /// Every look showed the leg unmoved.
+    Unmoved,
+    /// The leg is gone, without a sign of a transfer.
+    Changed,
+    /// Nothing certain.
+    Unclear,
+}
+
+/// The times to look at, as distances from the start: 0.25 s, 0.5 s, 1 s, 2 s, 4 s, then every
+/// `longest`.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Schedule {
+    pub(super) const fn new(longest: Duration) -> Self {
+        Self { next: FIRST_LOOK, longest }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = self.next;
+        self.next = now + now.min(self.longest);
+        Some(now)
+    }
+}
+
+impl Engine {
+    /// One look; `None` when the conversation could not be read.
+    pub(super) async fn look(&self, transfer: &Transfer, ctx: &CallContext) -> Option<Seen> {
+        let deadline = ctx.deadline.min(Instant::now() + LOOK_TIME);
+        let ctx = ctx.until(deadline);
+        let id = transfer.request.conversation_id;
+        match self.gateway.conversation(&ctx, id).await {
+            Ok(conversation) => Some(evidence::judge(&conversation, before(transfer))),
+            Err(error) => {
+                tracing::debug!(transfer_id = %transfer.id, ?error, "a settling look failed");
+                None
+            }
+        }
+    }
+
+    /// Looks after a complete 500 or 503: five times in four seconds, less when something certain
+    /// shows earlier. `Unclear` when the deadline cut it short or a look failed.
+    pub(super) async fn watch_after_5xx(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
+        let ctx = &ctx.in_lane(Lane::Settling);
+        let looks = Schedule::new(LONGEST_PAUSE).take_while(|at| *at <= LAST_LOOK_AFTER_5XX);
+        let mut seen = Vec::new();
+        let start = Instant::now();
+        for at in looks {
+            if !self.pause_until(start + at, ctx.deadline).await {
+                return Finding::Unclear;
+            }
+            let look = self.look(transfer, ctx).await;
+            match look {
+                Some(Seen::Moved) => return Finding::Moved,
+                Some(Seen::Ended) => return Finding::Ended,
+                _ => seen.push(look),
+            }
+        }
+        sum_up(&seen)
+    }
+
+    /// Looks until something certain shows or `until` comes.
+    pub(super) async fn watch(
+        &self,
+        transfer: &Transfer,
+        ctx: &CallContext,
+        until: Instant,
+        longest_pause: Duration,
+    ) -> Finding {
+        let start = Instant::now();
+        let mut elsewhere_before = false;
+        for at in Schedule::new(longest_pause) {
+            if !self.pause_until(start + at, until).await {
+                return Finding::Unclear;
+            }
+            let look = self.look(transfer, ctx).await;
+            match look {
+                Some(Seen::Moved) => return Finding::Moved,
+                Some(Seen::Ended) => return Finding::Ended,
+                // Our own move may show its first half a moment before the second.
+                Some(Seen::MovedElsewhere) if elsewhere_before => return Finding::MovedElsewhere,
+                _ => elsewhere_before = look == Some(Seen::MovedElsewhere),
+            }
+        }
+        Finding::Unclear
+    }
+
+    /// As [`Engine::watch`], for an answer somebody waits for.
+    pub(super) async fn watch_in_request(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
+        self.watch(transfer, &ctx.in_lane(Lane::Settling), ctx.deadline, LONGEST_PAUSE).await
+    }
+
+    /// Waits until `at`; `false` at once when `at` is past `limit`, or when the service stops.
+    pub(super) async fn pause_until(&self, at: Instant, limit: Instant) -> bool {
+        if at >= limit || self.stop.is_cancelled() {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+}
+
+/// The state before the command, as the evidence rules need it.
+fn before(transfer: &Transfer) -> Before<'_> {
+    Before {
+        picture: transfer.picture.as_ref(),
+        leg: transfer.participant_id,
+        target: transfer.queue.id,
+        recorded_at: transfer.created_at,
+    }
+}
+
+fn sum_up(seen: &[Option<Seen>]) -> Finding {
+    let all = |wanted: Seen| seen.iter().all(|look| *look == Some(wanted));
+    match seen.last() {
+        Some(Some(Seen::MovedElsewhere)) => Finding::MovedElsewhere,
+        Some(Some(Seen::Changed)) => Finding::Changed,
+        _ if all(Seen::Unmoved) => Finding::Unmoved,
+        _ => Finding::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn looks_are_at_the_times_the_rules_name() {
+        let millis: Vec<u128> =
+            Schedule::new(LONGEST_PAUSE).take(7).map(|at| at.as_millis()).collect();
+        assert_eq!(millis, [250, 500, 1000, 2000, 4000, 8000, 12_000]);
+    }
+
+    #[test]
+    fn background_looks_thin_out() {
+        let seconds: Vec<u64> =
+            Schedule::new(Duration::MAX).skip(4).take(6).map(|at| at.as_secs()).collect();
+        assert_eq!(seconds, [4, 8, 16, 32, 64, 128]);
+    }
+
+    #[test]
+    fn one_failed_look_after_a_5xx_leaves_it_unclear() {
+        let seen = [Some(Seen::Unmoved), None, Some(Seen::Unmoved)];
+        assert_eq!(sum_up(&seen), Finding::Unclear);
+    }
+
+    #[test]
+    fn only_looks_that_all_show_the_leg_make_it_unmoved() {
+        assert_eq!(sum_up(&[Some(Seen::Unmoved), Some(Seen::Unmoved)]), Finding::Unmoved);
+        assert_eq!(sum_up(&[Some(Seen::Unmoved), Some(Seen::Changed)]), Finding::Changed);
+    }
+}
