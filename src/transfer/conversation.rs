@@ -194,3 +194,6 @@ pub struct Picture {
     /// `recentTransfers` that were there.
     pub recent_transfers: Vec<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod samples;

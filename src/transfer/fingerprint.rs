@@ -17,3 +17,47 @@ pub fn fingerprint(request: &TransferRequest) -> [u8; 32] {
     let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
     Sha256::digest(&bytes).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::model::{Priority, TransferRequest};
+
+    fn request(json: &str) -> TransferRequest {
+        serde_json::from_str(json).unwrap()
+    }
+
+    const PLAIN: &str = r#"{"conversationId":"00000000-0000-4000-8000-00000000c0de",
+        "queue":{"name":"Support"}}"#;
+
+    #[test]
+    fn order_of_skills_and_defaults_given_do_not_matter() {
+        let ids = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"];
+        let parse = |id: &str| id.parse().unwrap();
+        let one = TransferRequest {
+            skill_ids: Some(vec![parse(ids[0]), parse(ids[1])]),
+            ..request(PLAIN)
+        };
+        let two = TransferRequest {
+            skill_ids: Some(vec![parse(ids[1]), parse(ids[0])]),
+            keep_place: false,
+            ..request(PLAIN)
+        };
+        assert_eq!(fingerprint(&one), fingerprint(&two));
+    }
+
+    #[test]
+    fn every_field_that_changes_what_happens_matters() {
+        let plain = request(PLAIN);
+        let others = [
+            TransferRequest { priority: Priority::new(0), ..plain.clone() },
+            TransferRequest { skill_ids: Some(vec![]), ..plain.clone() },
+            TransferRequest { keep_place: true, ..plain.clone() },
+            TransferRequest { reason: Some(String::new()), ..plain.clone() },
+            TransferRequest { reference: Some("CASE-1".to_owned()), ..plain.clone() },
+        ];
+        for other in others {
+            assert_ne!(fingerprint(&plain), fingerprint(&other), "{other:?}");
+        }
+    }
+}

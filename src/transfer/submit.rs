@@ -117,7 +117,7 @@ impl Engine {
         let inserted = self.records.begin(&transfer, claim.as_ref(), durability).await;
         match inserted.map_err(|error| problems::from_store(&error))? {
             Inserted::Done => {
-                drop(progress.recorded.set(transfer.id));
+                progress.recorded.get_or_init(|| transfer.id);
                 Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
             }
             Inserted::KeyTaken(record) => match &claim {

@@ -1,1 +1,117 @@
+use super::*;
+use crate::transfer::conversation::{Purpose, samples::*};
 
+const RECORDED: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn look(before: &Conversation, now: &Conversation, leg: u32) -> Seen {
+    let picture = picture(before, queue(9));
+    let before = Before {
+        picture: Some(&picture),
+        leg: Some(participant(leg)),
+        target: queue(9),
+        recorded_at: RECORDED,
+    };
+    judge(now, before)
+}
+
+fn with_agent() -> Conversation {
+    conversation(vec![customer(), agent(2, LegState::Connected)])
+}
+
+fn transferred_away(leg: Leg) -> Leg {
+    Leg { disconnect_type: Some("transfer".to_owned()), ..ended(leg) }
+}
+
+#[test]
+fn a_new_participant_of_the_target_queue_proves_the_move_alive_or_ended() {
+    let gone = transferred_away(agent(2, LegState::Connected));
+    let answering = Leg { queue_id: Some(queue(9)), ..agent(4, LegState::Connected) };
+    for arrived in [waiting(3, queue(9)), ended(waiting(3, queue(9))), answering] {
+        let now = conversation(vec![customer(), gone.clone(), arrived]);
+        assert_eq!(look(&with_agent(), &now, 2), Seen::Moved);
+    }
+}
+
+#[test]
+fn an_old_participant_of_the_target_queue_proves_nothing() {
+    let before =
+        conversation(vec![customer(), ended(waiting(3, queue(9))), agent(2, LegState::Connected)]);
+    assert_eq!(look(&before, &before.clone(), 2), Seen::Unmoved);
+}
+
+#[test]
+fn a_transfer_without_the_target_queue_is_somebody_elses() {
+    let mut now = conversation(vec![
+        customer(),
+        transferred_away(agent(2, LegState::Connected)),
+        waiting(3, queue(5)),
+    ]);
+    now.recent_transfers.push("t-1".to_owned());
+    assert_eq!(look(&with_agent(), &now, 2), Seen::MovedElsewhere);
+}
+
+#[test]
+fn a_leg_that_ended_without_a_new_transfer_entry_only_changed() {
+    let now = conversation(vec![customer(), transferred_away(agent(2, LegState::Connected))]);
+    assert_eq!(look(&with_agent(), &now, 2), Seen::Changed);
+}
+
+#[test]
+fn an_agent_who_answered_a_waiting_call_is_a_change_not_a_move() {
+    let before = conversation(vec![customer(), waiting(2, queue(5))]);
+    let answered = Leg { queue_id: Some(queue(5)), ..agent(3, LegState::Connected) };
+    let now = conversation(vec![customer(), ended(waiting(2, queue(5))), answered]);
+    assert_eq!(look(&before, &now, 2), Seen::Changed);
+}
+
+#[test]
+fn an_ended_conversation_shows_whether_it_was_in_the_target_first() {
+    let mut now = with_agent();
+    now.ended = true;
+    assert_eq!(look(&with_agent(), &now, 2), Seen::Ended);
+    now.legs.push(ended(waiting(3, queue(9))));
+    assert_eq!(look(&with_agent(), &now, 2), Seen::Moved);
+}
+
+fn patched(state: LegState, of: Option<QueueId>) -> Conversation {
+    let purpose = if state == LegState::Waiting { Purpose::Acd } else { Purpose::Agent };
+    conversation(vec![Leg { participant_id: None, queue_id: of, ..leg(1, purpose, state) }])
+}
+
+fn look_without_legs(before: &Conversation, now: &Conversation) -> Seen {
+    let picture = picture(before, queue(9));
+    let before =
+        Before { picture: Some(&picture), leg: None, target: queue(9), recorded_at: RECORDED };
+    judge(now, before)
+}
+
+#[test]
+fn without_participants_the_new_queue_is_the_sign() {
+    use LegState::{Connected, Waiting};
+    let elsewhere = patched(Connected, Some(queue(5)));
+    let in_target = patched(Waiting, Some(queue(9)));
+    assert_eq!(look_without_legs(&elsewhere, &in_target), Seen::Moved);
+    assert_eq!(look_without_legs(&elsewhere, &elsewhere.clone()), Seen::Unmoved);
+    assert_eq!(look_without_legs(&in_target, &in_target.clone()), Seen::Unmoved);
+}
+
+#[test]
+fn without_participants_waiting_again_in_the_queue_it_was_answered_from_is_a_sign() {
+    use LegState::{Connected, Waiting};
+    let answered = patched(Connected, Some(queue(9)));
+    assert_eq!(look_without_legs(&answered, &patched(Waiting, Some(queue(9)))), Seen::Moved);
+    assert_eq!(look_without_legs(&answered, &answered.clone()), Seen::Unmoved);
+}
+
+#[test]
+fn without_a_picture_only_a_leg_younger_than_the_record_proves_the_move() {
+    let recorded_at: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let leg_since = |time: &str| Leg { since: time.parse().ok(), ..waiting(3, queue(9)) };
+    let look = |arrived: Leg| {
+        let now = conversation(vec![customer(), agent(2, LegState::Connected), arrived]);
+        let leg = Some(participant(2));
+        judge(&now, Before { picture: None, leg, target: queue(9), recorded_at })
+    };
+    assert_eq!(look(leg_since("2026-01-01T12:00:01Z")), Seen::Moved);
+    assert_eq!(look(leg_since("2026-01-01T11:59:00Z")), Seen::Unmoved);
+}
