@@ -21,6 +21,8 @@ pub mod service;
 mod settle;
 pub mod store;
 mod submit;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 pub use recovery::Retention;

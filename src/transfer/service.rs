@@ -333,3 +333,6 @@ impl Caller {
 fn no_transfer(id: TransferId) -> Problem {
     Problem::new(Code::NotFound, format!("There is no transfer {id}."))
 }
+
+#[cfg(test)]
+mod tests;

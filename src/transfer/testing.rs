@@ -1,0 +1,139 @@
+//! A Genesys and a store of plain memory, so that the engine's rules can be tested against a
+//! paused clock, without a socket.
+
+mod gateway;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(super) use gateway::{Effect, ScriptedGateway};
+pub(super) use store::MemoryStore;
+
+use super::{
+    conversation::samples,
+    model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
+    recovery::Retention,
+    service::{Answers, Caller, Parts, Reply, Service, Submission, Wait},
+    store::Answer,
+};
+use crate::{
+    clock::SystemClock,
+    config::{Confirm, Transfers},
+    problem::Problem,
+};
+
+/// Answers with the status word as the body.
+pub(super) struct PlainAnswers;
+
+impl Answers for PlainAnswers {
+    fn answer(&self, transfer: &Transfer) -> Answer {
+        let status = match (transfer.stage.status(), &transfer.error) {
+            (Status::Accepted | Status::Confirmed, _) => 201,
+            (Status::Pending, _) => 202,
+            (_, Some(problem)) => problem.code.status(),
+            (_, None) => 500,
+        };
+        let code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str());
+        Answer {
+            status,
+            content_type: String::new(),
+            location: None,
+            retry_after: None,
+            body: format!("{} {code} {}", transfer.stage.status().as_str(), transfer.id)
+                .into_bytes(),
+        }
+    }
+}
+
+/// A service over memory.
+pub(super) struct Bench {
+    pub gateway: Arc<ScriptedGateway>,
+    pub store: Arc<MemoryStore>,
+    pub service: Service,
+    pub stop: CancellationToken,
+    pub tracker: TaskTracker,
+}
+
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+
+impl Bench {
+    pub(super) async fn new() -> Self {
+        Self::with(Arc::default(), Arc::default(), true).await
+    }
+
+    pub(super) async fn with(
+        gateway: Arc<ScriptedGateway>,
+        store: Arc<MemoryStore>,
+        resend_after_5xx: bool,
+    ) -> Self {
+        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let service = Service::new(Parts {
+            gateway: gateway.clone(),
+            store: store.clone(),
+            answers: Arc::new(PlainAnswers),
+            clock: Arc::new(SystemClock),
+            settings: Transfers {
+                verify: true,
+                confirm: Confirm::OnRequest,
+                resend_after_5xx,
+                settle_window: Duration::from_mins(2),
+            },
+            deadline: DEADLINE,
+            retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
+            tracker: tracker.clone(),
+            stop: stop.clone(),
+        });
+        service.start().await.unwrap();
+        Self { gateway, store, service, stop, tracker }
+    }
+
+    pub(super) async fn submit(&self, key: Option<&str>, wait: Wait) -> Result<Reply, Problem> {
+        self.service.submit(submission(key, wait)).await
+    }
+
+    /// Submits and gives status and body.
+    pub(super) async fn outcome(&self) -> (u16, String) {
+        let reply = self.submit(None, Wait::Outcome).await.unwrap();
+        let words = String::from_utf8(reply.answer.body).unwrap();
+        (reply.answer.status, words.rsplit_once(' ').unwrap().0.trim().to_owned())
+    }
+
+    pub(super) async fn only_transfer(&self) -> Transfer {
+        let all = self.service.list(&caller(), super::store::TransferFilter::default(), 10).await;
+        all.unwrap().pop().unwrap()
+    }
+}
+
+pub(super) fn caller() -> Caller {
+    Caller { name: CallerName::new("crm"), admin: true }
+}
+
+pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {
+    Submission {
+        caller: caller(),
+        request: request(),
+        key: key.map(str::to_owned),
+        wait,
+        deadline: Instant::now() + DEADLINE,
+        request_id: "r-1".to_owned(),
+        traceparent: None,
+    }
+}
+
+pub(super) fn request() -> TransferRequest {
+    TransferRequest {
+        conversation_id: samples::conversation(vec![]).id,
+        queue: QueueRef::Name(QueueName::parse("Support").unwrap()),
+        priority: None,
+        skill_ids: None,
+        language_id: None,
+        keep_place: false,
+        participant_id: None,
+        transfer_type: TransferType::Unattended,
+        reason: None,
+        reference: None,
+    }
+}

@@ -1,0 +1,169 @@
+//! A Genesys with one call in it, which does what a test's script says.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::{
+    problem::FieldError,
+    transfer::{
+        conversation::{Conversation, Leg, LegState, samples::*},
+        gateway::*,
+        ids::{ConversationId, QueueId},
+        model::{Priority, Queue, QueueRef, TransferRequest},
+    },
+};
+
+/// When a command takes effect.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::transfer) enum Effect {
+    Never,
+    After(Duration),
+    /// Somebody else moves the call to another queue instead.
+    ElsewhereAfter(Duration),
+    /// The customer hangs up instead.
+    HangUpAfter(Duration),
+}
+
+#[derive(Default)]
+pub(in crate::transfer) struct ScriptedGateway {
+    pub script: Mutex<VecDeque<(Sent, Effect)>>,
+    pub sent: Mutex<u32>,
+    pub routing_set: Mutex<Vec<RoutingChange>>,
+    /// Errors for the next reads of the conversation.
+    pub failing_reads: Mutex<VecDeque<GatewayError>>,
+    /// Errors for the next routing changes.
+    pub failing_routing: Mutex<VecDeque<GatewayError>>,
+    /// How long a command takes to be answered.
+    pub latency: Mutex<Duration>,
+    effect: Mutex<Option<(Instant, Effect)>>,
+}
+
+#[derive(Debug)]
+struct Unlimited;
+
+impl Reservation for Unlimited {
+    fn take(&self) -> bool {
+        true
+    }
+}
+
+impl ScriptedGateway {
+    /// The next command is answered so, with this effect.
+    pub(in crate::transfer) fn next(&self, sent: Sent, effect: Effect) {
+        self.script.lock().unwrap().push_back((sent, effect));
+    }
+
+    pub(in crate::transfer) fn commands(&self) -> u32 {
+        *self.sent.lock().unwrap()
+    }
+
+    /// Something that happens by itself.
+    pub(in crate::transfer) fn happens(&self, effect: Effect) {
+        *self.effect.lock().unwrap() = Some((Instant::now(), effect));
+    }
+
+    fn state(&self) -> Conversation {
+        let agent = agent(2, LegState::Connected);
+        let effect = *self.effect.lock().unwrap();
+        let happened = |since: Instant, after: Duration| since.elapsed() >= after;
+        let gone = || Leg { disconnect_type: Some("transfer".to_owned()), ..ended(agent.clone()) };
+        match effect {
+            Some((since, Effect::After(after))) if happened(since, after) => Conversation {
+                recent_transfers: vec!["t".to_owned()],
+                ..conversation(vec![customer(), gone(), waiting(3, queue(9))])
+            },
+            Some((since, Effect::ElsewhereAfter(after))) if happened(since, after) => {
+                Conversation {
+                    recent_transfers: vec!["t".to_owned()],
+                    ..conversation(vec![customer(), gone(), waiting(3, queue(5))])
+                }
+            }
+            Some((since, Effect::HangUpAfter(after))) if happened(since, after) => {
+                conversation(vec![ended(customer()), ended(agent)])
+            }
+            _ => conversation(vec![customer(), agent]),
+        }
+    }
+}
+
+#[async_trait]
+impl CallGateway for ScriptedGateway {
+    fn unsupported(&self, _: &TransferRequest) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    fn command_carries_routing(&self) -> bool {
+        false
+    }
+
+    fn takes_priority(&self, _: Priority) -> bool {
+        true
+    }
+
+    async fn admit(&self, _: &CallContext, _: u32) -> Result<Arc<dyn Reservation>, GatewayError> {
+        Ok(Arc::new(Unlimited))
+    }
+
+    async fn queue(&self, _: &CallContext, _: &QueueRef) -> Result<Queue, QueueError> {
+        Ok(Queue { id: queue(9), name: "Support".to_owned(), division: None })
+    }
+
+    async fn search_queues(&self, _: &CallContext, _: &str) -> Result<QueueListing, GatewayError> {
+        Err(GatewayError::DeadlineExceeded)
+    }
+
+    async fn refresh_queues(&self, _: &CallContext) -> Result<QueueListing, GatewayError> {
+        Err(GatewayError::DeadlineExceeded)
+    }
+
+    async fn conversation(
+        &self,
+        _: &CallContext,
+        _: ConversationId,
+    ) -> Result<Conversation, GatewayError> {
+        if let Some(error) = self.failing_reads.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        Ok(self.state())
+    }
+
+    async fn send(&self, _: &CallContext, _: &MoveCommand) -> Sent {
+        *self.sent.lock().unwrap() += 1;
+        let (sent, effect) = self.script.lock().unwrap().pop_front().expect("a scripted answer");
+        if !matches!(effect, Effect::Never) {
+            self.happens(effect);
+        }
+        let latency = *self.latency.lock().unwrap();
+        tokio::time::sleep(latency).await;
+        sent
+    }
+
+    async fn set_routing(
+        &self,
+        _: &CallContext,
+        _: ConversationId,
+        change: &RoutingChange,
+    ) -> Result<(), GatewayError> {
+        if let Some(error) = self.failing_routing.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        self.routing_set.lock().unwrap().push(change.clone());
+        Ok(())
+    }
+
+    async fn strips_skills(&self, _: &CallContext) -> Result<bool, GatewayError> {
+        Ok(false)
+    }
+
+    fn doubt_queue(&self, _: QueueId) {}
+
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

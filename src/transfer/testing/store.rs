@@ -1,0 +1,169 @@
+//! A store of plain memory with the same constraints as the real ones, which can be told to fail.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::transfer::{ids::TransferId, model::Transfer, store::*};
+
+#[derive(Default)]
+struct Rows {
+    transfers: BTreeMap<TransferId, (Transfer, Uuid)>,
+    keys: HashMap<KeyScope, ([u8; 32], TransferId, Option<Answer>)>,
+}
+
+#[derive(Default)]
+pub(in crate::transfer) struct MemoryStore {
+    rows: Mutex<Rows>,
+    /// While set, nothing can be written.
+    pub broken: AtomicBool,
+}
+
+impl MemoryStore {
+    fn broken(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError { operation: "write", cause: "told to fail".to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Puts a row there as a dead process left it.
+    pub(in crate::transfer) fn left_behind(&self, transfer: Transfer) {
+        self.rows.lock().unwrap().transfers.insert(transfer.id, (transfer, Uuid::nil()));
+    }
+}
+
+#[async_trait]
+impl TransferStore for MemoryStore {
+    async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.keys.get(scope).map(|(fingerprint, id, answer)| KeyRecord {
+            fingerprint: *fingerprint,
+            transfer_id: *id,
+            stage: rows.transfers[id].0.stage,
+            answer: answer.clone(),
+        }))
+    }
+
+    async fn insert(
+        &self,
+        transfer: &Transfer,
+        claim: Option<&KeyClaim>,
+        owner: Uuid,
+        _: Durability,
+    ) -> Result<Inserted, StoreError> {
+        if let Some(claim) = claim
+            && let Some(record) = self.key(&claim.scope).await?
+        {
+            return Ok(Inserted::KeyTaken(record));
+        }
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let conversation = transfer.request.conversation_id;
+        let taken = rows.transfers.values().find(|(other, _)| {
+            other.stage.is_unsettled() && other.request.conversation_id == conversation
+        });
+        if let Some((other, _)) = taken {
+            let caller = other.requested_by.clone();
+            return Ok(Inserted::ConversationTaken { transfer_id: other.id, caller });
+        }
+        rows.transfers.insert(transfer.id, (transfer.clone(), owner));
+        if let Some(claim) = claim {
+            rows.keys.insert(claim.scope.clone(), (claim.fingerprint, transfer.id, None));
+        }
+        Ok(Inserted::Done)
+    }
+
+    async fn update(
+        &self,
+        transfer: &Transfer,
+        expected: &Expected,
+        key: KeyChange,
+        _: Durability,
+    ) -> Result<bool, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let Some((row, owner)) = rows.transfers.get_mut(&transfer.id) else { return Ok(false) };
+        if row.stage != expected.stage || expected.owner.is_some_and(|wanted| wanted != *owner) {
+            return Ok(false);
+        }
+        assert!(
+            row.stage == transfer.stage || row.stage.may_become(transfer.stage),
+            "{:?} may not become {:?}",
+            row.stage,
+            transfer.stage
+        );
+        *row = transfer.clone();
+        match key {
+            KeyChange::Keep => {}
+            KeyChange::Free => rows.keys.retain(|_, (_, id, _)| *id != transfer.id),
+            KeyChange::Settle(answer) => {
+                for (_, id, kept) in rows.keys.values_mut() {
+                    if *id == transfer.id {
+                        *kept = Some(answer.clone());
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
+        Ok(self.rows.lock().unwrap().transfers.get(&id).map(|(transfer, _)| transfer.clone()))
+    }
+
+    async fn list(&self, _: &TransferFilter, _: u32) -> Result<Vec<Transfer>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.transfers.values().rev().map(|(transfer, _)| transfer.clone()).collect())
+    }
+
+    async fn adopt(
+        &self,
+        new_owner: Uuid,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let mut adopted = Vec::new();
+        for (transfer, owner) in rows.transfers.values_mut() {
+            if transfer.stage.is_unsettled() && *owner != new_owner {
+                *owner = new_owner;
+                adopted.push(transfer.clone());
+            }
+        }
+        Ok(adopted)
+    }
+
+    async fn heartbeat(&self, _: Uuid, _: Timestamp) -> Result<(), StoreError> {
+        self.broken()
+    }
+
+    async fn retire(&self, _: Uuid) -> Result<(), StoreError> {
+        self.broken()
+    }
+
+    async fn unsettled(&self) -> Result<u64, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.transfers.values().filter(|(t, _)| t.stage.is_unsettled()).count() as u64)
+    }
+
+    async fn reap(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.broken()
+    }
+}
