@@ -61,7 +61,7 @@ async fn a_command_never_seen_to_work_is_unknown_by_the_deadline_and_never_sent_
 #[tokio::test(start_paused = true)]
 async fn an_unknown_transfer_is_settled_in_the_background() {
     let bench = Bench::new().await;
-    bench.gateway.next(uncertain(), Effect::After(Duration::from_secs(60)));
+    bench.gateway.next(uncertain(), Effect::After(Duration::from_mins(1)));
     assert_eq!(bench.outcome().await.0, 504);
     tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(bench.only_transfer().await.stage, Stage::Accepted);
@@ -183,7 +183,7 @@ async fn the_same_key_for_another_request_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn while_unknown_the_same_key_tells_the_truth_and_sends_nothing() {
     let bench = Bench::new().await;
-    bench.gateway.next(uncertain(), Effect::After(Duration::from_secs(60)));
+    bench.gateway.next(uncertain(), Effect::After(Duration::from_mins(1)));
     let first = bench.submit(Some("k"), Wait::Outcome).await.unwrap();
     let during = bench.submit(Some("k"), Wait::Outcome).await.unwrap();
     tokio::time::sleep(Duration::from_mins(3)).await;
