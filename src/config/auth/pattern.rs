@@ -15,10 +15,10 @@ impl QueuePattern {
         let fits = !text.trim().is_empty()
             && text.chars().count() <= Self::MAX_LENGTH
             && !text.contains(char::is_control);
-        fits.then(|| Self(text.to_lowercase()))
+        fits.then(|| Self(text.to_owned()))
     }
 
-    /// The pattern in lower case.
+    /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -27,8 +27,8 @@ impl QueuePattern {
     /// Whether the queue called `name` is meant.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        let Some((head, rest)) = self.0.split_once('*') else { return self.0 == name };
+        let (pattern, name) = (self.0.to_lowercase(), name.to_lowercase());
+        let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
         let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
         let Some(name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else {
             return false;

@@ -187,3 +187,31 @@ fn effective_configuration_is_toml_with_every_key_and_its_origin() {
         assert!(toml.contains(&format!("{name} ")), "{}", key.name);
     }
 }
+
+#[test]
+fn example_environment_names_only_known_variables() {
+    let example = include_str!("../../../.env.example");
+    let known: Vec<String> = KEYS
+        .iter()
+        .flat_map(|key| [Some(key.variable()), key.file_variable()])
+        .flatten()
+        .chain(["CONFIG_FILE".to_owned()])
+        .collect();
+    let named = example.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    let unknown: Vec<_> = named
+        .map(|(name, _)| name)
+        .filter(|name| !known.iter().any(|known| known == name))
+        .collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
+
+#[test]
+fn readme_lists_every_key() {
+    let readme = include_str!("../../../README.md");
+    let missing: Vec<_> = KEYS
+        .iter()
+        .map(|key| key.name)
+        .filter(|name| !readme.contains(&format!("`{name}`")))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
