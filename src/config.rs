@@ -1,14 +1,49 @@
 //! Settings: plain values, read from `config/default.toml`, a file and the environment, and
 //! checked before anything starts. A leaf: knows nothing else of this crate.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
-use url::Url;
-
+mod auth;
+mod duration;
+mod effective;
+mod env;
+mod error;
+mod genesys;
+mod keys;
+mod layers;
+mod reader;
 mod region;
+mod rules;
+mod sandbox;
+mod server;
+mod store;
+mod telemetry;
+mod transfers;
+mod units;
 
+pub use auth::{ApiKey, Auth, AuthMode, Oidc, Permission, QueuePattern};
+pub use effective::Sources;
+pub use env::{Env, ProcessEnv};
+pub use error::{ConfigError, ConfigErrors, one_line};
+pub use genesys::{Genesys, TransferApi};
 pub use region::Region;
+pub use sandbox::Sandbox;
+pub use server::Server;
+pub use store::Store;
+pub use telemetry::{LogFormat, Telemetry};
+pub use transfers::{Confirm, Transfers};
+
+/// Every key, its default and why; part of the program, so that it runs from anywhere.
+pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
+
+/// What the command line says about the settings.
+#[derive(Debug, Clone, Default)]
+pub struct Args {
+    /// `--config`: the file to read instead of the one named by `CONFIG_FILE`.
+    pub config: Option<PathBuf>,
+    /// `sandbox --bind`: wins over `sandbox.bind`.
+    pub sandbox_bind: Option<String>,
+}
 
 /// Everything the service can be told.
 #[derive(Debug, Clone)]
@@ -27,151 +62,69 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// The embedded stand-in for Genesys Cloud.
     pub sandbox: Sandbox,
+    /// Where each value came from.
+    pub sources: Sources,
+    /// What is allowed but was hardly meant, one line each, without secrets; to be logged.
+    pub warnings: Vec<String>,
 }
 
-/// `[server]`
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Listen address.
-    pub bind: SocketAddr,
-    /// Longest a request may take.
-    pub deadline: Duration,
-    /// Time for work in hand after SIGTERM.
-    pub shutdown_grace: Duration,
-    /// Longest a connection may take to send its headers.
-    pub header_timeout: Duration,
-    /// Longest a body may take to arrive.
-    pub body_timeout: Duration,
-    /// Connections open at once; more wait to be accepted.
-    pub max_connections: usize,
-    /// Requests worked on at once; more are answered `overloaded`.
-    pub max_in_flight: usize,
+impl Settings {
+    /// Reads all layers and checks them.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one line each; see [`ConfigErrors`].
+    pub fn load(args: &Args, env: &impl Env) -> Result<Self, ConfigErrors> {
+        let merged = layers::merge(args, env)?;
+        let mut from = reader::Reader::new(merged.root, merged.errors);
+        let mut settings = Self::read(&mut from);
+        ConfigErrors::check(std::mem::take(&mut from.errors))?;
+        rules::check(&settings, &mut from);
+        ConfigErrors::check(std::mem::take(&mut from.errors))?;
+        settings.genesys.fill_in_sandbox_client();
+        settings.auth.api_keys_file = layers::api_keys_file(env);
+        settings.sources = Sources::of(&settings, &from, merged.file);
+        settings.warnings = merged.warnings;
+        settings.warnings.extend(rules::doubts(&settings));
+        Ok(settings)
+    }
+
+    fn read(from: &mut reader::Reader) -> Self {
+        let server = Server::read(from);
+        let genesys = Genesys::read(from);
+        let fitting = AuthMode::fitting(genesys.region, server.bind);
+        Self {
+            server,
+            genesys,
+            transfers: Transfers::read(from),
+            store: Store::read(from),
+            auth: Auth::read(from, fitting),
+            telemetry: Telemetry::read(from),
+            sandbox: Sandbox::read(from),
+            sources: Sources::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Refuses settings with a real region, for running the sandbox alone.
+    ///
+    /// # Errors
+    /// The region is not `sandbox`.
+    pub fn require_sandbox(&self) -> Result<(), ConfigErrors> {
+        rules::sandbox_only(self).map_err(ConfigErrors::from)
+    }
 }
 
-/// `[genesys]`
-#[derive(Debug, Clone)]
-pub struct Genesys {
-    /// Where the organisation lives.
-    pub region: Region,
-    /// OAuth client id.
-    pub client_id: Option<String>,
-    /// OAuth client secret.
-    pub client_secret: Option<SecretString>,
-    /// PEM of the key that signs assertions instead of the secret (RFC 7523).
-    pub private_key: Option<SecretString>,
-    /// API host, when not the region's.
-    pub api_url: Option<Url>,
-    /// Login host, when not the region's.
-    pub login_url: Option<Url>,
-    /// Which of the two ways to move a call.
-    pub transfer_api: TransferApi,
-    /// Lifetime of the queue map.
-    pub queue_cache_ttl: Duration,
-    /// Requests a minute, until Genesys' own headers say less.
-    pub requests_per_minute: u32,
-    /// Longest a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// Longest a token request may take.
-    pub token_timeout: Duration,
-    /// Longest a read may take.
-    pub read_timeout: Duration,
-    /// Longest the command may take to its status line.
-    pub command_timeout: Duration,
-    /// Longest a routing change may take.
-    pub patch_timeout: Duration,
+/// Reads the callers' keys in the file named by `AUTH_API_KEYS_FILE` again, after it changed.
+///
+/// # Errors
+/// The file cannot be read, or something in it is wrong.
+pub fn read_api_keys(path: &Path) -> Result<Vec<ApiKey>, ConfigErrors> {
+    let source = path.display().to_string();
+    let wrong = |why: String| ConfigError::new(keys::API_KEYS, source.clone(), why);
+    let list = layers::api_keys_in(path, &source).map_err(wrong)?;
+    auth::parse_api_keys(&list)
+        .map_err(|messages| messages.into_iter().map(wrong).collect::<ConfigErrors>())
 }
 
-/// `genesys.transfer_api`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransferApi {
-    /// `POST …/participants/{id}/replace/queue`, the platform's documented API.
-    ParticipantReplace,
-    /// `PATCH /api/v2/communications/conversations/{id}`.
-    ConversationPatch,
-}
-
-/// `[transfers]`
-#[derive(Debug, Clone)]
-pub struct Transfers {
-    /// Whether the conversation is looked at before the command even when the caller names the
-    /// leg.
-    pub verify: bool,
-    /// When an accepted transfer is looked for in the target queue.
-    pub confirm: Confirm,
-    /// Whether a command answered with 500 or 503 and seen not to have worked is sent once more.
-    pub resend_after_5xx: bool,
-    /// How long an `unknown` transfer is looked for in the background.
-    pub settle_window: Duration,
-}
-
-/// `transfers.confirm`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirm {
-    /// Only for `Prefer: wait=N`.
-    OnRequest,
-    /// In the background for every transfer.
-    Always,
-}
-
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    /// `sqlite://PATH`, `sqlite::memory:` or `postgres://…`; may hold a password.
-    pub url: SecretString,
-    /// How long settled transfers are kept.
-    pub retention: Duration,
-    /// How long settled idempotency keys are kept.
-    pub key_retention: Duration,
-}
-
-/// `[auth]`
-#[derive(Debug, Clone)]
-pub struct Auth {
-    /// Whether callers need credentials.
-    pub mode: AuthMode,
-}
-
-/// `auth.mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMode {
-    /// Nobody is asked; on loopback only.
-    None,
-    /// Every caller needs credentials.
-    Required,
-}
-
-/// `[telemetry]`
-#[derive(Debug, Clone)]
-pub struct Telemetry {
-    /// Text or JSON; `None` means text on a terminal and JSON elsewhere.
-    pub log_format: Option<LogFormat>,
-    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub log_filter: String,
-    /// Collector for traces (OTLP over HTTP).
-    pub otlp_endpoint: Option<Url>,
-}
-
-/// `telemetry.log_format`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[sandbox]`
-#[derive(Debug, Clone)]
-pub struct Sandbox {
-    /// Where the embedded sandbox listens.
-    pub bind: SocketAddr,
-    /// How long a move takes to show after it was answered.
-    pub effect_delay: Duration,
-}
-
-/// Where the settings came from, for messages.
-#[derive(Debug, Clone, Default)]
-pub struct Sources {
-    /// The file named by `--config` or `CONFIG_FILE`.
-    pub file: Option<PathBuf>,
-}
+#[cfg(test)]
+mod tests;

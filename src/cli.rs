@@ -1,0 +1,205 @@
+//! The command line: what was asked for, as a value. Nothing is started here.
+
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use url::Url;
+
+use crate::config::Args;
+
+/// Exit code for a command line that is not understood (`EX_USAGE` of `sysexits.h`, the family
+/// [`ConfigErrors::EXIT_CODE`](crate::config::ConfigErrors::EXIT_CODE) is from).
+pub const USAGE_EXIT_CODE: u8 = 64;
+
+/// What the process is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cli {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// The subcommand, [`Command::Serve`] when there is none.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the service (what happens without a command)
+    Serve,
+    /// Run the Genesys Cloud stand-in alone
+    Sandbox {
+        /// Address to listen on instead of sandbox.bind
+        #[arg(long, value_name = "ADDRESS")]
+        bind: Option<String>,
+    },
+    /// Print the configuration in force, with the origin of each value and without secrets
+    CheckConfig {
+        /// Also get a token and the queue list, and name the permissions that are missing
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Ask a running service whether it is ready: exit code 0 if so, 1 if not
+    Healthcheck {
+        /// What to ask instead of /health/ready at server.bind
+        #[arg(value_parser = http_url)]
+        url: Option<Url>,
+    },
+}
+
+/// Why the process ends before it did anything: a text and an exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// For standard output when `code` is 0 (help, version), else for standard error.
+    pub text: String,
+    /// Exit code of the process.
+    pub code: u8,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "genesys-transfer",
+    version,
+    about = "Moves live Genesys Cloud calls to another queue: once, and never lost",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true
+)]
+struct Raw {
+    /// File with settings; wins over the environment variable `CONFIG_FILE`
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Without settings the service starts with a stand-in for Genesys Cloud and prints a curl line that
+moves a call. By hand:
+
+  curl http://127.0.0.1:8080/transfers --json '{\"conversationId\": \"…\", \"queueName\": \"…\"}'
+
+Every key can be set in the environment: server.bind is SERVER_BIND; `check-config` lists all keys,
+README.md explains them. GET /problems/{code} on the running service explains an error.
+
+Exit codes: 0 ended as asked, 1 failed, 64 command line not understood, 78 configuration wrong.";
+
+impl Cli {
+    /// Reads the command line, its first word being the program.
+    ///
+    /// # Errors
+    /// [`Exit`] when help or the version was asked for, or the line is not understood.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        let raw = Raw::try_parse_from(words).map_err(|error| Exit {
+            text: error.to_string(),
+            code: match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+                _ => USAGE_EXIT_CODE,
+            },
+        })?;
+        Ok(Self { config: raw.config, command: raw.command.unwrap_or(Command::Serve) })
+    }
+
+    /// What the settings need to know of the command line.
+    #[must_use]
+    pub fn settings_args(&self) -> Args {
+        let sandbox_bind = match &self.command {
+            Command::Sandbox { bind } => bind.clone(),
+            _ => None,
+        };
+        Args { config: self.config.clone(), sandbox_bind }
+    }
+}
+
+/// Where a service that listens on `bind` answers whether it is ready, from the same machine.
+#[must_use]
+pub fn ready_url(bind: SocketAddr) -> String {
+    // The wildcard address is one to listen on, not one to connect to.
+    let ip = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/health/ready", SocketAddr::new(ip, bind.port()))
+}
+
+fn http_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("expected a URL that starts with http:// or https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, Exit> {
+        let words = ["genesys-transfer"].into_iter().chain(line.split_whitespace());
+        Cli::parse(words.map(OsString::from))
+    }
+
+    #[test]
+    fn serve_is_what_happens_without_a_command() {
+        assert_eq!(parse(""), Ok(Cli { config: None, command: Command::Serve }));
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let url = Url::parse("http://127.0.0.1:9/health/ready").unwrap();
+        for (line, command) in [
+            ("serve", Command::Serve),
+            ("sandbox", Command::Sandbox { bind: None }),
+            ("sandbox --bind 127.0.0.1:1", Command::Sandbox { bind: Some("127.0.0.1:1".into()) }),
+            ("check-config", Command::CheckConfig { connect: false }),
+            ("check-config --connect", Command::CheckConfig { connect: true }),
+            ("healthcheck", Command::Healthcheck { url: None }),
+            (
+                "healthcheck http://127.0.0.1:9/health/ready",
+                Command::Healthcheck { url: Some(url) },
+            ),
+        ] {
+            assert_eq!(parse(line).map(|cli| cli.command), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn config_file_is_taken_before_and_after_the_command() {
+        for line in ["--config a.toml serve", "serve --config a.toml", "--config=a.toml"] {
+            let config = parse(line).unwrap().settings_args().config;
+            assert_eq!(config, Some(PathBuf::from("a.toml")), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_ends_with_64() {
+        for line in ["fly", "--fast", "serve extra", "healthcheck ftp://x", "sandbox --bind"] {
+            assert_eq!(parse(line).unwrap_err().code, USAGE_EXIT_CODE, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_end_with_0() {
+        let help = parse("--help").unwrap_err();
+        let version = parse("--version").unwrap_err();
+        assert_eq!((help.code, version.code), (0, 0));
+        assert!(help.text.contains("curl http://127.0.0.1:8080/transfers"), "{}", help.text);
+        assert_eq!(version.text.trim(), concat!("genesys-transfer ", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory as _;
+        Raw::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wildcard_address_is_asked_on_loopback() {
+        for (bind, url) in [
+            ("0.0.0.0:8080", "http://127.0.0.1:8080/health/ready"),
+            ("[::]:8080", "http://[::1]:8080/health/ready"),
+            ("127.0.0.1:1", "http://127.0.0.1:1/health/ready"),
+        ] {
+            assert_eq!(ready_url(bind.parse().unwrap()), url);
+        }
+    }
+}

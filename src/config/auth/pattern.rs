@@ -1,0 +1,108 @@
+//! Patterns over queue names.
+
+/// A pattern over queue names: `*` stands for any run of characters, also none; everything else
+/// for itself, upper and lower case alike, as queue names are compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuePattern(String);
+
+impl QueuePattern {
+    /// Longest pattern, in characters; as long as the longest queue name.
+    pub const MAX_LENGTH: usize = 256;
+
+    /// The pattern, when `text` is 1–256 characters on one line.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.trim().is_empty()
+            && text.chars().count() <= Self::MAX_LENGTH
+            && !text.contains(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the queue called `name` is meant.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.to_lowercase(), name.to_lowercase());
+        let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+        let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let Some(name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else {
+            return false;
+        };
+        // The earliest place for each part leaves the most room for those after it.
+        middle
+            .split('*')
+            .try_fold(name, |name, part| name.find(part).and_then(|at| name.get(at + part.len()..)))
+            .is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern(text: &str) -> QueuePattern {
+        QueuePattern::new(text).unwrap()
+    }
+
+    #[test]
+    fn star_stands_for_any_run_of_characters() {
+        for (text, name, expected) in [
+            ("*", "", true),
+            ("*", "Support", true),
+            ("Support *", "Support Tier 2", true),
+            ("Support *", "support tier 2", true),
+            ("Support *", "Support", false),
+            ("*Tier 2", "Support Tier 2", true),
+            ("*Tier 2", "Support Tier 22", false),
+            ("Support", "Support", true),
+            ("Support", "Support Tier 2", false),
+            ("S*T*2", "Support Tier 2", true),
+            ("S*T*3", "Support Tier 2", false),
+            ("ab*ba", "aba", false),
+            ("a**b", "ab", true),
+            ("a.c", "abc", false),
+            ("*ß*", "Straße", true),
+        ] {
+            assert_eq!(pattern(text).matches(name), expected, "{text:?} on {name:?}");
+        }
+    }
+
+    #[test]
+    fn empty_long_and_broken_patterns_are_refused() {
+        let long = "a".repeat(257);
+        for text in ["", "  ", "a\nb", &long] {
+            assert_eq!(QueuePattern::new(text), None, "{text:?}");
+        }
+    }
+
+    /// The rule itself, written as plainly as can be.
+    fn by_trying_everything(pattern: &[char], name: &[char]) -> bool {
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some(('*', rest)) => {
+                (0..=name.len()).any(|skipped| by_trying_everything(rest, &name[skipped..]))
+            }
+            Some((first, rest)) => {
+                name.first() == Some(first) && by_trying_everything(rest, &name[1..])
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_trying_everything(text in "[ab*]{1,8}", name in "[ab]{0,8}") {
+            let plain = by_trying_everything(
+                &text.chars().collect::<Vec<_>>(),
+                &name.chars().collect::<Vec<_>>(),
+            );
+            prop_assert_eq!(pattern(&text).matches(&name), plain);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `[telemetry]`: logs and traces.
+
+use config::ValueKind;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::reader::{self, Reader};
+
+/// `[telemetry]`
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// Text or JSON; `None` means text on a terminal and JSON elsewhere.
+    pub log_format: Option<LogFormat>,
+    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log_filter: String,
+    /// Collector for traces (OTLP over HTTP).
+    pub otlp_endpoint: Option<Url>,
+}
+
+/// `telemetry.log_format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Telemetry {
+    pub(super) fn read(from: &mut Reader) -> Self {
+        let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let expected = "a filter such as info or info,genesys_transfer=debug";
+        Self {
+            log_format: from.word("telemetry.log_format", &words),
+            log_filter: from.required("telemetry.log_filter", "info".to_owned(), expected, filter),
+            otlp_endpoint: from.internal_url("telemetry.otlp_endpoint"),
+        }
+    }
+}
+
+/// The text, when it is a filter: a wrong one would leave an operator without logs.
+fn filter(kind: &ValueKind) -> Option<String> {
+    let text = reader::text(kind)?;
+    EnvFilter::builder().parse(text).ok()?;
+    Some(text.to_owned())
+}

@@ -1,0 +1,217 @@
+//! The files in `config/`, and that the list of keys, the defaults and the code agree.
+
+use super::*;
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)
+}
+
+/// What each shipped file needs beside it.
+fn needs(name: &str) -> &'static [(&'static str, &'static str)] {
+    match name {
+        "production.toml" => &[
+            ("GENESYS_REGION", "eu-central-1"),
+            ("GENESYS_CLIENT_ID", "id"),
+            ("GENESYS_CLIENT_SECRET", "secret"),
+            ("AUTH_API_KEYS", KEYS_JSON),
+        ],
+        _ => &[],
+    }
+}
+
+#[test]
+fn every_shipped_file_loads() {
+    let mut names: Vec<String> = std::fs::read_dir(shipped(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["default.toml", "production.toml", "sandbox.toml"]);
+    for name in names {
+        let args = Args { config: Some(shipped(&name)), sandbox_bind: None };
+        let vars: Vars<'_> = needs(&name).iter().copied().collect();
+        // `default.toml` names `sandbox.*`, which is fine in the sandbox.
+        Settings::load(&args, &vars).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+    }
+}
+
+#[test]
+fn production_file_refuses_to_start_without_a_region() {
+    let args = Args { config: Some(shipped("production.toml")), sandbox_bind: None };
+    let errors = Settings::load(&args, &Vars::new()).unwrap_err().to_string();
+    assert!(errors.starts_with("genesys.region ("), "{errors}");
+    assert!(errors.contains("production.toml:"), "{errors}");
+}
+
+/// `section.key` for each line of `default.toml` that sets a key or shows it as a comment.
+fn documented() -> Vec<String> {
+    let mut section = "";
+    let mut keys = Vec::new();
+    for line in DEFAULT_TOML.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        }
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        let Some((name, _)) = line.split_once(" = ") else { continue };
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            keys.push(format!("{section}.{name}"));
+        }
+    }
+    keys
+}
+
+#[test]
+fn default_file_documents_every_key_once_and_in_order() {
+    let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(documented(), names);
+}
+
+#[test]
+fn every_key_is_read_once() {
+    let merged = layers::merge(&Args::default(), &Vars::new()).unwrap();
+    let mut from = reader::Reader::new(merged.root, merged.errors);
+    Settings::read(&mut from);
+    let mut asked = from.asked.clone();
+    let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    asked.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(asked, names);
+}
+
+/// A value other than the default that fits beside the rest of `sample_environment`.
+fn sample(key: &str) -> String {
+    let default = layers::merge(&Args::default(), &Vars::new()).unwrap();
+    let from = reader::Reader::new(default.root, Vec::new());
+    let text = from.value(key).map(|value| value.kind.to_string()).unwrap_or_default();
+    match key {
+        "genesys.api_url"
+        | "genesys.login_url"
+        | "auth.oidc_issuer"
+        | "telemetry.otlp_endpoint" => "https://other.example.com/".to_owned(),
+        "genesys.private_key" => EC_KEY.to_owned(),
+        "genesys.transfer_api" => "conversation-patch".to_owned(),
+        "genesys.region" => "eu-west-2".to_owned(),
+        "transfers.confirm" => "always".to_owned(),
+        "store.url" => "sqlite::memory:".to_owned(),
+        "auth.mode" => "required".to_owned(),
+        "auth.api_keys" => KEYS_JSON.to_owned(),
+        "telemetry.log_format" => "json".to_owned(),
+        "telemetry.log_filter" => "debug".to_owned(),
+        "server.bind" | "sandbox.bind" => "127.0.0.1:7777".to_owned(),
+        _ if text == "true" => "false".to_owned(),
+        _ => match (text.parse::<u32>(), duration::parse(&text)) {
+            (Ok(number), _) => (number + 1).to_string(),
+            (_, Some(time)) => duration::format(time + Duration::from_millis(500)),
+            _ => "other".to_owned(),
+        },
+    }
+}
+
+/// What has to be set beside `key` for its sample to be allowed.
+fn beside(key: &str) -> &'static [&'static str] {
+    match key {
+        "genesys.region" => &["genesys.client_id", "genesys.client_secret", "auth.api_keys"],
+        "genesys.client_id" => &["genesys.client_secret"],
+        "genesys.client_secret" | "genesys.private_key" => &["genesys.client_id"],
+        "genesys.api_url" => &["genesys.login_url"],
+        "genesys.login_url" => &["genesys.api_url"],
+        "auth.mode" => &["auth.api_keys"],
+        "auth.oidc_issuer" => &["auth.oidc_audience"],
+        "auth.oidc_audience" => &["auth.oidc_issuer"],
+        _ => &[],
+    }
+}
+
+fn with_samples(key: &str) -> BTreeMap<String, String> {
+    beside(key).iter().chain([&key]).map(|name| (keys::variable(name), sample(name))).collect()
+}
+
+#[test]
+fn every_key_can_be_set_by_its_variable() {
+    for key in KEYS {
+        let settings = Settings::load(&Args::default(), &with_samples(key.name))
+            .unwrap_or_else(|errors| panic!("{}: {errors}", key.name));
+        assert_eq!(
+            settings.sources.origin(key.name),
+            Some(format!("{} in the environment", key.variable()).as_str())
+        );
+        let without: BTreeMap<_, _> = with_samples(key.name)
+            .into_iter()
+            .filter(|(name, _)| *name != key.variable())
+            .collect();
+        if let Ok(without) = Settings::load(&Args::default(), &without) {
+            let values = |settings: &Settings| {
+                format!("{settings:?}").split("sources: ").next().unwrap().to_owned()
+            };
+            if key.privacy != Privacy::Secret {
+                assert_ne!(values(&settings), values(&without), "{} changes nothing", key.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_secret_can_come_from_a_file() {
+    for key in KEYS.iter().filter(|key| key.privacy == Privacy::Secret) {
+        let file = File::new("secret", &format!("{}\n", sample(key.name).trim_end()));
+        let mut vars = with_samples(key.name);
+        vars.remove(&key.variable());
+        vars.insert(key.file_variable().unwrap(), file.name().to_owned());
+        let settings = Settings::load(&Args::default(), &vars)
+            .unwrap_or_else(|errors| panic!("{}: {errors}", key.name));
+        let origin = settings.sources.origin(key.name).unwrap().to_owned();
+        assert_eq!(origin, format!("{} named by {}_FILE", file.name(), key.variable()));
+    }
+}
+
+#[test]
+fn effective_configuration_is_toml_with_every_key_and_its_origin() {
+    let file = File::new("a.toml", "[server]\ndeadline = '10s'\n");
+    let toml =
+        load_file(&file, &[("GENESYS_REQUESTS_PER_MINUTE", "180")]).unwrap().sources.to_toml();
+    toml::de::DeTable::parse(&toml).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+    for line in [
+        "bind = \"127.0.0.1:8080\"  # default".to_owned(),
+        format!("deadline = \"10s\"  # {}:2", file.name()),
+        "requests_per_minute = 180  # GENESYS_REQUESTS_PER_MINUTE in the environment".to_owned(),
+        "mode = \"none\"  # not set; none in the sandbox on loopback, else required".to_owned(),
+        "client_secret = \"<set>\"  # not set; the sandbox's own".to_owned(),
+        "# otlp_endpoint is not set".to_owned(),
+    ] {
+        assert!(toml.contains(&line), "{line}\n{toml}");
+    }
+    for key in KEYS {
+        let (_, name) = key.name.split_once('.').unwrap();
+        assert!(toml.contains(&format!("{name} ")), "{}", key.name);
+    }
+}
+
+#[test]
+fn example_environment_names_only_known_variables() {
+    let example = include_str!("../../../.env.example");
+    let known: Vec<String> = KEYS
+        .iter()
+        .flat_map(|key| [Some(key.variable()), key.file_variable()])
+        .flatten()
+        .chain(["CONFIG_FILE".to_owned()])
+        .collect();
+    let named = example.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    let unknown: Vec<_> = named
+        .map(|(name, _)| name)
+        .filter(|name| !known.iter().any(|known| known == name))
+        .collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
+
+#[test]
+fn readme_lists_every_key() {
+    let readme = include_str!("../../../README.md");
+    let missing: Vec<_> = KEYS
+        .iter()
+        .map(|key| key.name)
+        .filter(|name| !readme.contains(&format!("`{name}`")))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
