@@ -126,6 +126,12 @@ fn absent() -> Problem {
 }
 
 impl Service {
+    /// A service for tests of what surrounds it.
+    #[cfg(test)]
+    pub(crate) fn placeholder() -> Self {
+        Self { _private: () }
+    }
+
     /// Moves a conversation, or says why not. The work goes on when the returned future is
     /// dropped.
     ///
