@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod problem;
 pub mod telemetry;
 pub mod transfer;

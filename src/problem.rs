@@ -80,6 +80,8 @@ codes! {
     OutcomeUnknown = "outcome_unknown",
     DeadlineExceeded = "deadline_exceeded",
     InternalError = "internal_error",
+    // Only in answers of `GET /health/ready`.
+    NotReady = "not_ready",
     // Reasons of items in a batch that were never sent; they are no answers of their own.
     Cancelled = "cancelled",
     NoLongerWaiting = "no_longer_waiting",
@@ -111,13 +113,13 @@ impl Code {
     /// What the code means, for `GET /problems/{code}`.
     #[must_use]
     pub fn meaning(self) -> &'static str {
-        self.entry().meaning
+        catalogue::meaning(self)
     }
 
     /// What to do about it, for `GET /problems/{code}`.
     #[must_use]
     pub fn remedy(self) -> &'static str {
-        self.entry().remedy
+        catalogue::remedy(self)
     }
 
     /// Whether the same request with the same key may be sent again and may then succeed.

@@ -69,23 +69,9 @@ impl Bench {
         store: Arc<MemoryStore>,
         resend_after_5xx: bool,
     ) -> Self {
-        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
-        let service = Service::new(Parts {
-            gateway: gateway.clone(),
-            store: store.clone(),
-            answers: Arc::new(PlainAnswers),
-            clock: Arc::new(SystemClock),
-            settings: Transfers {
-                verify: true,
-                confirm: Confirm::OnRequest,
-                resend_after_5xx,
-                settle_window: Duration::from_mins(2),
-            },
-            deadline: DEADLINE,
-            retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
-            tracker: tracker.clone(),
-            stop: stop.clone(),
-        });
+        let parts = parts(gateway.clone(), store.clone(), resend_after_5xx);
+        let (stop, tracker) = (parts.stop.clone(), parts.tracker.clone());
+        let service = Service::new(parts);
         service.start().await.unwrap();
         Self { gateway, store, service, stop, tracker }
     }
@@ -104,6 +90,32 @@ impl Bench {
     pub(super) async fn only_transfer(&self) -> Transfer {
         let all = self.service.list(&caller(), super::store::TransferFilter::default(), 10).await;
         all.unwrap().pop().unwrap()
+    }
+}
+
+fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
+    Parts {
+        gateway,
+        store,
+        answers: Arc::new(PlainAnswers),
+        clock: Arc::new(SystemClock),
+        settings: Transfers {
+            verify: true,
+            confirm: Confirm::OnRequest,
+            resend_after_5xx,
+            settle_window: Duration::from_mins(2),
+        },
+        deadline: DEADLINE,
+        retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
+        tracker: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    }
+}
+
+impl Service {
+    /// A service for tests of what surrounds it.
+    pub(crate) fn placeholder() -> Self {
+        Self::new(parts(Arc::default(), Arc::default(), true))
     }
 }
 

@@ -1,0 +1,214 @@
+//! From what happened to what is sent: the one mapping of a [`Problem`] to an HTTP answer
+//! (RFC 9457), and of the domain's ready-made answers.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
+    transfer::store::Answer,
+};
+
+#[cfg(test)]
+mod tests;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request is not carried out. As a response it is only a mark with the right status:
+/// [`render`] writes its body where the request id is known, so that errors of handlers, of axum
+/// and of the layers all leave through the same door.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    problem: Box<Problem>,
+    reasons: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with a code and a sentence on what happened.
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Problem::new(code, detail).into()
+    }
+
+    /// Adds what to do next.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.problem.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a list of reasons, as `GET /health/ready` gives it.
+    pub(super) fn reasons(mut self, reasons: Vec<String>) -> Self {
+        self.reasons = reasons;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_problem(self) -> Box<Problem> {
+        self.problem
+    }
+
+    /// Its code.
+    pub(super) fn code(&self) -> Code {
+        self.problem.code
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem: Box::new(problem), reasons: Vec::new() }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = status(self.problem.code.status());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of a [`Failure`] into the response that carries one; leaves others as they are.
+/// Headers already there, such as `Allow`, stay.
+pub(super) fn render(response: Response, request_id: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Some(failure) = parts.extensions.remove::<Failure>() else {
+        return Response::from_parts(parts, body);
+    };
+    let answer = answer_with(&failure.problem, request_id, &failure.reasons);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    set_head(&mut parts.headers, &answer);
+    if failure.code() == Code::Unauthenticated {
+        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    parts.extensions.insert(failure.code());
+    Response::from_parts(parts, Body::from(answer.body))
+}
+
+/// The answer for `problem`.
+#[must_use]
+pub(super) fn problem_answer(problem: &Problem, request_id: &str) -> Answer {
+    answer_with(problem, request_id, &[])
+}
+
+fn answer_with(problem: &Problem, request_id: &str, reasons: &[String]) -> Answer {
+    let body = ProblemBody { reasons, ..ProblemBody::new(problem, Some(request_id)) };
+    Answer {
+        status: problem.code.status(),
+        content_type: PROBLEM_JSON.to_owned(),
+        location: None,
+        retry_after: retry_after(problem),
+        body: json_bytes(&body),
+    }
+}
+
+/// `Retry-After` in whole seconds: the problem's own, rounded up, else what its code always has.
+fn retry_after(problem: &Problem) -> Option<u64> {
+    let own = problem.retry_after.map(|wait: Duration| {
+        let part = u64::from(wait.subsec_nanos() > 0);
+        wait.as_secs().saturating_add(part).max(1)
+    });
+    own.or(match problem.code {
+        Code::Overloaded | Code::IdempotencyKeyInUse | Code::TooManyRequests => Some(1),
+        Code::TransferInProgress | Code::StoreUnavailable => Some(2),
+        Code::ShuttingDown
+        | Code::GenesysRateLimited
+        | Code::GenesysUnavailable
+        | Code::NotReady => Some(5),
+        _ => None,
+    })
+}
+
+/// A problem as callers see it; also used inside a transfer, there without a request id.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProblemBody<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: Code,
+    detail: &'a str,
+    hint: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    transfer_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a UpstreamAnswer>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    candidates: &'a [Candidate],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasons: &'a [String],
+}
+
+impl<'a> ProblemBody<'a> {
+    /// `problem` in the contract's shape. Where this occurrence has no hint of its own, the
+    /// code's remedy takes its place: every answer says what to do next.
+    pub(super) fn new(problem: &'a Problem, request_id: Option<&'a str>) -> Self {
+        Self {
+            r#type: problem.code.path(),
+            title: problem.code.title(),
+            status: problem.code.status(),
+            code: problem.code,
+            detail: &problem.detail,
+            hint: problem.hint.as_deref().unwrap_or_else(|| problem.code.remedy()),
+            retryable: problem.is_retryable(),
+            request_id,
+            transfer_id: problem.transfer_id,
+            upstream: problem.upstream.as_ref(),
+            errors: &problem.errors,
+            candidates: &problem.candidates,
+            reasons: &[],
+        }
+    }
+}
+
+/// `value` as a line of JSON: compact, with a line end for whoever reads it in a terminal.
+pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    // Plain data with string keys cannot fail to serialise; were it to, an empty object is JSON.
+    let mut bytes = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A 200 with `value` as its body.
+pub(super) fn ok(value: &impl Serialize) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], json_bytes(value)).into_response()
+}
+
+/// An answer of the domain's, byte for byte.
+pub(super) fn send(answer: Answer) -> Response {
+    let mut headers = HeaderMap::new();
+    set_head(&mut headers, &answer);
+    (status(answer.status), headers, answer.body).into_response()
+}
+
+fn set_head(headers: &mut HeaderMap, answer: &Answer) {
+    set(headers, header::CONTENT_TYPE, &answer.content_type);
+    if let Some(location) = &answer.location {
+        set(headers, header::LOCATION, location);
+    }
+    if let Some(seconds) = answer.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+}
+
+/// Sets a header whose value we made ourselves; one that could not be sent is left out.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

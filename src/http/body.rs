@@ -1,0 +1,62 @@
+//! Takes a request's JSON body in: its declared form, its size, the time it may take.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    answer::Failure,
+    head::body_is_json,
+    json::{self, Value},
+};
+use crate::problem::Code;
+
+/// Largest body of a single request, in bytes.
+pub(super) const MAX_BODY: usize = 256 * 1024;
+
+/// Reads a JSON body of at most `limit` bytes that must be there in full at `by`.
+///
+/// # Errors
+/// `unsupported_media_type`, `body_too_large`, `request_timeout`, `malformed_json`; the first two
+/// before a byte of the body is read, so that a caller who sent `Expect: 100-continue` keeps it.
+pub(super) async fn read_json(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    by: Instant,
+) -> Result<Value, Failure> {
+    body_is_json(headers)?;
+    let bytes = read(headers, body, limit, by).await?;
+    json::parse(&bytes).map_err(|error| {
+        Failure::new(Code::MalformedJson, format!("The body is not valid JSON: {error}."))
+    })
+}
+
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    by: Instant,
+) -> Result<Bytes, Failure> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
+        return Err(too_large(limit));
+    }
+    match timeout_at(by, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(_)) => Err(Failure::new(
+            Code::MalformedJson,
+            "The body broke off, or its transfer coding is not valid.",
+        )),
+        Err(_) => Err(Failure::new(Code::RequestTimeout, "The body did not arrive in time.")),
+    }
+}
+
+fn too_large(limit: usize) -> Failure {
+    let kib = limit / 1024;
+    Failure::new(Code::BodyTooLarge, format!("The body may have at most {kib} KiB."))
+}

@@ -1,0 +1,66 @@
+use super::*;
+use crate::http::json::parse;
+
+fn errors_of(read: impl FnOnce(&mut Errors)) -> Problem {
+    let mut errors = Errors::default();
+    read(&mut errors);
+    *errors.finish(None::<()>).unwrap_err().into_problem()
+}
+
+#[test]
+fn a_name_is_escaped_and_shortened_in_a_pointer() {
+    assert_eq!(segment("a/b~c"), "a~1b~0c");
+    assert_eq!(segment(&"é".repeat(65)), format!("{}…", "é".repeat(64)));
+    assert_eq!(segment(&"é".repeat(64)), "é".repeat(64));
+}
+
+#[test]
+fn slips_of_the_pen_are_recognised() {
+    let known = ["conversationId", "queueName", "queueId", "reason", "reference"];
+    for (name, meant) in [
+        ("conversationID", Some("conversationId")),
+        ("conversation_id", Some("conversationId")),
+        ("queue-name", Some("queueName")),
+        ("queuName", Some("queueName")),
+        ("raeson", Some("reason")),
+        ("colour", None),
+        ("", None),
+    ] {
+        assert_eq!(suggestion(name, &known), meant, "{name}");
+    }
+    assert_eq!(suggestion(&"q".repeat(100_000), &known), None);
+}
+
+#[test]
+fn a_flood_of_errors_is_cut_and_counted() {
+    let problem = errors_of(|errors| (0..250).for_each(|n| errors.note(format!("/{n}"), "bad")));
+
+    assert_eq!(problem.errors.len(), MAX_REPORTED);
+    assert_eq!(problem.detail, "250 fields are not valid; the first 100 are listed.");
+}
+
+#[test]
+fn one_error_is_told_in_the_detail() {
+    assert_eq!(errors_of(|errors| errors.note("/a", "is required")).detail, "/a: is required.");
+    assert_eq!(errors_of(|errors| errors.note("", "is wrong")).detail, "The body: is wrong.");
+}
+
+#[test]
+fn a_member_that_comes_twice_is_noted_once() {
+    let value = parse(br#"{"a":1,"a":2,"a":3,"b":1,"b":1}"#).unwrap();
+
+    let problem = errors_of(|errors| {
+        Fields::open(&value, "/x", &["a"], errors);
+    });
+
+    let noted: Vec<_> =
+        problem.errors.iter().map(|e| (e.pointer.as_str(), e.detail.as_str())).collect();
+    assert_eq!(
+        noted,
+        [
+            ("/x/a", "appears more than once"),
+            ("/x/b", "is unknown; known are a"),
+            ("/x/b", "appears more than once"),
+        ]
+    );
+}

@@ -1,0 +1,151 @@
+//! What happens around every handler, in one list.
+
+use std::{any::Any, time::Duration};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method, Version, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use tokio::time::timeout_at;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    answer::Failure,
+    head::accepts_json,
+    observe::observe,
+    state::{AppState, Arrival},
+};
+use crate::{
+    problem::Code,
+    transfer::{model::CallerName, service::Caller},
+};
+
+/// Most bytes of a request's target and headers together.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Time past the deadline after which a handler is given up. The service answers by the deadline
+/// itself and knows what became of the command; this is only for when it does not.
+const NET: Duration = Duration::from_secs(1);
+
+/// Puts the layers around the routes, the outermost first in each list. `open` routes need no
+/// caller: probes and explanations; `closed` ones do.
+pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &AppState) -> Router {
+    let for_callers = ServiceBuilder::new()
+        // Who calls comes first: a stranger learns nothing else. A wrong method or path never
+        // gets here, so that it is 405 or 404 whatever else is wrong with the request.
+        .layer(from_fn(identify))
+        // Refused before any work is done: an answer the caller cannot read helps nobody.
+        .layer(from_fn(check_accept));
+    let for_all = ServiceBuilder::new()
+        // Outside of whatever may fail, so that the log line always names the route.
+        .layer(from_fn(note_route))
+        // A panic is an answer like any other, and ends neither the connection nor the process.
+        .layer(CatchPanicLayer::custom(on_panic))
+        // Bad heads are refused before they take a place among the requests in hand.
+        .layer(from_fn(check_head))
+        // The bound on memory and work: a body is only read by a request that has a place.
+        .layer(from_fn_with_state(app.clone(), limit_in_flight))
+        // The net under the deadline.
+        .layer(from_fn(catch_overdue));
+    let routes = open.merge(closed.route_layer(for_callers)).layer(for_all).with_state(app.clone());
+    // Outside of the router, which itself writes 405 and HEAD answers: request id, deadline,
+    // problem bodies, headers every answer has, log line.
+    Router::new().fallback_service(routes).layer(from_fn_with_state(app.clone(), observe))
+}
+
+/// Says who calls. Nobody is asked for credentials yet (`auth.mode = none`).
+async fn identify(mut request: Request, next: Next) -> Response {
+    let caller = Caller { name: CallerName::new("anonymous"), admin: true };
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(caller);
+    response
+}
+
+async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
+    accepts_json(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+async fn note_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
+fn on_panic(payload: Box<dyn Any + Send>) -> Response {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("not a text"), "a handler panicked");
+    Failure::new(Code::InternalError, "The service made a mistake; its log says more.")
+        .into_response()
+}
+
+async fn check_head(request: Request, next: Next) -> Result<Response, Failure> {
+    let path = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if path + size(request.headers()) > MAX_HEAD {
+        let kib = MAX_HEAD / 1024;
+        let detail = format!("The request's target and headers may have {kib} KiB together.");
+        return Err(Failure::new(Code::HeadersTooLarge, detail));
+    }
+    // RFC 9112, section 3.2; a later version carries the host in its target.
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        let detail = "An HTTP/1.1 request must have exactly one Host header.";
+        return Err(Failure::new(Code::InvalidHeader, detail));
+    }
+    Ok(next.run(request).await)
+}
+
+/// Bytes of the headers as HTTP/1.1 writes them: name, colon, blank, value, line end.
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+async fn limit_in_flight(
+    State(app): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    // A probe must tell "busy" from "broken".
+    if request.uri().path().starts_with("/health/") {
+        return Ok(next.run(request).await);
+    }
+    let Ok(_place) = app.in_flight.try_acquire() else {
+        let detail = "The service is working on as many requests as it may; nothing was done.";
+        return Err(Failure::new(Code::Overloaded, detail));
+    };
+    Ok(next.run(request).await)
+}
+
+async fn catch_overdue(request: Request, next: Next) -> Result<Response, Failure> {
+    let Some(arrival) = request.extensions().get::<Arrival>() else {
+        return Ok(next.run(request).await);
+    };
+    let give_up = arrival.deadline + NET;
+    let moves = request.method() == Method::POST && request.uri().path() == "/transfers";
+    match timeout_at(give_up, next.run(request)).await {
+        Ok(response) => Ok(response),
+        // Whether the command left cannot be seen from here, so nothing certain may be said.
+        Err(_) if moves => Err(Failure::new(
+            Code::OutcomeUnknown,
+            "The service did not finish in time, and whether the command was sent is not known \
+             to this answer.",
+        )
+        .hint(
+            "Look for the conversation with GET /transfers?conversationId=…; the same request \
+             with the same Idempotency-Key is answered with what is known.",
+        )),
+        Err(_) => Err(Failure::new(Code::DeadlineExceeded, "The service did not finish in time.")),
+    }
+}

@@ -1,0 +1,150 @@
+//! The outermost layer: gives a request its id and deadline, writes the body of problems, sets
+//! what every answer has, and writes one log line.
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    middleware::Next,
+    response::Response,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    answer::{render, set},
+    head::{X_REQUEST_ID, request_id},
+    state::{AppState, Arrival},
+};
+use crate::{problem::Code, transfer::service::Caller};
+
+/// What a handler tells the log line; put into its response's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// The transfer the request was about.
+    pub(super) transfer_id: Option<Uuid>,
+    /// Upstream requests it took.
+    pub(super) upstream_calls: Option<u32>,
+}
+
+pub(super) async fn observe(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let given = request_id(request.headers()).map(str::to_owned);
+    let id = given.unwrap_or_else(|| app.request_ids.make());
+    let (method, version) = (request.method().clone(), request.version());
+    let now = Instant::now();
+    let mut line = Line::new(&id, &method, now);
+    request.extensions_mut().insert(Arrival::new(&id, now, app.limits));
+    let response = finish(next.run(request).await, &id, &method, version);
+    line.note(&response);
+    response
+}
+
+fn finish(response: Response, id: &str, method: &Method, version: Version) -> Response {
+    let mut response = render(response, id);
+    let ends = ends_connection(response.status());
+    let headers = response.headers_mut();
+    set(headers, X_REQUEST_ID, id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Every answer is about this moment; the few that are not say so themselves.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    offer_options(headers);
+    // HTTP/2 has no such header (RFC 9113, section 8.2.2).
+    if ends && version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if *method == Method::HEAD { without_body(response) } else { response }
+}
+
+/// After these answers the rest of the request may still be on its way, or never come.
+fn ends_connection(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    )
+}
+
+/// OPTIONS is answered wherever a route is, which the router's own `Allow` does not know.
+fn offer_options(headers: &mut HeaderMap) {
+    let Some(allowed) = headers.get(header::ALLOW).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
+    let listed = allowed.split(',').map(str::trim).filter(|method| !method.is_empty());
+    let all: Vec<_> = listed.chain(["OPTIONS"]).collect();
+    let text = all.join(", ");
+    set(headers, header::ALLOW, &text);
+}
+
+/// The head a GET would get, its length included (RFC 9110, section 9.3.2).
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let (Some(length), false) =
+        (body.size_hint().exact(), parts.headers.contains_key(header::CONTENT_LENGTH))
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+/// The log line of one request. Written when it is dropped, so that a caller who hung up leaves
+/// one too.
+struct Line {
+    request_id: String,
+    method: Method,
+    began: Instant,
+    status: Option<StatusCode>,
+    route: Option<MatchedPath>,
+    code: Option<Code>,
+    caller: Option<Caller>,
+    told: Option<Told>,
+}
+
+impl Line {
+    fn new(request_id: &str, method: &Method, began: Instant) -> Self {
+        Self {
+            request_id: request_id.to_owned(),
+            method: method.clone(),
+            began,
+            status: None,
+            route: None,
+            code: None,
+            caller: None,
+            told: None,
+        }
+    }
+
+    fn note(&mut self, response: &Response) {
+        let extensions = response.extensions();
+        self.status = Some(response.status());
+        self.route = extensions.get().cloned();
+        self.code = extensions.get().copied();
+        self.caller = extensions.get().cloned();
+        self.told = extensions.get().copied();
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let told = self.told.unwrap_or(Told { transfer_id: None, upstream_calls: None });
+        let latency = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            target: "access",
+            request_id = self.request_id.as_str(),
+            method = self.method.as_str(),
+            // The template, never the path: what callers write must not fill the log.
+            route = self.route.as_ref().map_or("-", MatchedPath::as_str),
+            status = self.status.map(|status| status.as_u16()),
+            latency_ms = latency,
+            code = self.code.map(Code::as_str),
+            transfer_id = told.transfer_id.map(tracing::field::display),
+            upstream_calls = told.upstream_calls,
+            caller = self.caller.as_ref().map(|caller| caller.name.as_str()),
+            "{}", if self.status.is_some() { "answered" } else { "the caller hung up" },
+        );
+    }
+}

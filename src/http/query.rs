@@ -1,0 +1,173 @@
+//! Reads a query string as strictly as a body: unknown and repeated parameters are refused, and
+//! all that is wrong is reported at once, with `?name` as the pointer.
+
+use std::str::FromStr;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{
+    answer::Failure,
+    fields::{Errors, check_text, segment, unknown},
+    requests::{MAX_REFERENCE, parse_queue_name},
+};
+use crate::transfer::{
+    ids::TransferId,
+    model::{QueueName, QueueRef, Status},
+    store::TransferFilter,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Most transfers on one page.
+const MAX_PAGE: u32 = 200;
+/// Transfers on a page when the caller does not say.
+const DEFAULT_PAGE: u32 = 50;
+/// First byte of a cursor, so that its form may change one day without being misread.
+const CURSOR_VERSION: u8 = 1;
+
+/// A query string's parameters, read one by one.
+struct Query {
+    pairs: Vec<(String, String)>,
+    errors: Errors,
+}
+
+impl Query {
+    fn open(raw: Option<&str>, known: &[&'static str]) -> Self {
+        let mut errors = Errors::default();
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
+            if !known.contains(&name.as_ref()) {
+                errors.note(pointer(&name), unknown(&name, known));
+            } else if pairs.iter().any(|(seen, _)| *seen == name) {
+                errors.note(pointer(&name), "appears more than once");
+            } else {
+                pairs.push((name.into_owned(), value.into_owned()));
+            }
+        }
+        Self { pairs, errors }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(seen, _)| seen == name)
+    }
+
+    /// The parameter `name` as `parse` understands it.
+    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (_, value) = self.pairs.iter().find(|(seen, _)| seen == name)?;
+        // Decoding puts this character where the bytes were not UTF-8.
+        let parsed = if value.contains(char::REPLACEMENT_CHARACTER) {
+            Err("must be UTF-8".to_owned())
+        } else {
+            parse(value)
+        };
+        parsed.map_err(|detail| self.errors.note(pointer(name), detail)).ok()
+    }
+
+    fn uuid<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        self.read(name, |text| {
+            text.parse().map_err(|_| "must be a UUID, 36 characters with hyphens".to_owned())
+        })
+    }
+}
+
+fn pointer(name: &str) -> String {
+    format!("?{}", segment(name))
+}
+
+/// Refuses any query string: for routes that take none.
+///
+/// # Errors
+/// `invalid_request` naming every parameter.
+pub(super) fn none(raw: Option<&str>) -> Result<(), Failure> {
+    Query::open(raw, &[]).errors.finish(Some(()))
+}
+
+/// Reads the query of `GET /transfers`: the filter, and how many to a page.
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Failure> {
+    let known = ["conversationId", "queueId", "status", "reference", "since", "limit", "cursor"];
+    let mut query = Query::open(raw, &known);
+    let filter = TransferFilter {
+        conversation_id: query.uuid("conversationId"),
+        queue_id: query.uuid("queueId"),
+        status: query.read("status", status),
+        reference: query.read("reference", |text| {
+            check_text(text, MAX_REFERENCE, false).map(|()| text.to_owned())
+        }),
+        since: query.read("since", since),
+        before: query.read("cursor", cursor),
+        ..TransferFilter::default()
+    };
+    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
+    query.errors.finish(Some((filter, limit)))
+}
+
+/// Reads the query of `GET /conversations/{id}`: at most one of `queueName` and `queueId`.
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn target(raw: Option<&str>) -> Result<Option<QueueRef>, Failure> {
+    let mut query = Query::open(raw, &["queueName", "queueId"]);
+    if query.has("queueName") && query.has("queueId") {
+        query.errors.note("?queueId", "give either queueName or queueId, not both");
+    }
+    let by_name = query.read("queueName", parse_queue_name).map(QueueRef::Name);
+    let by_id = query.uuid("queueId").map(QueueRef::Id);
+    query.errors.finish(Some(by_name.or(by_id)))
+}
+
+/// Reads the query of `GET /queues`: a part of a queue's name, trimmed; empty for all.
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn queues(raw: Option<&str>) -> Result<String, Failure> {
+    let mut query = Query::open(raw, &["name"]);
+    let fragment = query.read("name", |text| {
+        check_text(text.trim(), QueueName::MAX_CHARS, false).map(|()| text.trim().to_owned())
+    });
+    query.errors.finish(Some(fragment.unwrap_or_default()))
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let words = || Status::ALL.map(Status::as_str).join(", ");
+    Status::from_text(text).ok_or_else(|| format!("must be one of {}", words()))
+}
+
+fn limit(text: &str) -> Result<u32, String> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|limit| digits && (1..=MAX_PAGE).contains(limit))
+        .ok_or_else(|| format!("must be a whole number from 1 to {MAX_PAGE}"))
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    // A plus sign that was not percent-encoded arrives as a blank; no time has one at that place.
+    text.parse()
+        .or_else(|_| text.replace(' ', "+").parse())
+        .map_err(|_| "must be a time such as 2026-03-27T09:30:00Z".to_owned())
+}
+
+fn cursor(text: &str) -> Result<TransferId, String> {
+    let invalid = || "must be a nextCursor as it was given".to_owned();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
+    match bytes.split_first() {
+        Some((&CURSOR_VERSION, id)) => {
+            Uuid::from_slice(id).map(TransferId::new).map_err(|_| invalid())
+        }
+        _ => Err(invalid()),
+    }
+}
+
+/// The cursor that leads past the transfer `last`.
+pub(super) fn cursor_after(last: TransferId) -> String {
+    let mut bytes = vec![CURSOR_VERSION];
+    bytes.extend_from_slice(last.uuid().as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,128 @@
+//! The listening side: accepts connections, bounds them in number and time, and ends them in
+//! order. Stands in place of `axum::serve`, which bounds nothing.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::state::RequestIds;
+use crate::config;
+use connection::Host;
+use refusal::Refusals;
+
+mod activity;
+mod connection;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+/// Pause after the system could not hand over a connection, so that a lack of file descriptors
+/// does not turn into a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long cut connections get to notice.
+const CUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a server is told to end.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Accept nothing more, finish what is in hand within `server.shutdown_grace`.
+    pub graceful: CancellationToken,
+    /// End at once, whatever is in hand.
+    pub now: CancellationToken,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Connections that were cut because they were not done in time.
+    pub cut: usize,
+}
+
+/// Serves `router` on `listener` until `shutdown` says so, then until every connection is done
+/// or the grace is over.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: &config::Server,
+    request_ids: RequestIds,
+    shutdown: Shutdown,
+) -> Finished {
+    let cut = shutdown.now.child_token();
+    let refusals = Refusals::new(request_ids);
+    let stop = shutdown.graceful.clone();
+    let host = Arc::new(Host::new(router, refusals, settings.header_timeout, stop, cut.clone()));
+    let connections = TaskTracker::new();
+    tokio::select! {
+        () = shutdown.graceful.cancelled() => {}
+        () = shutdown.now.cancelled() => {}
+        () = accept_all(&listener, settings.max_connections, &host, &connections) => {}
+    }
+    // Whoever comes now is refused by the system and may try another instance at once.
+    drop(listener);
+    connections.close();
+    tokio::select! {
+        () = connections.wait() => return Finished { cut: 0 },
+        () = shutdown.now.cancelled() => {}
+        () = sleep(settings.shutdown_grace) => {}
+    }
+    let finished = Finished { cut: connections.len() };
+    cut.cancel();
+    let _ = tokio::time::timeout(CUT_PAUSE, connections.wait()).await;
+    finished
+}
+
+async fn accept_all(
+    listener: &TcpListener,
+    max_connections: usize,
+    host: &Arc<Host>,
+    connections: &TaskTracker,
+) {
+    let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+    // Without a place the connection stays in the system's backlog. The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = accept(listener).await;
+        connections.spawn(hold(stream, Arc::clone(host), place));
+    }
+}
+
+async fn hold(stream: TcpStream, host: Arc<Host>, place: OwnedSemaphorePermit) {
+    host.talk(stream).await;
+    drop(place);
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are written whole; waiting for more to send would only delay them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
+                }
+                return stream;
+            }
+            Err(error) if is_about_the_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "connections cannot be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The peer was gone before it was accepted; the next one is not affected.
+fn is_about_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}

@@ -1,0 +1,168 @@
+//! What a connection is doing, and until when it may go on doing it. Bookkeeping only: sockets
+//! and timers are elsewhere.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a connection may be idle between requests. Longer than the 60 s of common load
+/// balancers: the side that sends requests must be the one that closes, or it meets a closed
+/// connection with a request in its hand.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
+
+/// How long a caller may leave an answer unread before the connection is cut.
+pub(super) const STALL: Duration = Duration::from_secs(30);
+
+/// Why a connection must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A request's head began and did not end in time, or none ever began.
+    HeadLate,
+    /// Nothing was asked for a long time.
+    Idle,
+    /// The caller does not read an answer.
+    Stalled,
+}
+
+/// Which protocol a connection speaks, once known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    /// Bytes here may be pings and window updates, so they tell nothing about requests.
+    Http2,
+}
+
+/// The books of one connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    header_timeout: Duration,
+    protocol: Protocol,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests in hand or being answered.
+    requests: usize,
+    /// Since when a head is awaited.
+    head_since: Option<Instant>,
+    /// Since when nothing was asked or written.
+    quiet_since: Instant,
+    /// Answers with a part handed over that was not taken up yet, since when.
+    unread: BTreeMap<u64, Instant>,
+    next_ticket: u64,
+}
+
+impl Activity {
+    /// A connection accepted at `now`, which must bring a whole head within `header_timeout`.
+    pub(super) fn new(protocol: Protocol, header_timeout: Duration, now: Instant) -> Arc<Self> {
+        let state = State {
+            requests: 0,
+            head_since: Some(now),
+            quiet_since: now,
+            unread: BTreeMap::new(),
+            next_ticket: 0,
+        };
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { header_timeout, protocol, state, changed })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes came in.
+    pub(super) fn read(&self, now: Instant) {
+        let mut state = self.state();
+        let begins = state.requests == 0 && state.head_since.is_none();
+        if self.protocol == Protocol::Http1 && begins {
+            state.head_since = Some(now);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Bytes went out.
+    pub(super) fn wrote(&self, now: Instant) {
+        if self.protocol == Protocol::Http1 {
+            self.state().quiet_since = now;
+        }
+    }
+
+    /// A head is complete: a request begins, and lasts as long as the ticket.
+    pub(super) fn begin(self: &Arc<Self>) -> Ticket {
+        let mut state = self.state();
+        state.requests += 1;
+        state.head_since = None;
+        state.next_ticket += 1;
+        let number = state.next_ticket;
+        drop(state);
+        Ticket { activity: Arc::clone(self), number }
+    }
+
+    /// When to look for a [`Verdict`] again; `None` while requests are in hand, which have
+    /// deadlines of their own.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let state = self.state();
+        match (state.requests, state.head_since) {
+            (0, Some(since)) => Some(since + self.header_timeout),
+            (0, None) => Some(state.quiet_since + IDLE),
+            _ => state.unread.values().min().map(|since| *since + STALL),
+        }
+    }
+
+    /// Whether the connection must end at `now`, and why.
+    pub(super) fn verdict(&self, now: Instant) -> Option<Verdict> {
+        let late = self.due().is_some_and(|due| due <= now);
+        let state = self.state();
+        let verdict = match (state.requests, state.head_since) {
+            (0, Some(_)) => Verdict::HeadLate,
+            (0, None) => Verdict::Idle,
+            _ => Verdict::Stalled,
+        };
+        late.then_some(verdict)
+    }
+
+    /// Waits until [`Self::due`] may have become earlier.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// One request in hand; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    activity: Arc<Activity>,
+    number: u64,
+}
+
+impl Ticket {
+    /// A part of the answer was handed over at `now` and waits to be taken up.
+    pub(super) fn handed_over(&self, now: Instant) {
+        self.activity.state().unread.insert(self.number, now);
+        self.activity.changed.notify_one();
+    }
+
+    /// What was handed over was taken up.
+    pub(super) fn taken_up(&self) {
+        self.activity.state().unread.remove(&self.number);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        state.requests = state.requests.saturating_sub(1);
+        state.unread.remove(&self.number);
+        state.quiet_since = Instant::now();
+        drop(state);
+        self.activity.changed.notify_one();
+    }
+}

@@ -1,0 +1,60 @@
+//! Answers to requests that never became one: written to the connection by hand, because no
+//! request is there to answer.
+
+use std::time::SystemTime;
+
+use axum::http::StatusCode;
+
+use crate::{
+    http::{answer::problem_answer, state::RequestIds},
+    problem::{Code, Problem},
+};
+
+/// Makes answers for heads that cannot be read.
+#[derive(Clone)]
+pub(super) struct Refusals {
+    request_ids: RequestIds,
+}
+
+impl Refusals {
+    pub(super) const fn new(request_ids: RequestIds) -> Self {
+        Self { request_ids }
+    }
+
+    /// A whole HTTP/1.1 answer, after which the connection closes.
+    pub(super) fn answer(&self, code: Code) -> Vec<u8> {
+        let id = self.request_ids.make();
+        let answer = problem_answer(&Problem::new(code, detail(code)), &id);
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
+        tracing::info!(
+            target: "access",
+            request_id = id.as_str(),
+            method = "-",
+            route = "-",
+            status = status.as_u16(),
+            code = code.as_str(),
+            "answered",
+        );
+        let mut bytes = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nx-request-id: {id}\r\n\
+             cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\
+             date: {}\r\n\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            answer.content_type,
+            answer.body.len(),
+            httpdate::fmt_http_date(SystemTime::from(self.request_ids.now())),
+        )
+        .into_bytes();
+        bytes.extend(answer.body);
+        bytes
+    }
+}
+
+const fn detail(code: Code) -> &'static str {
+    match code {
+        Code::RequestTimeout => "The request's headers did not arrive in time.",
+        Code::HeadersTooLarge => "The request's target or headers are too large, or too many.",
+        _ => "The request line or a header cannot be read.",
+    }
+}

@@ -1,0 +1,90 @@
+//! What handlers and layers share.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, IdSource},
+    config::Server,
+    transfer::service::Service,
+};
+
+/// Everything a request may need. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub(super) service: Service,
+    pub(super) request_ids: RequestIds,
+    pub(super) limits: Limits,
+    pub(super) in_flight: Arc<Semaphore>,
+    pub(super) stopping: CancellationToken,
+}
+
+impl AppState {
+    /// The state for a server with these `settings`. Once `stopping` is cancelled the service
+    /// says that it is not ready.
+    #[must_use]
+    pub fn new(
+        service: Service,
+        settings: &Server,
+        request_ids: RequestIds,
+        stopping: CancellationToken,
+    ) -> Self {
+        let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
+        let in_flight =
+            Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
+        Self { service, request_ids, limits, in_flight, stopping }
+    }
+}
+
+/// How long things may take, counted from the arrival of a request's head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) deadline: Duration,
+    pub(super) body_timeout: Duration,
+}
+
+/// Makes ids for requests that bring none.
+#[derive(Clone)]
+pub struct RequestIds {
+    clock: Arc<dyn Clock>,
+    ids: Arc<IdSource>,
+}
+
+impl RequestIds {
+    /// Ids that carry the time of `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, ids: Arc<IdSource>) -> Self {
+        Self { clock, ids }
+    }
+
+    pub(super) fn make(&self) -> String {
+        self.ids.next(self.clock.now()).to_string()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// What is known of a request before anyone works on it.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    /// The id that every answer echoes.
+    pub(super) request_id: Arc<str>,
+    /// When the body must be there.
+    pub(super) body_by: Instant,
+    /// When the answer must be given.
+    pub(super) deadline: Instant,
+}
+
+impl Arrival {
+    /// A request whose head is complete at `now`.
+    pub(super) fn new(request_id: &str, now: Instant, limits: Limits) -> Self {
+        let deadline = now + limits.deadline;
+        let body_by = deadline.min(now + limits.body_timeout);
+        Self { request_id: request_id.into(), body_by, deadline }
+    }
+}

@@ -1,0 +1,130 @@
+//! `/transfers`: move a call, look at what was moved, settle what is not known.
+
+use axum::{
+    Extension,
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
+    http::{HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    answer::{Failure, ok, send, set},
+    body::{MAX_BODY, read_json},
+    head::{Prefer, idempotency_key, traceparent},
+    observe::Told,
+    query, requests,
+    state::{AppState, Arrival},
+    views::{TransferPage, TransferView},
+};
+use crate::{
+    problem::Code,
+    transfer::{
+        ids::TransferId,
+        model::Transfer,
+        service::{Caller, Reply, Submission},
+    },
+};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// `POST /transfers`
+pub(super) async fn create_transfer(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
+    RawQuery(raw): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let key = idempotency_key(&head.headers)?;
+    let prefer = Prefer::read(&head.headers);
+    let body = read_json(&head.headers, body, MAX_BODY, arrival.body_by).await?;
+    query::none(raw.as_deref())?;
+    let submission = Submission {
+        caller,
+        request: requests::transfer(&body)?,
+        key,
+        wait: prefer.wait(),
+        deadline: arrival.deadline,
+        request_id: arrival.request_id.to_string(),
+        traceparent: traceparent(&head.headers),
+    };
+    Ok(reply(app.service.submit(submission).await?, prefer))
+}
+
+fn reply(reply: Reply, prefer: Prefer) -> Response {
+    let applied = prefer.applied(reply.answer.status);
+    let mut response = send(reply.answer);
+    if let Some(applied) = applied {
+        set(response.headers_mut(), PREFERENCE_APPLIED, &applied);
+    }
+    if reply.replayed {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response.extensions_mut().insert(Told {
+        transfer_id: reply.transfer_id.map(TransferId::uuid),
+        upstream_calls: Some(reply.upstream_attempts),
+    });
+    response
+}
+
+/// `GET /transfers`
+pub(super) async fn list_transfers(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Failure> {
+    let (filter, limit) = query::transfers(raw.as_deref())?;
+    // One more than a page tells whether another page follows.
+    let mut transfers = app.service.list(&caller, filter, limit + 1).await?;
+    let page = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = transfers.len() > page;
+    transfers.truncate(page);
+    let last = transfers.last().filter(|_| more);
+    Ok(ok(&TransferPage {
+        next_cursor: last.map(|transfer| query::cursor_after(transfer.id)),
+        items: transfers.iter().map(TransferView::from).collect(),
+    }))
+}
+
+/// `GET /transfers/{id}`
+pub(super) async fn find_transfer(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Failure> {
+    query::none(raw.as_deref())?;
+    let transfer = app.service.get(&caller, transfer_id(id)?).await?;
+    Ok(about(&transfer))
+}
+
+/// `POST /transfers/{id}/settle`
+pub(super) async fn settle_transfer(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let id = transfer_id(id)?;
+    let (head, body) = request.into_parts();
+    let body = read_json(&head.headers, body, MAX_BODY, arrival.body_by).await?;
+    query::none(raw.as_deref())?;
+    let (verdict, reason) = requests::settle(&body)?;
+    let transfer = app.service.settle(&caller, id, verdict, reason).await?;
+    Ok(about(&transfer))
+}
+
+fn about(transfer: &Transfer) -> Response {
+    let told = Told { transfer_id: Some(transfer.uuid()), upstream_calls: None };
+    (Extension(told), ok(&TransferView::from(transfer))).into_response()
+}
+
+/// An id that is no UUID names nothing, so it is 404 like any other that is not there.
+fn transfer_id(id: Result<Path<String>, PathRejection>) -> Result<TransferId, Failure> {
+    let parsed = id.ok().and_then(|Path(text)| text.parse().ok());
+    parsed.ok_or_else(|| Failure::new(Code::NotFound, "There is no such transfer: not a UUID."))
+}

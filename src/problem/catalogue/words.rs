@@ -1,0 +1,270 @@
+//! Each [`Code`] in plain words, for whoever is on duty.
+
+use super::Code;
+
+/// What the code means.
+pub(in super::super) const fn meaning(code: Code) -> &'static str {
+    words(code).0
+}
+
+/// What to do about it.
+pub(in super::super) const fn remedy(code: Code) -> &'static str {
+    words(code).1
+}
+
+#[expect(clippy::too_many_lines, reason = "plain data, a few lines for each code")]
+const fn words(code: Code) -> (&'static str, &'static str) {
+    match code {
+        Code::MalformedJson => (
+            "The body is empty, is not JSON in UTF-8, nests more than 32 levels deep, or broke \
+             off on its way. Nothing was done.",
+            "Correct the body at the line and column named in detail, and send it again.",
+        ),
+        Code::IdempotencyKeyInvalid => (
+            "The Idempotency-Key header is there twice, is empty, has more than 255 characters, \
+             or holds something other than visible ASCII. Nothing was done.",
+            "Send one key of 1 to 255 visible ASCII characters, bare or in double quotes. A UUID \
+             is a good key.",
+        ),
+        Code::InvalidHeader => (
+            "The request line or a header cannot be understood, or the Host header is missing. \
+             Nothing was done.",
+            "Look at what the client or a proxy in between really sends; a plain curl call to \
+             the same address shows whether the service is well.",
+        ),
+        Code::Unauthenticated => (
+            "The request brought no credentials, or ones this service does not know. Nothing was \
+             done.",
+            "Send a valid API key or access token as Authorization: Bearer. If it worked before, \
+             it was probably replaced or has expired.",
+        ),
+        Code::NotPermitted => (
+            "The caller is known but lacks the permission for this request. Nothing was done.",
+            "Ask whoever runs this service to add the permission to the caller's entry, or use \
+             another caller's credentials.",
+        ),
+        Code::QueueNotPermitted => (
+            "The caller may transfer calls, but not to this queue. Nothing was done.",
+            "Choose another queue, or ask whoever runs this service to add the queue to the \
+             caller's entry.",
+        ),
+        Code::NotFound => (
+            "No route or record has this address, or the record belongs to another caller.",
+            "Check the path: it is case-sensitive and has no slash at its end. A transfer that \
+             was answered with an id is found under GET /transfers/{id} by the same caller.",
+        ),
+        Code::ConversationNotFound => (
+            "Genesys knows no conversation with this id, or the service's OAuth client may not \
+             see it: its roles may not cover the conversation's division. Nothing was moved.",
+            "Check the id and that it belongs to the configured region and organisation. If both \
+             are right, let the OAuth client's roles cover the division.",
+        ),
+        Code::MethodNotAllowed => (
+            "The path exists but does not take this method. Nothing was done.",
+            "Use one of the methods listed in the Allow header.",
+        ),
+        Code::NotAcceptable => (
+            "The Accept header rules out JSON, the one format this service speaks. Nothing was \
+             done.",
+            "Leave the Accept header out, or let it admit application/json.",
+        ),
+        Code::RequestTimeout => (
+            "The request's headers or body did not arrive in full within the time allowed. \
+             Nothing was done.",
+            "Send the request again with the same Idempotency-Key. If it happens often, look at \
+             the network and at proxies between the caller and this service.",
+        ),
+        Code::BodyTooLarge => (
+            "The body is larger than this address takes: 256 KiB, or 1 MiB for a batch. Nothing \
+             was done.",
+            "Send less; split a long list into several batches.",
+        ),
+        Code::UnsupportedMediaType => (
+            "The Content-Type is missing or is not application/json in UTF-8, or the body is \
+             compressed. Nothing was done.",
+            "Send Content-Type: application/json and the plain body.",
+        ),
+        Code::HeadersTooLarge => (
+            "The request's target and headers are larger than 16 KiB together, or there are more \
+             than 100 headers. Nothing was done.",
+            "Look for oversized cookies or tokens, and for a proxy that adds headers.",
+        ),
+        Code::ConversationEnded => (
+            "The conversation is over, or its customer has left, so there is nobody to move. \
+             Nothing was moved.",
+            "Nothing needs to be done. To reach the customer again, call back.",
+        ),
+        Code::ConversationRinging => (
+            "The conversation is just being offered to an agent, and a transfer now would tear \
+             it away. Nothing was moved.",
+            "Wait until it is answered or goes back to the queue, a few seconds as a rule, and \
+             send the same request again.",
+        ),
+        Code::ConversationNotTransferable => (
+            "The conversation has no leg that can be replaced now, or is in a state such as busy \
+             or declined. Nothing was moved.",
+            "GET /conversations/{id} shows every leg and why it cannot be replaced. Try again \
+             when the state has changed.",
+        ),
+        Code::ConversationMoved => (
+            "While this request was in hand, someone else moved the conversation, or the leg to \
+             replace was gone. This service did not move it.",
+            "GET /conversations/{id} shows where it is now. Send the request again if it should \
+             still go to the queue asked for.",
+        ),
+        Code::ParticipantAmbiguous => (
+            "Several agents are connected or on hold, and moving the wrong one would cut a \
+             conversation. Nothing was moved.",
+            "Choose one of the candidates and send its id as participantId.",
+        ),
+        Code::ParticipantNotFound => (
+            "The participantId names no leg of the conversation that is still there. Nothing was \
+             moved.",
+            "GET /conversations/{id} lists the legs; leave participantId out to have the right \
+             one chosen.",
+        ),
+        Code::AlreadyInQueue => (
+            "The conversation waits in the target queue already, and nothing else was asked for. \
+             Nothing was sent.",
+            "Nothing needs to be done. To change its priority or skills, send those too.",
+        ),
+        Code::TransferInProgress => (
+            "Another transfer of the same conversation is not settled: it is running, or its \
+             outcome is still unknown. Nothing was sent.",
+            "Look at the transfer named by transferId and wait until it is settled. If it stays \
+             unknown, look at the conversation in Genesys and close it with POST \
+             /transfers/{id}/settle.",
+        ),
+        Code::IdempotencyKeyInUse => (
+            "The first request with this Idempotency-Key is still being worked on. This one did \
+             nothing.",
+            "Wait for the seconds in Retry-After and send the same request again: it gets the \
+             first one's answer.",
+        ),
+        Code::DrainLoop => (
+            "The drain would move calls to the queue they come from, directly or through another \
+             drain that is running. No call was moved.",
+            "Stop the other drain, or choose another target queue.",
+        ),
+        Code::PlanExpired => (
+            "The dry run's planId is older than 2 minutes or was used already. No call was \
+             moved.",
+            "Make a new dry run and send its planId.",
+        ),
+        Code::Conflict => (
+            "Genesys refused the request with 409, or the record is not in a state that allows \
+             it. Nothing was changed by this request.",
+            "Look at the conversation or the transfer again before sending the request once \
+             more; upstream holds what Genesys said.",
+        ),
+        Code::InvalidRequest => (
+            "One or more fields or parameters are missing, unknown, or outside their bounds. \
+             Nothing was done.",
+            "Correct every field listed in errors; each has a JSON pointer, or ?name for a query \
+             parameter.",
+        ),
+        Code::QueueNotFound => (
+            "No queue visible to the service has this name or id. Nothing was moved.",
+            "Compare the name with the closest ones in hint, or search with GET /queues?name=. A \
+             queue made a moment ago is found after POST /queues/refresh.",
+        ),
+        Code::QueueAmbiguous => (
+            "Several queues have this name, in different divisions or differing in case only. \
+             Nothing was moved.",
+            "Choose one of the candidates and send its id as queueId.",
+        ),
+        Code::IdempotencyKeyReused => (
+            "This Idempotency-Key was used for a different request in the last 72 hours. Nothing \
+             was done.",
+            "Use a new key for a new request, and the same key only to repeat the same one.",
+        ),
+        Code::RejectedByGenesys => (
+            "Genesys understood the command and refused it as not valid. Nothing was moved.",
+            "upstream holds Genesys' own code and message. Sending the same again will fail \
+             again.",
+        ),
+        Code::TooManyRequests => (
+            "This caller sends more requests a minute than it is allowed here. Nothing was done.",
+            "Wait for the seconds in Retry-After, and send more slowly or as a batch.",
+        ),
+        Code::GenesysCredentialsRejected => (
+            "Genesys refused the service's own credentials, even with a fresh token. No call can \
+             be moved until that is put right.",
+            "Check genesys.client_id with its secret or key, genesys.region, and that the OAuth \
+             client is active in Genesys. `check-config --connect` tests them.",
+        ),
+        Code::GenesysPermissionMissing => (
+            "Genesys accepted the service's credentials but the OAuth client's roles lack a \
+             permission. Nothing was moved.",
+            "Give the OAuth client a role with the permission, for the divisions concerned. \
+             `check-config --connect` lists what is missing.",
+        ),
+        Code::GenesysError => (
+            "Genesys answered with a server error or something unreadable, and it is certain \
+             that the conversation was not moved by this request.",
+            "Send the same request again. If it goes on, see Genesys' status page and give its \
+             support the correlationId in upstream.",
+        ),
+        Code::GenesysRateLimited => (
+            "Genesys' request limit is used up for longer than this request could wait. Nothing \
+             was moved.",
+            "Wait for the seconds in Retry-After and send the same request again. If it happens \
+             often, other programs may be using the same OAuth client.",
+        ),
+        Code::GenesysUnavailable => (
+            "Genesys cannot be reached, or failed so often that it is left alone for a while. \
+             Nothing was moved.",
+            "Wait for the seconds in Retry-After and send the same request again. Check Genesys' \
+             status page, and name resolution and firewall on this machine.",
+        ),
+        Code::Overloaded => (
+            "The service is working on as many requests as it may. This one was not begun.",
+            "Wait for the seconds in Retry-After and send the same request again. If it goes on, \
+             raise server.max_in_flight or add a replica.",
+        ),
+        Code::ShuttingDown => (
+            "The service is being stopped and begins nothing new. Nothing was sent for this \
+             request.",
+            "Send the same request again: another instance, or this one after its restart, takes \
+             it.",
+        ),
+        Code::StoreUnavailable => (
+            "The service cannot write or read its record, and moves no call that it could lose. \
+             Nothing was sent.",
+            "Check the database or the disk behind store.url: space, permissions, connection. \
+             The service recovers by itself once the record can be written.",
+        ),
+        Code::OutcomeUnknown => (
+            "The command was sent, and no certain answer came in time: the call may have moved \
+             or not. The service goes on looking and settles the transfer when it knows.",
+            "Look at GET /transfers/{transferId} until its status is no longer unknown. Do not \
+             move the call by another way meanwhile; the same request with the same Idempotency- \
+             Key is safe.",
+        ),
+        Code::DeadlineExceeded => (
+            "The time for this request was over before the command could be sent. It was \
+             certainly not sent.",
+            "Send the same request again. If it goes on, Genesys is slow or its rate limit \
+             nearly used up; GET /health/ready says more.",
+        ),
+        Code::InternalError => (
+            "The service made a mistake. It is in its log, under the requestId of this answer.",
+            "Send the same request again with the same Idempotency-Key. If it goes on, report it \
+             with the log lines of that requestId.",
+        ),
+        Code::NotReady => (
+            "The service runs but cannot carry out transfers now; reasons says why. Only GET \
+             /health/ready answers with this.",
+            "See to the reasons listed. The service becomes ready by itself when they are gone.",
+        ),
+        Code::Cancelled => (
+            "The batch was cancelled before this transfer was sent. The call was not moved.",
+            "Start a new batch or a single transfer if it should move after all.",
+        ),
+        Code::NoLongerWaiting => (
+            "When its turn came, the conversation no longer waited in the queue: an agent \
+             answered it, or the caller hung up. It was left alone.",
+            "Nothing needs to be done.",
+        ),
+    }
+}
