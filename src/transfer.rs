@@ -25,4 +25,5 @@ mod submit;
 mod testing;
 mod watch;
 
+pub use problems::from_gateway as describe;
 pub use recovery::Retention;

@@ -1,0 +1,248 @@
+//! The only wiring: builds store, gateway, domain, HTTP face and sandbox from the settings, runs
+//! them, and takes them down in order. May use everything; nothing uses it but `main` and tests.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::{Clock, IdSource, Random, SystemClock, SystemRandom},
+    config::{self, AuthMode, Settings},
+    genesys::Gateway,
+    http::{self, AppState, JsonAnswers, RequestIds, Shutdown},
+    sandbox::Sandbox,
+    store,
+    transfer::{
+        Retention,
+        service::{Parts, Service},
+    },
+};
+
+pub mod connect;
+pub mod hosts;
+pub mod run;
+mod welcome;
+
+/// Time after the server's end for work that outlived its caller to record what it knows.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// What the service takes from outside beside its settings.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for jitter.
+    pub random: Arc<dyn Random>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+}
+
+/// Why the service could not start, in one line for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("{key} = {address}: cannot listen: {cause}")]
+    Listen {
+        /// The key that names the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The store cannot be opened or read.
+    #[error("store.url: {0}")]
+    Store(String),
+    /// The gateway cannot be built from the settings.
+    #[error("genesys: {0}")]
+    Gateway(String),
+    /// What is configured cannot be done.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// A running service.
+pub struct App {
+    address: SocketAddr,
+    sandbox: Option<Sandbox>,
+    service: Service,
+    stopping: Stopping,
+    server: tokio::task::JoinHandle<http::Finished>,
+    tracker: TaskTracker,
+}
+
+/// The three ways down.
+#[derive(Clone, Default)]
+struct Stopping {
+    /// Nothing new is taken; what runs is finished.
+    graceful: CancellationToken,
+    /// Background work and waits end.
+    stop: CancellationToken,
+    /// Everything is cut.
+    now: CancellationToken,
+}
+
+impl App {
+    /// Starts everything and returns when requests are taken.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything was sent to Genesys.
+    pub async fn start(settings: &Settings, around: Surroundings) -> Result<Self, StartError> {
+        refuse_unenforced_auth(settings)?;
+        let stopping = Stopping::default();
+        let tracker = TaskTracker::new();
+        let listener = listen("server.bind", settings.server.bind).await?;
+        let address = local_address(&listener, "server.bind", settings.server.bind)?;
+        let sandbox = start_sandbox(settings, &around).await?;
+        let store = store::open(&settings.store, Arc::clone(&around.clock))
+            .await
+            .map_err(|error| StartError::Store(error.to_string()))?;
+        let hosts = hosts::of(&settings.genesys, sandbox.as_ref());
+        let gateway = Gateway::new(
+            &settings.genesys,
+            hosts,
+            Arc::clone(&around.clock),
+            Arc::clone(&around.random),
+            stopping.stop.clone(),
+            tracker.clone(),
+        )
+        .map_err(|error| StartError::Gateway(error.to_string()))?;
+        let gateway = Arc::new(gateway);
+        let service = Service::new(Parts {
+            gateway: Arc::clone(&gateway) as _,
+            store,
+            answers: Arc::new(JsonAnswers),
+            clock: Arc::clone(&around.clock),
+            settings: settings.transfers.clone(),
+            deadline: settings.server.deadline,
+            retention: Retention {
+                transfers: settings.store.retention,
+                keys: settings.store.key_retention,
+            },
+            tracker: tracker.clone(),
+            stop: stopping.stop.clone(),
+        });
+        service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
+        gateway.warm_up();
+        let server = serve(settings, &around, &service, &stopping, listener);
+        Ok(Self { address, sandbox, service, stopping, server, tracker })
+    }
+
+    /// Where the service listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The embedded sandbox, when there is one.
+    #[must_use]
+    pub fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
+    }
+
+    /// A token that cuts everything when cancelled, for a second signal.
+    #[must_use]
+    pub fn cut(&self) -> CancellationToken {
+        self.stopping.now.clone()
+    }
+
+    /// Stops: takes nothing new, finishes or records what runs within `server.shutdown_grace`,
+    /// then ends. Returns how many connections had to be cut.
+    pub async fn shut_down(self) -> usize {
+        self.stopping.graceful.cancel();
+        self.stopping.stop.cancel();
+        let cut = match self.server.await {
+            Ok(finished) => finished.cut,
+            Err(error) => {
+                tracing::error!(%error, "the server's task ended badly");
+                0
+            }
+        };
+        self.tracker.close();
+        tokio::select! {
+            () = self.tracker.wait() => self.service.retire().await,
+            () = self.stopping.now.cancelled() => {}
+            () = tokio::time::sleep(LAST_WRITES) => {
+                tracing::warn!("some work was not finished; it is taken up at the next start");
+            }
+        }
+        if let Some(sandbox) = self.sandbox {
+            sandbox.shut_down().await;
+        }
+        cut
+    }
+}
+
+fn serve(
+    settings: &Settings,
+    around: &Surroundings,
+    service: &Service,
+    stopping: &Stopping,
+    listener: TcpListener,
+) -> tokio::task::JoinHandle<http::Finished> {
+    let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
+    let state = AppState::new(
+        service.clone(),
+        &settings.server,
+        ids.clone(),
+        stopping.graceful.clone(),
+    );
+    let router = http::router(state);
+    let shutdown =
+        Shutdown { graceful: stopping.graceful.clone(), now: stopping.now.clone() };
+    let settings = settings.server.clone();
+    tokio::spawn(async move { http::serve(listener, router, &settings, ids, shutdown).await })
+}
+
+async fn start_sandbox(
+    settings: &Settings,
+    around: &Surroundings,
+) -> Result<Option<Sandbox>, StartError> {
+    if !settings.genesys.uses_embedded_sandbox() {
+        return Ok(None);
+    }
+    run::sandbox(settings, Arc::clone(&around.clock)).await.map(Some)
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|cause| StartError::Listen { key, address, cause })
+}
+
+fn local_address(
+    listener: &TcpListener,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|cause| StartError::Listen { key, address, cause })
+}
+
+/// Callers' credentials are not checked by this version: a service that was told to check them
+/// must not run open.
+fn refuse_unenforced_auth(settings: &Settings) -> Result<(), StartError> {
+    match settings.auth.mode {
+        AuthMode::None => Ok(()),
+        AuthMode::Required => Err(StartError::Unsupported(
+            "auth.mode = required: this version cannot check callers' credentials; set auth.mode \
+             = none and server.bind to a loopback address behind a proxy that does"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The settings a sandbox is started with.
+fn sandbox_options(settings: &config::Settings) -> crate::sandbox::Options {
+    use secrecy::ExposeSecret as _;
+    let genesys = &settings.genesys;
+    let secret = genesys.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+    crate::sandbox::Options {
+        client_id: genesys.client_id.clone().unwrap_or_else(|| "sandbox".to_owned()),
+        client_secret: secret.unwrap_or_else(|| "sandbox".to_owned()),
+        effect_delay: settings.sandbox.effect_delay,
+        ..crate::sandbox::Options::default()
+    }
+}

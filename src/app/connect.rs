@@ -1,0 +1,167 @@
+//! `check-config --connect`: tries the credentials and every permission the service needs, without
+//! moving anything.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Surroundings, hosts, run};
+use crate::{
+    clock::IdSource,
+    config::Settings,
+    genesys::Gateway,
+    transfer::{
+        gateway::{CallContext, CallGateway, GatewayError, Lane, MoveCommand, RoutingChange, Sent},
+        ids::{ConversationId, ParticipantId, QueueId},
+        model::{Priority, Queue, TransferType},
+    },
+};
+
+/// How long all tries together may take.
+const TIME: Duration = Duration::from_secs(60);
+
+/// What was found.
+pub struct Report {
+    /// One line a try, as TOML comments, so that the whole output stays a valid file.
+    pub text: String,
+    /// Whether everything needed is there.
+    pub all_well: bool,
+}
+
+/// Gets a token and the queue list, and tries each permission against ids that do not exist:
+/// Genesys answers 404 to who may, 403 to who may not.
+pub async fn check(settings: &Settings, around: Surroundings) -> Report {
+    let mut report = Report { text: "\n# Connection\n".to_owned(), all_well: true };
+    let sandbox = if settings.genesys.uses_embedded_sandbox() {
+        match run::sandbox(settings, Arc::clone(&around.clock)).await {
+            Ok(sandbox) => Some(sandbox),
+            Err(error) => {
+                report.bad("sandbox", &error.to_string());
+                return report;
+            }
+        }
+    } else {
+        None
+    };
+    let stop = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    let hosts = hosts::of(&settings.genesys, sandbox.as_ref());
+    let clock = Arc::clone(&around.clock);
+    let gateway = Gateway::new(
+        &settings.genesys,
+        hosts,
+        clock,
+        around.random,
+        stop.clone(),
+        tracker.clone(),
+    );
+    match gateway {
+        Ok(gateway) => report.try_all(&gateway, &IdSource::default(), &*around.clock).await,
+        Err(error) => report.bad("settings", &error.to_string()),
+    }
+    stop.cancel();
+    if let Some(sandbox) = sandbox {
+        sandbox.shut_down().await;
+    }
+    report
+}
+
+impl Report {
+    async fn try_all(
+        &mut self,
+        gateway: &Gateway,
+        ids: &IdSource,
+        clock: &dyn crate::clock::Clock,
+    ) {
+        let ctx = CallContext::new(Instant::now() + TIME, Lane::Single);
+        match gateway.refresh_queues(&ctx).await {
+            Ok(listing) => {
+                self.good("token", "granted");
+                self.good("routing:queue:view", &format!("{} queues visible", listing.items.len()));
+            }
+            Err(error @ GatewayError::PermissionMissing { .. }) => {
+                self.good("token", "granted");
+                self.missing("routing:queue:view", &error);
+            }
+            Err(error) => return self.bad("token and queue list", &describe(&error)),
+        }
+        let nobody = ConversationId::new(ids.next(clock.now()));
+        self.judge("conversation:communication:view", gateway.conversation(&ctx, nobody).await);
+        let command = impossible_command(nobody, ids, clock);
+        let sent = gateway.send(&ctx, &command).await;
+        self.judge_command("conversation:communication:blindTransferQueue", sent);
+        let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
+        self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
+    }
+
+    fn judge<T>(&mut self, permission: &str, result: Result<T, GatewayError>) {
+        match result {
+            Ok(_)
+            | Err(
+                GatewayError::NotFound(_) | GatewayError::Conflict(_) | GatewayError::Rejected(_),
+            ) => self.good(permission, "granted"),
+            Err(error @ GatewayError::PermissionMissing { .. }) => {
+                self.missing(permission, &error);
+            }
+            Err(error) => self.bad(permission, &describe(&error)),
+        }
+    }
+
+    fn judge_command(&mut self, permission: &str, sent: Sent) {
+        match sent {
+            Sent::Refused(error) | Sent::NotSent(error) => {
+                self.judge(permission, Err::<(), _>(error));
+            }
+            Sent::Taken(_) => self.good(permission, "granted"),
+            Sent::Finished(answer) => {
+                self.bad(permission, &format!("Genesys answered {}", answer.status));
+            }
+            Sent::Uncertain { detail, .. } => self.bad(permission, &detail),
+            Sent::Abandoned(problem) => self.bad(permission, &problem.detail),
+        }
+    }
+
+    fn good(&mut self, what: &str, detail: &str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "# ok       {what}: {detail}");
+    }
+
+    fn missing(&mut self, what: &str, error: &GatewayError) {
+        self.all_well = false;
+        let _ = writeln!(self.text, "# MISSING  {what}: {}", describe(error));
+    }
+
+    fn bad(&mut self, what: &str, detail: &str) {
+        self.all_well = false;
+        let _ = writeln!(self.text, "# FAILED   {what}: {detail}");
+    }
+}
+
+fn describe(error: &GatewayError) -> String {
+    let problem = crate::transfer::describe(error.clone());
+    match problem.hint {
+        Some(hint) => format!("{} {hint}", problem.detail),
+        None => problem.detail,
+    }
+}
+
+/// A command that names nothing that exists, so that nothing can move.
+fn impossible_command(
+    conversation_id: ConversationId,
+    ids: &IdSource,
+    clock: &dyn crate::clock::Clock,
+) -> MoveCommand {
+    MoveCommand {
+        conversation_id,
+        participant_id: Some(ParticipantId::new(ids.next(clock.now()))),
+        queue: Queue {
+            id: QueueId::new(ids.next(clock.now())),
+            name: String::new(),
+            division: None,
+        },
+        transfer_type: TransferType::Unattended,
+        routing: RoutingChange::default(),
+        still_fits: Arc::new(|_| Ok(())),
+    }
+}

@@ -1,0 +1,181 @@
+//! The subcommands: from parsed words to an exit code.
+
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, StartError, Surroundings, connect, listen, sandbox_options, welcome};
+use crate::{
+    cli::{self, Cli, Command},
+    clock::{Clock, SystemClock},
+    config::{ConfigErrors, ProcessEnv, Settings},
+    sandbox::Sandbox,
+    telemetry,
+};
+
+/// How long `healthcheck` waits for an answer.
+const HEALTHCHECK_TIME: Duration = Duration::from_secs(5);
+
+/// Runs what the command line asks for.
+pub async fn command(cli: Cli) -> ExitCode {
+    let settings = match Settings::load(&cli.settings_args(), &ProcessEnv) {
+        Ok(settings) => settings,
+        Err(errors) => return misconfigured(&errors),
+    };
+    match cli.command {
+        Command::Serve => serve(&settings).await,
+        Command::Sandbox { .. } => sandbox_alone(&settings).await,
+        Command::CheckConfig { connect } => check_config(&settings, connect).await,
+        Command::Healthcheck { url } => {
+            let url = url.map_or_else(|| cli::ready_url(settings.server.bind), String::from);
+            healthcheck(&url).await
+        }
+    }
+}
+
+/// Prints `text` where it belongs for `code` and gives the code back.
+#[must_use]
+pub fn leave(text: &str, code: u8) -> ExitCode {
+    // Nothing can be done about a standard stream that is closed.
+    let _ = if code == 0 {
+        writeln!(std::io::stdout(), "{}", text.trim_end())
+    } else {
+        writeln!(std::io::stderr(), "{}", text.trim_end())
+    };
+    ExitCode::from(code)
+}
+
+fn misconfigured(errors: &ConfigErrors) -> ExitCode {
+    leave(&errors.to_string(), ConfigErrors::EXIT_CODE)
+}
+
+fn failed(error: &StartError) -> ExitCode {
+    let code = match error {
+        StartError::Unsupported(_) => ConfigErrors::EXIT_CODE,
+        _ => 1,
+    };
+    leave(&error.to_string(), code)
+}
+
+fn start_logging(settings: &Settings) -> Result<(), ExitCode> {
+    telemetry::init(&settings.telemetry)
+        .map_err(|error| leave(&error.to_string(), ConfigErrors::EXIT_CODE))?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+async fn serve(settings: &Settings) -> ExitCode {
+    if let Err(code) = start_logging(settings) {
+        return code;
+    }
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
+    };
+    let app = match App::start(settings, Surroundings::default()).await {
+        Ok(app) => app,
+        Err(error) => return failed(&error),
+    };
+    tracing::info!(address = %app.address(), region = %settings.genesys.region, "ready");
+    if let Some(sandbox) = app.sandbox() {
+        let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), sandbox));
+        let _ = std::io::stdout().flush();
+    }
+    let mut signals = signals;
+    signals.first().await;
+    tracing::info!("stopping: finishing what runs; a second signal stops at once");
+    signals.cut_on_next(app.cut());
+    let cut = app.shut_down().await;
+    tracing::info!(cut_connections = cut, "stopped");
+    ExitCode::SUCCESS
+}
+
+/// Starts a sandbox as the settings say.
+pub(super) async fn sandbox(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Sandbox, StartError> {
+    let bind = settings.sandbox.bind;
+    let listener = listen("sandbox.bind", bind).await?;
+    Sandbox::start(listener, sandbox_options(settings), clock)
+        .await
+        .map_err(|cause| StartError::Listen { key: "sandbox.bind", address: bind, cause })
+}
+
+async fn sandbox_alone(settings: &Settings) -> ExitCode {
+    if let Err(errors) = settings.require_sandbox() {
+        return misconfigured(&errors);
+    }
+    if let Err(code) = start_logging(settings) {
+        return code;
+    }
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
+    };
+    let sandbox = match sandbox(settings, Arc::new(SystemClock)).await {
+        Ok(sandbox) => sandbox,
+        Err(error) => return failed(&error),
+    };
+    tracing::info!(address = %sandbox.local_addr(), "sandbox ready");
+    signals.first().await;
+    sandbox.shut_down().await;
+    ExitCode::SUCCESS
+}
+
+async fn check_config(settings: &Settings, connect: bool) -> ExitCode {
+    let mut text = settings.sources.to_toml();
+    let mut code = 0;
+    if connect {
+        let report = connect::check(settings, Surroundings::default()).await;
+        text.push_str(&report.text);
+        code = u8::from(!report.all_well);
+    }
+    let _ = write!(std::io::stdout(), "{text}");
+    ExitCode::from(code)
+}
+
+async fn healthcheck(url: &str) -> ExitCode {
+    let client = reqwest::Client::builder().no_proxy().timeout(HEALTHCHECK_TIME).build();
+    let answer = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(answer) if answer.status().is_success() => ExitCode::SUCCESS,
+        Ok(answer) => leave(&format!("{url} answered {}", answer.status()), 1),
+        Err(error) => leave(&format!("{url}: {}", error.without_url()), 1),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn first(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    fn cut_on_next(mut self, cut: CancellationToken) {
+        tokio::spawn(async move {
+            self.first().await;
+            cut.cancel();
+        });
+    }
+}
