@@ -1,9 +1,20 @@
 //! Moves live Genesys Cloud conversations to another queue: once, and never lost.
+//!
+//! Data flows one way, and imports point at the domain, so nothing loops
+//! (`tests/it/architecture.rs` watches it):
+//!
+//! ```text
+//! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
+//!                           └─→ (port) store   ─→ SQLite or PostgreSQL
+//! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
+//!           clock, config, problem: leaves that anyone may use
+//! ```
 
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
 pub mod problem;
+pub mod sandbox;
 pub mod telemetry;
 pub mod transfer;

@@ -1,0 +1,154 @@
+//! One request from arrival to answer: written into the ledger, held against the fault orders,
+//! answered by the API or the operating interface.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
+};
+use http_body_util::{BodyExt, Collected, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::sync::mpsc::UnboundedSender;
+use uuid::Uuid;
+
+use super::{
+    api::{self, Asked, Reply, error::ApiError},
+    faults::Fault,
+    ledger::{Effect, MAX_BODY, Request as Entry},
+    operate, play,
+    serve::{Body, Cut},
+    state::Shared,
+};
+
+/// Longest request body, in bytes.
+const MAX_REQUEST: usize = 1024 * 1024;
+/// Longest path and query that the ledger keeps, in bytes each.
+const MAX_TARGET: usize = 2_048;
+const CORRELATION: HeaderName = HeaderName::from_static("inin-correlation-id");
+
+/// A request that has its place in the ledger.
+pub(super) struct Entered {
+    pub(super) asked: Asked,
+    pub(super) seq: u64,
+    pub(super) correlation: Uuid,
+}
+
+/// Serves one request.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    cuts: UnboundedSender<Cut>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    if operate::is_for(head.uri.path()) {
+        let body = Limited::new(body, MAX_REQUEST).collect().await;
+        return operate::serve(&shared, &head, body.map(Collected::to_bytes).ok());
+    }
+    let arrived = Limited::new(body, MAX_REQUEST).collect().await;
+    let too_long = arrived.as_ref().err().is_some_and(|error| error.is::<LengthLimitError>());
+    let whole = arrived.is_ok();
+    let body = arrived.map(Collected::to_bytes).unwrap_or_default();
+    let asked = Asked { head, body };
+    let correlation = shared.with(|state| state.world.new_id(shared.clock.now()));
+    let seq = enter(&shared, &asked, correlation);
+    let entered = Entered { asked, seq, correlation };
+    if too_long {
+        let error = ApiError::usual(StatusCode::PAYLOAD_TOO_LARGE);
+        return finished(&shared, &entered, &Reply::error(&error, correlation));
+    }
+    if !whole {
+        // The rest of the body will never come, so nothing was asked for.
+        shared.with(|state| state.ledger.finish(seq, None));
+        return Response::new(full(Bytes::new()));
+    }
+    match strike(&shared, &entered) {
+        None => {
+            let reply = answer(&shared, &entered, false);
+            finished(&shared, &entered, &reply)
+        }
+        Some(fault) => play::out(shared, cuts, entered, fault).await,
+    }
+}
+
+fn enter(shared: &Shared, asked: &Asked, correlation: Uuid) -> u64 {
+    let entry = Entry {
+        seq: 0,
+        time: shared.clock.now(),
+        method: asked.head.method.as_str().to_owned(),
+        path: cut(asked.path()),
+        query: asked.query().map(cut),
+        status: None,
+        client: None,
+        token_tail: None,
+        body: command_body(asked),
+        effect: Effect::None,
+        fault: None,
+        correlation_id: correlation,
+    };
+    shared.with(|state| state.ledger.open(entry))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_TARGET).collect()
+}
+
+/// The body of a command as far as it is kept. The token request's holds secrets and is not.
+fn command_body(asked: &Asked) -> Option<serde_json::Value> {
+    let is_command = asked.head.method != Method::GET && asked.path() != "/oauth/token";
+    (is_command && asked.body.len() <= MAX_BODY)
+        .then(|| serde_json::from_slice(&asked.body).ok())
+        .flatten()
+}
+
+fn strike(shared: &Shared, entered: &Entered) -> Option<Arc<Fault>> {
+    let Entered { asked, seq, .. } = entered;
+    shared.with(|state| {
+        let method = asked.head.method.as_str();
+        let (order, fault) = state.faults.strike(method, asked.path(), asked.query())?;
+        state.ledger.amend(*seq, |entry| entry.fault = Some(order));
+        Some(fault)
+    })
+}
+
+/// Lets the API answer, and sees to effects that come later.
+pub(super) fn answer(shared: &Arc<Shared>, entered: &Entered, at_once: bool) -> Reply {
+    let Entered { asked, seq, correlation } = entered;
+    let (mut reply, delay, epoch) = shared.with(|state| {
+        let reply = api::answer(shared, state, asked, *seq, *correlation, at_once);
+        (reply, state.behaviour.effect_delay_ms, state.epoch)
+    });
+    if let Some(order) = reply.later.take() {
+        shared.apply_later(order, *seq, epoch, Duration::from_millis(delay));
+    }
+    reply
+}
+
+/// Notes the answer's status and makes it a response.
+pub(super) fn finished(shared: &Shared, entered: &Entered, reply: &Reply) -> Response<Body> {
+    shared.with(|state| state.ledger.finish(entered.seq, Some(reply.status.as_u16())));
+    let body = full(reply.body.clone());
+    response(reply, entered.correlation, body)
+}
+
+/// A response with that body instead of the reply's own.
+pub(super) fn response(reply: &Reply, correlation: Uuid, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
+        headers.insert(CORRELATION, value);
+    }
+    if reply.json {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in &reply.headers {
+        headers.insert(name, value.clone());
+    }
+    response
+}
+
+/// A body that is all there.
+pub(super) fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,228 @@
+//! What was asked and what became of it: every request and every move, in order, in a bounded
+//! memory. Holds no secret: of a token only its tail.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Requests and moves remembered at most, each; the oldest are forgotten first.
+pub const CAPACITY: usize = 100_000;
+/// Longest request body that is kept, in bytes.
+pub const MAX_BODY: usize = 4_096;
+
+/// What a request did to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Nothing, and nothing is to come.
+    None,
+    /// It will take effect later.
+    Pending,
+    /// It took effect.
+    Applied,
+    /// It was to take effect, but the conversation had changed by then.
+    Dropped,
+}
+
+/// One request to the pretended Genesys Cloud.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Its number, from 1, in the order of arrival.
+    pub seq: u64,
+    /// When it arrived.
+    pub time: Timestamp,
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// Its query.
+    pub query: Option<String>,
+    /// The status it was answered with; `None` when it was not answered (yet).
+    pub status: Option<u16>,
+    /// The OAuth client.
+    pub client: Option<String>,
+    /// The last four characters of its token.
+    pub token_tail: Option<String>,
+    /// The body of a command.
+    pub body: Option<serde_json::Value>,
+    /// What it did.
+    pub effect: Effect,
+    /// The number of the fault order that hit it.
+    pub fault: Option<u64>,
+    /// The correlation id of its answer.
+    pub correlation_id: Uuid,
+}
+
+impl Request {
+    /// Whether it asked for a move, by either API.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        let replaces = self.method == "POST" && self.path.ends_with("/replace/queue");
+        let patches = self.method == "PATCH"
+            && self.path.starts_with("/api/v2/communications/conversations/");
+        replaces || patches
+    }
+}
+
+/// One move of a conversation into a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// The conversation.
+    pub conversation_id: Uuid,
+    /// The leg that was replaced; absent for conversation-patch.
+    pub participant_id: Option<Uuid>,
+    /// The leg that joined.
+    pub new_participant_id: Uuid,
+    /// The queue it came from.
+    pub from_queue_id: Option<Uuid>,
+    /// The queue it went to.
+    pub to_queue_id: Uuid,
+    /// When it took effect.
+    pub applied_at: Timestamp,
+    /// The number of the request that asked for it.
+    pub request: u64,
+}
+
+/// How much has been written so far; never goes down, except by a reset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests that arrived.
+    pub requests: u64,
+    /// Requests that were answered or cut off.
+    pub finished: u64,
+    /// Moves that took effect.
+    pub moves: u64,
+}
+
+/// The book.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    requests: VecDeque<Request>,
+    moves: VecDeque<Move>,
+    last_request: u64,
+    cleared_at: u64,
+    totals: Totals,
+}
+
+impl Ledger {
+    /// Writes a request down and gives it its number.
+    pub fn open(&mut self, mut request: Request) -> u64 {
+        self.last_request += 1;
+        self.totals.requests += 1;
+        request.seq = self.last_request;
+        if self.requests.len() >= CAPACITY {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request);
+        self.last_request
+    }
+
+    /// Changes an entry that is still remembered.
+    pub fn amend(&mut self, seq: u64, change: impl FnOnce(&mut Request)) {
+        let first = self.requests.front().map_or(0, |request| request.seq);
+        let position = seq.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        if let Some(request) = position.and_then(|at| self.requests.get_mut(at)) {
+            change(request);
+        }
+    }
+
+    /// Notes how a request ended: with that status, or cut off.
+    pub fn finish(&mut self, seq: u64, status: Option<u16>) {
+        self.amend(seq, |request| request.status = status);
+        if seq > self.cleared_at {
+            self.totals.finished += 1;
+        }
+    }
+
+    /// Writes a move down.
+    pub fn moved(&mut self, mut entry: Move) {
+        self.totals.moves += 1;
+        entry.seq = self.totals.moves;
+        if self.moves.len() >= CAPACITY {
+            self.moves.pop_front();
+        }
+        self.moves.push_back(entry);
+    }
+
+    /// The requests that are remembered, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> impl DoubleEndedIterator<Item = &Request> {
+        self.requests.iter()
+    }
+
+    /// The moves that are remembered, oldest first.
+    #[must_use]
+    pub fn moves(&self) -> impl DoubleEndedIterator<Item = &Move> {
+        self.moves.iter()
+    }
+
+    /// How much was written.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Tears every page out. Numbers of requests go on, so that late effects find no wrong entry.
+    pub fn clear(&mut self) {
+        self.requests.clear();
+        self.moves.clear();
+        self.totals = Totals::default();
+        self.cleared_at = self.last_request;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            seq: 0,
+            time: Timestamp::UNIX_EPOCH,
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: None,
+            status: None,
+            client: None,
+            token_tail: None,
+            body: None,
+            effect: Effect::None,
+            fault: None,
+            correlation_id: Uuid::nil(),
+        }
+    }
+
+    #[test]
+    fn full_ledger_forgets_the_oldest_and_still_finds_the_rest() {
+        let mut ledger = Ledger::default();
+        for _ in 0..=CAPACITY {
+            ledger.open(request());
+        }
+
+        ledger.amend(1, |request| request.status = Some(500));
+        ledger.amend(2, |request| request.status = Some(200));
+
+        assert_eq!(ledger.requests().count(), CAPACITY);
+        assert_eq!(ledger.requests().next().unwrap().status, Some(200));
+    }
+
+    #[test]
+    fn answer_of_a_request_from_before_a_reset_is_not_counted() {
+        let mut ledger = Ledger::default();
+        let old = ledger.open(request());
+        ledger.clear();
+        let new = ledger.open(request());
+
+        ledger.finish(old, Some(200));
+
+        assert_eq!(ledger.totals().finished, 0);
+        assert_eq!(ledger.requests().next().unwrap().seq, new);
+        assert_eq!(ledger.requests().next().unwrap().status, None);
+    }
+}

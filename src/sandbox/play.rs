@@ -1,0 +1,242 @@
+//! Carries faults out.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+};
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    api::{Reply, error::ApiError},
+    exchange::{Entered, answer, finished, full, response},
+    faults::{Fault, Garbage, StatusAnswer, When},
+    serve::{Body, Cut},
+    state::Shared,
+};
+
+/// Pieces a slow body comes in.
+const PIECES: u32 = 10;
+/// Bytes of one piece of a huge body.
+const PIECE: usize = 64 * 1024;
+const NOT_HTTP: &[u8] = b"\x16\x03\x01\x02\x00SSH-2.0-not-http\r\n\r\n\x00\xff\xfe";
+const SHORT_HEAD: &[u8] = b"HTTP/1.1 20";
+const PAGE: &str = "<!DOCTYPE html><html><head><title>Gateway</title></head>\
+    <body><h1>Something went wrong</h1></body></html>";
+
+/// Carries a fault out on one request. Runs in a task of its own, so that a client that gives up
+/// does not undo what Genesys would have gone on with.
+pub(super) async fn out(
+    shared: Arc<Shared>,
+    cuts: UnboundedSender<Cut>,
+    entered: Entered,
+    fault: Arc<Fault>,
+) -> Response<Body> {
+    let stop = shared.stop.clone();
+    let work = shared.tasks.spawn({
+        let stop = stop.clone();
+        let shared = Arc::clone(&shared);
+        async move {
+            tokio::select! {
+                () = stop.cancelled() => None,
+                response = act(&shared, &cuts, &entered, &fault) => response,
+            }
+        }
+    });
+    match work.await {
+        Ok(Some(response)) => response,
+        // No answer is to be sent: wait until the connection is taken away.
+        _ => std::future::pending().await,
+    }
+}
+
+/// The answer, or `None` when there is none.
+async fn act(
+    shared: &Arc<Shared>,
+    cuts: &UnboundedSender<Cut>,
+    entered: &Entered,
+    fault: &Fault,
+) -> Option<Response<Body>> {
+    match fault {
+        Fault::Status(made_up) => {
+            if made_up.apply {
+                answer(shared, entered, false);
+            }
+            Some(finished(shared, entered, &reply(made_up, entered)))
+        }
+        Fault::Delay { ms } => {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            Some(finished(shared, entered, &answer(shared, entered, false)))
+        }
+        Fault::Hang { apply } => {
+            if *apply {
+                answer(shared, entered, false);
+            }
+            None
+        }
+        Fault::Drop { when, reset } => {
+            drop_connection(shared, cuts, entered, *when, *reset).await;
+            None
+        }
+        Fault::Garbage { form, apply } => garbage(shared, cuts, entered, *form, *apply),
+        Fault::SlowBody { ms } => {
+            let reply = answer(shared, entered, false);
+            note(shared, entered, Some(reply.status));
+            let pause = Duration::from_millis(*ms) / PIECES;
+            Some(response(&reply, entered.correlation, slow(&reply.body, pause)))
+        }
+        Fault::HugeBody { bytes } => {
+            let reply = answer(shared, entered, false);
+            note(shared, entered, Some(reply.status));
+            Some(response(&reply, entered.correlation, huge(*bytes)))
+        }
+        Fault::RevokeTokens => {
+            shared.with(|state| state.access.revoke_all());
+            Some(finished(shared, entered, &answer(shared, entered, false)))
+        }
+        Fault::RateLimit { per_minute } => {
+            shared.with(|state| state.behaviour.requests_per_minute = *per_minute);
+            Some(finished(shared, entered, &answer(shared, entered, false)))
+        }
+    }
+}
+
+fn note(shared: &Shared, entered: &Entered, status: Option<StatusCode>) {
+    let status = status.map(|status| status.as_u16());
+    shared.with(|state| state.ledger.finish(entered.seq, status));
+}
+
+fn reply(made_up: &StatusAnswer, entered: &Entered) -> Reply {
+    let status = StatusCode::from_u16(made_up.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut json = true;
+    let body: Bytes = match (&made_up.body, &made_up.text) {
+        (Some(body), _) => body.to_string().into(),
+        (None, Some(text)) => {
+            json = false;
+            text.clone().into()
+        }
+        (None, None) if status.is_success() => Bytes::new(),
+        (None, None) => ApiError::usual(status).body(entered.correlation).into(),
+    };
+    let retry = made_up.retry_after.iter().map(|text| (header::RETRY_AFTER, text.as_str()));
+    let others = made_up.headers.iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.as_str()))
+    });
+    let headers = retry
+        .chain(others)
+        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)))
+        .collect();
+    Reply { status, json: json && !body.is_empty(), body, headers, later: None }
+}
+
+async fn drop_connection(
+    shared: &Arc<Shared>,
+    cuts: &UnboundedSender<Cut>,
+    entered: &Entered,
+    when: When,
+    reset: bool,
+) {
+    if when == When::After {
+        answer(shared, entered, false);
+    }
+    note(shared, entered, None);
+    // The connection may be gone already; then there is nothing to cut.
+    let _ = cuts.send(if reset { Cut::Reset } else { Cut::Close });
+    if let When::Late { ms } = when {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        answer(shared, entered, true);
+    }
+}
+
+fn garbage(
+    shared: &Arc<Shared>,
+    cuts: &UnboundedSender<Cut>,
+    entered: &Entered,
+    form: Garbage,
+    apply: bool,
+) -> Option<Response<Body>> {
+    // Half of a proper answer needs that answer first.
+    let spoils = matches!(form, Garbage::TruncatedJson | Garbage::ShortBody);
+    let proper = (apply || spoils).then(|| answer(shared, entered, false));
+    match form {
+        Garbage::NotHttp | Garbage::ShortHead => {
+            note(shared, entered, None);
+            let bytes = if form == Garbage::NotHttp { NOT_HTTP } else { SHORT_HEAD };
+            let _ = cuts.send(Cut::Write(bytes));
+            None
+        }
+        Garbage::Html => {
+            let html = (header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            Some(finished(
+                shared,
+                entered,
+                &Reply {
+                    status: StatusCode::OK,
+                    json: false,
+                    body: PAGE.into(),
+                    headers: vec![html],
+                    later: None,
+                },
+            ))
+        }
+        Garbage::TruncatedJson => {
+            let mut reply = proper?;
+            reply.body = half(&reply.body);
+            Some(finished(shared, entered, &reply))
+        }
+        Garbage::ShortBody => {
+            let mut reply = proper?;
+            // An empty answer has no half: it announces a body that never comes.
+            let announced = reply.body.len().max(2);
+            reply.headers.push((header::CONTENT_LENGTH, announced.into()));
+            note(shared, entered, Some(reply.status));
+            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
+            let frames = [Ok(Frame::data(half(&reply.body))), Err(broken)];
+            let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
+            Some(response(&reply, entered.correlation, body))
+        }
+    }
+}
+
+fn half(body: &Bytes) -> Bytes {
+    body.slice(..body.len() / 2)
+}
+
+/// The body in [`PIECES`] pieces with a pause before each.
+fn slow(body: &Bytes, pause: Duration) -> Body {
+    let size = body.len().div_ceil(PIECES as usize).max(1);
+    if body.is_empty() {
+        return full(Bytes::new());
+    }
+    let trickle = stream::unfold(body.clone(), move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(Box::pin(trickle)).boxed_unsync()
+}
+
+/// A JSON text that goes on for that many bytes, or for ever.
+fn huge(bytes: Option<u64>) -> Body {
+    let start = (true, bytes.unwrap_or(u64::MAX));
+    let spaces = Bytes::from(vec![b' '; PIECE]);
+    let pieces = stream::unfold(start, move |(first, left)| {
+        let piece = if first { Bytes::from_static(b"[") } else { spaces.clone() };
+        let size = usize::try_from(left).unwrap_or(PIECE).min(piece.len());
+        let next = (left > 0).then(|| {
+            let taken = u64::try_from(size).unwrap_or_default();
+            // Endless stays endless.
+            let left = if bytes.is_none() { left } else { left - taken };
+            (Ok(Frame::data(piece.slice(..size))), (false, left))
+        });
+        std::future::ready(next)
+    });
+    StreamBody::new(Box::pin(pieces)).boxed_unsync()
+}
