@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod config;
 pub mod problem;
+pub mod store;
 pub mod transfer;
