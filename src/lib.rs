@@ -16,5 +16,6 @@ pub mod config;
 pub mod http;
 pub mod problem;
 pub mod sandbox;
+pub mod store;
 pub mod telemetry;
 pub mod transfer;

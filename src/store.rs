@@ -1,0 +1,99 @@
+//! The durable record of transfers and idempotency keys, on SQLite or PostgreSQL.
+//!
+//! Implements [`TransferStore`]. What a record means is decided in [`operations`], once for both
+//! databases; [`sqlite`] and [`postgres`] say how an operation is carried out safely: in which
+//! transaction, with how much care for the disk, within which time.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+
+use crate::{clock::Clock, config, transfer::store::TransferStore};
+
+mod backend;
+mod doubt;
+mod encoding;
+mod migrations;
+mod operations;
+mod postgres;
+mod records;
+mod session;
+mod sqlite;
+
+/// Longest any operation of the store may take; then it fails.
+pub const OPERATION_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the store cannot be opened, and what to do about it. Holds no password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not understood.
+    #[error("store.url: {0}; expected sqlite://PATH, sqlite::memory: or postgres://USER@HOST/DB")]
+    Url(String),
+    /// The database file cannot be made or opened.
+    #[error("cannot use the database file {}: {cause}; check path, owner and free space", path.display())]
+    File {
+        /// The database file, or the directory or lock file beside it.
+        path: PathBuf,
+        /// What the system or the database said.
+        cause: String,
+    },
+    /// Another process has the database file.
+    #[error(
+        "the database file {} is in use by another process{}; stop that one, or use PostgreSQL to share a store",
+        path.display(),
+        pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The database file.
+        path: PathBuf,
+        /// That process, if it left its number.
+        pid: Option<u32>,
+    },
+    /// The database server cannot be reached or does not let us in.
+    #[error("cannot connect to PostgreSQL at {place}: {cause}; check store.url and the server")]
+    Connect {
+        /// Host, port and database.
+        place: String,
+        /// What the driver said.
+        cause: String,
+    },
+    /// A newer version of this program made or changed the database.
+    #[error(
+        "the database has schema version {found}, this program knows versions up to {known}; use the newer program"
+    )]
+    Newer {
+        /// The unknown version.
+        found: i64,
+        /// The newest one known.
+        known: i64,
+    },
+    /// The schema cannot be brought up to date.
+    #[error(
+        "the database schema cannot be brought up to date: {0}; nothing was lost, correct the cause and start again"
+    )]
+    Schema(String),
+}
+
+/// Opens the store that `settings.url` names, makes it if it is an SQLite file that does not
+/// exist, and brings its schema up to date. The connections live until the store is dropped.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open(
+    settings: &config::Store,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn TransferStore>, OpenError> {
+    let url = settings.url.expose_secret();
+    let keys = settings.key_retention;
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => {
+            let backend = sqlite::Sqlite::open(url).await?;
+            Ok(Arc::new(records::Records::new(backend, clock, keys)))
+        }
+        Some("postgres" | "postgresql") => {
+            let backend = postgres::Postgres::open(url).await?;
+            Ok(Arc::new(records::Records::new(backend, clock, keys)))
+        }
+        _ => Err(OpenError::Url("no known database scheme".to_owned())),
+    }
+}

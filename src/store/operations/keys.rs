@@ -1,0 +1,81 @@
+//! Idempotency keys: what is known of one.
+
+use crate::transfer::{
+    ids::TransferId,
+    model::Stage,
+    store::{Answer, KeyRecord, KeyScope},
+};
+
+use super::{
+    super::{
+        encoding::{Unreadable, storable},
+        session::{Fields, Session, Value},
+    },
+    Fault, Operation, sql,
+};
+
+/// Finds a key that is still alive.
+pub(in crate::store) struct FindKey {
+    pub(in crate::store) scope: KeyScope,
+    /// Keys settled before this time (microseconds) have outlived themselves.
+    pub(in crate::store) cutoff: i64,
+}
+
+impl Operation for FindKey {
+    type Output = Option<KeyRecord>;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+        find(session, &self.scope, self.cutoff).await
+    }
+}
+
+/// See [`FindKey`].
+pub(super) async fn find<S: Session>(
+    session: &mut S,
+    scope: &KeyScope,
+    cutoff: i64,
+) -> Result<Option<KeyRecord>, Fault> {
+    let rows = session
+        .rows(
+            sql("SELECT k.fingerprint, k.transfer_id, t.stage, k.answer_status, \
+                 k.answer_content_type, k.answer_location, k.answer_retry_after, k.answer_body \
+                 FROM idempotency_keys k JOIN transfers t ON t.id = k.transfer_id \
+                 WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 \
+                 AND (k.settled_at IS NULL OR k.settled_at >= $4)"),
+            &[
+                Value::Text(&storable(scope.caller.as_str())),
+                Value::Text(scope.route),
+                Value::Text(&storable(&scope.key)),
+                Value::Number(cutoff),
+            ],
+        )
+        .await?;
+    rows.first().map(record).transpose()
+}
+
+fn record(row: &impl Fields) -> Result<KeyRecord, Fault> {
+    let fingerprint = <[u8; 32]>::try_from(row.bytes(0)?)
+        .map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?;
+    let stage = Stage::from_text(&row.text(2)?).ok_or_else(|| {
+        Unreadable("a transfer has a stage this version does not know".to_owned())
+    })?;
+    Ok(KeyRecord {
+        fingerprint,
+        transfer_id: TransferId::new(row.id(1)?),
+        stage,
+        answer: answer(row)?,
+    })
+}
+
+fn answer(row: &impl Fields) -> Result<Option<Answer>, Fault> {
+    let Some(status) = row.maybe_number(3)? else { return Ok(None) };
+    let status = u16::try_from(status)
+        .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
+    Ok(Some(Answer {
+        status,
+        content_type: row.maybe_text(4)?.unwrap_or_default(),
+        location: row.maybe_text(5)?,
+        retry_after: row.maybe_number(6)?.map(i64::cast_unsigned),
+        body: row.maybe_bytes(7)?.unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,132 @@
+//! Changing a transfer and its key's fate, if the row is still as expected.
+
+use jiff::Timestamp;
+
+use crate::transfer::{
+    model::{Stage, Transfer},
+    store::{Answer, Expected, KeyChange},
+};
+
+use super::{
+    super::{
+        encoding::{Unreadable, encode, micros},
+        session::{Fields, Session, Value},
+    },
+    Fault, Operation, sql,
+};
+
+/// Changes a transfer by compare-and-set on stage and owner.
+pub(in crate::store) struct Update {
+    transfer: Transfer,
+    data: String,
+    expected: Expected,
+    key: KeyChange,
+    now: i64,
+}
+
+impl Update {
+    /// Fails for a step the domain does not allow, and when the record cannot be put into words.
+    pub(in crate::store) fn new(
+        transfer: &Transfer,
+        expected: &Expected,
+        key: KeyChange,
+        now: Timestamp,
+    ) -> Result<Self, Unreadable> {
+        let (from, to) = (expected.stage, transfer.stage);
+        if from != to && !from.may_become(to) {
+            let (from, to) = (from.as_str(), to.as_str());
+            return Err(Unreadable(format!("a transfer that is {from} cannot become {to}")));
+        }
+        Ok(Self {
+            data: encode(transfer)?,
+            transfer: transfer.clone(),
+            expected: expected.clone(),
+            key,
+            now: micros(now),
+        })
+    }
+
+    async fn change_row<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+        let stage = self.transfer.stage;
+        let mut values = vec![
+            Value::Id(self.transfer.id.uuid()),
+            Value::Text(self.expected.stage.as_str()),
+            Value::Text(stage.as_str()),
+            Value::Text(stage.status().as_str()),
+            Value::Number(micros(self.transfer.updated_at)),
+            Value::Text(&self.data),
+        ];
+        let text = if let Some(owner) = self.expected.owner {
+            values.push(Value::Id(owner));
+            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6 \
+             WHERE id = $1 AND stage = $2 AND owner = $7"
+        } else {
+            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6 \
+             WHERE id = $1 AND stage = $2"
+        };
+        Ok(session.execute(sql(text), &values).await? > 0)
+    }
+
+    /// Whether the row already is what this update makes it: an earlier try went through although
+    /// its end was not seen. Never said of `dispatching`: two who both think they made that step
+    /// would both send the command.
+    async fn already_made<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+        if self.transfer.stage == Stage::Dispatching {
+            return Ok(false);
+        }
+        let id = [Value::Id(self.transfer.id.uuid())];
+        let rows =
+            session.rows(sql("SELECT owner, data FROM transfers WHERE id = $1"), &id).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        let owner = row.id(0)?;
+        let same_owner = self.expected.owner.is_none_or(|expected| expected == owner);
+        Ok(same_owner && row.text(1)? == self.data)
+    }
+
+    async fn change_key<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+        let id = self.transfer.id.uuid();
+        match &self.key {
+            KeyChange::Keep => {}
+            KeyChange::Free => {
+                let text = "DELETE FROM idempotency_keys WHERE transfer_id = $1";
+                session.execute(sql(text), &[Value::Id(id)]).await?;
+            }
+            KeyChange::Settle(answer) => {
+                session.execute(sql(SETTLE), &settled_values(id, self.now, answer)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first answer stays: a key that is settled is not settled again.
+const SETTLE: &str = "UPDATE idempotency_keys SET settled_at = $2, answer_status = $3, \
+    answer_content_type = $4, answer_location = $5, answer_retry_after = $6, answer_body = $7 \
+    WHERE transfer_id = $1 AND settled_at IS NULL";
+
+fn settled_values(id: uuid::Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
+    [
+        Value::Id(id),
+        Value::Number(now),
+        Value::Number(i64::from(answer.status)),
+        Value::Text(&answer.content_type),
+        Value::MaybeText(answer.location.as_deref()),
+        Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
+        Value::Bytes(&answer.body),
+    ]
+}
+
+impl Operation for Update {
+    type Output = bool;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+        if !self.change_row(session).await? {
+            return self.already_made(session).await;
+        }
+        self.change_key(session).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The port, over any database.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    backend::{Backend, Trouble},
+    doubt::Doubtful,
+    encoding::micros,
+    operations::{
+        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Retire, Undo, Update,
+    },
+};
+use crate::{
+    clock::Clock,
+    transfer::{
+        ids::TransferId,
+        model::Transfer,
+        store::{
+            Durability, Expected, Inserted, KeyChange, KeyClaim, KeyRecord, KeyScope, StoreError,
+            TransferFilter, TransferStore,
+        },
+    },
+};
+
+/// The record of transfers in database `B`.
+pub(super) struct Records<B> {
+    backend: B,
+    clock: Arc<dyn Clock>,
+    key_retention: SignedDuration,
+    doubtful: Doubtful,
+}
+
+impl<B: Backend> Records<B> {
+    /// Keys count for `key_retention` after they were settled.
+    pub(super) fn new(backend: B, clock: Arc<dyn Clock>, key_retention: Duration) -> Self {
+        let key_retention = SignedDuration::try_from(key_retention).unwrap_or(SignedDuration::MAX);
+        Self { backend, clock, key_retention, doubtful: Doubtful::default() }
+    }
+
+    /// Keys settled before this time have outlived themselves.
+    fn key_cutoff(&self) -> Timestamp {
+        self.clock.now().saturating_sub(self.key_retention).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Takes back inserts whose callers were told that they failed. What cannot be taken back now
+    /// is kept for the next time.
+    async fn take_back_doubtful(&self) {
+        for undo in self.doubtful.take() {
+            let again = undo.clone();
+            match self.backend.write(undo, Durability::Process).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    let transfer_id = TransferId::new(again.id);
+                    tracing::warn!(%transfer_id, "took back a transfer whose insert had failed");
+                }
+                Err(_) => self.doubtful.add(again),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<B: Backend> TransferStore for Records<B> {
+    async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
+        let find = FindKey { scope: scope.clone(), cutoff: micros(self.key_cutoff()) };
+        self.backend.read(find).await.map_err(|trouble| trouble.of("find key"))
+    }
+
+    async fn insert(
+        &self,
+        transfer: &Transfer,
+        claim: Option<&KeyClaim>,
+        owner: Uuid,
+        durability: Durability,
+    ) -> Result<Inserted, StoreError> {
+        let insert = Insert::new(transfer, claim, owner, self.key_cutoff())
+            .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
+        let watch = self.doubtful.watch(Undo {
+            id: transfer.uuid(),
+            owner,
+            stage: transfer.stage.as_str(),
+            updated_at: micros(transfer.updated_at),
+        });
+        match self.backend.write(insert, durability).await {
+            Ok(inserted) => {
+                watch.settle();
+                if inserted == Inserted::Done {
+                    self.doubtful.forget(transfer.uuid());
+                }
+                Ok(inserted)
+            }
+            Err(trouble) => {
+                if trouble.certain {
+                    watch.settle();
+                }
+                Err(trouble.of("insert"))
+            }
+        }
+    }
+
+    async fn update(
+        &self,
+        transfer: &Transfer,
+        expected: &Expected,
+        key: KeyChange,
+        durability: Durability,
+    ) -> Result<bool, StoreError> {
+        let update = Update::new(transfer, expected, key, self.clock.now())
+            .map_err(|error| Trouble::certain(error.to_string()).of("update"))?;
+        self.backend.write(update, durability).await.map_err(|trouble| trouble.of("update"))
+    }
+
+    async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
+        self.backend.read(Get(id)).await.map_err(|trouble| trouble.of("get"))
+    }
+
+    async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
+        let list = List { filter: filter.clone(), limit };
+        self.backend.read(list).await.map_err(|trouble| trouble.of("list"))
+    }
+
+    async fn adopt(
+        &self,
+        owner: Uuid,
+        stale_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        let adopt = Adopt { owner, stale_before: micros(stale_before), limit };
+        // The adopter acts on what it gets at once; if power fails it is dead itself, and the
+        // rows are adopted again.
+        self.backend.write(adopt, Durability::Process).await.map_err(|trouble| trouble.of("adopt"))
+    }
+
+    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError> {
+        let heartbeat = Heartbeat { owner, now: micros(now) };
+        let beaten = self.backend.write(heartbeat, Durability::Process).await;
+        beaten.map_err(|trouble| trouble.of("heartbeat"))?;
+        self.take_back_doubtful().await;
+        Ok(())
+    }
+
+    async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {
+        let retire = Retire { owner };
+        self.backend
+            .write(retire, Durability::Process)
+            .await
+            .map_err(|trouble| trouble.of("retire"))
+    }
+
+    async fn unsettled(&self) -> Result<u64, StoreError> {
+        self.backend.read(Count).await.map_err(|trouble| trouble.of("count unsettled"))
+    }
+
+    async fn reap(
+        &self,
+        transfers_before: Timestamp,
+        keys_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let (transfers_before, keys_before) = (micros(transfers_before), micros(keys_before));
+        let reap = Reap { transfers_before, keys_before, limit };
+        self.backend.write(reap, Durability::Process).await.map_err(|trouble| trouble.of("reap"))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let probe = Probe { now: micros(self.clock.now()) };
+        self.backend.write(probe, Durability::Process).await.map_err(|trouble| trouble.of("check"))
+    }
+}
