@@ -81,7 +81,7 @@ pub(super) fn suggestion(name: &str, known: &[&'static str]) -> Option<&'static 
     known
         .iter()
         .map(|word| (strsim::damerau_levenshtein(&plain(name), &plain(word)), *word))
-        .filter(|(distance, word)| *distance <= word.len().div_ceil(4))
+        .filter(|(distance, word)| *distance <= word.len() / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
