@@ -102,10 +102,10 @@ impl App {
         let store = store::open(&settings.store, Arc::clone(&around.clock))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let hosts = hosts::of(&settings.genesys, sandbox.as_ref());
+        let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
         let gateway = Gateway::new(
             &settings.genesys,
-            hosts,
+            &hosts,
             Arc::clone(&around.clock),
             Arc::clone(&around.random),
             stopping.stop.clone(),
@@ -172,7 +172,7 @@ impl App {
             }
         }
         if let Some(sandbox) = self.sandbox {
-            sandbox.shut_down().await;
+            sandbox.stop().await;
         }
         cut
     }

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Surroundings, hosts, run};
+use super::{StartError, Surroundings, hosts, run};
 use crate::{
     clock::IdSource,
     config::Settings,
@@ -46,23 +46,19 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     };
     let stop = CancellationToken::new();
     let tracker = TaskTracker::new();
-    let hosts = hosts::of(&settings.genesys, sandbox.as_ref());
     let clock = Arc::clone(&around.clock);
-    let gateway = Gateway::new(
-        &settings.genesys,
-        hosts,
-        clock,
-        around.random,
-        stop.clone(),
-        tracker.clone(),
-    );
+    let gateway = hosts::of(&settings.genesys, sandbox.as_ref()).and_then(|hosts| {
+        let (random, stop) = (around.random, stop.clone());
+        Gateway::new(&settings.genesys, &hosts, clock, random, stop, tracker)
+            .map_err(|error| StartError::Gateway(error.to_string()))
+    });
     match gateway {
         Ok(gateway) => report.try_all(&gateway, &IdSource::default(), &*around.clock).await,
         Err(error) => report.bad("settings", &error.to_string()),
     }
     stop.cancel();
     if let Some(sandbox) = sandbox {
-        sandbox.shut_down().await;
+        sandbox.stop().await;
     }
     report
 }

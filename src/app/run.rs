@@ -101,7 +101,6 @@ pub(super) async fn sandbox(
     let bind = settings.sandbox.bind;
     let listener = listen("sandbox.bind", bind).await?;
     Sandbox::start(listener, sandbox_options(settings), clock)
-        .await
         .map_err(|cause| StartError::Listen { key: "sandbox.bind", address: bind, cause })
 }
 
@@ -122,7 +121,7 @@ async fn sandbox_alone(settings: &Settings) -> ExitCode {
     };
     tracing::info!(address = %sandbox.local_addr(), "sandbox ready");
     signals.first().await;
-    sandbox.shut_down().await;
+    sandbox.stop().await;
     ExitCode::SUCCESS
 }
 

@@ -33,6 +33,9 @@ impl Trouble {
 
 /// A database. Both methods answer within [`super::OPERATION_LIMIT`] and a little.
 pub(super) trait Backend: Send + Sync + 'static {
+    /// Whether other processes may use the same database.
+    const SHARED: bool;
+
     /// Carries out an operation that writes: all of it or nothing.
     fn write<O: Operation>(
         &self,

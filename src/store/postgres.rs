@@ -125,6 +125,8 @@ impl Postgres {
 }
 
 impl Backend for Postgres {
+    const SHARED: bool = true;
+
     async fn write<O: Operation>(
         &self,
         operation: O,

@@ -166,6 +166,10 @@ impl<B: Backend> TransferStore for Records<B> {
         self.backend.write(reap, Durability::Process).await.map_err(|trouble| trouble.of("reap"))
     }
 
+    fn is_shared(&self) -> bool {
+        B::SHARED
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         let probe = Probe { now: micros(self.clock.now()) };
         self.backend.write(probe, Durability::Process).await.map_err(|trouble| trouble.of("check"))

@@ -127,6 +127,8 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
+    const SHARED: bool = false;
+
     async fn write<O: Operation>(
         &self,
         operation: O,

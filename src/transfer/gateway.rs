@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     conversation::Conversation,
-    ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
+    ids::{ConversationId, LanguageId, ParticipantId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
 };
 use crate::problem::{FieldError, Problem, UpstreamAnswer};
@@ -344,9 +344,6 @@ pub trait CallGateway: Send + Sync + 'static {
     /// # Errors
     /// See [`GatewayError`].
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError>;
-
-    /// A command to this queue was refused: the map is not trusted about it any longer.
-    fn doubt_queue(&self, id: QueueId);
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

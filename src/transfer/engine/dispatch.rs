@@ -104,11 +104,6 @@ impl Engine {
         let (answer, unexplained) = match &error {
             GatewayError::NotFound(answer) => (answer.clone(), Code::RejectedByGenesys),
             GatewayError::Conflict(answer) => (answer.clone(), Code::Conflict),
-            GatewayError::Rejected(_) => {
-                // Most likely the queue is gone: the next request should not trust the map.
-                self.gateway.doubt_queue(job.transfer.queue.id);
-                return Outcome::sent_in_vain(problems::from_gateway(error));
-            }
             _ => return Outcome::sent_in_vain(problems::from_gateway(error)),
         };
         let ctx = job.ctx.in_lane(Lane::Settling);

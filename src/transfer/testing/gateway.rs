@@ -14,7 +14,7 @@ use crate::{
     transfer::{
         conversation::{Conversation, Leg, LegState, samples::*},
         gateway::*,
-        ids::{ConversationId, QueueId},
+        ids::ConversationId,
         model::{Priority, Queue, QueueRef, TransferRequest},
     },
 };
@@ -160,8 +160,6 @@ impl CallGateway for ScriptedGateway {
     async fn strips_skills(&self, _: &CallContext) -> Result<bool, GatewayError> {
         Ok(false)
     }
-
-    fn doubt_queue(&self, _: QueueId) {}
 
     fn troubles(&self) -> Vec<String> {
         Vec::new()
