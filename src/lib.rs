@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod genesys;
 pub mod problem;
 pub mod transfer;
