@@ -10,9 +10,11 @@
 //!           clock, config, problem: leaves that anyone may use
 //! ```
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod genesys;
 pub mod http;
 pub mod problem;
 pub mod sandbox;

@@ -1,0 +1,325 @@
+//! The gateway to Genesys Cloud: [`CallGateway`] over HTTP.
+//!
+//! A public operation is a path and two types (`participant_replace`, `conversation_patch`,
+//! `queues`); all of them go out through one helper (`upstream`) and one stack of layers
+//! (`stack`), where retries, the circuit breaker, pacing, the token and timeouts live, each in
+//! its own file. What may be sent again is decided in one pure function (`retry::decision`).
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use self::{
+    breaker::Breaker,
+    call::{Kind, start_by},
+    credentials::Credentials,
+    pacing::Pacer,
+    queues::Queues,
+    retry::RetryPolicy,
+    settings::OrganisationSettings,
+    stack::{Parts, stack},
+    token::TokenCache,
+    transport::{Limits, client},
+    upstream::Upstream,
+};
+use crate::{
+    clock::{Clock, Random},
+    config::{self, TransferApi},
+    problem::FieldError,
+    transfer::{
+        conversation::Conversation,
+        gateway::{
+            CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
+            Reservation, RoutingChange, Sent,
+        },
+        ids::{ConversationId, QueueId},
+        model::{Priority, Queue, QueueRef, TransferRequest},
+    },
+};
+
+mod answer;
+mod auth;
+mod body;
+mod breaker;
+mod call;
+mod conversation_patch;
+mod credentials;
+mod error;
+mod flight;
+mod layer;
+mod pacing;
+mod participant_replace;
+mod queues;
+mod reading;
+mod recheck;
+mod retry;
+mod retry_after;
+mod settings;
+mod stack;
+mod text;
+mod token;
+mod transport;
+mod upstream;
+mod wire;
+
+/// Why the gateway cannot be built. Names settings, never their values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The sandbox region has no hosts of its own.
+    #[error("genesys.api_url and genesys.login_url are needed: the region has no hosts of its own")]
+    NoHosts,
+    /// No client id.
+    #[error("genesys.client_id is missing")]
+    NoClientId,
+    /// Neither secret nor key, or a secret that cannot be sent.
+    #[error("genesys.client_secret or genesys.private_key is missing or cannot be used")]
+    NoSecret,
+    /// The key is of no use.
+    #[error(
+        "genesys.private_key is not usable: expected PEM of an RSA key of at least 2048 bits, or \
+         of a P-256 key in PKCS#8 form"
+    )]
+    BadKey,
+    /// The HTTP client could not be made.
+    #[error("the HTTP client cannot be set up: {0}")]
+    HttpClient(String),
+}
+
+/// Where Genesys Cloud is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hosts {
+    /// Base of all API calls.
+    pub api: Url,
+    /// Base of the token call.
+    pub login: Url,
+}
+
+impl Hosts {
+    /// The region's hosts, each overridden by its setting.
+    ///
+    /// # Errors
+    /// [`SetupError::NoHosts`] when neither the region nor the settings name both.
+    pub fn resolve(settings: &config::Genesys) -> Result<Self, SetupError> {
+        let of_region = |name: &str| {
+            let domain = settings.region.domain()?;
+            Url::parse(&format!("https://{name}.{domain}")).ok()
+        };
+        let api = settings.api_url.clone().or_else(|| of_region("api"));
+        let login = settings.login_url.clone().or_else(|| of_region("login"));
+        api.zip(login).map(|(api, login)| Self { api, login }).ok_or(SetupError::NoHosts)
+    }
+}
+
+/// Genesys Cloud over HTTP. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Gateway {
+    transfer_api: TransferApi,
+    api: Upstream,
+    pacer: Pacer,
+    tokens: TokenCache,
+    queues: Queues,
+    settings: OrganisationSettings,
+    breakers: [Breaker; 2],
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Gateway {
+    /// Builds the gateway; does no I/O. `shutdown` ends pauses and background work, which runs
+    /// on `tracker`.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub fn new(
+        settings: &config::Genesys,
+        hosts: &Hosts,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        shutdown: CancellationToken,
+        tracker: TaskTracker,
+    ) -> Result<Self, SetupError> {
+        let limits = Limits {
+            token: settings.token_timeout,
+            read: settings.read_timeout,
+            command: settings.command_timeout,
+            patch: settings.patch_timeout,
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        };
+        let credentials = Credentials::new(settings, Arc::clone(&clock))?;
+        let (login_breaker, api_breaker) =
+            (Breaker::new("Genesys login host"), Breaker::new("Genesys API host"));
+        let pacer = Pacer::new(settings.requests_per_minute, shutdown.clone(), tracker.clone());
+        let login = stack(Parts {
+            retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone()),
+            breaker: login_breaker.clone(),
+            pacer: None,
+            tokens: None,
+            limits: limits.clone(),
+            client: client(settings, &hosts.login)?,
+            shutdown: shutdown.clone(),
+        });
+        let login = Upstream::new(login, hosts.login.clone());
+        let tokens = tokens(login, credentials, settings.token_timeout, tracker.clone());
+        let api = stack(Parts {
+            retry: RetryPolicy::new(random, shutdown.clone()),
+            breaker: api_breaker.clone(),
+            pacer: Some(pacer.clone()),
+            tokens: Some(tokens.clone()),
+            limits,
+            client: client(settings, &hosts.api)?,
+            shutdown: shutdown.clone(),
+        });
+        let api = Upstream::new(api, hosts.api.clone());
+        let ttl = settings.queue_cache_ttl;
+        Ok(Self {
+            transfer_api: settings.transfer_api,
+            queues: Queues::new(api.clone(), clock, ttl, shutdown.clone(), tracker.clone()),
+            settings: OrganisationSettings::new(api.clone(), ttl, tracker.clone()),
+            api,
+            pacer,
+            tokens,
+            breakers: [login_breaker, api_breaker],
+            shutdown,
+            tracker,
+        })
+    }
+
+    /// Starts the background work: a token and the queue map now, and both fresh from then on.
+    pub fn warm_up(&self) {
+        self.tracker.spawn(self.tokens.clone().keep(self.shutdown.clone()));
+        self.tracker.spawn(self.queues.clone().keep());
+    }
+
+    /// Has the queue looked for at Genesys before it is used again, at most once in 30 s. The
+    /// gateway does so itself when a command for it is refused with 400 or 404.
+    pub fn doubt_queue(&self, id: QueueId) {
+        self.queues.doubt(id);
+    }
+}
+
+/// The token cache over the login host.
+fn tokens(
+    login: Upstream,
+    credentials: Credentials,
+    timeout: Duration,
+    tracker: TaskTracker,
+) -> TokenCache {
+    // All tries of one fetch; callers wait for it no longer than their own deadline.
+    let longest = timeout * Kind::Token.max_attempts();
+    let credentials = Arc::new(credentials);
+    let fetch = move || {
+        let (login, credentials) = (login.clone(), Arc::clone(&credentials));
+        let ctx = CallContext::new(Instant::now() + longest, Lane::Single);
+        Box::pin(async move { login.token(&ctx, &credentials).await })
+            as futures_util::future::BoxFuture<'static, _>
+    };
+    TokenCache::new(Arc::new(fetch), longest, tracker)
+}
+
+#[async_trait]
+impl CallGateway for Gateway {
+    fn unsupported(&self, request: &TransferRequest) -> Vec<FieldError> {
+        match self.transfer_api {
+            TransferApi::ParticipantReplace => Vec::new(),
+            TransferApi::ConversationPatch => conversation_patch::unsupported(request),
+        }
+    }
+
+    fn command_carries_routing(&self) -> bool {
+        self.transfer_api == TransferApi::ConversationPatch
+    }
+
+    fn takes_priority(&self, priority: Priority) -> bool {
+        match self.transfer_api {
+            TransferApi::ParticipantReplace => true,
+            TransferApi::ConversationPatch => conversation_patch::takes_priority(priority),
+        }
+    }
+
+    async fn admit(
+        &self,
+        ctx: &CallContext,
+        calls: u32,
+    ) -> Result<Arc<dyn Reservation>, GatewayError> {
+        // What is admitted ends in a command.
+        self.pacer.reserve(ctx, calls, start_by(ctx, Kind::Command)).await
+    }
+
+    async fn queue(&self, ctx: &CallContext, queue: &QueueRef) -> Result<Queue, QueueError> {
+        self.queues.find(ctx.deadline, queue).await
+    }
+
+    async fn search_queues(
+        &self,
+        ctx: &CallContext,
+        fragment: &str,
+    ) -> Result<QueueListing, GatewayError> {
+        self.queues.search(ctx.deadline, fragment).await
+    }
+
+    async fn refresh_queues(&self, ctx: &CallContext) -> Result<QueueListing, GatewayError> {
+        self.queues.refresh(ctx.deadline).await
+    }
+
+    async fn conversation(
+        &self,
+        ctx: &CallContext,
+        id: ConversationId,
+    ) -> Result<Conversation, GatewayError> {
+        match self.transfer_api {
+            TransferApi::ParticipantReplace => {
+                participant_replace::conversation(&self.api, ctx, id).await
+            }
+            TransferApi::ConversationPatch => {
+                conversation_patch::conversation(&self.api, ctx, id).await
+            }
+        }
+    }
+
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent {
+        let sent = match self.transfer_api {
+            TransferApi::ParticipantReplace => {
+                participant_replace::send(&self.api, ctx, command).await
+            }
+            TransferApi::ConversationPatch => {
+                conversation_patch::send(&self.api, ctx, command).await
+            }
+        };
+        if let Sent::Refused(GatewayError::Rejected(_) | GatewayError::NotFound(_)) = sent {
+            self.queues.doubt(command.queue.id);
+        }
+        sent
+    }
+
+    async fn set_routing(
+        &self,
+        ctx: &CallContext,
+        id: ConversationId,
+        change: &RoutingChange,
+    ) -> Result<(), GatewayError> {
+        match self.transfer_api {
+            TransferApi::ParticipantReplace => {
+                participant_replace::set_routing(&self.api, ctx, id, change).await
+            }
+            TransferApi::ConversationPatch => {
+                conversation_patch::set_routing(&self.api, ctx, id, change).await
+            }
+        }
+    }
+
+    async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError> {
+        self.settings.strips_skills(ctx.deadline).await
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let breakers = self.breakers.iter().filter_map(Breaker::trouble);
+        self.tokens.trouble().into_iter().chain(self.queues.trouble()).chain(breakers).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

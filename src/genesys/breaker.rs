@@ -1,0 +1,89 @@
+//! The circuit breaker layer: while a host is down, calls fail at once instead of queueing up
+//! behind timeouts. One per host; see [`core`] for when it opens.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use self::core::{Core, Outcome, Pass, Refused};
+use super::{
+    answer::{Answer, Failure},
+    call::{Call, Kind},
+    layer::Next,
+};
+use crate::transfer::gateway::GatewayError;
+
+mod core;
+
+/// The breaker of one host, shared by all calls to it.
+#[derive(Clone)]
+pub(super) struct Breaker {
+    host: &'static str,
+    core: Arc<Mutex<Core>>,
+}
+
+impl Breaker {
+    /// A closed breaker; `host` is its name in messages.
+    pub(super) fn new(host: &'static str) -> Self {
+        Self { host, core: Arc::new(Mutex::new(Core::new(Instant::now()))) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a probe is due, so that a command should be preceded by a read.
+    pub(super) fn wants_probe(&self) -> bool {
+        self.lock().wants_probe(Instant::now())
+    }
+
+    /// Why calls are refused now, if they are.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let wait = self.lock().open_until(Instant::now())?;
+        Some(format!("the {} does not answer; next try in {} s", self.host, wait.as_secs() + 1))
+    }
+
+    fn enter(&self, kind: Kind) -> Result<Permit, Failure> {
+        // The probe is a read or a token request: a command must not be what finds out.
+        let may_probe = matches!(kind, Kind::Read | Kind::Token);
+        match self.lock().enter(Instant::now(), may_probe) {
+            Ok(pass) => Ok(Permit { breaker: self.clone(), pass, outcome: Outcome::Nothing }),
+            Err(Refused(retry_after)) => Err(Failure::HeldBack(GatewayError::Unavailable {
+                retry_after,
+                detail: format!("the {} failed repeatedly and is given time to recover", self.host),
+            })),
+        }
+    }
+}
+
+/// Leave to call; reports on drop, so that a call that is cut off does not hold the probe's place.
+struct Permit {
+    breaker: Breaker,
+    pass: Pass,
+    outcome: Outcome,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.breaker.lock().record(Instant::now(), self.pass, self.outcome);
+    }
+}
+
+/// Asks the breaker before the call and tells it the outcome.
+pub(super) async fn guard(breaker: Breaker, call: Call, next: Next) -> Result<Answer, Failure> {
+    let mut permit = breaker.enter(call.kind())?;
+    let result = next.oneshot(call).await;
+    permit.outcome = outcome(&result);
+    result
+}
+
+fn outcome(result: &Result<Answer, Failure>) -> Outcome {
+    match result {
+        Ok(answer) if answer.status() == 429 => Outcome::Nothing,
+        Ok(answer) if answer.status() >= 500 => Outcome::Bad,
+        Ok(_) | Err(Failure::Unreadable { .. }) => Outcome::Good,
+        Err(Failure::NothingLeft(_) | Failure::Broken(_) | Failure::Garbled(_)) => Outcome::Bad,
+        Err(Failure::HeldBack(_) | Failure::Abandoned(_)) => Outcome::Nothing,
+    }
+}

@@ -1,0 +1,221 @@
+//! One call to Genesys: which operation, how it must be treated, what travels with it.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use reqwest::{Method, header::HeaderValue};
+use tokio::time::Instant;
+use url::Url;
+
+use super::recheck::Recheck;
+use crate::transfer::gateway::CallContext;
+
+/// What a repeat of a call would mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Asks for a token: harmless to repeat, final when the credentials are refused.
+    Token,
+    /// Changes nothing.
+    Read,
+    /// Moves a call: repeated only when the earlier try was certainly not carried out.
+    Command,
+    /// Sets absolute values: harmless to repeat.
+    RoutingPatch,
+}
+
+impl Kind {
+    /// Most tries of one call. The command's are bounded by the deadline, the retry budget and
+    /// the breaker before they reach this number.
+    pub(super) const fn max_attempts(self) -> u32 {
+        match self {
+            Self::Command => 10,
+            Self::Token | Self::Read | Self::RoutingPatch => 3,
+        }
+    }
+
+    /// Time that must be left before the deadline to begin a try: one that cannot be finished is
+    /// not begun.
+    pub(super) const fn needs(self) -> Duration {
+        match self {
+            Self::Command => Duration::from_secs(3),
+            Self::Token | Self::Read | Self::RoutingPatch => Duration::from_millis(100),
+        }
+    }
+}
+
+/// The operations this gateway uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    /// `POST {login}/oauth/token`
+    Token,
+    /// `GET /api/v2/routing/queues`
+    ListQueues,
+    /// `GET /api/v2/routing/queues/{id}`
+    GetQueue,
+    /// `GET /api/v2/conversations/{id}`
+    GetConversation,
+    /// `POST /api/v2/conversations/{id}/participants/{id}/replace/queue`
+    ReplaceWithQueue,
+    /// `PATCH /api/v2/routing/conversations/{id}`
+    SetRouting,
+    /// `GET /api/v2/routing/settings/contactcenter`
+    GetSettings,
+    /// `GET /api/v2/communications/conversations/{id}`
+    GetCommunication,
+    /// `PATCH /api/v2/communications/conversations/{id}`
+    PatchCommunication,
+}
+
+impl Operation {
+    /// The name in logs.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::ListQueues => "list_queues",
+            Self::GetQueue => "get_queue",
+            Self::GetConversation => "get_conversation",
+            Self::ReplaceWithQueue => "replace_with_queue",
+            Self::SetRouting => "set_routing",
+            Self::GetSettings => "get_settings",
+            Self::GetCommunication => "get_communication",
+            Self::PatchCommunication => "patch_communication",
+        }
+    }
+
+    /// How it must be treated.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Token => Kind::Token,
+            Self::ReplaceWithQueue | Self::PatchCommunication => Kind::Command,
+            Self::SetRouting => Kind::RoutingPatch,
+            Self::ListQueues
+            | Self::GetQueue
+            | Self::GetConversation
+            | Self::GetSettings
+            | Self::GetCommunication => Kind::Read,
+        }
+    }
+
+    /// Its HTTP method.
+    pub(super) const fn method(self) -> Method {
+        match self {
+            Self::Token | Self::ReplaceWithQueue => Method::POST,
+            Self::SetRouting | Self::PatchCommunication => Method::PATCH,
+            Self::ListQueues
+            | Self::GetQueue
+            | Self::GetConversation
+            | Self::GetSettings
+            | Self::GetCommunication => Method::GET,
+        }
+    }
+
+    /// The permission or scope it needs (SDK 269.0.0, API documentation).
+    pub(super) const fn permission(self) -> &'static str {
+        match self {
+            Self::Token => "an OAuth client with the client credentials grant",
+            Self::ListQueues | Self::GetQueue => "routing:queue:view",
+            Self::GetConversation => "conversation:communication:view",
+            Self::ReplaceWithQueue => {
+                "conversation:communication:blindTransfer or \
+                 conversation:communication:blindTransferQueue"
+            }
+            Self::SetRouting => "routing:conversation:edit",
+            Self::GetSettings => "none beyond a valid token",
+            Self::GetCommunication => "conversation:view",
+            Self::PatchCommunication => "conversation:update",
+        }
+    }
+
+    /// Longest answer body taken, in bytes after decoding.
+    pub(super) const fn body_limit(self) -> usize {
+        match self {
+            Self::ListQueues => 10 * 1024 * 1024,
+            Self::GetConversation | Self::GetCommunication => 4 * 1024 * 1024,
+            Self::Token
+            | Self::GetQueue
+            | Self::ReplaceWithQueue
+            | Self::SetRouting
+            | Self::GetSettings
+            | Self::PatchCommunication => 64 * 1024,
+        }
+    }
+}
+
+/// A request body, cheap to clone for a repeat.
+#[derive(Clone)]
+pub(super) enum Payload {
+    /// No body.
+    None,
+    /// JSON text.
+    Json(Arc<[u8]>),
+    /// `application/x-www-form-urlencoded` text; holds credentials.
+    Form(Arc<[u8]>),
+}
+
+/// What an answer was read into; the sender of the call knows the type.
+pub(super) type Decoded = Box<dyn Any + Send + Sync>;
+
+/// Reads an answer body; the error says what was wrong with it.
+pub(super) type Decode = fn(&[u8]) -> Result<Decoded, String>;
+
+/// One call on its way down the stack. Cloned for each try; `Debug` is left out because it
+/// carries credentials.
+#[derive(Clone)]
+pub(super) struct Call {
+    /// Which operation.
+    pub operation: Operation,
+    /// Where to.
+    pub url: Url,
+    /// What is sent.
+    pub payload: Payload,
+    /// `Authorization`; set beforehand for the token call, by the auth layer for the others.
+    pub authorization: Option<HeaderValue>,
+    /// Deadline, lane and cost.
+    pub ctx: CallContext,
+    /// How a good answer is read; `None` when its body does not matter.
+    pub decode: Option<Decode>,
+    /// The look before a repeat; only commands have one.
+    pub recheck: Option<Arc<Recheck>>,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Whether this try follows a pause.
+    pub paused: bool,
+    /// Whether an earlier try was answered 429.
+    pub throttled: bool,
+    /// Whether an earlier try was answered 401.
+    pub reauthorized: bool,
+}
+
+impl Call {
+    /// A call that was not tried yet.
+    pub(super) fn new(operation: Operation, url: Url, payload: Payload, ctx: CallContext) -> Self {
+        Self {
+            operation,
+            url,
+            payload,
+            authorization: None,
+            ctx,
+            decode: None,
+            recheck: None,
+            attempt: 1,
+            paused: false,
+            throttled: false,
+            reauthorized: false,
+        }
+    }
+
+    /// How it must be treated.
+    pub(super) const fn kind(&self) -> Kind {
+        self.operation.kind()
+    }
+
+    /// The last moment at which a try may begin.
+    pub(super) fn start_by(&self) -> Instant {
+        start_by(&self.ctx, self.kind())
+    }
+}
+
+/// The last moment at which a call of `kind` may begin.
+pub(super) fn start_by(ctx: &CallContext, kind: Kind) -> Instant {
+    // An instant before the clock's zero cannot be made; "now" is then early enough.
+    ctx.deadline.checked_sub(kind.needs()).unwrap_or_else(Instant::now)
+}

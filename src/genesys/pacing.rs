@@ -1,0 +1,318 @@
+//! The pacing layer: keeps this process inside the rate limit of its OAuth client, in order of
+//! need. The rules are in [`line`], as a state machine; here callers wait for their turn.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+pub(super) use self::ceiling::RateHeaders;
+use self::line::{Ask, Entry, Fate, Line};
+use super::{
+    answer::{Answer, Failure},
+    call::Call,
+    layer::Next,
+    retry_after,
+};
+use crate::transfer::gateway::{CallContext, GatewayError, Lane, Reservation};
+
+mod ceiling;
+mod line;
+mod window;
+
+/// Shortest time between two looks at the line.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The rate budget of one OAuth client.
+#[derive(Clone)]
+pub(super) struct Pacer(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+}
+
+struct State {
+    line: Line,
+    seats: HashMap<u64, oneshot::Sender<Turn>>,
+    /// Whether the task that calls up those who wait is running.
+    called_up: bool,
+}
+
+/// What one who waits is told. Carries the place itself, so that a place called up for somebody
+/// who has left is given back.
+type Turn = Result<Held, Instant>;
+
+/// A place that was granted.
+enum Held {
+    Slot(Slot),
+    Tickets(Tickets),
+}
+
+impl Pacer {
+    /// A budget of `per_minute` requests in any 60 s.
+    pub(super) fn new(per_minute: u32, shutdown: CancellationToken, tracker: TaskTracker) -> Self {
+        let line = Line::new(per_minute, Instant::now());
+        let state = Mutex::new(State { line, seats: HashMap::new(), called_up: false });
+        Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker }))
+    }
+
+    /// Waits for leave to send one request, which counts against `ctx`'s reservation if it has
+    /// one left.
+    async fn slot(&self, ctx: &CallContext, start_by: Instant) -> Result<Slot, GatewayError> {
+        let reserved = ctx.admission.as_ref().is_some_and(|admission| admission.take());
+        // Made at once: whatever happens from here on, the request that was taken out of the
+        // reservation is accounted for.
+        let ticket = reserved.then(|| self.granted_slot());
+        let ask = if reserved { Ask::Ticket } else { Ask::Request };
+        match self.turn(ctx, ask, start_by).await? {
+            Held::Slot(slot) => Ok(ticket.unwrap_or(slot)),
+            Held::Tickets(_) => Err(GatewayError::DeadlineExceeded),
+        }
+    }
+
+    /// Reserves `calls` requests, or as many as can ever be had at once.
+    pub(super) async fn reserve(
+        &self,
+        ctx: &CallContext,
+        calls: u32,
+        start_by: Instant,
+    ) -> Result<Arc<dyn Reservation>, GatewayError> {
+        let calls = calls.min(self.0.lock().line.largest(ctx.lane)).max(1);
+        match self.turn(ctx, Ask::Reserve(calls), start_by).await? {
+            Held::Tickets(tickets) => Ok(Arc::new(tickets)),
+            Held::Slot(_) => Err(GatewayError::DeadlineExceeded),
+        }
+    }
+
+    async fn turn(
+        &self,
+        ctx: &CallContext,
+        ask: Ask,
+        start_by: Instant,
+    ) -> Result<Held, GatewayError> {
+        let asked = Instant::now();
+        let (seat, turn) = oneshot::channel();
+        let entry = {
+            let mut state = self.0.lock();
+            let entry = state.line.enter(asked, ctx.lane, ask, start_by);
+            if let Entry::Waiting(number) = entry {
+                state.seats.insert(number, seat);
+            }
+            entry
+        };
+        match entry {
+            Entry::Granted => Ok(self.held(ask)),
+            Entry::Refused(when) => Err(rate_limited(asked, when)),
+            Entry::Waiting(number) => {
+                let _left = Leaver { pacer: self, number };
+                self.call_up();
+                let turn = self.wait(turn, start_by).await;
+                ctx.usage.add_wait(asked.elapsed());
+                turn
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        turn: oneshot::Receiver<Turn>,
+        start_by: Instant,
+    ) -> Result<Held, GatewayError> {
+        // A moment longer than the line itself waits: its answer carries the true time.
+        let by = start_by + 5 * TICK;
+        tokio::select! {
+            biased;
+            turn = timeout_at(by, turn) => match turn {
+                Ok(Ok(Ok(held))) => Ok(held),
+                Ok(Ok(Err(when))) => Err(rate_limited(Instant::now(), when)),
+                Ok(Err(_)) | Err(_) => Err(GatewayError::DeadlineExceeded),
+            },
+            () = self.0.shutdown.cancelled() => Err(GatewayError::ShuttingDown),
+        }
+    }
+
+    fn held(&self, ask: Ask) -> Held {
+        match ask {
+            // A ticket's request is held by the slot made when it was taken.
+            Ask::Ticket => Held::Slot(Slot { pacer: None, sent: false }),
+            Ask::Request => Held::Slot(self.granted_slot()),
+            Ask::Reserve(calls) => {
+                Held::Tickets(Tickets { pacer: self.clone(), left: AtomicU32::new(calls) })
+            }
+        }
+    }
+
+    fn granted_slot(&self) -> Slot {
+        Slot { pacer: Some(self.clone()), sent: false }
+    }
+
+    /// Starts the task that calls up those who wait, unless it runs. It ends with the line.
+    fn call_up(&self) {
+        let start = !std::mem::replace(&mut self.0.lock().called_up, true);
+        if start {
+            self.0.tracker.spawn(self.clone().calling_up());
+        }
+        self.0.changed.notify_one();
+    }
+
+    async fn calling_up(self) {
+        while let Some(next) = self.look_at_the_line() {
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                // `Err` is the usual end: the time has passed.
+                _ = timeout_at(next, self.0.shutdown.cancelled()) => {}
+            }
+        }
+    }
+
+    /// Tells those whose turn it is; the time of the next look, `None` when nobody waits.
+    fn look_at_the_line(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut told = Vec::new();
+        let next = {
+            let mut state = self.0.lock();
+            for (number, fate) in state.line.pump(now) {
+                let turn = match fate {
+                    Fate::Granted(ask) => Ok(self.held(ask)),
+                    Fate::Refused(when) => Err(when),
+                };
+                told.push((state.seats.remove(&number), turn));
+            }
+            let next = state.line.next_change(now).filter(|_| !self.0.shutdown.is_cancelled());
+            state.called_up = next.is_some();
+            next
+        };
+        // Outside the lock: a place nobody takes is given back, which locks.
+        for (seat, turn) in told {
+            if let Some(seat) = seat {
+                drop(seat.send(turn));
+            }
+        }
+        Some(next?.max(now + TICK))
+    }
+
+    fn leave(&self, number: u64) {
+        let mut state = self.0.lock();
+        if state.seats.remove(&number).is_some() {
+            state.line.leave(number);
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Notes what came of a request that was sent.
+    fn observe(&self, lane: Lane, result: &Result<Answer, Failure>) {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        let answer = result.as_ref().ok();
+        state.line.observe(now, answer.and_then(|answer| answer.rate));
+        if let Some(throttle) = answer.and_then(|answer| answer.throttle) {
+            state.line.pause(lane, now + throttle.pause);
+        }
+        self.0.changed.notify_one();
+    }
+
+    fn settle(&self, change: impl FnOnce(&mut Line)) {
+        change(&mut self.0.lock().line);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn rate_limited(now: Instant, when: Instant) -> GatewayError {
+    let retry_after = when.saturating_duration_since(now).min(retry_after::LONGEST);
+    GatewayError::RateLimited { retry_after, answer: None }
+}
+
+/// Takes a waiter out of the line when his future is dropped.
+struct Leaver<'a> {
+    pacer: &'a Pacer,
+    number: u64,
+}
+
+impl Drop for Leaver<'_> {
+    fn drop(&mut self) {
+        self.pacer.leave(self.number);
+    }
+}
+
+/// Leave to send one request.
+struct Slot {
+    pacer: Option<Pacer>,
+    sent: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(pacer) = &self.pacer {
+            let sent = self.sent;
+            let now = Instant::now();
+            pacer.settle(|line| if sent { line.answer(now) } else { line.cancel() });
+        }
+    }
+}
+
+/// Requests reserved for one transfer; what is left is given back on drop.
+struct Tickets {
+    pacer: Pacer,
+    left: AtomicU32,
+}
+
+impl Reservation for Tickets {
+    fn take(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        let took = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok();
+        if took {
+            self.pacer.settle(Line::take_ticket);
+        }
+        took
+    }
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tickets").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Tickets {
+    fn drop(&mut self) {
+        let left = *self.left.get_mut();
+        if left > 0 {
+            self.pacer.settle(|line| line.give_back(left));
+        }
+    }
+}
+
+/// Waits for its turn before the call, and learns from the answer.
+pub(super) async fn pace(pacer: Pacer, call: Call, next: Next) -> Result<Answer, Failure> {
+    let lane = call.ctx.lane;
+    let mut slot = pacer.slot(&call.ctx, call.start_by()).await.map_err(Failure::HeldBack)?;
+    // From here on the request may be on the wire, also if this future is dropped.
+    slot.sent = true;
+    let result = next.oneshot(call).await;
+    slot.sent = !matches!(result, Err(Failure::HeldBack(_) | Failure::NothingLeft(_)));
+    pacer.observe(lane, &result);
+    result
+}
+
+#[cfg(test)]
+mod tests;

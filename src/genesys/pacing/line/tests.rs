@@ -1,0 +1,296 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn headers(allowed: u32, count: u32, reset: u64) -> Option<RateHeaders> {
+    let text = |number: u64| Some(number.to_string());
+    RateHeaders::parse(
+        text(allowed.into()).as_deref(),
+        text(count.into()).as_deref(),
+        text(reset).as_deref(),
+    )
+}
+
+fn burst(line: &mut Line, now: Instant, lane: Lane, by: Instant) -> u64 {
+    let mut granted = 0;
+    while line.enter(now, lane, Ask::Request, by) == Entry::Granted {
+        granted += 1;
+    }
+    granted
+}
+
+#[test]
+fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
+    let now = Instant::now();
+    let mut line = Line::new(300, now);
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 300);
+    (0..300).for_each(|_| line.answer(now));
+    assert_eq!(burst(&mut line, now + secs(60), Lane::Single, now + secs(60)), 0);
+    assert_eq!(burst(&mut line, now + secs(61), Lane::Single, now + secs(61)), 300);
+}
+
+#[test]
+fn one_who_cannot_go_in_time_is_told_when_he_could() {
+    let now = Instant::now();
+    let mut line = Line::new(1, now);
+    assert_eq!(line.enter(now, Lane::Single, Ask::Request, now), Entry::Granted);
+    line.answer(now);
+    let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(30));
+    let Entry::Refused(when) = entry else { panic!("{entry:?}") };
+    assert!((secs(60)..=secs(61)).contains(&(when - now)), "{:?}", when - now);
+}
+
+#[test]
+fn a_batch_never_takes_the_reserve_of_singles() {
+    let now = Instant::now();
+    let mut line = Line::new(100, now);
+    assert_eq!(burst(&mut line, now, Lane::Batch, now), 70);
+    assert_eq!(burst(&mut line, now, Lane::Refresh, now), 0);
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 30);
+}
+
+#[test]
+fn the_neediest_goes_first_and_each_lane_in_order() {
+    let now = Instant::now();
+    let mut line = Line::new(3, now);
+    burst(&mut line, now, Lane::Single, now);
+    (0..3).for_each(|_| line.answer(now));
+    let by = now + secs(90);
+    let lanes = [Lane::Refresh, Lane::Single, Lane::Single, Lane::Settling];
+    for lane in lanes {
+        line.enter(now, lane, Ask::Request, by);
+    }
+    let order: Vec<_> = line.pump(now + secs(61)).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(order, [3, 1, 2]);
+}
+
+#[test]
+fn a_429_rests_its_lane_and_those_with_less_need() {
+    let now = Instant::now();
+    let mut line = Line::new(100, now);
+    line.pause(Lane::Single, now + secs(10));
+    for (lane, rests) in [
+        (Lane::Settling, false),
+        (Lane::Command, false),
+        (Lane::Single, true),
+        (Lane::Batch, true),
+        (Lane::Refresh, true),
+    ] {
+        let entry = line.enter(now, lane, Ask::Request, now + secs(5));
+        assert_eq!(entry != Entry::Granted, rests, "{lane:?}");
+    }
+}
+
+#[test]
+fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
+    let now = Instant::now();
+    let mut line = Line::new(100, now);
+    line.pause(Lane::Single, now + secs(2));
+    let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(20));
+    line.pause(Lane::Single, now + secs(60));
+    let fates = line.pump(now);
+    assert_eq!(entry, Entry::Waiting(0));
+    assert_eq!(fates, [(0, Fate::Refused(now + secs(60)))]);
+}
+
+#[test]
+fn headers_lower_the_limit_at_once_until_their_window_ends() {
+    let now = Instant::now();
+    let mut line = Line::new(300, now);
+    line.observe(now, headers(180, 178, 20));
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 2);
+    assert_eq!(burst(&mut line, now + secs(21), Lane::Single, now + secs(21)), 178);
+}
+
+#[test]
+fn reserved_requests_go_without_asking_for_room_again() {
+    let now = Instant::now();
+    let mut line = Line::new(3, now);
+    assert_eq!(line.enter(now, Lane::Single, Ask::Reserve(3), now), Entry::Granted);
+    assert_eq!(burst(&mut line, now, Lane::Settling, now), 0);
+    for _ in 0..3 {
+        line.take_ticket();
+        assert_eq!(line.enter(now, Lane::Single, Ask::Ticket, now), Entry::Granted);
+    }
+}
+
+#[test]
+fn reserved_requests_are_not_stuck_in_a_window_without_answers() {
+    let now = Instant::now();
+    let mut line = Line::new(300, now);
+    line.observe(now, headers(2, 2, 1));
+    let later = now + secs(2);
+    assert_eq!(line.enter(later, Lane::Single, Ask::Reserve(2), later), Entry::Granted);
+    line.take_ticket();
+    assert_eq!(line.enter(later, Lane::Single, Ask::Ticket, later), Entry::Granted);
+}
+
+#[test]
+fn what_was_reserved_and_not_used_is_there_again() {
+    let now = Instant::now();
+    let mut line = Line::new(3, now);
+    line.enter(now, Lane::Single, Ask::Reserve(3), now);
+    line.give_back(3);
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 3);
+}
+
+/// What a stand-in for Genesys would see of each request.
+#[derive(Clone, Copy)]
+struct Sent {
+    from: Instant,
+    to: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Pass(u64),
+    Ask(Lane),
+    Reserve(u32),
+    Ticket,
+    Answer(usize),
+    Cancel,
+    Observe(u32, u32, u64),
+}
+
+fn any_lane() -> impl Strategy<Value = Lane> {
+    proptest::sample::select(vec![
+        Lane::Settling,
+        Lane::Command,
+        Lane::Single,
+        Lane::Batch,
+        Lane::Refresh,
+    ])
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0u64..20_000).prop_map(Step::Pass),
+        6 => any_lane().prop_map(Step::Ask),
+        1 => (1u32..4).prop_map(Step::Reserve),
+        2 => Just(Step::Ticket),
+        5 => (0usize..8).prop_map(Step::Answer),
+        1 => Just(Step::Cancel),
+        1 => (1u32..50, 0u32..60, 0u64..70).prop_map(|(a, c, r)| Step::Observe(a, c, r)),
+    ]
+}
+
+proptest! {
+    /// However requests come and however long they take: no 60 s window of Genesys' own, however
+    /// it lies, can hold more than the limit.
+    #[test]
+    fn never_more_than_the_limit_in_any_minute(
+        limit in 1u32..12,
+        steps in proptest::collection::vec(any_step(), 1..250),
+    ) {
+        let mut now = Instant::now();
+        let mut line = Line::new(limit, now);
+        let (mut sent, mut tickets): (Vec<Sent>, u32) = (Vec::new(), 0);
+        for step in steps {
+            let mut gone = 0;
+            match step {
+                Step::Pass(ms) => now += Duration::from_millis(ms),
+                Step::Ask(lane) => {
+                    let entry = line.enter(now, lane, Ask::Request, now + secs(90));
+                    gone += u32::from(entry == Entry::Granted);
+                }
+                Step::Reserve(calls) => {
+                    let calls = calls.min(line.largest(Lane::Single));
+                    let ask = Ask::Reserve(calls);
+                    if calls > 0 && line.enter(now, Lane::Single, ask, now) == Entry::Granted {
+                        tickets += calls;
+                    }
+                }
+                Step::Ticket if tickets > 0 => {
+                    tickets -= 1;
+                    line.take_ticket();
+                    match line.enter(now, Lane::Command, Ask::Ticket, now + secs(90)) {
+                        Entry::Granted => gone += 1,
+                        Entry::Waiting(_) => {}
+                        Entry::Refused(_) => line.cancel(),
+                    }
+                }
+                Step::Answer(index) => {
+                    let mut open: Vec<_> = sent.iter_mut().filter(|s| s.to.is_none()).collect();
+                    if let Some(request) = open.get_mut(index) {
+                        request.to = Some(now);
+                        line.answer(now);
+                    }
+                }
+                Step::Cancel => {
+                    if let Some(at) = sent.iter().position(|s| s.to.is_none()) {
+                        sent.remove(at);
+                        line.cancel();
+                    }
+                }
+                Step::Observe(allowed, count, reset) => {
+                    line.observe(now, headers(allowed, count, reset));
+                }
+                Step::Ticket => {}
+            }
+            for (_, fate) in line.pump(now) {
+                match fate {
+                    Fate::Granted(Ask::Reserve(calls)) => tickets += calls,
+                    Fate::Granted(_) => gone += 1,
+                    Fate::Refused(_) => {}
+                }
+            }
+            sent.extend((0..gone).map(|_| Sent { from: now, to: None }));
+            // All that Genesys may have seen in the 60 s up to now.
+            let window = sent.iter().filter(|s| s.to.is_none_or(|to| now - to < secs(60)));
+            let seen = window.filter(|s| s.from <= now).count();
+            prop_assert!(seen <= limit as usize, "{} of {}", seen, limit);
+        }
+    }
+
+    /// Whoever asks in the neediest lane goes as soon as the minute allows, however many wait in
+    /// the others.
+    #[test]
+    fn the_neediest_lane_does_not_starve(
+        limit in 1u32..10,
+        others in proptest::collection::vec(any_lane(), 0..60),
+    ) {
+        let now = Instant::now();
+        let mut line = Line::new(limit, now);
+        burst(&mut line, now, Lane::Batch, now);
+        burst(&mut line, now, Lane::Single, now);
+        (0..limit).for_each(|_| line.answer(now));
+        for lane in others.into_iter().filter(|lane| *lane != Lane::Settling) {
+            line.enter(now, lane, Ask::Request, now + secs(3600));
+        }
+        let Entry::Waiting(number) =
+            line.enter(now, Lane::Settling, Ask::Request, now + secs(61))
+        else {
+            return Err(TestCaseError::fail("it was not let in"));
+        };
+        let fates = line.pump(now + secs(61));
+        prop_assert_eq!(fates.first(), Some(&(number, Fate::Granted(Ask::Request))));
+    }
+
+    /// Whoever was let wait and whose turn can be told is granted at that time, not later.
+    #[test]
+    fn a_told_time_is_kept(limit in 1u32..10, waiting in 1usize..30) {
+        let start = Instant::now();
+        let mut line = Line::new(limit, start);
+        burst(&mut line, start, Lane::Single, start);
+        (0..limit).for_each(|_| line.answer(start));
+        for _ in 0..waiting {
+            line.enter(start, Lane::Single, Ask::Request, start + secs(3600));
+        }
+        let mut now = start;
+        let mut rounds = 0;
+        while !line.is_empty() {
+            now = line.next_change(now).unwrap().max(now);
+            let granted = line.pump(now).len();
+            prop_assert!(granted > 0, "woken for nothing after {:?}", now - start);
+            (0..granted).for_each(|_| line.answer(now));
+            rounds += 1;
+        }
+        prop_assert_eq!(rounds, waiting.div_ceil(limit as usize));
+    }
+}

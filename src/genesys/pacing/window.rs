@@ -1,0 +1,111 @@
+//! The local limit: never more than N requests in any 60 seconds, whatever the latency.
+//!
+//! A request counts from the moment it is let go until 60 s after its answer. Genesys saw it
+//! somewhere in between, so no window of Genesys' own can hold more than N of ours. Memory is
+//! bounded: answered requests are counted in steps of half a second, each forgotten only when
+//! all of it is 60 s old.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const STEP: Duration = Duration::from_millis(500);
+/// 60 s in steps, plus the one that is only partly over.
+const STEPS: usize = 121;
+/// After this an answered request certainly no longer counts.
+pub(super) const FORGOTTEN: Duration = Duration::from_millis(500 * STEPS as u64);
+
+/// Requests of the last minute.
+#[derive(Debug)]
+pub(super) struct Window {
+    limit: u64,
+    began: Instant,
+    newest: u64,
+    steps: [u32; STEPS],
+    answered: u64,
+    /// Let go, not answered yet.
+    pub in_flight: u64,
+    /// Promised to somebody, not let go yet.
+    pub reserved: u64,
+}
+
+impl Window {
+    /// An empty window; `limit` is at least 1.
+    pub(super) fn new(limit: u32, now: Instant) -> Self {
+        Self {
+            limit: u64::from(limit.max(1)),
+            began: now,
+            newest: 0,
+            steps: [0; STEPS],
+            answered: 0,
+            in_flight: 0,
+            reserved: 0,
+        }
+    }
+
+    /// Most requests in any minute.
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Requests that may be let go now.
+    pub(super) fn room(&mut self, now: Instant) -> u64 {
+        self.advance(now);
+        self.limit.saturating_sub(self.answered + self.in_flight + self.reserved)
+    }
+
+    /// Moves one request from "let go" to "answered".
+    pub(super) fn answer(&mut self, now: Instant) {
+        self.advance(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let index = Self::index(self.newest);
+        if let Some(step) = self.steps.get_mut(index) {
+            *step = step.saturating_add(1);
+            self.answered += 1;
+        }
+    }
+
+    /// The earliest time at which `need` requests fit, as far as can be told now: requests on
+    /// their way are taken to be answered now.
+    pub(super) fn when(&mut self, now: Instant, need: u64) -> Instant {
+        // More than a whole minute's allowance: that many windows have to pass first.
+        let windows = need.saturating_sub(1) / self.limit;
+        let need = need - windows * self.limit;
+        let later = FORGOTTEN.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
+        let base = self.when_within(now, need);
+        base.checked_add(later).unwrap_or(base)
+    }
+
+    fn when_within(&mut self, now: Instant, need: u64) -> Instant {
+        let mut room = self.room(now);
+        let oldest = (self.newest + 1).saturating_sub(STEPS as u64);
+        for step in oldest..=self.newest {
+            if room >= need {
+                break;
+            }
+            room += self.steps.get(Self::index(step)).copied().map_or(0, u64::from);
+            if room >= need {
+                let ends = u32::try_from(step + STEPS as u64).unwrap_or(u32::MAX);
+                return self.began + STEP * ends;
+            }
+        }
+        if room >= need { now } else { now + FORGOTTEN }
+    }
+
+    fn index(step: u64) -> usize {
+        usize::try_from(step % STEPS as u64).unwrap_or_default()
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.began).as_millis() / STEP.as_millis();
+        let current = u64::try_from(passed).unwrap_or(u64::MAX);
+        let steps = current.saturating_sub(self.newest).min(STEPS as u64);
+        for step in 1..=steps {
+            if let Some(count) = self.steps.get_mut(Self::index(self.newest + step)) {
+                self.answered -= u64::from(*count);
+                *count = 0;
+            }
+        }
+        self.newest = self.newest.max(current);
+    }
+}

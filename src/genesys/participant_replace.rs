@@ -1,0 +1,185 @@
+//! The default way to move a call: one leg of the conversation is replaced by a queue, then
+//! priority, skills and language are set on the conversation.
+
+use jiff::Timestamp;
+
+use super::{
+    call::Operation,
+    recheck::Recheck,
+    upstream::Upstream,
+    wire::{self, Medium, Participant, Reference},
+};
+use crate::transfer::{
+    conversation::{Conversation, Leg, LegState, Purpose, Routing},
+    gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
+    ids::ConversationId,
+    model::TransferType,
+};
+
+/// Reads a conversation.
+pub(super) async fn conversation(
+    upstream: &Upstream,
+    ctx: &CallContext,
+    id: ConversationId,
+) -> Result<Conversation, GatewayError> {
+    let path = ["api", "v2", "conversations", &id.to_string()];
+    let read: wire::Conversation =
+        upstream.read(ctx, Operation::GetConversation, &path, &[]).await?;
+    view(id, &read)
+}
+
+/// Sends the command.
+pub(super) async fn send(upstream: &Upstream, ctx: &CallContext, command: &MoveCommand) -> Sent {
+    let Some(participant) = command.participant_id else {
+        return Sent::NotSent(GatewayError::Unreadable {
+            detail: "Genesys gave the leg no id by which it could be replaced".to_owned(),
+            answer: None,
+        });
+    };
+    let (id, participant) = (command.conversation_id.to_string(), participant.to_string());
+    let path =
+        ["api", "v2", "conversations", &id, "participants", &participant, "replace", "queue"];
+    let body = wire::TransferToQueue {
+        queue_id: command.queue.id.to_string(),
+        transfer_type: transfer_type(command.transfer_type),
+    };
+    let recheck = Recheck::of(upstream, ctx, command, |upstream, ctx, id| async move {
+        conversation(&upstream, &ctx, id).await
+    });
+    upstream.command(ctx, Operation::ReplaceWithQueue, &path, &body, recheck).await
+}
+
+/// Sets priority, skills and language.
+pub(super) async fn set_routing(
+    upstream: &Upstream,
+    ctx: &CallContext,
+    id: ConversationId,
+    change: &RoutingChange,
+) -> Result<(), GatewayError> {
+    let path = ["api", "v2", "routing", "conversations", &id.to_string()];
+    let skills = change.skill_ids.as_ref();
+    let body = wire::RoutingAttributes {
+        priority: change.priority.map(crate::transfer::model::Priority::get),
+        skill_ids: skills.map(|ids| ids.iter().map(ToString::to_string).collect()),
+        language_id: change.language_id.map(|id| id.to_string()),
+    };
+    upstream.patch(ctx, Operation::SetRouting, &path, &body).await
+}
+
+/// The words of `TransferToQueueRequest`.
+const fn transfer_type(kind: TransferType) -> &'static str {
+    match kind {
+        TransferType::Unattended => "Unattended",
+        TransferType::Attended => "Attended",
+    }
+}
+
+fn view(id: ConversationId, read: &wire::Conversation) -> Result<Conversation, GatewayError> {
+    same_conversation(id, &read.id)?;
+    let legs: Vec<Leg> = read.participants.iter().map(leg).collect();
+    let all_ended = !legs.is_empty() && legs.iter().all(Leg::is_ended);
+    Ok(Conversation {
+        id,
+        ended: read.end_time.is_some() || all_ended,
+        blocked: None,
+        legs,
+        recent_transfers: read.recent_transfers.iter().filter_map(|t| t.id.clone()).collect(),
+    })
+}
+
+/// An answer about another conversation must not decide over this one.
+pub(super) fn same_conversation(asked: ConversationId, told: &str) -> Result<(), GatewayError> {
+    if told.parse() == Ok(asked) {
+        return Ok(());
+    }
+    let detail = "the answer is about another conversation".to_owned();
+    Err(GatewayError::Unreadable { detail, answer: None })
+}
+
+fn leg(participant: &Participant) -> Leg {
+    let word = participant.purpose.clone().unwrap_or_else(|| "unknown".to_owned());
+    let purpose = Purpose::from(word);
+    let (state, medium) = stand(participant, &purpose);
+    let data = participant.conversation_routing_data.as_ref();
+    let queue = participant.queue_id.as_deref();
+    let queue = queue
+        .or_else(|| participant.queue.as_ref()?.id.as_deref())
+        .or_else(|| data?.queue.as_ref()?.id.as_deref());
+    let since = participant.connected_time.as_deref();
+    let since =
+        since.or_else(|| medium?.connected_time.as_deref()).or(participant.start_time.as_deref());
+    Leg {
+        participant_id: participant.id.as_deref().and_then(|id| id.parse().ok()),
+        disconnect_type: (state == LegState::Ended).then(|| disconnect_type(participant)).flatten(),
+        purpose,
+        state,
+        queue_id: queue.and_then(|id| id.parse().ok()),
+        since: since.and_then(timestamp),
+        routing: data.map(routing).unwrap_or_default(),
+    }
+}
+
+/// How a participant stands: as the most alive of what it holds (an agent who consults holds two
+/// calls).
+fn stand<'a>(participant: &'a Participant, purpose: &Purpose) -> (LegState, Option<&'a Medium>) {
+    if participant.end_time.is_some() {
+        return (LegState::Ended, participant.media().next());
+    }
+    let stands = participant.media().map(|medium| (medium_state(medium, purpose), Some(medium)));
+    stands
+        .min_by_key(|(state, _)| liveliness(state))
+        .unwrap_or_else(|| (LegState::Other("none".to_owned()), None))
+}
+
+fn medium_state(medium: &Medium, purpose: &Purpose) -> LegState {
+    let word = medium.state.as_deref().unwrap_or("none").to_ascii_lowercase();
+    match word.as_str() {
+        "held" => LegState::Held,
+        "disconnected" | "terminated" => LegState::Ended,
+        "alerting" | "dialing" | "contacting" | "offering" => LegState::Ringing,
+        "connected" if *purpose == Purpose::Acd => LegState::Waiting,
+        "connected" if medium.held == Some(true) => LegState::Held,
+        "connected" => LegState::Connected,
+        // Never one of the words above, so that a transfer cannot take it for one.
+        _ => LegState::Other(word),
+    }
+}
+
+const fn liveliness(state: &LegState) -> u8 {
+    match state {
+        LegState::Connected | LegState::Waiting => 0,
+        LegState::Held => 1,
+        LegState::Ringing => 2,
+        LegState::Other(_) => 3,
+        LegState::Ended => 4,
+    }
+}
+
+/// How it ended; a transfer among several calls is what tells.
+fn disconnect_type(participant: &Participant) -> Option<String> {
+    let mut words = participant.media().filter_map(|medium| medium.disconnect_type.clone());
+    let first = words.next()?;
+    if first.starts_with("transfer") {
+        return Some(first);
+    }
+    Some(words.find(|word| word.starts_with("transfer")).unwrap_or(first))
+}
+
+fn routing(data: &wire::RoutingData) -> Routing {
+    fn id<T: std::str::FromStr>(reference: &Reference) -> Option<T> {
+        reference.id.as_deref()?.parse().ok()
+    }
+    Routing {
+        priority: data.priority,
+        skill_ids: data.skills.as_ref().map(|skills| skills.iter().filter_map(id).collect()),
+        language_id: data.language.as_ref().and_then(id),
+    }
+}
+
+/// Genesys' times are RFC 3339.
+pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

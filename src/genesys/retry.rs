@@ -1,0 +1,101 @@
+//! The one layer that repeats calls. What may be repeated is decided in [`decision`], purely;
+//! here that decision is given its facts and carried out.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::retry::Policy;
+
+use self::{
+    budget::Budget,
+    decision::{Decision, Seen, Situation, decide},
+};
+use super::{
+    answer::{Answer, Failure},
+    call::Call,
+};
+use crate::clock::Random;
+
+pub(super) mod backoff;
+mod budget;
+mod decision;
+
+/// The retry policy of one host. Jitter is drawn anew for every pause: a generator kept in the
+/// policy would be cloned with it and give every call the same pauses.
+#[derive(Clone)]
+pub(super) struct RetryPolicy {
+    budget: Arc<Mutex<Budget>>,
+    random: Arc<dyn Random>,
+    shutdown: CancellationToken,
+}
+
+impl RetryPolicy {
+    /// A policy with a budget of its own.
+    pub(super) fn new(random: Arc<dyn Random>, shutdown: CancellationToken) -> Self {
+        let budget = Arc::new(Mutex::new(Budget::new(Instant::now())));
+        Self { budget, random, shutdown }
+    }
+
+    fn decide(&self, call: &Call, seen: Seen) -> Decision {
+        let now = Instant::now();
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.attempt == 1 && seen != Seen::HeldBack {
+            budget.first_try(now);
+        }
+        let decision = decide(Situation {
+            kind: call.kind(),
+            seen,
+            attempt: call.attempt,
+            left: call.ctx.deadline.saturating_duration_since(now),
+            budget: budget.has_one(now),
+            backoff: backoff::delay(backoff::BASE, call.attempt, self.random.unit()),
+        });
+        if let Decision::Resend(_) = decision {
+            budget.take_one(now);
+        }
+        decision
+    }
+
+    /// Waits; the end of the service cuts it short, and [`super::recheck`] then stops the call.
+    fn pause(&self, call: &mut Call, pause: Duration) -> BoxFuture<'static, ()> {
+        call.paused = true;
+        call.ctx.usage.add_wait(pause);
+        let shutdown = self.shutdown.clone();
+        async move {
+            // `Err` is the usual end: the time has passed.
+            let _ = timeout(pause, shutdown.cancelled()).await;
+        }
+        .boxed()
+    }
+}
+
+impl Policy<Call, Answer, Failure> for RetryPolicy {
+    type Future = BoxFuture<'static, ()>;
+
+    fn retry(
+        &mut self,
+        call: &mut Call,
+        result: &mut Result<Answer, Failure>,
+    ) -> Option<Self::Future> {
+        let seen = Seen::of(result, call.reauthorized);
+        let decision = self.decide(call, seen);
+        call.attempt += 1;
+        call.throttled |= matches!(seen, Seen::Throttled { .. });
+        call.reauthorized |= matches!(seen, Seen::Unauthorized { .. });
+        match decision {
+            Decision::Keep => None,
+            Decision::Replay => Some(std::future::ready(()).boxed()),
+            Decision::Resend(_) if self.shutdown.is_cancelled() => None,
+            Decision::Resend(pause) => Some(self.pause(call, pause)),
+        }
+    }
+
+    fn clone_request(&mut self, call: &Call) -> Option<Call> {
+        Some(call.clone())
+    }
+}

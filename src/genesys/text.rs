@@ -1,0 +1,61 @@
+//! Foreign text made fit for logs and problems.
+
+/// Longest digits-only run that may follow a `+` and still stand in a message.
+const MAX_PHONE_DIGITS: usize = 6;
+
+/// `text` on one line, without control characters, telephone numbers and SIP addresses, and at
+/// most `max` characters long.
+pub(super) fn tidy(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for (position, word) in text.split_whitespace().enumerate() {
+        if position > 0 {
+            out.push(' ');
+        }
+        out.push_str(&redact(word));
+        if out.len() > 4 * max {
+            break;
+        }
+    }
+    out.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+/// Numbers in Genesys' messages are written `+49…`, `tel:…` or `sip:…`.
+fn redact(word: &str) -> std::borrow::Cow<'_, str> {
+    let lower = word.to_ascii_lowercase();
+    let scheme = ["tel:", "sip:", "sips:"].iter().any(|scheme| lower.contains(scheme));
+    if scheme || has_phone_number(word) { "[address]".into() } else { word.into() }
+}
+
+fn has_phone_number(word: &str) -> bool {
+    word.split('+').skip(1).any(|rest| {
+        let digits = rest.chars().take_while(|c| c.is_ascii_digit() || "-.()".contains(*c));
+        digits.filter(char::is_ascii_digit).count() > MAX_PHONE_DIGITS
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_and_line_breaks_do_not_survive() {
+        assert_eq!(tidy("a\r\nb\u{1b}[31m\tc", 100), "a b[31m c");
+    }
+
+    #[test]
+    fn phone_numbers_are_taken_out() {
+        let text = tidy("no route to +49 and +4930123456 or tel:0301 via sip:a@b", 100);
+        assert_eq!(text, "no route to +49 and [address] or [address] via [address]");
+    }
+
+    #[test]
+    fn ids_survive() {
+        let id = "4f1ad1f5-9a6b-4a3c-8f0e-112233445566";
+        assert_eq!(tidy(id, 100), id);
+    }
+
+    #[test]
+    fn long_text_is_cut_by_characters() {
+        assert_eq!(tidy("äöüäöü", 3), "äöü");
+    }
+}

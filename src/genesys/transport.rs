@@ -1,0 +1,304 @@
+//! The innermost layers: one try of a call over HTTP, with its timeouts and body bounds.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use reqwest::{
+    Client, Response,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::time::{Instant, timeout_at};
+use tower::{Service, ServiceExt};
+use url::{Host, Url};
+
+use super::{
+    SetupError,
+    answer::{Answer, Failure, Throttle},
+    body::{self, Body, End},
+    call::{Call, Kind, Payload},
+    layer::Next,
+    pacing::RateHeaders,
+    reading,
+    retry::backoff,
+    retry_after,
+};
+use crate::{
+    clock::{Clock, Random},
+    config,
+    transfer::gateway::GatewayError,
+};
+
+/// Idle connections are closed by us before the other side does: Genesys' load balancers close at
+/// 60 s, and a request written to a connection just closed is one of which nobody knows whether
+/// it arrived. A transfer reads before it commands, so a command follows on a connection that
+/// worked milliseconds ago.
+const POOL_IDLE: Duration = Duration::from_secs(45);
+/// Finds out about peers that vanished without closing, and keeps address translation alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// A peer that does not answer a ping for so long is gone.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command's body may take after its status line; the status is what matters.
+const COMMAND_BODY: Duration = Duration::from_secs(1);
+
+/// `ININ-Correlation-Id`
+pub(super) const CORRELATION: &str = "inin-correlation-id";
+
+/// Builds the HTTP client for one host.
+pub(super) fn client(settings: &config::Genesys, host: &Url) -> Result<Client, SetupError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("genesys-transfer/", env!("CARGO_PKG_VERSION")))
+        // Retries live in one place, and a redirect would send a command somewhere else.
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+        .tcp_nodelay(true)
+        .tcp_keepalive(KEEP_ALIVE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true);
+    if is_loopback(host) {
+        // The sandbox and test servers are here; a proxy would look for them elsewhere.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| SetupError::HttpClient(error.to_string()))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// The HTTP client as the innermost service: one request, the answer's head.
+#[derive(Clone)]
+pub(super) struct Wire(pub Client);
+
+impl Service<Call> for Wire {
+    type Response = Response;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Response, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let request = request(&self.0, call);
+        async move { request.send().await.map_err(Failure::of) }.boxed()
+    }
+}
+
+fn request(client: &Client, call: Call) -> reqwest::RequestBuilder {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(authorization) = call.authorization {
+        headers.insert(AUTHORIZATION, authorization);
+    }
+    if let Some(value) = call.ctx.traceparent.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(HeaderName::from_static("traceparent"), value);
+    }
+    let request = client.request(call.operation.method(), call.url);
+    let (kind, body) = match call.payload {
+        Payload::None => return request.headers(headers),
+        Payload::Json(body) => ("application/json", body),
+        Payload::Form(body) => ("application/x-www-form-urlencoded", body),
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    request.headers(headers).body(body.to_vec())
+}
+
+/// Counts and reports one HTTP request. Operation names only: a URL may hold a queue name.
+pub(super) async fn trace(call: Call, next: Next<Response>) -> Result<Response, Failure> {
+    let (operation, attempt) = (call.operation.name(), call.attempt);
+    let usage = Arc::clone(&call.ctx.usage);
+    usage.count_attempt();
+    let began = Instant::now();
+    let result = next.oneshot(call).await;
+    let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &result {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let correlation = correlation_id(response.headers()).unwrap_or_default();
+            if !correlation.is_empty() {
+                usage.correlate(&correlation);
+            }
+            tracing::debug!(operation, attempt, status, latency_ms, correlation, "upstream answer");
+        }
+        Err(failure) => {
+            let reason = super::error::failure_in_words(failure);
+            tracing::debug!(operation, attempt, latency_ms, reason, "upstream failure");
+        }
+    }
+    result
+}
+
+/// The correlation id, if it is fit to be passed on.
+pub(super) fn correlation_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CORRELATION)?.to_str().ok()?;
+    let plain = text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// What a try may take, and what its answer is measured with.
+#[derive(Clone)]
+pub(super) struct Limits {
+    /// Per-try timeouts.
+    pub token: Duration,
+    /// See `token`.
+    pub read: Duration,
+    /// See `token`; to the status line.
+    pub command: Duration,
+    /// See `token`.
+    pub patch: Duration,
+    /// For `Retry-After` as a date.
+    pub clock: Arc<dyn Clock>,
+    /// For jitter.
+    pub random: Arc<dyn Random>,
+}
+
+impl Limits {
+    const fn of(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Token => self.token,
+            Kind::Read => self.read,
+            Kind::Command => self.command,
+            Kind::RoutingPatch => self.patch,
+        }
+    }
+}
+
+/// Bounds one try in time and in bytes. For a read the timeout covers the body; a command's
+/// covers the status line, and its body gets a short time of its own, because once the status is
+/// here a slow body changes nothing.
+pub(super) async fn bounded(
+    limits: Limits,
+    call: Call,
+    next: Next<Response>,
+) -> Result<Answer, Failure> {
+    let began = Instant::now();
+    let (kind, deadline) = (call.kind(), call.ctx.deadline);
+    if deadline.saturating_duration_since(began) < kind.needs() {
+        return Err(Failure::HeldBack(GatewayError::DeadlineExceeded));
+    }
+    let head_by = (began + limits.of(kind)).min(deadline);
+    let head = timeout_at(head_by, next.oneshot(call.clone())).await;
+    let mut response = head.map_err(|_| Failure::Broken(no_answer(began)))??;
+    let body_by =
+        if kind == Kind::Command { (Instant::now() + COMMAND_BODY).min(deadline) } else { head_by };
+    let body = body::read(&mut response, call.operation.body_limit(), body_by).await;
+    answer(&limits, &call, &response, &body)
+}
+
+fn no_answer(began: Instant) -> String {
+    format!("no answer within {:.1} s", began.elapsed().as_secs_f64())
+}
+
+fn answer(
+    limits: &Limits,
+    call: &Call,
+    response: &Response,
+    body: &Body,
+) -> Result<Answer, Failure> {
+    let (headers, status) = (response.headers(), response.status().as_u16());
+    let upstream = reading::upstream_answer(status, correlation_id(headers), &body.bytes);
+    let mut answer = Answer {
+        upstream,
+        complete: body.end == End::Complete,
+        decoded: None,
+        rate: rate_headers(headers),
+        throttle: (status == 429).then(|| throttle(limits, call, headers)),
+        replay: false,
+    };
+    if answer.is_success() {
+        let content_type = text(headers, CONTENT_TYPE.as_str());
+        match (call.kind(), call.decode) {
+            (Kind::Command, _) => {
+                reading::taken(content_type, body).map_err(|detail| unreadable(detail, &answer))?;
+            }
+
+            (_, None) => {}
+            (_, Some(decode)) => {
+                reading::whole(body, &answer.upstream)?;
+                let decoded = decode(&body.bytes).map_err(|detail| unreadable(detail, &answer))?;
+                answer.decoded = Some(decoded);
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn unreadable(detail: String, answer: &Answer) -> Failure {
+    Failure::Unreadable { detail, answer: answer.upstream.clone() }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn rate_headers(headers: &HeaderMap) -> Option<RateHeaders> {
+    RateHeaders::parse(
+        text(headers, "inin-ratelimit-allowed"),
+        text(headers, "inin-ratelimit-count"),
+        text(headers, "inin-ratelimit-reset"),
+    )
+}
+
+fn throttle(limits: &Limits, call: &Call, headers: &HeaderMap) -> Throttle {
+    let asked = retry_after::wait(
+        text(headers, "retry-after"),
+        text(headers, "inin-ratelimit-reset"),
+        text(headers, "date"),
+        limits.clock.now(),
+    );
+    let unit = limits.random.unit();
+    let Some(wait) = asked else {
+        let pause = backoff::delay(backoff::BASE_THROTTLED, call.attempt, unit);
+        return Throttle { pause, retry_after: pause };
+    };
+    // Never less than asked for; the jitter keeps those who were told the same apart.
+    let jitter = Duration::from_secs(1).mul_f64(unit.clamp(0.0, 1.0));
+    Throttle { pause: wait + jitter, retry_after: wait }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_hosts_are_told_from_others() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8081/", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]:1/", true),
+            ("http://localhost:8081/", true),
+            ("https://api.mypurecloud.com/", false),
+            ("https://localhost.example.com/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_correlation_id_that_could_break_a_log_line_is_dropped() {
+        let with = |value: &'static str| {
+            HeaderMap::from_iter([(
+                HeaderName::from_static(CORRELATION),
+                HeaderValue::from_static(value),
+            )])
+        };
+        assert_eq!(correlation_id(&with("ab-12")).as_deref(), Some("ab-12"));
+        assert_eq!(correlation_id(&with("a b")), None);
+        assert_eq!(correlation_id(&with("")), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! The one helper through which every call goes out: an operation is a path and two types.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use serde::{Serialize, de::DeserializeOwned};
+use tower::ServiceExt;
+use url::Url;
+
+use super::{
+    answer::{Answer, Failure},
+    call::{Call, Operation, Payload, start_by},
+    credentials::Credentials,
+    error,
+    layer::Next,
+    reading,
+    recheck::Recheck,
+    token::Grant,
+    wire,
+};
+use crate::transfer::gateway::{CallContext, GatewayError, Sent};
+
+/// One host of Genesys Cloud.
+#[derive(Clone)]
+pub(super) struct Upstream {
+    stack: Next,
+    base: Url,
+}
+
+impl Upstream {
+    /// A host behind a stack.
+    pub(super) fn new(stack: Next, base: Url) -> Self {
+        Self { stack, base }
+    }
+
+    /// Reads `T`.
+    pub(super) async fn read<T>(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut call = Call::new(operation, url, Payload::None, ctx.clone());
+        call.decode = Some(reading::decode::<T>);
+        decoded(error::outcome(&call.clone(), self.send(call).await)?)
+    }
+
+    /// Sets absolute values.
+    pub(super) async fn patch(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<(), GatewayError> {
+        let call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
+        error::outcome(&call.clone(), self.send(call).await).map(drop)
+    }
+
+    /// Sends a command.
+    pub(super) async fn command(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+        body: &impl Serialize,
+        recheck: Arc<Recheck>,
+    ) -> Sent {
+        let payload = match json(body) {
+            Ok(payload) => payload,
+            Err(error) => return Sent::NotSent(error),
+        };
+        let mut call = Call::new(operation, self.url(path), payload, ctx.clone());
+        call.recheck = Some(recheck);
+        error::sent(operation, self.send(call).await)
+    }
+
+    /// Asks for a token; this is then the login host.
+    pub(super) async fn token(
+        &self,
+        ctx: &CallContext,
+        credentials: &Credentials,
+    ) -> Result<Grant, GatewayError> {
+        let url = self.url(&["oauth", "token"]);
+        let unsent = |detail| GatewayError::Unreadable { detail, answer: None };
+        let request = credentials.token_request(&url).map_err(unsent)?;
+        let payload = Payload::Form(request.form.into_bytes().into());
+        let mut call = Call::new(Operation::Token, url, payload, ctx.clone());
+        call.authorization = request.authorization;
+        call.decode = Some(reading::decode::<wire::TokenAnswer>);
+        let answer = error::outcome(&call.clone(), self.send(call).await);
+        grant(&decoded(answer.map_err(token_refusal)?)?)
+    }
+
+    async fn send(&self, call: Call) -> Result<Answer, Failure> {
+        if start_by(&call.ctx, call.kind()) < tokio::time::Instant::now() {
+            return Err(Failure::HeldBack(GatewayError::DeadlineExceeded));
+        }
+        call.ctx.usage.count_call();
+        self.stack.clone().oneshot(call).await
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+/// OAuth says 400 for what HTTP calls 401.
+fn token_refusal(error: GatewayError) -> GatewayError {
+    match error {
+        GatewayError::Rejected(answer) => GatewayError::CredentialsRejected(Some(answer)),
+        other => other,
+    }
+}
+
+fn grant(answer: &wire::TokenAnswer) -> Result<Grant, GatewayError> {
+    let unusable =
+        |detail: &str| GatewayError::Unreadable { detail: detail.to_owned(), answer: None };
+    if answer.expires_in == 0 {
+        return Err(unusable("the login host gave a token that has ended already"));
+    }
+    let header = format!("Bearer {}", answer.access_token.expose_secret());
+    let mut header = reqwest::header::HeaderValue::from_str(&header)
+        .map_err(|_| unusable("the login host gave a token that cannot be sent"))?;
+    header.set_sensitive(true);
+    // Genesys' longest lifetime is 172 800 s; no arithmetic on more than that.
+    let lifetime = std::time::Duration::from_secs(answer.expires_in.min(172_800));
+    Ok(Grant { header, lifetime })
+}
+
+fn json(body: &impl Serialize) -> Result<Payload, GatewayError> {
+    let unsent = |_| GatewayError::Unreadable {
+        detail: "the request could not be written".to_owned(),
+        answer: None,
+    };
+    serde_json::to_vec(body).map(|bytes| Payload::Json(bytes.into())).map_err(unsent)
+}
+
+fn decoded<T: 'static>(answer: Answer) -> Result<T, GatewayError> {
+    let upstream = answer.upstream;
+    let value = answer.decoded.and_then(|decoded| decoded.downcast::<T>().ok());
+    value.map(|value| *value).ok_or_else(|| GatewayError::Unreadable {
+        detail: "the answer has no body".to_owned(),
+        answer: Some(upstream),
+    })
+}

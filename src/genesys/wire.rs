@@ -1,0 +1,254 @@
+//! JSON shapes exactly as Genesys sends and takes them (SDK 269.0.0, `models/`). Only what is
+//! needed is read. Unknown members and unknown words are accepted; an optional member of an
+//! unexpected type counts as absent; only a missing member without which the answer has no
+//! meaning makes it unreadable.
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+
+/// Reads a member of an optional type; a value of another type is no value.
+fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+/// Reads a list, leaving out what is not of its type.
+fn lenient_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let values: Option<Vec<serde_json::Value>> = lenient(deserializer)?;
+    Ok(values
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|v| serde_json::from_value(v).ok())
+        .collect())
+}
+
+/// `POST /oauth/token`
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    /// The token; a secret.
+    pub access_token: secrecy::SecretString,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// `QueueEntityListing`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QueuePage {
+    pub entities: Vec<QueueEntity>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub page_count: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub total: Option<u64>,
+}
+
+/// `Queue`
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct QueueEntity {
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub division: Option<Named>,
+}
+
+/// Anything with a name.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Named {
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// Anything referred to by id.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Reference {
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// `Conversation`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Conversation {
+    pub id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub end_time: Option<String>,
+    pub participants: Vec<Participant>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub recent_transfers: Vec<Reference>,
+}
+
+/// `Participant`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Participant {
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub purpose: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub queue_id: Option<String>,
+    /// Only in the `calls` form of a conversation.
+    #[serde(default, deserialize_with = "lenient")]
+    pub queue: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub start_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub connected_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub end_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub conversation_routing_data: Option<RoutingData>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub calls: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub callbacks: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub chats: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub cobrowsesessions: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub emails: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub messages: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub internal_messages: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub screenshares: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub social_expressions: Vec<Medium>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub videos: Vec<Medium>,
+}
+
+impl Participant {
+    /// What it holds, over all media.
+    pub(super) fn media(&self) -> impl Iterator<Item = &Medium> {
+        [
+            &self.calls,
+            &self.callbacks,
+            &self.chats,
+            &self.cobrowsesessions,
+            &self.emails,
+            &self.messages,
+            &self.internal_messages,
+            &self.screenshares,
+            &self.social_expressions,
+            &self.videos,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// What `Call`, `Callback`, `Email`, `Message` and so on have in common.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Medium {
+    #[serde(default, deserialize_with = "lenient")]
+    pub state: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub held: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub connected_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub disconnect_type: Option<String>,
+}
+
+/// `ConversationRoutingData`
+#[derive(Debug, Deserialize)]
+pub(super) struct RoutingData {
+    #[serde(default, deserialize_with = "lenient")]
+    pub queue: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub priority: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub skills: Option<Vec<Reference>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub language: Option<Reference>,
+}
+
+/// `TransferToQueueRequest`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TransferToQueue {
+    pub queue_id: String,
+    pub transfer_type: &'static str,
+}
+
+/// `RoutingConversationAttributesRequest`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoutingAttributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skill_ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language_id: Option<String>,
+}
+
+/// `ContactCenterSettings`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContactCenterSettings {
+    #[serde(default, deserialize_with = "lenient")]
+    pub remove_skills_from_blind_transfer: Option<bool>,
+}
+
+/// The conversation of the `conversation-patch` API.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Communication {
+    pub id: String,
+    pub state: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub routing: Option<CommunicationRouting>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub start_time: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub connected_time: Option<String>,
+}
+
+/// Its `routing`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CommunicationRouting {
+    #[serde(default, deserialize_with = "lenient")]
+    pub queue_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub priority: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub skill_requirements: Option<Vec<SkillRequirement>>,
+}
+
+/// A skill by its id alone, or in an object.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SkillRequirement {
+    Id(String),
+    Reference(Reference),
+}
+
+/// `PATCH /api/v2/communications/conversations/{id}`
+#[derive(Debug, Serialize)]
+pub(super) struct CommunicationPatch {
+    pub routing: CommunicationTarget,
+}
+
+/// Its `routing`; every member is always sent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CommunicationTarget {
+    pub queue_id: String,
+    pub priority: i32,
+    pub skill_requirements: Vec<String>,
+}
