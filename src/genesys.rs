@@ -35,7 +35,7 @@ use crate::{
             CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
             Reservation, RoutingChange, Sent,
         },
-        ids::{ConversationId, QueueId},
+        ids::ConversationId,
         model::{Priority, Queue, QueueRef, TransferRequest},
     },
 };
@@ -192,12 +192,6 @@ impl Gateway {
     pub fn warm_up(&self) {
         self.tracker.spawn(self.tokens.clone().keep(self.shutdown.clone()));
         self.tracker.spawn(self.queues.clone().keep());
-    }
-
-    /// Has the queue looked for at Genesys before it is used again, at most once in 30 s. The
-    /// gateway does so itself when a command for it is refused with 400 or 404.
-    pub fn doubt_queue(&self, id: QueueId) {
-        self.queues.doubt(id);
     }
 }
 

@@ -100,8 +100,11 @@ pub(super) async fn sandbox(
 ) -> Result<Sandbox, StartError> {
     let bind = settings.sandbox.bind;
     let listener = listen("sandbox.bind", bind).await?;
-    Sandbox::start(listener, sandbox_options(settings), clock)
-        .map_err(|cause| StartError::Listen { key: "sandbox.bind", address: bind, cause })
+    Sandbox::start(listener, sandbox_options(settings), clock).map_err(|cause| StartError::Listen {
+        key: "sandbox.bind",
+        address: bind,
+        cause,
+    })
 }
 
 async fn sandbox_alone(settings: &Settings) -> ExitCode {
