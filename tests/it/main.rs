@@ -1,0 +1,10 @@
+//! Tests of the whole service and of its parts that need a real neighbour.
+
+#[cfg(test)]
+mod store_contract;
+#[cfg(test)]
+mod store_postgres;
+#[cfg(test)]
+mod store_sqlite;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,5 @@
+//! What several tests need.
+
+pub(crate) mod postgres;
+pub(crate) mod records;
+pub(crate) mod store;
