@@ -248,6 +248,8 @@ impl Service<Request<Incoming>> for Tracked {
         let router = self.router.clone();
         Box::pin(async move {
             let response = router.oneshot(request.map(Body::new)).await?;
+            // HTTP/2 asks for a body only once the caller makes room for it.
+            ticket.handed_over(Instant::now());
             Ok(response.map(|body| TrackedBody { body, ticket }))
         })
     }
