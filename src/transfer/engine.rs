@@ -104,7 +104,9 @@ impl Engine {
     /// Carries a recorded transfer (its row is in `received`) to its outcome and records that.
     /// Returns the transfer as it then stands.
     pub(super) async fn carry_out(self: &Arc<Self>, mut job: Job) -> Transfer {
-        let outcome = match self.prepare(&job).await {
+        let prepared = self.prepare(&job).await;
+        crate::failpoint!(AfterLook);
+        let outcome = match prepared {
             Ok(plan) => self.dispatch(&mut job, plan).await,
             Err(problem) => Outcome::Failed { problem, key_used: false },
         };
@@ -152,6 +154,7 @@ impl Engine {
         }
         adopt_plan(&mut job.transfer, &plan);
 
+        crate::failpoint!(BeforeDispatching);
         // The durable write before the first byte of the command.
         job.transfer.stage = Stage::Dispatching;
         match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
@@ -163,11 +166,13 @@ impl Engine {
                 return Outcome::not_sent(problems::from_store(&error));
             }
         }
+        crate::failpoint!(AfterDispatching);
         // A process that was stopped for a while here may have been given up by others.
         if time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
         job.sent.store(true, Ordering::SeqCst);
+        crate::failpoint!(BeforeSend);
         match plan.deed {
             Deed::RoutingOnly if !self.gateway.command_carries_routing() => {
                 self.set_routing_only(job, &plan).await

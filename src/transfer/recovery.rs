@@ -69,6 +69,7 @@ impl Engine {
         }
         let count = all.len();
         if count > 0 {
+            crate::failpoint!(AfterAdopting);
             tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
             self.resume_all(all);
         }
