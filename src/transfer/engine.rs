@@ -51,6 +51,8 @@ pub struct Engine {
     pub(super) settings: Settings,
     /// Longest a request may take (`server.deadline`).
     pub(super) deadline: Duration,
+    /// A process that was not heard of for this long is taken to be dead (`store.lease`).
+    pub(super) lease: Duration,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) arrival: ArrivalDelay,

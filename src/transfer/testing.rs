@@ -106,6 +106,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
             settle_window: Duration::from_mins(2),
         },
         deadline: DEADLINE,
+        lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
