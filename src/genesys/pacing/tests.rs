@@ -5,7 +5,7 @@ fn pacer(per_minute: u32) -> Pacer {
 }
 
 fn ctx(lane: Lane) -> CallContext {
-    CallContext::new(Instant::now() + Duration::from_secs(300), lane)
+    CallContext::new(Instant::now() + Duration::from_mins(5), lane)
 }
 
 async fn slot(pacer: &Pacer, ctx: &CallContext) -> Result<Slot, GatewayError> {
