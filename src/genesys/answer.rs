@@ -52,6 +52,8 @@ pub(super) enum Failure {
     NothingLeft(String),
     /// Bytes may have left and no whole answer came: timeout, reset, end of stream.
     Broken(String),
+    /// Bytes may have left, and the caller's deadline ended before the try's own time did.
+    Late(String),
     /// What came is not HTTP.
     Garbled(String),
     /// A 2xx whose body cannot be what was asked for.

@@ -47,7 +47,7 @@ impl Act {
     pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text = format!("{text}{name}: {value}\r\n");
         }
         Self::Send(format!("{text}\r\n{body}").into_bytes())
     }
