@@ -149,3 +149,22 @@ async fn the_settings_are_read_once() {
     }
     assert_eq!(upstream.count("GET", "/settings/contactcenter"), 1);
 }
+
+#[tokio::test]
+async fn the_end_of_the_service_releases_a_call_from_its_pause() {
+    let upstream = upstream(|seen| {
+        seen.is("GET", "/conversations/").then(|| Act::answer(429, &[("retry-after", "5")], ""))
+    })
+    .await;
+    let (gateway, ctx, began) = (gateway(&upstream), ctx(), Instant::now());
+    let shutdown = gateway.shutdown.clone();
+    let paused = ctx.clone();
+    let call = tokio::spawn(async move { gateway.conversation(&ctx, conversation_id()).await });
+    while paused.usage.sums().waited_ms == 0 {
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    assert_eq!(call.await.unwrap(), Err(GatewayError::ShuttingDown));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    assert_eq!(upstream.count("GET", "/conversations/"), 1);
+}
