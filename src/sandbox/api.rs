@@ -21,6 +21,7 @@ pub(super) use endpoint::PERMISSIONS;
 use endpoint::Endpoint;
 use error::ApiError;
 
+mod assertion;
 mod conversations;
 mod endpoint;
 pub(super) mod error;
@@ -29,10 +30,6 @@ mod observations;
 mod patch;
 mod queues;
 mod routing;
-
-mod assertion;
-#[cfg(test)]
-mod tests;
 
 /// A request that has arrived whole.
 #[derive(Debug, Clone)]
