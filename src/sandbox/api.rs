@@ -31,8 +31,7 @@ mod patch;
 mod queues;
 mod routing;
 
-/// A request that has arrived whole.
-#[derive(Debug, Clone)]
+/// A request that has arrived whole. Holds credentials, so it has no `Debug`.
 pub(super) struct Asked {
     pub(super) head: request::Parts,
     pub(super) body: Bytes,
@@ -59,8 +58,7 @@ impl Asked {
     }
 }
 
-/// An answer to be sent.
-#[derive(Debug, Clone)]
+/// An answer to be sent. May hold a token, so it has no `Debug`.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) json: bool,

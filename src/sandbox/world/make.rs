@@ -10,8 +10,8 @@ use super::{
     model::{Disconnect, Participant, Routing, Session, SessionState},
 };
 
-/// A conversation to be made.
-#[derive(Debug, Clone)]
+/// A conversation to be made. May hold a number, so it has no `Debug`.
+#[derive(Clone)]
 pub struct NewConversation {
     /// Its id; one is made when absent.
     pub id: Option<Uuid>,
