@@ -52,7 +52,7 @@ impl Backend for Shaky {
 async fn shaky() -> Records<Shaky> {
     let database = Sqlite::open("sqlite::memory:").await.unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock, Duration::from_secs(60))
+    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock, Duration::from_mins(1))
 }
 
 fn set(store: &Records<Shaky>, mood: u8) {

@@ -52,6 +52,19 @@ async fn full_file_fails_writes_and_heals() {
 }
 
 #[tokio::test]
+async fn a_lost_transaction_costs_the_connection_and_nothing_else() {
+    let (store, _dir) = in_file().await;
+    store.write(heartbeat(1), Durability::Power).await.unwrap();
+    for round in 0..3 {
+        // Ends the writer's transaction under it, as a full disk may do.
+        store.write(Pragma("ROLLBACK"), Durability::Power).await.unwrap_err();
+        store.write(heartbeat(2 + round), Durability::Power).await.unwrap();
+    }
+    let count = Pragma("SELECT COUNT(*) FROM instances");
+    assert_eq!(store.read(count).await.unwrap(), 4);
+}
+
+#[tokio::test]
 async fn only_a_write_against_loss_of_power_waits_for_the_disk() {
     let (store, _dir) = in_file().await;
     for (durability, expected) in

@@ -7,7 +7,9 @@ use genesys_transfer::{
     clock::Clock,
     transfer::{
         model::{Stage, Transfer},
-        store::{Durability, Expected, Inserted, KeyChange, KeyClaim, TransferStore},
+        store::{
+            Durability, Expected, Inserted, KeyChange, KeyClaim, TransferFilter, TransferStore,
+        },
     },
 };
 use uuid::Uuid;
@@ -130,6 +132,6 @@ async fn many_writers_lose_nothing(fixture: Fixture) {
 
     assert_eq!(done(&insert_all(&fixture, rows).await), 300);
 
-    let listed = fixture.store.list(&Default::default(), 1000).await.unwrap();
+    let listed = fixture.store.list(&TransferFilter::default(), 1000).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.id).collect::<HashSet<_>>(), ids);
 }

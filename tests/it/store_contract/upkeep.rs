@@ -4,7 +4,7 @@ use genesys_transfer::{
     clock::Clock,
     transfer::{
         model::Stage,
-        store::{Inserted, KeyChange},
+        store::{Inserted, KeyChange, TransferFilter},
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -40,7 +40,7 @@ async fn old_settled_transfers_go(fixture: Fixture) {
 
     let now = fixture.clock.now();
     assert_eq!(fixture.store.reap(now, now, 100).await.unwrap(), 4);
-    assert_eq!(fixture.store.list(&Default::default(), 10).await.unwrap(), []);
+    assert_eq!(fixture.store.list(&TransferFilter::default(), 10).await.unwrap(), []);
 }
 
 async fn unsettled_transfers_stay_for_ever(fixture: Fixture) {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::future::join_all;
-use genesys_transfer::{clock::Clock, store::OpenError};
+use genesys_transfer::{clock::Clock, store::OpenError, transfer::store::TransferFilter};
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
 use crate::support::{
@@ -35,7 +35,7 @@ async fn rows_of_the_first_version_live_through_all_migrations() {
     let new = Fixture::at(url).await;
 
     assert_eq!(new.store.get(row.id).await.unwrap().as_ref(), Some(&row));
-    assert_eq!(new.store.list(&Default::default(), 10).await.unwrap(), [row]);
+    assert_eq!(new.store.list(&TransferFilter::default(), 10).await.unwrap(), [row]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +59,7 @@ async fn running_replica_works_on_while_a_newer_one_migrates() {
     sqlx::raw_sql(addition).execute(&mut newer).await.unwrap();
 
     fixture.record(&transfer(fixture.clock.now())).await;
-    assert_eq!(fixture.store.list(&Default::default(), 10).await.unwrap().len(), 2);
+    assert_eq!(fixture.store.list(&TransferFilter::default(), 10).await.unwrap().len(), 2);
 
     let again = open_with(&fixture.url, Arc::clone(&fixture.clock)).await.err().expect("refused");
     assert!(matches!(again, OpenError::Newer { found: 9999, .. }), "{again}");

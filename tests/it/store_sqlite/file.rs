@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
-use genesys_transfer::{clock::Clock, store::OpenError};
+use genesys_transfer::{clock::Clock, store::OpenError, transfer::store::TransferFilter};
 use tempfile::tempdir;
 
 use crate::support::{
@@ -105,7 +105,7 @@ async fn memory_keeps_nothing_and_serves_all() {
     let fixture = Fixture::at("sqlite::memory:".to_owned()).await;
     let row = transfer(fixture.clock.now());
     fixture.record(&row).await;
-    assert_eq!(fixture.store.list(&Default::default(), 10).await.unwrap(), [row]);
+    assert_eq!(fixture.store.list(&TransferFilter::default(), 10).await.unwrap(), [row]);
 
     let other = Fixture::at("sqlite::memory:".to_owned()).await;
     assert_eq!(other.store.unsettled().await.unwrap(), 0);

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use genesys_transfer::{clock::Clock, store::OpenError};
+use genesys_transfer::{clock::Clock, store::OpenError, transfer::store::TransferFilter};
 use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
 use tempfile::tempdir;
 
@@ -41,7 +41,7 @@ async fn rows_of_the_first_version_live_through_all_migrations() {
     let new = Fixture::at(format!("sqlite://{}", path.display())).await;
 
     assert_eq!(new.store.get(row.id).await.unwrap().as_ref(), Some(&row));
-    assert_eq!(new.store.list(&Default::default(), 10).await.unwrap(), [row]);
+    assert_eq!(new.store.list(&TransferFilter::default(), 10).await.unwrap(), [row]);
 }
 
 #[tokio::test]

@@ -72,12 +72,12 @@ impl Server {
 pub(crate) async fn database() -> String {
     static SERVER: OnceLock<(String, Option<Server>)> = OnceLock::new();
     let shared = tokio::task::spawn_blocking(|| {
-        let (url, _) = SERVER.get_or_init(|| match std::env::var("TEST_POSTGRES_URL") {
-            Ok(url) => (url, None),
-            Err(_) => {
-                let server = Server::start();
-                (server.url.clone(), Some(server))
+        let (url, _) = SERVER.get_or_init(|| {
+            if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+                return (url, None);
             }
+            let server = Server::start();
+            (server.url.clone(), Some(server))
         });
         url.as_str()
     });

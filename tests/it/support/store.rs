@@ -103,7 +103,7 @@ pub(crate) async fn open_with(
 ) -> Result<Arc<dyn TransferStore>, OpenError> {
     let settings = config::Store {
         url: url.to_owned().into(),
-        retention: Duration::from_secs(90 * 24 * 3600),
+        retention: Duration::from_hours(90 * 24),
         key_retention: KEY_RETENTION.unsigned_abs(),
         lease: Duration::from_secs(20),
     };
