@@ -157,6 +157,7 @@ impl Engine {
         adopt_plan(&mut job.transfer, &plan);
 
         crate::failpoint!(BeforeDispatching);
+        let intended = Instant::now();
         // The durable write before the first byte of the command.
         job.transfer.stage = Stage::Dispatching;
         match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
@@ -169,8 +170,10 @@ impl Engine {
             }
         }
         crate::failpoint!(AfterDispatching);
-        // A process that was stopped for a while here may have been given up by others.
-        if time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
+        // A process that was stopped for a while here may have been given up by others, who told
+        // an operator so.
+        let held_up = intended.elapsed() > self.lease / 2;
+        if held_up || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
         job.sent.store(true, Ordering::SeqCst);
