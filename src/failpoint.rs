@@ -3,10 +3,12 @@
 //!
 //! The environment variable `FAILPOINTS` says what happens where:
 //! `after_insert=abort,before_send=pause@2` ends the process, as a kill would, the first time it
-//! comes to `after_insert`, and holds for ever whatever comes second to `before_send`.
+//! comes to `after_insert`, and holds for ever whatever comes second to `before_send`. `stop` stops
+//! the whole process there, as SIGSTOP does, until it gets SIGCONT.
 
 use std::{
     collections::HashMap,
+    process::Command,
     sync::{LazyLock, Mutex, PoisonError},
 };
 
@@ -81,6 +83,7 @@ points! {
 enum Action {
     Abort,
     Pause,
+    Stop,
 }
 
 /// What is ordered for a place, and how many visits are still to come until then.
@@ -107,6 +110,7 @@ fn parse(text: &str) -> Option<(String, Order)> {
         let action = match action {
             "abort" => Action::Abort,
             "pause" => Action::Pause,
+            "stop" => Action::Stop,
             _ => return None,
         };
         let order = Order { action, visits_left: visits.parse().ok()? };
@@ -136,6 +140,12 @@ pub async fn reach(point: Point) {
         Some(Action::Pause) => {
             tracing::warn!(point = point.name(), "held at a failpoint");
             std::future::pending().await
+        }
+        Some(Action::Stop) => {
+            tracing::warn!(point = point.name(), "stopped at a failpoint");
+            let kill = format!("kill -STOP {}", std::process::id());
+            // Comes back when the process goes on; without a shell the test sees it run on.
+            drop(Command::new("sh").args(["-c", &kill]).status());
         }
         None => {}
     }

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(all(test, feature = "failpoints"))]
+mod failpoints;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What several tests need.
 
+pub(crate) mod books;
+pub(crate) mod caller;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod service;
 pub(crate) mod store;
