@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(all(test, feature = "failpoints"))]
 mod failpoints;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
