@@ -7,6 +7,10 @@ mod failpoints;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
