@@ -25,6 +25,8 @@ const DOWN: u8 = 3;
 struct Shaky(Sqlite, AtomicU8);
 
 impl Backend for Shaky {
+    const SHARED: bool = false;
+
     async fn write<O: Operation>(
         &self,
         operation: O,

@@ -76,6 +76,7 @@ fn full(now: jiff::Timestamp, text: &str) -> Transfer {
     row.picture = Some(Picture {
         participants: vec![ParticipantId::new(id())],
         in_target: true,
+        waited_in_target: true,
         recent_transfers: vec![text.to_owned()],
     });
     row.priority = Priority::new(25_000_000);
