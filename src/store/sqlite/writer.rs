@@ -102,7 +102,7 @@ impl Writer {
         let alone = jobs.len() == 1;
         match outcome {
             Err(setback) if !alone && setback.phase > Phase::Begin => {
-                self.carry_out_each(jobs).await
+                self.carry_out_each(jobs).await;
             }
             outcome => {
                 for job in jobs {
