@@ -15,6 +15,7 @@ pub mod model;
 pub mod plan;
 mod problems;
 mod questions;
+mod readiness;
 mod records;
 mod recovery;
 pub mod service;
@@ -27,4 +28,5 @@ mod testing;
 mod watch;
 
 pub use problems::from_gateway as describe;
+pub use readiness::Readiness;
 pub use recovery::Retention;

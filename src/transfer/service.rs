@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,7 @@ use super::{
     ids::{ConversationId, TransferId},
     model::{CallerName, Queue, QueueRef, Transfer, TransferRequest},
     problems,
+    readiness::{Probe, Readiness},
     records::Records,
     recovery::Retention,
     store::{Answer, StoreError, TransferFilter, TransferStore},
@@ -158,7 +159,7 @@ pub struct Parts {
 pub struct Service {
     engine: Arc<Engine>,
     retention: Retention,
-    ready: Arc<AtomicBool>,
+    probe: Arc<Probe>,
 }
 
 impl Service {
@@ -187,11 +188,7 @@ impl Service {
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),
         };
-        Self {
-            engine: Arc::new(engine),
-            retention: parts.retention,
-            ready: Arc::new(AtomicBool::new(false)),
-        }
+        Self { engine: Arc::new(engine), retention: parts.retention, probe: Arc::default() }
     }
 
     /// Takes over what an earlier process left unsettled and begins the work beside the requests.
@@ -203,7 +200,7 @@ impl Service {
         let taken_over = self.engine.recover().await?;
         let house = Arc::clone(&self.engine).keep_house(self.retention);
         self.engine.tracker.spawn(house);
-        self.ready.store(true, Ordering::Release);
+        self.probe.started.store(true, Ordering::Release);
         Ok(taken_over)
     }
 
@@ -301,24 +298,9 @@ impl Service {
         self.engine.gateway.refresh_queues(&ctx).await.map_err(problems::from_gateway)
     }
 
-    /// Why transfers cannot be carried out now; empty when they can.
-    pub async fn troubles(&self) -> Vec<String> {
-        let mut troubles = self.engine.gateway.troubles();
-        if !self.ready.load(Ordering::Acquire) {
-            troubles.push("start: unsettled transfers are being taken over".to_owned());
-        }
-        if self.engine.stop.is_cancelled() {
-            troubles.push("shutting down".to_owned());
-        }
-        let unsaved = self.engine.records.unsaved();
-        if unsaved > 0 {
-            troubles.push(format!("store: {unsaved} outcomes wait to be written"));
-        }
-        if let Err(error) = self.engine.records.store().check().await {
-            tracing::warn!(cause = %error.cause, "the store is not ready");
-            troubles.push("store: cannot be written".to_owned());
-        }
-        troubles
+    /// Whether transfers can be carried out now, and what is wrong.
+    pub async fn readiness(&self) -> Readiness {
+        self.probe.readiness(&self.engine).await
     }
 }
 
