@@ -20,7 +20,9 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
-    match app.service.troubles().await {
+    let mut troubles = app.service.troubles().await;
+    troubles.extend(app.keyring.troubles());
+    match troubles {
         reasons if reasons.is_empty() => Ok(ok(&json!({"status": "ready", "reasons": []}))),
         reasons => Err(Failure::new(Code::NotReady, reasons.join("; ")).reasons(reasons)),
     }

@@ -17,10 +17,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("transfer", &["clock", "config", "problem"]),
     ("genesys", &["clock", "config", "problem", "transfer"]),
     ("store", &["clock", "config", "problem", "transfer"]),
-    ("http", &["clock", "config", "problem", "transfer"]),
+    ("auth", &["clock", "config", "problem", "transfer"]),
+    ("http", &["auth", "clock", "config", "problem", "transfer"]),
     ("sandbox", &["clock"]),
     ("app", &[
-        "cli", "clock", "config", "genesys", "http", "problem", "sandbox", "store", "telemetry",
+        "auth", "cli", "clock", "config", "genesys", "http", "problem", "sandbox", "store", "telemetry",
         "transfer",
     ]),
 ];
@@ -28,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Outside crates that a module must not name.
 const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
     ("transfer", &["axum", "hyper", "reqwest", "sqlx", "tower"]),
+    ("auth", &["axum", "hyper", "sqlx"]),
     ("http", &["reqwest", "sqlx"]),
     ("genesys", &["axum", "sqlx"]),
     ("store", &["axum", "reqwest"]),
