@@ -1,14 +1,12 @@
 //! The service's public face: routes, what surrounds them, and the server that listens.
 //!
-//! A request flows through [`layers`] to a handler, which reads it ([`head`], [`body`],
-//! [`requests`], [`query`]), makes one call to the domain and shows the result ([`views`]). What
-//! goes wrong anywhere is a [`answer::Failure`] and becomes `application/problem+json` in one
+//! A request flows through `layers` to a handler, which reads it (`head`, `body`,
+//! `requests`, `query`), makes one call to the domain and shows the result (`views`). What
+//! goes wrong anywhere is a `answer::Failure` and becomes `application/problem+json` in one
 //! place.
 
 use axum::{
     Router,
-    http::{Method, StatusCode, Uri},
-    response::{IntoResponse, Response},
     routing::{get, post},
 };
 
@@ -16,6 +14,7 @@ mod access;
 mod answer;
 mod body;
 mod conversations;
+mod fallback;
 mod fields;
 mod head;
 mod health;
@@ -37,9 +36,6 @@ pub use server::{Finished, Shutdown, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
 
-use crate::problem::Code;
-use answer::Failure;
-
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {
     let open = Router::new()
@@ -54,24 +50,5 @@ pub fn router(app: &AppState) -> Router {
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues));
-    let open = open.fallback(no_such_path).method_not_allowed_fallback(other_method);
-    let closed = closed.method_not_allowed_fallback(other_method);
     layers::around(open, closed, app)
-}
-
-async fn no_such_path(method: Method, uri: Uri) -> Response {
-    // `OPTIONS *` asks about the server as a whole (RFC 9110, section 9.3.7).
-    if method == Method::OPTIONS && uri.path() == "*" {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    Failure::new(Code::NotFound, "There is nothing at this path.").into_response()
-}
-
-/// The router adds `Allow`.
-async fn other_method(method: Method) -> Response {
-    if method == Method::OPTIONS {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let detail = "This path does not take that method; the Allow header lists those it takes.";
-    Failure::new(Code::MethodNotAllowed, detail).into_response()
 }

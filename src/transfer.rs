@@ -21,6 +21,7 @@ mod records;
 mod recovery;
 pub mod service;
 mod settle;
+mod stage;
 pub mod store;
 mod submit;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long all tries together may take.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 
 /// What was found.
 pub struct Report {

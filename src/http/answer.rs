@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::access::CHALLENGE;
@@ -76,6 +76,15 @@ impl IntoResponse for Failure {
     }
 }
 
+/// What the log line should name; carried in a response's extensions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// The transfer the request was about.
+    pub(super) transfer_id: Option<Uuid>,
+    /// Upstream requests it took.
+    pub(super) upstream_calls: Option<u32>,
+}
+
 /// Writes the body of a [`Failure`] into the response that carries one; leaves others as they are.
 /// Headers already there, such as `Allow`, stay.
 pub(super) fn render(response: Response, request_id: &str) -> Response {
@@ -90,6 +99,8 @@ pub(super) fn render(response: Response, request_id: &str) -> Response {
         parts.headers.entry(header::WWW_AUTHENTICATE).or_insert(CHALLENGE);
     }
     parts.extensions.insert(failure.code());
+    let transfer_id = failure.problem.transfer_id;
+    parts.extensions.insert(Told { transfer_id, upstream_calls: None });
     Response::from_parts(parts, Body::from(answer.body))
 }
 
@@ -190,7 +201,23 @@ pub(super) fn ok(value: &impl Serialize) -> Response {
 pub(super) fn send(answer: Answer) -> Response {
     let mut headers = HeaderMap::new();
     set_head(&mut headers, &answer);
-    (status(answer.status), headers, answer.body).into_response()
+    let code = problem_code(&answer);
+    let mut response = (status(answer.status), headers, answer.body).into_response();
+    if let Some(code) = code {
+        response.extensions_mut().insert(code);
+    }
+    response
+}
+
+/// The code of an answer that is a problem, for the log line.
+fn problem_code(answer: &Answer) -> Option<Code> {
+    #[derive(Deserialize)]
+    struct Coded {
+        code: Code,
+    }
+    let is_problem = answer.content_type == PROBLEM_JSON;
+    let coded = is_problem.then(|| serde_json::from_slice::<Coded>(&answer.body).ok()).flatten();
+    coded.map(|coded| coded.code)
 }
 
 fn set_head(headers: &mut HeaderMap, answer: &Answer) {

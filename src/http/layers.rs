@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     access::check_access,
     answer::Failure,
+    fallback::{no_such_path, other_method},
     head::accepts_json,
     observe::observe,
     state::{AppState, Arrival},
@@ -49,7 +50,13 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
         .layer(from_fn_with_state(app.clone(), limit_in_flight))
         // The net under the deadline.
         .layer(from_fn(catch_overdue));
-    let routes = open.merge(closed.route_layer(for_callers)).layer(for_all).with_state(app.clone());
+    let routes = open
+        .merge(closed.route_layer(for_callers))
+        // After the callers' layers, which must not wrap it.
+        .method_not_allowed_fallback(other_method)
+        .fallback(no_such_path)
+        .layer(for_all)
+        .with_state(app.clone());
     // Outside of the router, which itself writes 405 and HEAD answers: request id, deadline,
     // problem bodies, headers every answer has, log line.
     Router::new().fallback_service(routes).layer(from_fn_with_state(app.clone(), observe))

@@ -9,23 +9,13 @@ use axum::{
     response::Response,
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
-    answer::{render, set},
+    answer::{Told, render, set},
     head::{X_REQUEST_ID, request_id},
     state::{AppState, Arrival},
 };
 use crate::{problem::Code, transfer::service::Caller};
-
-/// What a handler tells the log line; put into its response's extensions.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
-    /// The transfer the request was about.
-    pub(super) transfer_id: Option<Uuid>,
-    /// Upstream requests it took.
-    pub(super) upstream_calls: Option<u32>,
-}
 
 pub(super) async fn observe(
     State(app): State<AppState>,
@@ -130,7 +120,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let told = self.told.unwrap_or(Told { transfer_id: None, upstream_calls: None });
+        let told = self.told.unwrap_or_default();
         let latency = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "access",

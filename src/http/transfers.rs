@@ -8,10 +8,9 @@ use axum::{
 };
 
 use super::{
-    answer::{Failure, ok, send, set},
+    answer::{Failure, Told, ok, send, set},
     body::{MAX_BODY, read_json},
     head::{Prefer, idempotency_key, traceparent},
-    observe::Told,
     query, requests,
     state::{AppState, Arrival},
     views::{TransferPage, TransferView},

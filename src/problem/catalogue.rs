@@ -3,6 +3,8 @@
 
 use super::Code;
 
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub(super) use words::{meaning, remedy};
@@ -54,7 +56,7 @@ pub(super) const fn entry(code: Code) -> Entry {
         }
         Code::DrainLoop => e(409, "The drain would move calls in a circle", false),
         Code::PlanExpired => e(409, "The plan has expired", false),
-        Code::Conflict => e(409, "Genesys reported a conflict", true),
+        Code::Conflict => e(409, "Genesys reported a conflict", false),
         Code::InvalidRequest => e(422, "The request is not valid", false),
         Code::QueueNotFound => e(422, "No queue has that name", false),
         Code::QueueAmbiguous => e(422, "Several queues have that name", false),

@@ -90,6 +90,19 @@ async fn reasons_are_listed() {
 }
 
 #[test]
+fn a_problem_leaves_its_code_and_transfer_for_the_log() {
+    let problem = Problem::new(Code::TransferInProgress, "No.").transfer(Uuid::from_u128(7));
+
+    let kept = send(problem_answer(&problem, "req-1"));
+    let fresh = render(Failure::from(problem).into_response(), "req-1");
+
+    assert_eq!(kept.extensions().get(), Some(&Code::TransferInProgress));
+    assert_eq!(fresh.extensions().get(), Some(&Code::TransferInProgress));
+    let told = fresh.extensions().get::<Told>().unwrap();
+    assert_eq!(told.transfer_id, Some(Uuid::from_u128(7)));
+}
+
+#[test]
 fn an_answer_of_the_domain_is_sent_byte_for_byte() {
     let answer = Answer {
         status: 201,

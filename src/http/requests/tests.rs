@@ -10,8 +10,8 @@ use crate::{
 const ID: &str = "11111111-2222-4333-8444-55555555aaaa";
 const OTHER: &str = "99999999-2222-4333-8444-55555555bbbb";
 
-fn read(body: &str) -> Result<TransferRequest, Problem> {
-    transfer(&parse(body.as_bytes()).unwrap()).map_err(|failure| *failure.into_problem())
+fn read(body: &str) -> Result<TransferRequest, Box<Problem>> {
+    transfer(&parse(body.as_bytes()).unwrap()).map_err(Failure::into_problem)
 }
 
 /// A minimal request with `extra` members put in; `null` removes one.

@@ -96,6 +96,11 @@ impl Activity {
         }
     }
 
+    /// When something was last asked or written.
+    pub(super) fn quiet_since(&self) -> Instant {
+        self.state().quiet_since
+    }
+
     /// A head is complete: a request begins, and lasts as long as the ticket.
     pub(super) fn begin(self: &Arc<Self>) -> Ticket {
         let mut state = self.state();

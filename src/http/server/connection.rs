@@ -141,7 +141,7 @@ impl Host {
         let socket = connection.into_parts().io.into_inner().into_socket();
         match verdict {
             Some(Verdict::HeadLate) => self.refuse_late_head(socket).await,
-            None => linger(socket).await,
+            None => linger(socket, activity.quiet_since() + LINGER).await,
             Some(Verdict::Idle | Verdict::Stalled) => {}
         }
     }
@@ -189,7 +189,7 @@ impl Host {
     async fn refuse_late_head(&self, mut socket: TcpStream) {
         let answer = self.refusals.answer(Code::RequestTimeout);
         if matches!(timeout(LINGER, socket.write_all(&answer)).await, Ok(Ok(()))) {
-            linger(socket).await;
+            linger(socket, Instant::now() + LINGER).await;
         }
     }
 }
@@ -223,13 +223,13 @@ async fn tell_protocol(socket: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Pr
     }
 }
 
-/// Closes our side and reads on for a while, so that the last answer arrives.
-async fn linger(mut socket: TcpStream) {
+/// Closes our side and reads on until `until`, so that the last answer arrives.
+async fn linger(mut socket: TcpStream, until: Instant) {
     let _ = socket.shutdown().await;
     let mut rest = socket.take(LINGER_BYTES);
     let mut sink = [0; 4096];
     let drained = async { while matches!(rest.read(&mut sink).await, Ok(1..)) {} };
-    let _ = timeout(LINGER, drained).await;
+    let _ = timeout_at(until, drained).await;
 }
 
 /// The router, with each request on the books of its connection.
@@ -248,6 +248,8 @@ impl Service<Request<Incoming>> for Tracked {
         let router = self.router.clone();
         Box::pin(async move {
             let response = router.oneshot(request.map(Body::new)).await?;
+            // HTTP/2 asks for a body only once the caller makes room for it.
+            ticket.handed_over(Instant::now());
             Ok(response.map(|body| TrackedBody { body, ticket }))
         })
     }

@@ -1,1 +1,189 @@
+//! The server's own duties, over real sockets.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::{extract::State, routing::get};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
+
+use super::*;
+use crate::http::tests::{
+    Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
+};
+use crate::problem::Code;
+
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// A handler that waits to be told to answer.
+#[derive(Clone, Default)]
+struct Gate {
+    arrived: Arc<Notify>,
+    go_on: Arc<Notify>,
+    answered: Arc<AtomicUsize>,
+}
+
+async fn wait(State(gate): State<Gate>) -> &'static str {
+    gate.arrived.notify_one();
+    gate.go_on.notified().await;
+    gate.answered.fetch_add(1, Ordering::SeqCst);
+    "done"
+}
+
+async fn gated(settings: config::Server) -> (Running, Gate) {
+    let gate = Gate::default();
+    let router = Router::new().route("/wait", get(wait)).with_state(gate.clone());
+    (start(settings, router).await, gate)
+}
+
+async fn connect(server: &Running) -> TcpStream {
+    TcpStream::connect(server.address).await.unwrap()
+}
+
+#[tokio::test]
+async fn headers_that_stall_are_answered_408() {
+    let hasty = config::Server { header_timeout: Duration::from_millis(50), ..settings() };
+    let server = start_service(hasty).await;
+    for part in ["G", "P", "PRI * HTTP/2.0\r\n", "GET /health/live HTTP/1.1\r\nhost: a\r\nx"] {
+        let text = exchange(server.address, part).await;
+
+        let reply = Reply::parse(&text).unwrap();
+        reply.is_problem(Code::RequestTimeout);
+        assert_eq!(reply.header("connection"), Some("close"), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_second_head_of_a_connection_has_its_own_time() {
+    let hasty = config::Server { header_timeout: Duration::from_millis(50), ..settings() };
+    let server = start_service(hasty).await;
+    let mut socket = connect(&server).await;
+    socket.write_all(LIVE).await.unwrap();
+    assert_eq!(read_one(&mut socket).await.status, 200);
+
+    socket.write_all(b"GET /heal").await.unwrap();
+
+    let text = read_to_end(&mut socket).await;
+    Reply::parse(&text).unwrap().is_problem(Code::RequestTimeout);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed_without_a_word() {
+    let hasty = config::Server { header_timeout: Duration::from_millis(50), ..settings() };
+    let server = start_service(hasty).await;
+
+    assert_eq!(read_to_end(&mut connect(&server).await).await, "");
+}
+
+#[tokio::test]
+async fn an_http_2_connection_without_requests_is_closed() {
+    let hasty = config::Server { header_timeout: Duration::from_millis(50), ..settings() };
+    let server = start_service(hasty).await;
+    let mut socket = connect(&server).await;
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+
+    let mut all = Vec::new();
+
+    timeout_in(socket.read_to_end(&mut all)).await.unwrap();
+}
+
+async fn timeout_in<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_caller_who_is_still_sending() {
+    let server = start_service(settings()).await;
+    let body = "x".repeat(2 * 1024 * 1024);
+    let head = format!(
+        "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+
+    let text = exchange(server.address, head + &body).await;
+
+    Reply::parse(&text).unwrap().is_problem(Code::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_for_a_place() {
+    let narrow = config::Server { max_connections: 1, ..settings() };
+    let server = start_service(narrow).await;
+    let mut first = connect(&server).await;
+    first.write_all(LIVE).await.unwrap();
+    assert_eq!(read_one(&mut first).await.status, 200);
+    let mut second = connect(&server).await;
+    second.write_all(LIVE).await.unwrap();
+    let mut byte = [0];
+    let early =
+        tokio::time::timeout(Duration::from_millis(50), second.peek(&mut byte)).await.is_ok();
+
+    drop(first);
+
+    assert!(!early, "the second connection was served while the first held the only place");
+    assert_eq!(read_one(&mut second).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_graceful_end_finishes_what_is_in_hand() {
+    let (server, gate) = gated(settings()).await;
+    let mut busy = connect(&server).await;
+    busy.write_all(WAIT).await.unwrap();
+    gate.arrived.notified().await;
+
+    server.shutdown.graceful.cancel();
+    // Refused once the listener is gone.
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    gate.go_on.notify_one();
+
+    let reply = Reply::parse(&read_to_end(&mut busy).await).unwrap();
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_graceful_end_closes_idle_connections_at_once() {
+    let server = start_service(settings()).await;
+    let (mut used, mut fresh) = (connect(&server).await, connect(&server).await);
+    used.write_all(LIVE).await.unwrap();
+    assert_eq!(read_one(&mut used).await.status, 200);
+
+    server.shutdown.graceful.cancel();
+
+    assert_eq!(read_to_end(&mut used).await, "");
+    assert_eq!(read_to_end(&mut fresh).await, "");
+    drop((used, fresh));
+    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 0 });
+}
+
+#[tokio::test]
+async fn the_grace_has_an_end() {
+    let brief = config::Server { shutdown_grace: Duration::from_millis(50), ..settings() };
+    let (server, gate) = gated(brief).await;
+    let mut busy = connect(&server).await;
+    busy.write_all(WAIT).await.unwrap();
+    gate.arrived.notified().await;
+
+    server.shutdown.graceful.cancel();
+
+    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 1 });
+    assert_eq!(gate.answered.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_second_order_cuts_at_once() {
+    let (server, gate) = gated(settings()).await;
+    let mut busy = connect(&server).await;
+    busy.write_all(WAIT).await.unwrap();
+    gate.arrived.notified().await;
+    server.shutdown.graceful.cancel();
+
+    server.shutdown.now.cancel();
+
+    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 1 });
+}

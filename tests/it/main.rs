@@ -1,0 +1,8 @@
+//! Tests of the whole service and of its parts that need a real neighbour.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod transfers;

@@ -1,0 +1,181 @@
+//! A whole service with its sandbox on free ports and a fresh store; what tests ask of it.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use genesys_transfer::{
+    app::{App, Surroundings},
+    config::{Args, Settings},
+    sandbox::{
+        Sandbox,
+        faults::{Fault, FaultOrder, StatusAnswer},
+    },
+};
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
+pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
+pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
+pub(crate) const QUEUES: &str = "/api/v2/routing/queues";
+pub(crate) const TOKEN: &str = "/oauth/token";
+
+/// A running service.
+pub(crate) struct TestApp {
+    app: Option<App>,
+    address: SocketAddr,
+    http: reqwest::Client,
+    store: Arc<TempDir>,
+    settings: BTreeMap<String, String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("{error}: {:?}", String::from_utf8_lossy(&self.body));
+        })
+    }
+
+    /// Status and problem code, which is empty for an answer that is none.
+    pub(crate) fn outcome(&self) -> (u16, String) {
+        let code = self.json()["code"].as_str().unwrap_or_default().to_owned();
+        (self.status.as_u16(), code)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl TestApp {
+    /// A service with the settings a newcomer gets, but no rate limit in the way.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with some settings, named as in the environment.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let store = Arc::new(tempfile::tempdir().unwrap());
+        let url = format!("sqlite://{}", store.path().join("transfers.db").display());
+        let mut all: BTreeMap<String, String> = [
+            ("SERVER_BIND", "127.0.0.1:0"),
+            ("SANDBOX_BIND", "127.0.0.1:0"),
+            ("SANDBOX_EFFECT_DELAY", "0s"),
+            ("GENESYS_REQUESTS_PER_MINUTE", "1000000"),
+            ("STORE_URL", &url),
+        ]
+        .iter()
+        .chain(settings)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+        all.retain(|_, value| !value.is_empty());
+        Self::run(all, store).await
+    }
+
+    async fn run(settings: BTreeMap<String, String>, store: Arc<TempDir>) -> Self {
+        let loaded = Settings::load(&Args::default(), &settings).unwrap();
+        let app = App::start(&loaded, Surroundings::default()).await.unwrap();
+        if let Some(sandbox) = app.sandbox() {
+            sandbox.with(|state| state.behaviour.requests_per_minute = 1_000_000);
+        }
+        let address = app.address();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { app: Some(app), address, http, store, settings }
+    }
+
+    /// Stops the service and starts another on the same store.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.app.take().unwrap().shut_down().await;
+        Self::run(self.settings.clone(), Arc::clone(&self.store)).await
+    }
+
+    /// Stops the service as SIGTERM does.
+    pub(crate) async fn shut_down(mut self) {
+        self.app.take().unwrap().shut_down().await;
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        self.app().sandbox().unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `POST /transfers` with this body.
+    pub(crate) async fn submit(&self, body: Value) -> Answer {
+        self.post("/transfers", &body).await
+    }
+
+    /// `POST /transfers` with this body and one header.
+    pub(crate) async fn submit_with(&self, body: &Value, header: &str, value: &str) -> Answer {
+        send(self.request(Method::POST, "/transfers").json(body).header(header, value)).await
+    }
+
+    /// Moves `conversation` to the queue called `queue`.
+    pub(crate) async fn transfer(&self, conversation: Uuid, queue: &str) -> Answer {
+        self.submit(plain(conversation, queue)).await
+    }
+
+    /// The next `count` requests with this method and path are hit by `fault`.
+    pub(crate) fn fault(&self, method: &str, path: &str, count: u64, fault: Fault) {
+        self.sandbox().order(FaultOrder::next(method, path, fault).times(count)).unwrap();
+    }
+
+    /// The next `count` requests with this method and path are answered with `status`.
+    pub(crate) fn answers(&self, method: &str, path: &str, count: u64, status: u16) {
+        self.fault(method, path, count, Fault::Status(StatusAnswer::new(status)));
+    }
+
+    /// How many requests the sandbox saw whose path contains `part`.
+    pub(crate) fn seen(&self, part: &str) -> usize {
+        self.sandbox().requests().iter().filter(|request| request.path.contains(part)).count()
+    }
+
+    /// How many commands to move a call the sandbox saw.
+    pub(crate) fn commands(&self) -> usize {
+        self.sandbox().commands().len()
+    }
+
+    /// How many calls the sandbox moved.
+    pub(crate) fn moves(&self) -> usize {
+        self.sandbox().moves().len()
+    }
+}
+
+/// The smallest request.
+pub(crate) fn plain(conversation: Uuid, queue: &str) -> Value {
+    json!({"conversationId": conversation, "queueName": queue})
+}
+
+/// Sends a request and reads the answer.
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    let answer = request.send().await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
+}
