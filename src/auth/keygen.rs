@@ -74,7 +74,7 @@ pub fn keygen(name: &str) -> Result<Printed, KeygenError> {
     Ok(Printed { key, entry })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String does not fail.
         let _ = write!(text, "{byte:02x}");

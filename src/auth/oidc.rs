@@ -1,4 +1,4 @@
-//! Access tokens of one issuer (RFC 9068, OpenID Connect Discovery 1.0), checked here with the
+//! Access tokens of one issuer (RFC 9068, `OpenID` Connect Discovery 1.0), checked here with the
 //! issuer's public keys. Nothing a token names is ever fetched.
 
 use std::{future::Future, sync::Arc};

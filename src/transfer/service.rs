@@ -15,7 +15,7 @@ use super::{
     arrival::ArrivalDelay,
     conversation::Leg,
     engine::{self, Engine},
-    gateway::{CallGateway, GatewayError, Lane, QueueListing},
+    gateway::{CallGateway, Lane, QueueListing},
     ids::{ConversationId, TransferId},
     model::{Queue, QueueRef, Transfer, TransferRequest},
     problems,
@@ -289,7 +289,7 @@ impl Service {
     ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
         let listing = self.engine.gateway.search_queues(&ctx, fragment).await;
-        seen_by(caller, listing)
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
     /// Loads the queue map again; returns what `caller` may know of it.
@@ -302,7 +302,8 @@ impl Service {
         by: Instant,
     ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
-        seen_by(caller, self.engine.gateway.refresh_queues(&ctx).await)
+        let listing = self.engine.gateway.refresh_queues(&ctx).await;
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
     /// Why transfers cannot be carried out now; empty when they can.
@@ -326,13 +327,9 @@ impl Service {
     }
 }
 
-fn seen_by(
-    caller: &Caller,
-    listing: Result<QueueListing, GatewayError>,
-) -> Result<QueueListing, Problem> {
-    let mut listing = listing.map_err(problems::from_gateway)?;
+fn seen_by(caller: &Caller, mut listing: QueueListing) -> QueueListing {
     caller.limits.narrow(&mut listing.items);
-    Ok(listing)
+    listing
 }
 
 fn no_transfer(id: TransferId) -> Problem {

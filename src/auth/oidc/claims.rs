@@ -16,7 +16,7 @@ use crate::{
 /// a token that has just expired costs its holder no more than a new one.
 const LEEWAY: f64 = 30.0;
 
-/// Longest name of a caller, in characters; what OpenID Connect Core 1.0 allows a `sub`.
+/// Longest name of a caller, in characters; what `OpenID` Connect Core 1.0 allows a `sub`.
 const MAX_NAME: usize = 255;
 
 /// Marks callers the issuer named, so that none can pass for a caller with an API key, whose name

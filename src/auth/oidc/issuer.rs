@@ -16,13 +16,13 @@ const REQUEST_TIME: Duration = Duration::from_secs(4);
 /// Longest document that is read, in bytes.
 const MAX_DOCUMENT: usize = 512 * 1024;
 
-/// Where the keys are found, below the issuer (OpenID Connect Discovery 1.0, section 4).
+/// Where the keys are found, below the issuer (`OpenID` Connect Discovery 1.0, section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// The issuer, over HTTP.
 pub(super) struct Issuer {
     http: Client,
-    issuer: String,
+    name: String,
     discovery: Url,
     /// A test issuer on this machine may go without TLS; its keys may then, too.
     is_local: bool,
@@ -50,7 +50,7 @@ impl Issuer {
         let text = format!("{}{DISCOVERY}", oidc.issuer_url.as_str().trim_end_matches('/'));
         let discovery = Url::parse(&text).map_err(|error| error.to_string())?;
         let http = client.build().map_err(|error| error.to_string())?;
-        Ok(Self { http, issuer: oidc.issuer.clone(), discovery, is_local })
+        Ok(Self { http, name: oidc.issuer.clone(), discovery, is_local })
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
@@ -68,8 +68,8 @@ impl Issuer {
         let discovery = &self.discovery;
         let found: Discovery = serde_json::from_slice(document)
             .map_err(|_| format!("{discovery} is no discovery document"))?;
-        // OpenID Connect Discovery 1.0, section 4.3: letter by letter.
-        if found.issuer != self.issuer {
+        // `OpenID` Connect Discovery 1.0, section 4.3: letter by letter.
+        if found.issuer != self.name {
             return Err(format!(
                 "{discovery} is of another issuer; auth.oidc_issuer must be spelled as it spells \
                  itself"
