@@ -3,6 +3,12 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod store_contract;
+#[cfg(test)]
+mod store_postgres;
+#[cfg(test)]
+mod store_sqlite;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod transfers;
