@@ -7,10 +7,12 @@
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
+//!           http ─→ auth ─→ transfer
 //!           clock, config, problem: leaves that anyone may use
 //! ```
 
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,7 @@
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
 mod arrival;
+mod caller;
 pub mod conversation;
 mod engine;
 pub mod evidence;
@@ -12,6 +13,7 @@ pub mod gateway;
 pub mod ids;
 pub mod legs;
 pub mod model;
+mod permission;
 pub mod plan;
 mod problems;
 mod questions;

@@ -20,7 +20,10 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
-    let Readiness { ready, reasons } = app.service.readiness().await;
+    let Readiness { ready, mut reasons } = app.service.readiness().await;
+    // An issuer that is away shuts out its own callers only: told, but no reason to send all
+    // requests elsewhere.
+    reasons.extend(app.keyring.troubles());
     if ready {
         return Ok(ok(&json!({"status": "ready", "reasons": reasons})));
     }

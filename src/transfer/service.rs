@@ -17,7 +17,7 @@ use super::{
     engine::{self, Engine},
     gateway::{CallGateway, Lane, QueueListing},
     ids::{ConversationId, TransferId},
-    model::{CallerName, Queue, QueueRef, Transfer, TransferRequest},
+    model::{Queue, QueueRef, Transfer, TransferRequest},
     problems,
     readiness::{Probe, Readiness},
     records::Records,
@@ -30,14 +30,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// Who is asking, and how far he sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// His stable name.
-    pub name: CallerName,
-    /// Whether he sees other callers' transfers and may settle them.
-    pub admin: bool,
-}
+pub use super::caller::{Caller, Limits};
 
 /// What the caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,33 +262,45 @@ impl Service {
     /// What a transfer of the conversation would do.
     ///
     /// # Errors
-    /// `conversation_not_found`, the queue look-up's problems, Genesys' problems.
+    /// `conversation_not_found`, `queue_not_permitted`, the queue look-up's problems, Genesys'
+    /// problems.
     pub async fn preview(
         &self,
+        caller: &Caller,
         id: ConversationId,
         queue: Option<QueueRef>,
         deadline: Instant,
     ) -> Result<Preview, Problem> {
-        self.engine.preview(id, queue, deadline).await
+        self.engine.preview(&caller.limits, id, queue, deadline).await
     }
 
-    /// Queues whose name contains `fragment`; empty for all.
+    /// Queues that `caller` may know of and whose name contains `fragment`; empty for all.
     ///
     /// # Errors
     /// Genesys' problems when no map is there.
-    pub async fn queues(&self, fragment: &str, by: Instant) -> Result<QueueListing, Problem> {
+    pub async fn queues(
+        &self,
+        caller: &Caller,
+        fragment: &str,
+        by: Instant,
+    ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
         let listing = self.engine.gateway.search_queues(&ctx, fragment).await;
-        listing.map_err(problems::from_gateway)
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
-    /// Loads the queue map again.
+    /// Loads the queue map again; returns what `caller` may know of it.
     ///
     /// # Errors
     /// Genesys' problems; the old map is then kept.
-    pub async fn refresh_queues(&self, by: Instant) -> Result<QueueListing, Problem> {
+    pub async fn refresh_queues(
+        &self,
+        caller: &Caller,
+        by: Instant,
+    ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
-        self.engine.gateway.refresh_queues(&ctx).await.map_err(problems::from_gateway)
+        let listing = self.engine.gateway.refresh_queues(&ctx).await;
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
     /// Whether transfers can be carried out now, and what is wrong.
@@ -304,12 +309,9 @@ impl Service {
     }
 }
 
-impl Caller {
-    /// Whether this caller may see what `owner` asked for.
-    #[must_use]
-    pub fn sees(&self, owner: &CallerName) -> bool {
-        self.admin || self.name == *owner
-    }
+fn seen_by(caller: &Caller, mut listing: QueueListing) -> QueueListing {
+    caller.limits.narrow(&mut listing.items);
+    listing
 }
 
 fn no_transfer(id: TransferId) -> Problem {

@@ -44,6 +44,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         requested_by: CallerName::new("crm"),
         request_id: "request".to_owned(),
         batch_id: None,
+        max_priority: None,
         participant_id: None,
         previous: None,
         picture: None,
