@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;

@@ -50,6 +50,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         picture: None,
         priority: None,
         waited_minutes: None,
+        max_priority: None,
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse::default(),
