@@ -22,7 +22,7 @@ use self::{
     settings::OrganisationSettings,
     stack::{Parts, stack},
     token::TokenCache,
-    transport::{Limits, client},
+    transport::{Limits, clients},
     upstream::Upstream,
 };
 use crate::{
@@ -149,6 +149,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
         };
+        let (api_client, login_client) = clients(settings, hosts)?;
         let credentials = Credentials::new(settings, Arc::clone(&clock))?;
         let (login_breaker, api_breaker) =
             (Breaker::new("Genesys login host"), Breaker::new("Genesys API host"));
@@ -159,7 +160,7 @@ impl Gateway {
             pacer: None,
             tokens: None,
             limits: limits.clone(),
-            client: client(settings, &hosts.login)?,
+            client: login_client,
             shutdown: shutdown.clone(),
         });
         let login = Upstream::new(login, hosts.login.clone());
@@ -170,7 +171,7 @@ impl Gateway {
             pacer: Some(pacer.clone()),
             tokens: Some(tokens.clone()),
             limits,
-            client: client(settings, &hosts.api)?,
+            client: api_client,
             shutdown: shutdown.clone(),
         });
         let api = Upstream::new(api, hosts.api.clone());

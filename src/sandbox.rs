@@ -262,6 +262,11 @@ impl Sandbox {
         self.ledger_reaches(|totals| totals.requests >= count).await;
     }
 
+    /// Waits until `holds`; asked now and whenever the ledger changes.
+    pub async fn until(&self, holds: impl Fn(&State) -> bool) {
+        self.ledger_reaches(|_| self.shared.peek(&holds)).await;
+    }
+
     /// Waits until the ledger's totals are as wanted.
     pub async fn ledger_reaches(&self, wanted: impl FnMut(&Totals) -> bool) {
         let mut changes = self.shared.changes.subscribe();

@@ -52,6 +52,8 @@ pub(super) enum Failure {
     NothingLeft(String),
     /// Bytes may have left and no whole answer came: timeout, reset, end of stream.
     Broken(String),
+    /// Bytes may have left, and the caller's deadline ended before the try's own time did.
+    Late(String),
     /// What came is not HTTP.
     Garbled(String),
     /// A 2xx whose body cannot be what was asked for.
@@ -115,4 +117,46 @@ fn is_garbled(error: &reqwest::Error) -> bool {
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let text = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     super::text::tidy(&text, 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use h2::Reason;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What the client makes of an HTTP/2 server that resets the stream for `reason`.
+    async fn reset_with(reason: Reason) -> Failure {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                respond.send_reset(reason);
+            }
+        });
+        let client = reqwest::Client::builder()
+            .http2_prior_knowledge()
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .build()
+            .unwrap();
+        Failure::of(client.post(url).body("x").send().await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_refused_stream_left_nothing() {
+        let failure = reset_with(Reason::REFUSED_STREAM).await;
+        assert!(matches!(failure, Failure::NothingLeft(_)), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn any_other_reset_leaves_it_open() {
+        for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
+            let failure = reset_with(reason).await;
+            assert!(matches!(failure, Failure::Broken(_)), "{reason:?}: {failure:?}");
+        }
+    }
 }

@@ -84,6 +84,7 @@ fn outcome(result: &Result<Answer, Failure>) -> Outcome {
         Ok(answer) if answer.status() >= 500 => Outcome::Bad,
         Ok(_) | Err(Failure::Unreadable { .. }) => Outcome::Good,
         Err(Failure::NothingLeft(_) | Failure::Broken(_) | Failure::Garbled(_)) => Outcome::Bad,
-        Err(Failure::HeldBack(_) | Failure::Abandoned(_)) => Outcome::Nothing,
+        // The caller had less time than a slow answer may take: no fault of the host.
+        Err(Failure::Late(_) | Failure::HeldBack(_) | Failure::Abandoned(_)) => Outcome::Nothing,
     }
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{
     answer::{Answer, Failure},
-    call::{Call, Operation},
+    call::Operation,
 };
 use crate::{
     problem::UpstreamAnswer,
@@ -20,15 +18,12 @@ const THROTTLED: Duration = Duration::from_secs(1);
 
 /// The outcome of a call that changes nothing, or nothing but absolute values.
 pub(super) fn outcome(
-    call: &Call,
+    operation: Operation,
     result: Result<Answer, Failure>,
 ) -> Result<Answer, GatewayError> {
     match result {
         Ok(answer) if answer.is_success() => Ok(answer),
-        Ok(answer) => Err(refusal(call.operation, answer)),
-        Err(Failure::Broken(_)) if Instant::now() >= call.ctx.deadline => {
-            Err(GatewayError::DeadlineExceeded)
-        }
+        Ok(answer) => Err(refusal(operation, answer)),
         Err(failure) => Err(of_failure(failure)),
     }
 }
@@ -55,6 +50,7 @@ fn of_failure(failure: Failure) -> GatewayError {
         Failure::NothingLeft(detail) | Failure::Broken(detail) => {
             GatewayError::Unavailable { retry_after: UNAVAILABLE, detail }
         }
+        Failure::Late(_) => GatewayError::DeadlineExceeded,
         Failure::Garbled(detail) => GatewayError::Unreadable { detail, answer: None },
         Failure::Unreadable { detail, answer } => {
             GatewayError::Unreadable { detail, answer: Some(answer) }
@@ -76,7 +72,7 @@ pub(super) fn sent(operation: Operation, result: Result<Answer, Failure>) -> Sen
         Err(failure @ (Failure::NothingLeft(_) | Failure::HeldBack(_))) => {
             Sent::NotSent(of_failure(failure))
         }
-        Err(Failure::Broken(detail) | Failure::Garbled(detail)) => {
+        Err(Failure::Broken(detail) | Failure::Late(detail) | Failure::Garbled(detail)) => {
             Sent::Uncertain { detail, answer: None }
         }
         Err(Failure::Unreadable { detail, answer }) => {
@@ -137,7 +133,7 @@ fn with_answer(text: &str, answer: Option<&UpstreamAnswer>) -> String {
 pub(super) fn failure_in_words(failure: &Failure) -> String {
     match failure {
         Failure::NothingLeft(detail) => format!("nothing left: {detail}"),
-        Failure::Broken(detail) => format!("no whole answer: {detail}"),
+        Failure::Broken(detail) | Failure::Late(detail) => format!("no whole answer: {detail}"),
         Failure::Garbled(detail) => format!("not HTTP: {detail}"),
         Failure::Unreadable { detail, .. } => detail.clone(),
         Failure::HeldBack(error) => in_words(error),
@@ -204,6 +200,7 @@ mod tests {
         assert_eq!(held, Sent::NotSent(GatewayError::ShuttingDown));
         for failure in [
             Failure::Broken(text()),
+            Failure::Late(text()),
             Failure::Garbled(text()),
             Failure::Unreadable { detail: text(), answer: UpstreamAnswer::default() },
         ] {

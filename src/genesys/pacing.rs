@@ -1,5 +1,5 @@
 //! The pacing layer: keeps this process inside the rate limit of its OAuth client, in order of
-//! need. The rules are in [`line`], as a state machine; here callers wait for their turn.
+//! need. The rules are in [`mod@line`], as a state machine; here callers wait for their turn.
 
 use std::{
     collections::HashMap,

@@ -90,3 +90,6 @@ pub(super) async fn recheck(
     }
     next.oneshot(call).await
 }
+
+#[cfg(test)]
+mod tests;

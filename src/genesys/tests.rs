@@ -1,1 +1,117 @@
+//! The gateway over real sockets, against a scripted stand-in.
 
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use self::scripted::{Act, Scripted, Seen};
+use super::*;
+use crate::{
+    clock::{FixedRandom, ManualClock},
+    transfer::{
+        conversation::LegState,
+        gateway::StillFits,
+        ids::ParticipantId,
+        model::{QueueName, TransferType},
+    },
+};
+
+mod commands;
+mod queues;
+mod reads;
+mod scripted;
+mod tokens;
+
+const CONVERSATION: &str = "11111111-1111-4111-8111-111111111111";
+const PARTICIPANT: &str = "22222222-2222-4222-8222-222222222222";
+const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
+
+/// Settings with short timeouts; no test of the gateway should take longer than a few seconds.
+pub(super) fn settings() -> config::Genesys {
+    config::Genesys {
+        region: config::Region::Sandbox,
+        client_id: Some("client-1".to_owned()),
+        client_secret: Some(SecretString::from("secret-1")),
+        private_key: None,
+        api_url: None,
+        login_url: None,
+        transfer_api: TransferApi::ParticipantReplace,
+        queue_cache_ttl: Duration::from_mins(5),
+        requests_per_minute: 100_000,
+        connect_timeout: Duration::from_secs(2),
+        token_timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_millis(500),
+        command_timeout: Duration::from_millis(500),
+        patch_timeout: Duration::from_millis(500),
+    }
+}
+
+fn gateway_with(upstream: &Scripted, settings: &config::Genesys) -> Gateway {
+    let hosts = Hosts { api: upstream.url.clone(), login: upstream.url.clone() };
+    gateway_at(&hosts, settings)
+}
+
+fn gateway_at(hosts: &Hosts, settings: &config::Genesys) -> Gateway {
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    // The smallest jitter, so that tests are quick.
+    let random = Arc::new(FixedRandom(0.01));
+    let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+    Gateway::new(settings, hosts, clock, random, shutdown, tracker).unwrap()
+}
+
+fn gateway(upstream: &Scripted) -> Gateway {
+    gateway_with(upstream, &settings())
+}
+
+fn ctx() -> CallContext {
+    CallContext::new(Instant::now() + Duration::from_secs(20), Lane::Single)
+}
+
+fn conversation_id() -> ConversationId {
+    CONVERSATION.parse().unwrap()
+}
+
+fn command() -> MoveCommand {
+    command_if(Arc::new(|_| Ok(())))
+}
+
+fn command_if(still_fits: StillFits) -> MoveCommand {
+    let participant: ParticipantId = PARTICIPANT.parse().unwrap();
+    MoveCommand {
+        conversation_id: conversation_id(),
+        participant_id: Some(participant),
+        queue: Queue { id: QUEUE.parse().unwrap(), name: "Sales".to_owned(), division: None },
+        transfer_type: TransferType::Unattended,
+        routing: RoutingChange::default(),
+        still_fits,
+    }
+}
+
+fn conversation() -> Value {
+    json!({"id": CONVERSATION, "participants": [
+        {"id": PARTICIPANT, "purpose": "agent", "calls": [{"state": "connected"}]},
+    ]})
+}
+
+/// What a healthy Genesys would answer.
+fn healthy(seen: &Seen) -> Act {
+    match (seen.method.as_str(), seen.path.as_str()) {
+        ("POST", "/oauth/token") => Act::json(200, &token("t", 86_400)),
+        ("GET", path) if path.starts_with("/api/v2/conversations/") => {
+            Act::json(200, &conversation())
+        }
+        ("POST", path) if path.ends_with("/replace/queue") => Act::empty(202),
+        ("PATCH", _) => Act::json(200, &json!({})),
+        _ => Act::json(404, &json!({"code": "not.found", "message": "Not found", "status": 404})),
+    }
+}
+
+fn token(token: &str, seconds: u64) -> Value {
+    json!({"access_token": token, "token_type": "bearer", "expires_in": seconds})
+}
+
+async fn upstream(script: impl Fn(&Seen) -> Option<Act> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |seen| script(seen).unwrap_or_else(|| healthy(seen))).await
+}

@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 use url::{Host, Url};
 
 use super::{
-    SetupError,
+    Hosts, SetupError,
     answer::{Answer, Failure, Throttle},
     body::{self, Body, End},
     call::{Call, Kind, Payload},
@@ -48,8 +48,19 @@ const COMMAND_BODY: Duration = Duration::from_secs(1);
 /// `ININ-Correlation-Id`
 pub(super) const CORRELATION: &str = "inin-correlation-id";
 
-/// Builds the HTTP client for one host.
-pub(super) fn client(settings: &config::Genesys, host: &Url) -> Result<Client, SetupError> {
+/// Builds the HTTP client for the API host and the one for the login host; one for both where
+/// nothing speaks against it, because the system's certificates are loaded for each.
+pub(super) fn clients(
+    settings: &config::Genesys,
+    hosts: &Hosts,
+) -> Result<(Client, Client), SetupError> {
+    let (api, login) = (is_loopback(&hosts.api), is_loopback(&hosts.login));
+    let first = client(settings, api)?;
+    let second = if api == login { first.clone() } else { client(settings, login)? };
+    Ok((first, second))
+}
+
+fn client(settings: &config::Genesys, loopback: bool) -> Result<Client, SetupError> {
     let mut builder = Client::builder()
         .user_agent(concat!("genesys-transfer/", env!("CARGO_PKG_VERSION")))
         // Retries live in one place, and a redirect would send a command somewhere else.
@@ -63,7 +74,7 @@ pub(super) fn client(settings: &config::Genesys, host: &Url) -> Result<Client, S
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true);
-    if is_loopback(host) {
+    if loopback {
         // The sandbox and test servers are here; a proxy would look for them elsewhere.
         builder = builder.no_proxy();
     }
@@ -190,17 +201,19 @@ pub(super) async fn bounded(
     if deadline.saturating_duration_since(began) < kind.needs() {
         return Err(Failure::HeldBack(GatewayError::DeadlineExceeded));
     }
-    let head_by = (began + limits.of(kind)).min(deadline);
+    let own_time = began + limits.of(kind);
+    let head_by = own_time.min(deadline);
     let head = timeout_at(head_by, next.oneshot(call.clone())).await;
-    let mut response = head.map_err(|_| Failure::Broken(no_answer(began)))??;
+    let Ok(head) = head else {
+        let detail = format!("no answer within {:.1} s", began.elapsed().as_secs_f64());
+        let late = deadline < own_time;
+        return Err(if late { Failure::Late(detail) } else { Failure::Broken(detail) });
+    };
+    let mut response = head?;
     let body_by =
         if kind == Kind::Command { (Instant::now() + COMMAND_BODY).min(deadline) } else { head_by };
     let body = body::read(&mut response, call.operation.body_limit(), body_by).await;
     answer(&limits, &call, &response, &body)
-}
-
-fn no_answer(began: Instant) -> String {
-    format!("no answer within {:.1} s", began.elapsed().as_secs_f64())
 }
 
 fn answer(

@@ -50,7 +50,7 @@ impl Upstream {
         }
         let mut call = Call::new(operation, url, Payload::None, ctx.clone());
         call.decode = Some(reading::decode::<T>);
-        decoded(error::outcome(&call.clone(), self.send(call).await)?)
+        decoded(error::outcome(operation, self.send(call).await)?)
     }
 
     /// Sets absolute values.
@@ -62,7 +62,7 @@ impl Upstream {
         body: &impl Serialize,
     ) -> Result<(), GatewayError> {
         let call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
-        error::outcome(&call.clone(), self.send(call).await).map(drop)
+        error::outcome(operation, self.send(call).await).map(drop)
     }
 
     /// Sends a command.
@@ -96,7 +96,7 @@ impl Upstream {
         let mut call = Call::new(Operation::Token, url, payload, ctx.clone());
         call.authorization = request.authorization;
         call.decode = Some(reading::decode::<wire::TokenAnswer>);
-        let answer = error::outcome(&call.clone(), self.send(call).await);
+        let answer = error::outcome(Operation::Token, self.send(call).await);
         grant(&decoded(answer.map_err(token_refusal)?)?)
     }
 

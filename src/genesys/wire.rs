@@ -34,8 +34,17 @@ where
 pub(super) struct TokenAnswer {
     /// The token; a secret.
     pub access_token: secrecy::SecretString,
-    /// Seconds.
+    /// Seconds; 0 when it is no number above that.
+    #[serde(deserialize_with = "seconds")]
     pub expires_in: u64,
+}
+
+/// Some servers write a number as text, or with a fraction.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let whole = text.split('.').next().unwrap_or_default();
+    Ok(whole.trim().parse().unwrap_or_default())
 }
 
 /// `QueueEntityListing`

@@ -1,7 +1,10 @@
 //! Who may call: OAuth clients, their tokens, their permissions and their rate limit. Plain data
 //! and rules without HTTP; every method is told the time.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    fmt,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -16,7 +19,6 @@ const MAX_ASSERTIONS: usize = 10_000;
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
 /// An OAuth client.
-#[derive(Debug)]
 pub struct Client {
     /// Its id.
     pub id: String,
@@ -27,21 +29,19 @@ pub struct Client {
     tokens: VecDeque<String>,
 }
 
-#[derive(Debug, Clone)]
 struct Token {
     client: String,
     expires: Timestamp,
     window: Option<Window>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Window {
     began: Timestamp,
     count: u32,
 }
 
 /// A token that was just issued.
-#[derive(Debug, Clone)]
 pub struct Issued {
     /// The token.
     pub token: String,
@@ -69,11 +69,24 @@ impl Quota {
 }
 
 /// All clients and tokens.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Access {
     clients: Vec<Client>,
     tokens: HashMap<String, Token>,
     assertions: VecDeque<(String, Timestamp)>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, denied) = (&self.id, &self.denied);
+        f.debug_struct("Client").field("id", id).field("denied", denied).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("clients", &self.clients).finish_non_exhaustive()
+    }
 }
 
 impl Access {
@@ -227,6 +240,17 @@ mod tests {
     fn token(access: &mut Access, lifetime: i64) -> String {
         let lifetime = SignedDuration::from_secs(lifetime);
         access.issue("crm", Uuid::nil(), lifetime, at(0)).unwrap().token
+    }
+
+    #[test]
+    fn debug_text_holds_neither_secret_nor_token() {
+        let mut access = access();
+        let token = token(&mut access, 300);
+
+        let text = format!("{access:?}");
+
+        assert!(text.contains("crm"));
+        assert!(!text.contains("secret") && !text.contains(&token));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) use endpoint::PERMISSIONS;
 use endpoint::Endpoint;
 use error::ApiError;
 
+mod assertion;
 mod conversations;
 mod endpoint;
 pub(super) mod error;
@@ -30,12 +31,7 @@ mod patch;
 mod queues;
 mod routing;
 
-mod assertion;
-#[cfg(test)]
-mod tests;
-
-/// A request that has arrived whole.
-#[derive(Debug, Clone)]
+/// A request that has arrived whole. Holds credentials, so it has no `Debug`.
 pub(super) struct Asked {
     pub(super) head: request::Parts,
     pub(super) body: Bytes,
@@ -62,8 +58,7 @@ impl Asked {
     }
 }
 
-/// An answer to be sent.
-#[derive(Debug, Clone)]
+/// An answer to be sent. May hold a token, so it has no `Debug`.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) json: bool,

@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
-use http_body_util::{BodyExt, Collected, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ use super::{
 
 /// Longest request body, in bytes.
 const MAX_REQUEST: usize = 1024 * 1024;
+/// Longest a request body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest path and query that the ledger keeps, in bytes each.
 const MAX_TARGET: usize = 2_048;
 const CORRELATION: HeaderName = HeaderName::from_static("inin-correlation-id");
@@ -42,25 +44,17 @@ pub(super) async fn serve(
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     if operate::is_for(head.uri.path()) {
-        let body = Limited::new(body, MAX_REQUEST).collect().await;
-        return operate::serve(&shared, &head, body.map(Collected::to_bytes).ok());
+        return operate::serve(&shared, &head, read(body).await.ok());
     }
-    let arrived = Limited::new(body, MAX_REQUEST).collect().await;
-    let too_long = arrived.as_ref().err().is_some_and(|error| error.is::<LengthLimitError>());
-    let whole = arrived.is_ok();
-    let body = arrived.map(Collected::to_bytes).unwrap_or_default();
-    let asked = Asked { head, body };
+    let arrived = read(body).await;
+    let unread = arrived.as_ref().err().copied();
+    let asked = Asked { head, body: arrived.unwrap_or_default() };
     let correlation = shared.with(|state| state.world.new_id(shared.clock.now()));
     let seq = enter(&shared, &asked, correlation);
     let entered = Entered { asked, seq, correlation };
-    if too_long {
-        let error = ApiError::usual(StatusCode::PAYLOAD_TOO_LARGE);
+    if let Some(status) = unread {
+        let error = ApiError::usual(status);
         return finished(&shared, &entered, &Reply::error(&error, correlation));
-    }
-    if !whole {
-        // The rest of the body will never come, so nothing was asked for.
-        shared.with(|state| state.ledger.finish(seq, None));
-        return Response::new(full(Bytes::new()));
     }
     match strike(&shared, &entered) {
         None => {
@@ -68,6 +62,17 @@ pub(super) async fn serve(
             finished(&shared, &entered, &reply)
         }
         Some(fault) => play::out(shared, cuts, entered, fault).await,
+    }
+}
+
+/// The whole body, or the status that says why it is not there.
+async fn read(body: Incoming) -> Result<Bytes, StatusCode> {
+    let whole = Limited::new(body, MAX_REQUEST).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Totals {
     pub finished: u64,
     /// Moves that took effect.
     pub moves: u64,
+    /// Changes of any entry; goes on through a reset.
+    pub changes: u64,
 }
 
 /// The book.
@@ -115,6 +117,7 @@ impl Ledger {
     pub fn open(&mut self, mut request: Request) -> u64 {
         self.last_request += 1;
         self.totals.requests += 1;
+        self.totals.changes += 1;
         request.seq = self.last_request;
         if self.requests.len() >= CAPACITY {
             self.requests.pop_front();
@@ -128,6 +131,7 @@ impl Ledger {
         let first = self.requests.front().map_or(0, |request| request.seq);
         let position = seq.checked_sub(first).and_then(|at| usize::try_from(at).ok());
         if let Some(request) = position.and_then(|at| self.requests.get_mut(at)) {
+            self.totals.changes += 1;
             change(request);
         }
     }
@@ -143,6 +147,7 @@ impl Ledger {
     /// Writes a move down.
     pub fn moved(&mut self, mut entry: Move) {
         self.totals.moves += 1;
+        self.totals.changes += 1;
         entry.seq = self.totals.moves;
         if self.moves.len() >= CAPACITY {
             self.moves.pop_front();
@@ -172,7 +177,7 @@ impl Ledger {
     pub fn clear(&mut self) {
         self.requests.clear();
         self.moves.clear();
-        self.totals = Totals::default();
+        self.totals = Totals { changes: self.totals.changes + 1, ..Totals::default() };
         self.cleared_at = self.last_request;
     }
 }

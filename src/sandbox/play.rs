@@ -15,6 +15,7 @@ use super::{
     api::{Reply, error::ApiError},
     exchange::{Entered, answer, finished, full, response},
     faults::{Fault, Garbage, StatusAnswer, When},
+    ledger::Effect,
     serve::{Body, Cut},
     state::Shared,
 };
@@ -38,8 +39,7 @@ pub(super) async fn out(
 ) -> Response<Body> {
     let stop = shared.stop.clone();
     let work = shared.tasks.spawn({
-        let stop = stop.clone();
-        let shared = Arc::clone(&shared);
+        let (shared, cuts, stop) = (Arc::clone(&shared), cuts.clone(), stop.clone());
         async move {
             tokio::select! {
                 () = stop.cancelled() => None,
@@ -47,11 +47,14 @@ pub(super) async fn out(
             }
         }
     });
-    match work.await {
-        Ok(Some(response)) => response,
-        // No answer is to be sent: wait until the connection is taken away.
-        _ => std::future::pending().await,
+    if let Ok(Some(response)) = work.await {
+        return response;
     }
+    // No answer is to be sent: wait until the client goes away or the sandbox stops. A cut that
+    // was ordered takes the connection away meanwhile.
+    stop.cancelled().await;
+    let _ = cuts.send(Cut::Close);
+    std::future::pending().await
 }
 
 /// The answer, or `None` when there is none.
@@ -147,8 +150,23 @@ async fn drop_connection(
     // The connection may be gone already; then there is nothing to cut.
     let _ = cuts.send(if reset { Cut::Reset } else { Cut::Close });
     if let When::Late { ms } = when {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        answer(shared, entered, true);
+        carry_out_late(shared, entered, Duration::from_millis(ms)).await;
+    }
+}
+
+/// Carries a request out after `delay`, unless the world was reset meanwhile.
+async fn carry_out_late(shared: &Arc<Shared>, entered: &Entered, delay: Duration) {
+    let seq = entered.seq;
+    let become_of = |effect| {
+        shared.with(|state| state.ledger.amend(seq, |entry| entry.effect = effect));
+    };
+    become_of(Effect::Pending);
+    let epoch = shared.with(|state| state.epoch);
+    tokio::time::sleep(delay).await;
+    if shared.with(|state| state.epoch) == epoch
+        && !answer(shared, entered, true).status.is_success()
+    {
+        become_of(Effect::Dropped);
     }
 }
 
@@ -194,16 +212,27 @@ fn garbage(
             let announced = reply.body.len().max(2);
             reply.headers.push((header::CONTENT_LENGTH, announced.into()));
             note(shared, entered, Some(reply.status));
-            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-            let frames = [Ok(Frame::data(half(&reply.body))), Err(broken)];
-            let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
-            Some(response(&reply, entered.correlation, body))
+            Some(response(&reply, entered.correlation, broken(&reply.body)))
         }
     }
 }
 
 fn half(body: &Bytes) -> Bytes {
     body.slice(..body.len() / 2)
+}
+
+/// Half the body, then an error.
+fn broken(body: &Bytes) -> Body {
+    let pieces = stream::unfold(Some(half(body)), |half| async {
+        if let Some(half) = half {
+            return Some((Ok(Frame::data(half)), None));
+        }
+        // Head and half body leave only while the body is waited for; an error that is there at
+        // once would take their place.
+        tokio::task::yield_now().await;
+        Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), None))
+    });
+    StreamBody::new(Box::pin(pieces)).boxed_unsync()
 }
 
 /// The body in [`PIECES`] pieces with a pause before each.

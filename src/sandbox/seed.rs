@@ -54,6 +54,8 @@ pub const CALLBACK: Uuid = conversation(14);
 
 /// The home division.
 pub const HOME: Uuid = Uuid::from_u128(0xd100_0000_0000_4000_8000_0000_0000_0001);
+/// The division of [`BILLING_EMEA`].
+pub const EMEA: Uuid = Uuid::from_u128(0xd100_0000_0000_4000_8000_0000_0000_0002);
 /// A skill some calls ask for.
 pub const SKILL: Uuid = Uuid::from_u128(0xe100_0000_0000_4000_8000_0000_0000_0001);
 
@@ -86,7 +88,8 @@ pub fn empty() -> World {
 pub fn world(now: Timestamp) -> Result<World, Refused> {
     let mut world = empty();
     let home = world.division(None, now)?;
-    let emea = world.division(Some("EMEA"), now)?;
+    let emea = Division { id: EMEA, name: "EMEA".to_owned() };
+    world.add_division(emea.clone())?;
     for (id, name, division, members) in [
         (SUPPORT_TIER_1, "Support Tier 1", &home, 24),
         (SUPPORT_TIER_2, "Support Tier 2", &home, 9),

@@ -92,9 +92,12 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
         _ = poll_fn(|cx| http.poll_without_shutdown(cx)) => None,
         () = shared.stop.cancelled() => {
             Pin::new(&mut http).graceful_shutdown();
-            let _ = tokio::time::timeout(STOP_GRACE, poll_fn(|cx| http.poll_without_shutdown(cx)))
-                .await;
-            None
+            let rest = poll_fn(|cx| http.poll_without_shutdown(cx));
+            tokio::select! {
+                biased;
+                cut = orders.recv() => cut,
+                _ = tokio::time::timeout(STOP_GRACE, rest) => None,
+            }
         }
     };
     let stream = http.into_parts().io.into_inner();

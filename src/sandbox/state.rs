@@ -141,12 +141,20 @@ impl Shared {
             let outcome = work(&mut state);
             (outcome, state.ledger.totals())
         };
+        // Another thread may have told of a later change already.
         self.changes.send_if_modified(|seen| {
-            let changed = *seen != totals;
-            *seen = totals;
-            changed
+            let newer = totals.changes > seen.changes;
+            if newer {
+                *seen = totals;
+            }
+            newer
         });
         outcome
+    }
+
+    /// Looks at the state without changing it, so that no watcher is told.
+    pub(super) fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Carries a replace command out after `delay`, unless the sandbox stops first.

@@ -116,9 +116,10 @@ impl World {
         {
             line.leave(since, id);
         }
-        for line in self.lines.values_mut() {
+        self.lines.retain(|_, line| {
             line.forget(id);
-        }
+            !line.is_idle()
+        });
         Ok(())
     }
 
@@ -153,6 +154,9 @@ impl World {
             line.leave(since, id);
             if let Some(until) = self.staleness.shown_until(self.left, now) {
                 line.haunt(since, id, until, now);
+            }
+            if line.is_idle() {
+                self.lines.remove(&(queue, media));
             }
         }
         if let Some((queue, since)) = after {

@@ -89,3 +89,61 @@ async fn one_who_cannot_be_served_in_time_is_refused_at_once_with_the_time() {
     assert!((60..=61).contains(&retry_after.as_secs()), "{retry_after:?}");
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+/// A stand-in for Genesys' own limit: a window of a minute that begins with its first request.
+#[derive(Default)]
+struct Theirs {
+    window: Option<Instant>,
+    count: u32,
+    over: u32,
+}
+
+impl Theirs {
+    const ALLOWED: u32 = 180;
+
+    fn request(&mut self) -> Option<RateHeaders> {
+        let now = Instant::now();
+        let began = *self.window.get_or_insert(now);
+        if now >= began + Duration::from_mins(1) {
+            (self.window, self.count) = (Some(now), 0);
+        }
+        self.count += 1;
+        self.over += u32::from(self.count > Self::ALLOWED);
+        let left = self.window.unwrap_or(now) + Duration::from_mins(1) - now;
+        RateHeaders::parse(
+            Some(&Self::ALLOWED.to_string()),
+            Some(&self.count.to_string()),
+            Some(&(left.as_millis().div_ceil(1000)).to_string()),
+        )
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_that_only_the_headers_tell_is_kept_by_sixty_at_once() {
+    let (pacer, theirs) = (pacer(300), Arc::new(Mutex::new(Theirs::default())));
+    let work = |requests: u32| {
+        let (pacer, theirs) = (pacer.clone(), Arc::clone(&theirs));
+        async move {
+            let ctx = CallContext::new(Instant::now() + Duration::from_hours(1), Lane::Single);
+            for number in 0..requests {
+                let mut slot = slot(&pacer, &ctx).await.unwrap();
+                slot.sent = true;
+                // Latencies differ, so that answers overtake each other.
+                let latency = Duration::from_millis(20 + u64::from(number * 37 % 90));
+                tokio::time::advance(Duration::ZERO).await;
+                let headers = theirs.lock().unwrap().request();
+                tokio::time::sleep_until(Instant::now() + latency).await;
+                drop(slot);
+                pacer.settle(|line| line.observe(Instant::now(), headers));
+            }
+        }
+    };
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..60).map(|_| tokio::spawn(work(15))).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(theirs.lock().unwrap().over, 0);
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!((4..=6).contains(&minutes), "900 requests at 180 a minute took {minutes} min");
+}

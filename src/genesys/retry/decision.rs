@@ -47,7 +47,7 @@ impl Seen {
                 (status, _) => Self::Status(status),
             },
             Err(Failure::NothingLeft(_)) => Self::NothingLeft,
-            Err(Failure::Broken(_) | Failure::Garbled(_)) => Self::Broken,
+            Err(Failure::Broken(_) | Failure::Late(_) | Failure::Garbled(_)) => Self::Broken,
             Err(Failure::Unreadable { .. }) => Self::Unreadable,
             Err(Failure::HeldBack(_) | Failure::Abandoned(_)) => Self::HeldBack,
         }

@@ -72,7 +72,8 @@ impl AttributesResponse {
 
 pub(super) fn patch(call: &mut Call<'_>, id: Uuid) -> Result<Answer, ApiError> {
     let body: AttributesRequest = call.body()?;
-    if body.priority.is_some_and(|priority| priority.abs() > MAX_PRIORITY) {
+    let scale = -MAX_PRIORITY..=MAX_PRIORITY;
+    if body.priority.is_some_and(|priority| !scale.contains(&priority)) {
         let message = "priority must lie between -25000000 and 25000000.";
         return Err(ApiError::bad("constraint.validation", message).at("priority"));
     }

@@ -98,10 +98,10 @@ impl<'a> CallOnly<'a> {
             address_normalized: number,
             address_raw: number,
         };
-        let customer = address(&conversation.ani, None);
-        let inside = address(&conversation.dnis, leg.name.as_deref());
+        let (customer, inside) = (&conversation.ani, &conversation.dnis);
         let outside = leg.purpose.is_outside();
-        let (own, other) = if outside { (customer, inside) } else { (inside, customer) };
+        let (near, far) = if outside { (customer, inside) } else { (inside, customer) };
+        let (own, other) = (address(near, leg.name.as_deref()), address(far, None));
         Self {
             recording: false,
             recording_state: "none",

@@ -94,6 +94,11 @@ impl Line {
         self.ghosts.retain(|ghost| ghost.row.conversation != conversation);
     }
 
+    /// Whether nobody waits and nothing stale is shown.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.ghosts.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -10,8 +10,8 @@ use super::{
     model::{Disconnect, Participant, Routing, Session, SessionState},
 };
 
-/// A conversation to be made.
-#[derive(Debug, Clone)]
+/// A conversation to be made. May hold a number, so it has no `Debug`.
+#[derive(Clone)]
 pub struct NewConversation {
     /// Its id; one is made when absent.
     pub id: Option<Uuid>,
@@ -61,8 +61,40 @@ impl Default for NewConversation {
     }
 }
 
-/// How long before its present state a made conversation began.
-const PRELUDE: SignedDuration = SignedDuration::from_secs(30);
+/// How long before its present state a made conversation began, and entered the queue it left.
+const MENU: SignedDuration = SignedDuration::from_secs(30);
+const QUEUE: SignedDuration = SignedDuration::from_secs(15);
+
+/// When the parts of a made conversation happened.
+struct Times {
+    began: Timestamp,
+    menu_left: Timestamp,
+    queued: Timestamp,
+    since: Timestamp,
+    now: Timestamp,
+}
+
+impl Times {
+    fn new(age: SignedDuration, specs: &[LegSpec], now: Timestamp) -> Self {
+        let since = before(now, age);
+        let queued = before(since, QUEUE);
+        let queue_left = specs.iter().any(|leg| leg.purpose == Purpose::Acd && leg.ended);
+        let menu_left = if queue_left { queued } else { since };
+        Self { began: before(since, MENU), menu_left, queued, since, now }
+    }
+
+    fn start(&self, spec: &LegSpec) -> Timestamp {
+        match spec.purpose {
+            Purpose::Customer | Purpose::External | Purpose::Ivr => self.began,
+            Purpose::Acd if spec.ended => self.queued,
+            _ => self.since,
+        }
+    }
+
+    fn end(&self, spec: &LegSpec) -> Timestamp {
+        if spec.purpose == Purpose::Ivr { self.menu_left } else { self.since }
+    }
+}
 
 impl World {
     /// Makes a conversation.
@@ -84,12 +116,11 @@ impl World {
             .and_then(|queue| self.queue(queue.id))
             .map_or_else(|| self.home.clone(), |queue| queue.division.clone());
         let specs = new.legs.clone().unwrap_or_else(|| new.shape.legs());
-        let since = before(now, new.age);
-        let began = before(since, PRELUDE);
+        let times = Times::new(new.age, &specs, now);
         let mut participants = Vec::with_capacity(specs.len());
         for (position, spec) in specs.iter().enumerate() {
             let id = spec.id.or_else(|| new.leg_ids.get(position).copied());
-            participants.push(self.leg(&new, spec, id, queue.as_ref(), (began, since, now))?);
+            participants.push(self.leg(&new, spec, id, queue.as_ref(), &times)?);
         }
         let over = participants.iter().all(|leg| leg.ended.is_some());
         let id = new.id.unwrap_or_else(|| self.new_id(now));
@@ -97,8 +128,8 @@ impl World {
         self.insert(Conversation {
             id,
             media: new.media,
-            started: began,
-            ended: over.then_some(now),
+            started: times.began,
+            ended: over.then_some(times.since),
             ani: new.ani.unwrap_or(ani),
             dnis: new.dnis.unwrap_or(dnis),
             participants,
@@ -114,10 +145,9 @@ impl World {
         spec: &LegSpec,
         id: Option<Uuid>,
         queue: Option<&QueueRef>,
-        (began, since, now): (Timestamp, Timestamp, Timestamp),
+        times: &Times,
     ) -> Result<Participant, Refused> {
-        let early = spec.purpose.is_outside() || spec.purpose == Purpose::Ivr;
-        let started = if early { began } else { since };
+        let (started, now) = (times.start(spec), times.now);
         let through_queue = matches!(spec.purpose, Purpose::Acd | Purpose::Agent);
         let queue = match spec.queue_id {
             Some(id) => Some(self.queue_ref(id)?),
@@ -131,9 +161,10 @@ impl World {
         });
         let mut first = session(self.new_id(now), spec.state, started);
         first.held = spec.held;
-        first.held_since = spec.held.then_some(since);
+        first.held_since = spec.held.then_some(times.since);
         let mut sessions = vec![first];
-        sessions.extend(spec.second_call.map(|state| session(self.new_id(now), state, since)));
+        sessions
+            .extend(spec.second_call.map(|state| session(self.new_id(now), state, times.since)));
         let outside = spec.purpose.is_outside();
         let mut leg = Participant {
             id: id.unwrap_or_else(|| self.new_id(now)),
@@ -148,8 +179,12 @@ impl World {
             attributes: if outside { new.attributes.clone() } else { BTreeMap::new() },
         };
         if spec.ended {
-            let how = if outside { Disconnect::Endpoint } else { Disconnect::Transfer };
-            super::moves::end_leg(&mut leg, how, if outside { now } else { since });
+            let how = match spec.purpose {
+                _ if outside => Disconnect::Endpoint,
+                Purpose::Agent | Purpose::User => Disconnect::Peer,
+                _ => Disconnect::Transfer,
+            };
+            super::moves::end_leg(&mut leg, how, times.end(spec));
         }
         Ok(leg)
     }

@@ -1,7 +1,10 @@
 //! What the world is made of: queues, conversations, participants and their sessions. Plain
 //! data in Genesys' words (SDK 269.0.0); nothing here decides anything.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -79,8 +82,8 @@ pub struct Routing {
     pub skill_expression: Option<String>,
 }
 
-/// One participant ("leg").
-#[derive(Debug, Clone)]
+/// One participant ("leg"). Its `Debug` leaves out names and attributes.
+#[derive(Clone)]
 pub struct Participant {
     /// Its id.
     pub id: Uuid,
@@ -102,6 +105,17 @@ pub struct Participant {
     pub routing: Option<Routing>,
     /// Free-form data set by flows.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Participant")
+            .field("id", &self.id)
+            .field("purpose", &self.purpose)
+            .field("ended", &self.ended)
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Participant {
@@ -150,8 +164,8 @@ pub struct Transfer {
     pub initiator: Option<Uuid>,
 }
 
-/// One conversation.
-#[derive(Debug, Clone)]
+/// One conversation. Its `Debug` leaves out numbers and addresses.
+#[derive(Clone)]
 pub struct Conversation {
     /// Its id.
     pub id: Uuid,
@@ -177,6 +191,17 @@ pub struct Conversation {
 
 /// How many transfers a conversation remembers (`recentTransfers`, SDK 269.0.0).
 pub const RECENT_TRANSFERS: usize = 20;
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("id", &self.id)
+            .field("media", &self.media)
+            .field("ended", &self.ended)
+            .field("participants", &self.participants)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Conversation {
     /// The participant with that id.

@@ -45,12 +45,24 @@ impl World {
         if let Some(known) = self.divisions.iter().find(|division| division.name == name) {
             return Ok(known.clone());
         }
+        let division = Division { id: self.new_id(now), name: name.to_owned() };
+        self.add_division(division.clone())?;
+        Ok(division)
+    }
+
+    /// Makes a division with a given id.
+    ///
+    /// # Errors
+    /// [`Refused::IdTaken`], [`Refused::Full`].
+    pub fn add_division(&mut self, division: Division) -> Result<(), Refused> {
+        if self.divisions.iter().any(|known| known.id == division.id) {
+            return Err(Refused::IdTaken);
+        }
         if self.divisions.len() >= MAX_DIVISIONS {
             return Err(Refused::Full("1000 divisions"));
         }
-        let division = Division { id: self.new_id(now), name: name.to_owned() };
-        self.divisions.push(division.clone());
-        Ok(division)
+        self.divisions.push(division);
+        Ok(())
     }
 
     /// Makes a queue. Names need not be unique.

@@ -17,9 +17,9 @@ fn headers(allowed: u32, count: u32, reset: u64) -> Option<RateHeaders> {
     )
 }
 
-fn burst(line: &mut Line, now: Instant, lane: Lane, by: Instant) -> u64 {
+fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
     let mut granted = 0;
-    while line.enter(now, lane, Ask::Request, by) == Entry::Granted {
+    while line.enter(now, who, Ask::Request, until) == Entry::Granted {
         granted += 1;
     }
     granted

@@ -1,0 +1,170 @@
+//! Reads and absolute patches: repeated on what may pass, bounded in time and size.
+
+use super::*;
+
+async fn read(script: impl Fn(&Seen) -> Option<Act> + Send + Sync + 'static) -> (String, usize) {
+    let upstream = upstream(script).await;
+    let read = gateway(&upstream).conversation(&ctx(), conversation_id()).await;
+    let words = match read {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => format!("{error:?}").split([' ', '(', '{']).next().unwrap().to_owned(),
+    };
+    (words, upstream.count("GET", "/conversations/"))
+}
+
+#[tokio::test]
+async fn each_failure_of_a_read_is_repeated_or_not() {
+    let page = Act::answer(200, &[("content-type", "text/html")], "<html>");
+    let table = [
+        ("500", Act::empty(500), "Failed", 3),
+        ("408", Act::empty(408), "Failed", 3),
+        ("504", Act::empty(504), "Failed", 3),
+        ("closed", Act::SendAndClose(Vec::new()), "Unavailable", 3),
+        ("silence", Act::Hang, "Unavailable", 3),
+        ("garbage", Act::SendAndClose(b"SMTP\r\n\r\n".to_vec()), "Unreadable", 3),
+        ("a page", page, "Unreadable", 3),
+        ("no participants", Act::json(200, &json!({"id": CONVERSATION})), "Unreadable", 3),
+        ("cut off", Act::cut(200, "application/json", "{"), "Unavailable", 3),
+        ("400", Act::empty(400), "Rejected", 1),
+        ("403", Act::empty(403), "PermissionMissing", 1),
+        ("404", Act::empty(404), "NotFound", 1),
+        ("409", Act::empty(409), "Conflict", 1),
+        ("302", Act::answer(302, &[("location", "/")], ""), "Failed", 1),
+    ];
+    for (what, act, expected, tries) in table {
+        let script = move |seen: &Seen| seen.is("GET", "/conversations/").then(|| act.clone());
+        assert_eq!(read(script).await, (expected.to_owned(), tries), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_fails_twice_succeeds_with_the_third_try() {
+    let script = |seen: &Seen| {
+        (seen.is("GET", "/conversations/") && seen.before < 2).then(|| Act::empty(502))
+    };
+    assert_eq!(read(script).await, ("ok".to_owned(), 3));
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_is_not_taken() {
+    let huge = Act::json(200, &json!({"id": CONVERSATION, "x": "y".repeat(4 * 1024 * 1024)}));
+    let script = move |seen: &Seen| seen.is("GET", "/conversations/").then(|| huge.clone());
+    assert_eq!(read(script).await.0, "Unreadable");
+}
+
+#[tokio::test]
+async fn a_429_beyond_the_deadline_is_told_at_once_and_rests_the_lane() {
+    let upstream = upstream(|seen| {
+        seen.is("GET", "/conversations/").then(|| Act::answer(429, &[("retry-after", "60")], ""))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    for _ in 0..2 {
+        let read = gateway.conversation(&ctx(), conversation_id()).await;
+        let Err(GatewayError::RateLimited { retry_after, .. }) = read else { panic!("{read:?}") };
+        assert!((59..=61).contains(&retry_after.as_secs()), "{retry_after:?}");
+    }
+    assert_eq!(upstream.count("GET", "/conversations/"), 1);
+}
+
+#[tokio::test]
+async fn a_short_retry_after_is_waited_for_and_never_undercut() {
+    let upstream = upstream(|seen| {
+        (seen.is("GET", "/conversations/") && seen.before == 0)
+            .then(|| Act::answer(429, &[("retry-after", "1")], ""))
+    })
+    .await;
+    let began = Instant::now();
+    let ctx = ctx();
+    gateway(&upstream).conversation(&ctx, conversation_id()).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert!(ctx.usage.sums().waited_ms >= 1000);
+}
+
+#[tokio::test]
+async fn what_a_call_cost_is_counted_and_correlated() {
+    let upstream =
+        upstream(|seen| (seen.is("GET", "/conv") && seen.before == 0).then(|| Act::empty(500)))
+            .await;
+    let mut ctx = ctx();
+    ctx.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    gateway(&upstream).conversation(&ctx, conversation_id()).await.unwrap();
+    let sums = ctx.usage.sums();
+    assert_eq!((sums.calls, sums.attempts), (1, 2), "the token is nobody's cost");
+    assert_eq!(sums.correlation_id.as_deref(), Some("c-1"));
+    let sent = upstream.all().pop().unwrap().header("traceparent");
+    assert_eq!(sent.as_deref(), ctx.traceparent.as_deref());
+}
+
+#[tokio::test]
+async fn reserved_requests_pass_though_the_minute_is_spent() {
+    let upstream = upstream(|_| None).await;
+    let gateway =
+        gateway_with(&upstream, &config::Genesys { requests_per_minute: 2, ..settings() });
+    let mut admitted = ctx();
+    admitted.admission = Some(gateway.admit(&admitted, 2).await.unwrap());
+    let other = gateway.conversation(&ctx(), conversation_id()).await;
+    assert!(matches!(other, Err(GatewayError::RateLimited { .. })), "{other:?}");
+    gateway.conversation(&admitted, conversation_id()).await.unwrap();
+    assert!(matches!(gateway.send(&admitted, &command()).await, Sent::Taken(_)));
+}
+
+#[tokio::test]
+async fn a_routing_patch_repeats_what_may_pass_and_not_what_means_not_yet() {
+    for (status, tries) in [(503, 3), (404, 1), (409, 1)] {
+        let upstream = upstream(move |seen| seen.is("PATCH", "").then(|| Act::empty(status))).await;
+        let change = RoutingChange { priority: Priority::new(5), ..RoutingChange::default() };
+        let set = gateway(&upstream).set_routing(&ctx(), conversation_id(), &change).await;
+        assert!(set.is_err());
+        assert_eq!(upstream.count("PATCH", "/routing/conversations/"), tries, "{status}");
+        let body: Value = serde_json::from_str(&upstream.all()[1].body).unwrap();
+        assert_eq!(body, json!({"priority": 5}));
+    }
+}
+
+#[tokio::test]
+async fn a_base_path_of_an_overridden_host_is_kept() {
+    let upstream = upstream(|seen| {
+        seen.path
+            .starts_with("/proxy/api/v2/conversations")
+            .then(|| Act::json(200, &conversation()))
+    })
+    .await;
+    let hosts = Hosts { api: upstream.url.join("proxy/").unwrap(), login: upstream.url.clone() };
+    let read = gateway_at(&hosts, &settings()).conversation(&ctx(), conversation_id()).await;
+    assert!(read.is_ok(), "{read:?}");
+}
+
+#[tokio::test]
+async fn the_settings_are_read_once() {
+    let upstream = upstream(|seen| {
+        seen.path
+            .ends_with("/settings/contactcenter")
+            .then(|| Act::json(200, &json!({"removeSkillsFromBlindTransfer": true})))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    for _ in 0..3 {
+        assert_eq!(gateway.strips_skills(&ctx()).await, Ok(true));
+    }
+    assert_eq!(upstream.count("GET", "/settings/contactcenter"), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_the_service_releases_a_call_from_its_pause() {
+    let upstream = upstream(|seen| {
+        seen.is("GET", "/conversations/").then(|| Act::answer(429, &[("retry-after", "5")], ""))
+    })
+    .await;
+    let (gateway, ctx, began) = (gateway(&upstream), ctx(), Instant::now());
+    let shutdown = gateway.shutdown.clone();
+    let paused = ctx.clone();
+    let call = tokio::spawn(async move { gateway.conversation(&ctx, conversation_id()).await });
+    while paused.usage.sums().waited_ms == 0 {
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    assert_eq!(call.await.unwrap(), Err(GatewayError::ShuttingDown));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    assert_eq!(upstream.count("GET", "/conversations/"), 1);
+}
