@@ -5,6 +5,14 @@ mod architecture;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod token;
 #[cfg(test)]
 mod transfers;

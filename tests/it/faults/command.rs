@@ -35,6 +35,7 @@ async fn check(api: Api, settings: &[(&str, &str)], row: Row) -> Option<String> 
     let (fault, times, outcome, record, key, counts) = row;
     let api_setting = [("GENESYS_TRANSFER_API", api.name)];
     let app = TestApp::with(&[&api_setting, settings].concat()).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
     app.fault(api.method, api.path, times, fault.clone());
     let first = submit(&app, call).await;
@@ -104,7 +105,7 @@ async fn after_a_500_the_command_does_not_go_again_when_that_is_switched_off() {
 
 /// Settings under which a transfer of unclear outcome is answered soon.
 const IMPATIENT: [(&str, &str); 2] =
-    [("SERVER_DEADLINE", "4500ms"), ("GENESYS_COMMAND_TIMEOUT", "600ms")];
+    [("SERVER_DEADLINE", "6s"), ("GENESYS_COMMAND_TIMEOUT", "600ms")];
 
 #[tokio::test]
 async fn a_command_that_may_still_be_running_is_only_looked_after() {

@@ -8,13 +8,14 @@ use genesys_transfer::sandbox::{
 use super::{drops, submit};
 use crate::support::service::{REPLACE, TestApp, plain, soon};
 
-const IMPATIENT: [(&str, &str); 1] = [("SERVER_DEADLINE", "4s")];
+const IMPATIENT: [(&str, &str); 1] = [("SERVER_DEADLINE", "6s")];
 
 #[tokio::test]
 async fn a_command_that_takes_effect_after_the_answer_settles_as_accepted_and_goes_once() {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
-    app.fault("POST", REPLACE, 1, drops(When::Late { ms: 6_000 }, false));
+    app.fault("POST", REPLACE, 1, drops(When::Late { ms: 8_000 }, false));
     let first = submit(&app, call).await;
     soon("the late effect", app.sandbox().moves_reach(1)).await;
     let settled = app.settled(call).await;
@@ -26,8 +27,9 @@ async fn a_command_that_takes_effect_after_the_answer_settles_as_accepted_and_go
 #[tokio::test]
 async fn the_key_of_a_transfer_that_settled_late_answers_with_the_success() {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
-    app.fault("POST", REPLACE, 1, drops(When::Late { ms: 4_500 }, true));
+    app.fault("POST", REPLACE, 1, drops(When::Late { ms: 6_500 }, true));
     submit(&app, call).await;
     let settled = app.settled(call).await;
     let again = submit(&app, call).await;
@@ -38,6 +40,7 @@ async fn the_key_of_a_transfer_that_settled_late_answers_with_the_success() {
 #[tokio::test]
 async fn an_unknown_transfer_whose_call_ends_without_a_sign_of_us_settles_as_failed() {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
     app.fault("POST", REPLACE, 1, drops(When::Before, false));
     submit(&app, call).await;
@@ -51,6 +54,7 @@ async fn an_unknown_transfer_whose_call_ends_without_a_sign_of_us_settles_as_fai
 #[tokio::test]
 async fn another_request_for_a_call_of_unknown_outcome_is_refused_with_that_transfers_id() {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
     app.fault("POST", REPLACE, 1, drops(When::Before, false));
     let first = submit(&app, call).await.json();

@@ -12,7 +12,7 @@ use super::{assert_all_well, compare, drops, garbage, hang, redirect, status, th
 use crate::support::service::{ROUTING, TestApp, plain};
 
 const IMPATIENT: [(&str, &str); 2] =
-    [("SERVER_DEADLINE", "5s"), ("GENESYS_PATCH_TIMEOUT", "500ms")];
+    [("SERVER_DEADLINE", "7s"), ("GENESYS_PATCH_TIMEOUT", "500ms")];
 
 fn with_priority(queue: &str, call: uuid::Uuid) -> Value {
     let mut body = plain(call, queue);
@@ -28,6 +28,7 @@ fn priority_of(app: &TestApp, call: uuid::Uuid) -> Option<i64> {
 /// The answer's status, the code of its only warning, the priority at Genesys, commands and moves.
 async fn moved_with_priority(fault: &Fault, times: u64) -> (u16, Value, Option<i64>, usize, usize) {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     let call = app.fresh_call();
     app.fault("PATCH", ROUTING, times, fault.clone());
     let answer = app.submit(with_priority("Support Tier 2", call)).await;
@@ -87,6 +88,7 @@ async fn a_priority_that_could_not_be_set_at_once_is_set_again() {
 /// record, and how many commands left.
 async fn set_only(fault: &Fault) -> ((u16, String), String, usize) {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     app.fault("PATCH", ROUTING, 100, fault.clone());
     let answer = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL)).await;
     let record = app.transfer_of(seed::WAITING_CALL).await;
@@ -119,6 +121,7 @@ async fn a_change_of_priority_alone_ends_as_its_patch_does_and_never_sends_the_c
 #[tokio::test]
 async fn a_priority_of_unknown_fate_is_set_again_in_the_background() {
     let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
     app.fault("PATCH", ROUTING, 3, status(500));
     let answer = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL)).await;
     let settled = app.settled(seed::WAITING_CALL).await;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use genesys_transfer::{
-    app::{App, Surroundings},
+    app::{App, StartError, Surroundings},
     clock::SystemClock,
     config::{Args, Settings},
     sandbox::{
@@ -185,6 +185,14 @@ impl TestApp {
         self.sandbox().add_conversation(new).unwrap()
     }
 
+    /// Waits for an answer that the sandbox holds back so long: for the few promises that are about
+    /// seconds.
+    pub(crate) async fn time_passes(&self, ms: u64) {
+        self.fault("GET", "/waiting-room", 1, Fault::Delay { ms });
+        let url = format!("{}/waiting-room", self.sandbox().base_url());
+        self.http.get(url).send().await.unwrap();
+    }
+
     /// The newest transfer of a conversation as the service tells it; null when there is none.
     pub(crate) async fn transfer_of(&self, conversation: Uuid) -> Value {
         let found = self.get(&format!("/transfers?conversationId={conversation}")).await.json();
@@ -231,6 +239,12 @@ fn all_settings(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect();
     all.retain(|_, value| !value.is_empty());
     all
+}
+
+/// Tries to start a service with settings as in [`TestApp::with`].
+pub(crate) async fn try_start(settings: &[(&str, &str)]) -> Result<App, StartError> {
+    let loaded = Settings::load(&Args::default(), &all_settings(settings)).unwrap();
+    App::start(&loaded, Surroundings::default()).await
 }
 
 /// The database file inside `store`.
