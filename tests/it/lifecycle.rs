@@ -176,7 +176,7 @@ const MOST_KIB: u64 = 40 * 1024;
 
 /// Resident memory in KiB after a thousand transfers, twenty at a time.
 async fn after_a_thousand_transfers(sandbox: &Sandbox, store: &TempDir) -> u64 {
-    let child = Child::start(Some(sandbox), store, &[("TELEMETRY_LOG_FILTER", "warn")]).await;
+    let child = Child::start(Some(sandbox), store, &[]).await;
     for _ in 0..50 {
         let calls = (0..20).map(|_| {
             let new = genesys_transfer::sandbox::world::NewConversation {
