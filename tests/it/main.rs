@@ -5,6 +5,14 @@ mod architecture;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -12,5 +20,7 @@ mod store_postgres;
 mod store_sqlite;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod token;
 #[cfg(test)]
 mod transfers;
