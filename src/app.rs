@@ -125,6 +125,7 @@ impl App {
                 transfers: settings.store.retention,
                 keys: settings.store.key_retention,
             },
+            lease: settings.store.lease,
             tracker: tracker.clone(),
             stop: stopping.stop.clone(),
         });

@@ -11,11 +11,23 @@
 //!           clock, config, problem: leaves that anyone may use
 //! ```
 
+/// Comes to a named place between two steps of a transfer; see `crate::failpoint`. Nothing at all
+/// without the feature `failpoints`.
+#[macro_export]
+macro_rules! failpoint {
+    ($point:ident) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::reach($crate::failpoint::Point::$point).await;
+    };
+}
+
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 pub mod genesys;
 pub mod http;
 pub mod problem;

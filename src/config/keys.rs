@@ -66,6 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     secret("store.url"),
     open("store.retention"),
     open("store.key_retention"),
+    open("store.lease"),
     open("auth.mode"),
     secret(API_KEYS),
     guarded("auth.oidc_issuer"),

@@ -141,6 +141,8 @@ pub struct Parts {
     pub deadline: Duration,
     /// How long settled records are kept.
     pub retention: Retention,
+    /// A process that shares the store and was not heard of for this long is taken to be dead.
+    pub lease: Duration,
     /// Work that must be waited for at the end.
     pub tracker: TaskTracker,
     /// Fires when the service is to stop.
@@ -176,6 +178,7 @@ impl Service {
             ids,
             settings: parts.settings,
             deadline: parts.deadline,
+            lease: parts.lease,
             tracker: parts.tracker,
             stop: parts.stop,
             arrival: ArrivalDelay::default(),

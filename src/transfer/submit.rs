@@ -71,6 +71,7 @@ impl Engine {
             let reply = self.reply(&job.transfer);
             job.given = Some(reply.answer.clone());
             drop(answer.send(Ok(reply)));
+            crate::failpoint!(AfterAnswer);
             self.carry_out(*job).await;
         } else {
             let transfer = self.carry_out(*job).await;
@@ -113,9 +114,11 @@ impl Engine {
             Wait::Outcome | Wait::Confirmation(_) => Durability::Process,
         };
         let transfer = self.new_transfer(&submission, queue);
+        crate::failpoint!(BeforeInsert);
         let inserted = self.records.begin(&transfer, claim.as_ref(), durability).await;
         match inserted.map_err(|error| problems::from_store(&error))? {
             Inserted::Done => {
+                crate::failpoint!(AfterInsert);
                 progress.recorded.get_or_init(|| transfer.id);
                 Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
             }

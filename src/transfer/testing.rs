@@ -107,6 +107,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
             max_per_conversation_per_hour: 10,
         },
         deadline: DEADLINE,
+        lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),

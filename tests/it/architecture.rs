@@ -10,11 +10,12 @@ use std::{
 /// Each top module with the top modules it may use. `app` and `main` wire everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("failpoint", &[]),
     ("problem", &[]),
     ("config", &[]),
     ("cli", &["config"]),
     ("telemetry", &["clock", "config"]),
-    ("transfer", &["clock", "config", "problem"]),
+    ("transfer", &["clock", "config", "failpoint", "problem"]),
     ("genesys", &["clock", "config", "problem", "transfer"]),
     ("store", &["clock", "config", "problem", "transfer"]),
     ("auth", &["clock", "config", "problem", "transfer"]),

@@ -4,8 +4,12 @@
 mod architecture;
 #[cfg(test)]
 mod callers;
+#[cfg(all(test, feature = "failpoints"))]
+mod failpoints;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]

@@ -105,6 +105,7 @@ pub(crate) async fn open_with(
         url: url.to_owned().into(),
         retention: Duration::from_hours(90 * 24),
         key_retention: KEY_RETENTION.unsigned_abs(),
+        lease: Duration::from_secs(20),
     };
     open(&settings, clock).await
 }
