@@ -203,8 +203,9 @@ fn tokens(
     timeout: Duration,
     tracker: TaskTracker,
 ) -> TokenCache {
-    // All tries of one fetch; callers wait for it no longer than their own deadline.
-    let longest = timeout * Kind::Token.max_attempts();
+    // All tries of one fetch in full, with the pauses between them; callers wait for it no longer
+    // than their own deadline.
+    let longest = timeout * Kind::Token.max_attempts() + Duration::from_secs(1);
     let credentials = Arc::new(credentials);
     let fetch = move || {
         let (login, credentials) = (login.clone(), Arc::clone(&credentials));

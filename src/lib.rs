@@ -7,6 +7,7 @@
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
+//!           http ─→ auth ─→ transfer
 //!           clock, config, problem: leaves that anyone may use
 //! ```
 
@@ -21,6 +22,7 @@ macro_rules! failpoint {
 }
 
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -16,7 +16,7 @@ pub(super) fn text(address: SocketAddr, sandbox: &Sandbox) -> String {
            curl -sS http://{address}/transfers --json \
          '{{\"conversationId\": \"{call}\", \"queueName\": \"Support Tier 2\"}}'\n\
          \n\
-         See what the sandbox did:  curl -sS {base}/sandbox/moves\n\n",
+         See what the sandbox did:  curl -sS {base}/sandbox/ledger/moves\n\n",
         base = sandbox.base_url(),
         call = seed::CONNECTED_CALL,
     )

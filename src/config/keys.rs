@@ -62,6 +62,7 @@ pub(super) const KEYS: &[Key] = &[
     open("transfers.confirm"),
     open("transfers.resend_after_5xx"),
     open("transfers.settle_window"),
+    open("transfers.max_per_conversation_per_hour"),
     secret("store.url"),
     open("store.retention"),
     open("store.key_retention"),

@@ -61,7 +61,8 @@ impl RetryPolicy {
         decision
     }
 
-    /// Waits; the end of the service cuts it short, and [`super::recheck`] then stops the call.
+    /// Waits; the end of the service cuts it short, also one that came before, and
+    /// [`super::recheck`] then stops the call.
     fn pause(&self, call: &mut Call, pause: Duration) -> BoxFuture<'static, ()> {
         call.paused = true;
         call.ctx.usage.add_wait(pause);
@@ -90,7 +91,6 @@ impl Policy<Call, Answer, Failure> for RetryPolicy {
         match decision {
             Decision::Keep => None,
             Decision::Replay => Some(std::future::ready(()).boxed()),
-            Decision::Resend(_) if self.shutdown.is_cancelled() => None,
             Decision::Resend(pause) => Some(self.pause(call, pause)),
         }
     }

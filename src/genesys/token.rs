@@ -212,11 +212,7 @@ impl Shared {
 /// from asking, unless there is a token to go on with.
 fn rest(failure: &GatewayError, have_token: bool) -> Duration {
     match failure {
-        GatewayError::CredentialsRejected(_)
-        | GatewayError::PermissionMissing { .. }
-        | GatewayError::NotFound(_)
-        | GatewayError::Rejected(_)
-        | GatewayError::Conflict(_) => {
+        failure if is_final(failure) => {
             tracing::error!(
                 reason = %in_words(failure),
                 rest_s = REST_AFTER_REFUSAL.as_secs(),
@@ -228,6 +224,15 @@ fn rest(failure: &GatewayError, have_token: bool) -> Duration {
         GatewayError::RateLimited { retry_after, .. } => *retry_after,
         _ if have_token => REST_AFTER_FAILURE,
         _ => Duration::ZERO,
+    }
+}
+
+/// Whether the login host would say the same again.
+fn is_final(failure: &GatewayError) -> bool {
+    match failure {
+        GatewayError::CredentialsRejected(_) | GatewayError::PermissionMissing { .. } => true,
+        GatewayError::Failed(answer) => answer.status < 500 && answer.status != 408,
+        _ => false,
     }
 }
 

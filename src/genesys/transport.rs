@@ -235,11 +235,10 @@ fn answer(
     if answer.is_success() {
         let content_type = text(headers, CONTENT_TYPE.as_str());
         match (call.kind(), call.decode) {
-            (Kind::Command, _) => {
+            // Of these only the status counts, if it is Genesys' own.
+            (Kind::Command, _) | (_, None) => {
                 reading::taken(content_type, body).map_err(|detail| unreadable(detail, &answer))?;
             }
-
-            (_, None) => {}
             (_, Some(decode)) => {
                 reading::whole(body, &answer.upstream)?;
                 let decoded = decode(&body.bytes).map_err(|detail| unreadable(detail, &answer))?;

@@ -117,10 +117,16 @@ impl Upstream {
     }
 }
 
-/// OAuth says 400 for what HTTP calls 401.
+/// OAuth says 400 for what HTTP calls 401. Other refusals come from a host that is not the login
+/// host: they say nothing about the caller's conversation.
 fn token_refusal(error: GatewayError) -> GatewayError {
     match error {
-        GatewayError::Rejected(answer) => GatewayError::CredentialsRejected(Some(answer)),
+        GatewayError::Rejected(answer) if answer.status == 400 => {
+            GatewayError::CredentialsRejected(Some(answer))
+        }
+        GatewayError::Rejected(answer)
+        | GatewayError::NotFound(answer)
+        | GatewayError::Conflict(answer) => GatewayError::Failed(answer),
         other => other,
     }
 }

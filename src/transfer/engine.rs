@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     arrival::ArrivalDelay,
+    caller::check_priority,
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
     plan::{self, Carrier, Deed, Plan},
@@ -131,6 +132,8 @@ impl Engine {
         let queue = &job.transfer.queue;
         let plan = plan::plan(request, queue, &conversation, self.clock.now(), self.carrier())?;
         self.check_priority(&plan)?;
+        // What was asked for was checked before; with `keepPlace` the sum is known only now.
+        check_priority(plan.priority, job.transfer.max_priority)?;
         Ok(plan)
     }
 

@@ -77,7 +77,8 @@ impl Records {
         self.store.insert(transfer, claim, self.owner, durability).await
     }
 
-    /// Writes `transfer`, whose row must still be in `from`.
+    /// Writes `transfer`, whose row must still be in `from`. Sets its `updated_at`, unless `key`
+    /// holds an answer rendered from it: who rendered that has set it before.
     ///
     /// # Errors
     /// See [`Lost`].
@@ -96,7 +97,10 @@ impl Records {
         expected: Expected,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        transfer.updated_at = self.clock.now();
+        // A rendered answer shows the time it was rendered at, and must go on being true.
+        if !matches!(key, KeyChange::Settle(_)) {
+            transfer.updated_at = self.clock.now();
+        }
         match self.store.update(transfer, &expected, key, Durability::Power).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Lost::TakenOver),

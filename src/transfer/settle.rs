@@ -85,6 +85,7 @@ impl Engine {
                 transfer.error = Some(Problem { retryable: Some(false), ..problem });
             }
         }
+        transfer.updated_at = self.clock.now();
         let key = KeyChange::Settle(self.answers.answer(transfer));
         crate::failpoint!(BeforeSettling);
         self.records.conclude(transfer, Stage::Unknown, key).await;

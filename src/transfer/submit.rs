@@ -102,11 +102,10 @@ impl Engine {
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
-        let queue = self
-            .gateway
-            .queue(&ctx, &submission.request.queue)
-            .await
-            .map_err(|error| problems::from_queue(error, &submission.request.queue))?;
+        let limits = &submission.caller.limits;
+        let queue = self.permitted_queue(&ctx, limits, &submission.request.queue).await?;
+        limits.check_priority(submission.request.priority).map_err(|problem| *problem)?;
+        self.check_repetition(limits, submission.request.conversation_id).await?;
         let calls = calls_needed(&submission.request, self);
         ctx.admission =
             Some(self.gateway.admit(&ctx, calls).await.map_err(problems::from_gateway)?);
@@ -168,7 +167,7 @@ impl Engine {
 
     fn new_transfer(&self, submission: &Submission, queue: super::model::Queue) -> Transfer {
         let now = self.clock.now();
-        let Caller { name, .. } = &submission.caller;
+        let Caller { name, limits, .. } = &submission.caller;
         Transfer {
             id: TransferId::new(self.ids.next(now)),
             stage: Stage::Received,
@@ -182,6 +181,7 @@ impl Engine {
             picture: None,
             priority: submission.request.priority,
             waited_minutes: None,
+            max_priority: limits.max_priority,
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),

@@ -18,11 +18,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("transfer", &["clock", "config", "failpoint", "problem"]),
     ("genesys", &["clock", "config", "problem", "transfer"]),
     ("store", &["clock", "config", "problem", "transfer"]),
-    ("http", &["clock", "config", "problem", "transfer"]),
+    ("auth", &["clock", "config", "problem", "transfer"]),
+    ("http", &["auth", "clock", "config", "problem", "transfer"]),
     ("sandbox", &["clock"]),
     (
         "app",
         &[
+            "auth",
             "cli",
             "clock",
             "config",
@@ -40,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Outside crates that a module must not name.
 const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
     ("transfer", &["axum", "hyper", "reqwest", "sqlx", "tower"]),
+    ("auth", &["axum", "hyper", "sqlx"]),
     ("http", &["reqwest", "sqlx"]),
     ("genesys", &["axum", "sqlx"]),
     ("store", &["axum", "reqwest"]),

@@ -2,12 +2,21 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod callers;
 #[cfg(all(test, feature = "failpoints"))]
 mod failpoints;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod kills;
+mod lifecycle;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
@@ -18,5 +27,7 @@ mod store_postgres;
 mod store_sqlite;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod token;
 #[cfg(test)]
 mod transfers;

@@ -2,6 +2,7 @@
 
 pub(crate) mod books;
 pub(crate) mod caller;
+pub(crate) mod child;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;

@@ -102,7 +102,14 @@ async fn page(
     let mut query =
         vec![("pageNumber", number.as_str()), ("pageSize", PAGE_SIZE), ("sortOrder", "asc")];
     query.extend(name.map(|name| ("name", name.as_str())));
-    upstream.read(ctx, Operation::ListQueues, &["api", "v2", "routing", "queues"], &query).await
+    let path = ["api", "v2", "routing", "queues"];
+    let page = upstream.read(ctx, Operation::ListQueues, &path, &query).await;
+    page.map_err(|error| match error {
+        // The list always exists: a host without it is the wrong one, and nothing of the caller's
+        // was not found.
+        GatewayError::NotFound(answer) => GatewayError::Failed(answer),
+        other => other,
+    })
 }
 
 /// What was read so far.

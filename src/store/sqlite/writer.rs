@@ -102,7 +102,7 @@ impl Writer {
         let alone = jobs.len() == 1;
         match outcome {
             Err(setback) if !alone && setback.phase > Phase::Begin => {
-                self.carry_out_each(jobs).await
+                self.carry_out_each(jobs, setback.phase != Phase::Commit).await;
             }
             outcome => {
                 for job in jobs {
@@ -112,7 +112,9 @@ impl Writer {
         }
     }
 
-    async fn carry_out_each(&mut self, jobs: Vec<Box<dyn Job>>) {
+    /// `certain`: the log holds nothing of these jobs yet, so that one that fails now certainly
+    /// was not carried out.
+    async fn carry_out_each(&mut self, jobs: Vec<Box<dyn Job>>, certain: bool) {
         let mut hopeless: Option<Trouble> = None;
         for job in jobs {
             // The disk is full or gone: the others need not each find that out.
@@ -123,11 +125,14 @@ impl Writer {
             let mut jobs = [job];
             let outcome = self.transaction(&mut jobs).await;
             let [job] = jobs;
-            job.finish(outcome.as_ref().copied().map_err(Setback::trouble));
+            job.finish(outcome.as_ref().copied().map_err(|setback| {
+                let trouble = setback.trouble();
+                Trouble { certain: trouble.certain && certain, ..trouble }
+            }));
             hopeless = outcome
                 .err()
                 .filter(|setback| !setback.fault.is_own())
-                .map(|setback| Trouble::certain(setback.fault.to_string()));
+                .map(|setback| Trouble { cause: setback.fault.to_string(), certain });
         }
     }
 

@@ -29,7 +29,7 @@ impl Engine {
             Outcome::Failed { problem, key_used } => {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
-                let key = if key_used { self.settle_key(&job) } else { KeyChange::Free };
+                let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
                 self.records.conclude(&mut job.transfer, from, key).await;
                 Self::audit(&job.transfer);
                 job.transfer
@@ -48,7 +48,7 @@ impl Engine {
     async fn finish_accepted(self: &Arc<Self>, mut job: Job, from: Stage) -> Transfer {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
-            let key = self.settle_key(&job);
+            let key = self.settle_key(&mut job);
             self.records.conclude(&mut job.transfer, from, key).await;
             Self::audit(&job.transfer);
             if self.settings.confirm == Confirm::Always {
@@ -65,7 +65,7 @@ impl Engine {
             job.transfer.stage = Stage::Confirmed;
         }
         job.transfer.upstream = job.ctx.usage.sums();
-        let key = self.settle_key(&job);
+        let key = self.settle_key(&mut job);
         self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
         Self::audit(&job.transfer);
         job.transfer
@@ -108,7 +108,8 @@ impl Engine {
     }
 
     /// The key is used up: the first answer is kept for it.
-    fn settle_key(&self, job: &Job) -> KeyChange {
+    fn settle_key(&self, job: &mut Job) -> KeyChange {
+        job.transfer.updated_at = self.clock.now();
         KeyChange::Settle(job.given.clone().unwrap_or_else(|| self.answer(&job.transfer)))
     }
 

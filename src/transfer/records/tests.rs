@@ -37,6 +37,7 @@ impl Bench {
             request: request(),
             request_id: String::new(),
             batch_id: None,
+            max_priority: None,
             participant_id: None,
             previous: None,
             picture: None,

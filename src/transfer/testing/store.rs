@@ -139,9 +139,15 @@ impl TransferStore for MemoryStore {
         Ok(self.rows.lock().unwrap().transfers.get(&id).map(|(transfer, _)| transfer.clone()))
     }
 
-    async fn list(&self, _: &TransferFilter, _: u32) -> Result<Vec<Transfer>, StoreError> {
+    async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
         let rows = self.rows.lock().unwrap();
-        Ok(rows.transfers.values().rev().map(|(transfer, _)| transfer.clone()).collect())
+        let wanted = |transfer: &&Transfer| {
+            filter.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
+                && filter.since.is_none_or(|since| transfer.created_at >= since)
+                && filter.conversation_id.is_none_or(|id| transfer.request.conversation_id == id)
+        };
+        let newest_first = rows.transfers.values().rev().map(|(transfer, _)| transfer);
+        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
     }
 
     async fn adopt(

@@ -1,18 +1,22 @@
 //! A whole service with its sandbox on free ports and a fresh store; what tests ask of it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use genesys_transfer::{
-    app::{App, Surroundings},
+    app::{App, StartError, Surroundings},
+    clock::SystemClock,
     config::{Args, Settings},
     sandbox::{
-        Sandbox,
+        Options, Sandbox,
         faults::{Fault, FaultOrder, StatusAnswer},
+        seed,
+        world::NewConversation,
     },
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
@@ -28,6 +32,8 @@ pub(crate) struct TestApp {
     http: reqwest::Client,
     store: Arc<TempDir>,
     settings: BTreeMap<String, String>,
+    /// A sandbox that outlives the service, instead of the embedded one.
+    outside: Option<Arc<Sandbox>>,
 }
 
 /// An answer, read to its end.
@@ -64,24 +70,34 @@ impl TestApp {
 
     /// The same with some settings, named as in the environment.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let store = Arc::new(tempfile::tempdir().unwrap());
-        let url = format!("sqlite://{}", store.path().join("transfers.db").display());
-        let mut all: BTreeMap<String, String> = [
-            ("SERVER_BIND", "127.0.0.1:0"),
-            ("SANDBOX_BIND", "127.0.0.1:0"),
-            ("SANDBOX_EFFECT_DELAY", "0s"),
-            ("GENESYS_REQUESTS_PER_MINUTE", "1000000"),
-            ("STORE_URL", &url),
-        ]
-        .iter()
-        .chain(settings)
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-        all.retain(|_, value| !value.is_empty());
-        Self::run(all, store).await
+        Self::run(all_settings(settings), Arc::new(tempfile::tempdir().unwrap()), None).await
     }
 
-    async fn run(settings: BTreeMap<String, String>, store: Arc<TempDir>) -> Self {
+    /// The same with a sandbox of the test's own, which can be prepared before the service starts
+    /// and outlives it.
+    pub(crate) async fn beside(sandbox: &Arc<Sandbox>, settings: &[(&str, &str)]) -> Self {
+        let store = Arc::new(tempfile::tempdir().unwrap());
+        Self::beside_with(sandbox, store, settings).await
+    }
+
+    /// The same on a store that exists already.
+    pub(crate) async fn beside_with(
+        sandbox: &Arc<Sandbox>,
+        store: Arc<TempDir>,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let hosts =
+            [("GENESYS_API_URL", sandbox.base_url()), ("GENESYS_LOGIN_URL", sandbox.base_url())];
+        let settings = all_settings(&[&hosts, settings].concat());
+        Self::run(settings, store, Some(Arc::clone(sandbox))).await
+    }
+
+    async fn run(
+        mut settings: BTreeMap<String, String>,
+        store: Arc<TempDir>,
+        outside: Option<Arc<Sandbox>>,
+    ) -> Self {
+        settings.entry("STORE_URL".to_owned()).or_insert_with(|| store_url(&store));
         let loaded = Settings::load(&Args::default(), &settings).unwrap();
         let app = App::start(&loaded, Surroundings::default()).await.unwrap();
         if let Some(sandbox) = app.sandbox() {
@@ -89,13 +105,13 @@ impl TestApp {
         }
         let address = app.address();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app: Some(app), address, http, store, settings }
+        Self { app: Some(app), address, http, store, settings, outside }
     }
 
     /// Stops the service and starts another on the same store.
     pub(crate) async fn restart(mut self) -> Self {
         self.app.take().unwrap().shut_down().await;
-        Self::run(self.settings.clone(), Arc::clone(&self.store)).await
+        Self::run(self.settings.clone(), Arc::clone(&self.store), self.outside.clone()).await
     }
 
     /// Stops the service as SIGTERM does.
@@ -108,7 +124,7 @@ impl TestApp {
     }
 
     pub(crate) fn sandbox(&self) -> &Sandbox {
-        self.app().sandbox().unwrap()
+        self.outside.as_deref().or_else(|| self.app().sandbox()).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -162,10 +178,95 @@ impl TestApp {
         self.sandbox().commands().len()
     }
 
+    /// A call that an agent talks on, of this test's own.
+    pub(crate) fn fresh_call(&self) -> Uuid {
+        let new =
+            NewConversation { queue: Some(seed::SUPPORT_TIER_1), ..NewConversation::default() };
+        self.sandbox().add_conversation(new).unwrap()
+    }
+
+    /// Waits for an answer that the sandbox holds back so long: for the few promises that are about
+    /// seconds.
+    pub(crate) async fn time_passes(&self, ms: u64) {
+        self.fault("GET", "/waiting-room", 1, Fault::Delay { ms });
+        let url = format!("{}/waiting-room", self.sandbox().base_url());
+        self.http.get(url).send().await.unwrap();
+    }
+
+    /// The newest transfer of a conversation as the service tells it; null when there is none.
+    pub(crate) async fn transfer_of(&self, conversation: Uuid) -> Value {
+        let found = self.get(&format!("/transfers?conversationId={conversation}")).await.json();
+        found["items"][0].clone()
+    }
+
+    /// The newest transfer of a conversation once it is settled. Settling is seen by the looks it
+    /// takes at Genesys, so each of those is a reason to ask again.
+    pub(crate) async fn settled(&self, conversation: Uuid) -> Value {
+        let wait = async {
+            loop {
+                let seen = self.sandbox().with(|state| state.ledger.totals().finished);
+                let transfer = self.transfer_of(conversation).await;
+                if !matches!(transfer["status"].as_str(), Some("pending" | "unknown")) {
+                    return transfer;
+                }
+                let look = self.sandbox().ledger_reaches(|totals| totals.finished > seen);
+                // The record follows the look a moment later, so the wait is bounded.
+                let _ = tokio::time::timeout(Duration::from_millis(200), look).await;
+            }
+        };
+        soon("the transfer settles", wait).await
+    }
+
     /// How many calls the sandbox moved.
     pub(crate) fn moves(&self) -> usize {
         self.sandbox().moves().len()
     }
+}
+
+/// The settings of a newcomer, without a rate limit in the way, changed by `settings`; an empty
+/// value takes one out.
+fn all_settings(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let usual = [
+        ("SERVER_BIND", "127.0.0.1:0"),
+        ("SANDBOX_BIND", "127.0.0.1:0"),
+        ("SANDBOX_EFFECT_DELAY", "0s"),
+        ("GENESYS_REQUESTS_PER_MINUTE", "1000000"),
+    ];
+    let mut all: BTreeMap<String, String> = usual
+        .iter()
+        .chain(settings)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    all.retain(|_, value| !value.is_empty());
+    all
+}
+
+/// Tries to start a service with settings as in [`TestApp::with`].
+pub(crate) async fn try_start(settings: &[(&str, &str)]) -> Result<App, StartError> {
+    let loaded = Settings::load(&Args::default(), &all_settings(settings)).unwrap();
+    App::start(&loaded, Surroundings::default()).await
+}
+
+/// The database file inside `store`.
+pub(crate) fn store_url(store: &TempDir) -> String {
+    format!("sqlite://{}", store.path().join("transfers.db").display())
+}
+
+/// A seeded sandbox of its own, without a rate limit in the way.
+pub(crate) async fn lone_sandbox() -> Arc<Sandbox> {
+    lone_sandbox_with(Options::default()).await
+}
+
+/// The same with other options; its rate limit is out of the way all the same.
+pub(crate) async fn lone_sandbox_with(options: Options) -> Arc<Sandbox> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = Options { requests_per_minute: 1_000_000, ..options };
+    Arc::new(Sandbox::start(listener, options, Arc::new(SystemClock)).unwrap())
+}
+
+/// Waits, but not for ever: a test that waits in vain fails.
+pub(crate) async fn soon<F: Future>(what: &str, wait: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{what}"))
 }
 
 /// The smallest request.

@@ -1,0 +1,162 @@
+//! The command, by both APIs. It leaves once, unless it is certain that the earlier one was not
+//! carried out.
+
+use futures_util::future::join_all;
+use genesys_transfer::sandbox::faults::{Fault, Garbage, StatusAnswer, When};
+
+use super::{
+    Key::{self, Free, Open, Used},
+    assert_all_well, compare, done_but, drops, garbage, hang, key_after, redirect, status, submit,
+    throttled,
+};
+use crate::support::service::{REPLACE, TestApp};
+
+/// A fault, how many commands it hits; the answer, the record, the key, commands and moves.
+type Row = (Fault, u64, (u16, &'static str), &'static str, Key, (usize, usize));
+
+/// One of the two ways to move a call.
+#[derive(Clone, Copy)]
+struct Api {
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+}
+
+const APIS: [Api; 2] = [
+    Api { name: "participant-replace", method: "POST", path: REPLACE },
+    Api {
+        name: "conversation-patch",
+        method: "PATCH",
+        path: "/api/v2/communications/conversations/*",
+    },
+];
+
+async fn check(api: Api, settings: &[(&str, &str)], row: Row) -> Option<String> {
+    let (fault, times, outcome, record, key, counts) = row;
+    let api_setting = [("GENESYS_TRANSFER_API", api.name)];
+    let app = TestApp::with(&[&api_setting, settings].concat()).await;
+    app.get("/queues").await;
+    let call = app.fresh_call();
+    app.fault(api.method, api.path, times, fault.clone());
+    let first = submit(&app, call).await;
+    let told = app.transfer_of(call).await["status"].as_str().unwrap_or("none").to_owned();
+    let counted = (app.commands(), app.moves());
+    let key_seen = key_after(&app, call, &first).await;
+    let expected = ((outcome.0, outcome.1.to_owned()), record.to_owned(), key, counts);
+    compare(&fault, &(first.outcome(), told, key_seen, counted), &expected)
+        .map(|line| format!("{} {line}", api.name))
+}
+
+async fn check_all(settings: &[(&str, &str)], rows: &[Row]) {
+    let both = APIS.iter().flat_map(|api| rows.iter().map(|row| (*api, row.clone())));
+    assert_all_well(join_all(both.map(|(api, row)| check(api, settings, row))).await);
+}
+
+#[tokio::test]
+async fn a_refused_command_is_never_sent_again() {
+    let refused = |code, told: (u16, &'static str)| (status(code), 1, told, "failed", Used, (1, 0));
+    let rejected = (422, "rejected_by_genesys");
+    let rows = [
+        refused(400, rejected),
+        refused(403, (502, "genesys_permission_missing")),
+        refused(404, rejected),
+        refused(405, rejected),
+        refused(409, (409, "conflict")),
+        refused(410, rejected),
+        refused(413, rejected),
+        refused(415, rejected),
+        refused(422, rejected),
+    ];
+    check_all(&[], &rows).await;
+}
+
+#[tokio::test]
+async fn a_command_that_was_certainly_not_looked_at_goes_again_or_leaves_the_key_free() {
+    let limited = (503, "genesys_rate_limited");
+    let rejected = (502, "genesys_credentials_rejected");
+    let rows = [
+        (status(401), 1, (201, ""), "accepted", Used, (2, 1)),
+        (status(401), 2, rejected, "failed", Free, (2, 0)),
+        (throttled("0"), 1, (201, ""), "accepted", Used, (2, 1)),
+        (throttled("120"), 1, limited, "failed", Free, (1, 0)),
+    ];
+    check_all(&[], &rows).await;
+}
+
+#[tokio::test]
+async fn after_a_500_or_503_the_command_goes_once_more_when_every_look_shows_the_call_unmoved() {
+    let failed = (502, "genesys_error");
+    let rows = [
+        (status(500), 1, (201, ""), "accepted", Used, (2, 1)),
+        (status(503), 1, (201, ""), "accepted", Used, (2, 1)),
+        (status(500), 2, failed, "failed", Used, (2, 0)),
+        (status(503), 2, failed, "failed", Used, (2, 0)),
+        (done_but(500), 1, (201, ""), "accepted", Used, (1, 1)),
+        (done_but(503), 1, (201, ""), "accepted", Used, (1, 1)),
+    ];
+    check_all(&[], &rows).await;
+}
+
+#[tokio::test]
+async fn after_a_500_the_command_does_not_go_again_when_that_is_switched_off() {
+    let row = (status(500), 1, (502, "genesys_error"), "failed", Used, (1, 0));
+    check_all(&[("TRANSFERS_RESEND_AFTER_5XX", "false")], &[row]).await;
+}
+
+/// Settings under which a transfer of unclear outcome is answered soon.
+const IMPATIENT: [(&str, &str); 2] =
+    [("SERVER_DEADLINE", "6s"), ("GENESYS_COMMAND_TIMEOUT", "600ms")];
+
+#[tokio::test]
+async fn a_command_that_may_still_be_running_is_only_looked_after() {
+    let faults = [
+        status(408),
+        status(502),
+        status(504),
+        redirect(301),
+        redirect(302),
+        redirect(307),
+        redirect(308),
+        drops(When::Before, false),
+        drops(When::Before, true),
+        hang(false),
+        garbage(Garbage::NotHttp, false),
+        garbage(Garbage::ShortHead, false),
+        garbage(Garbage::Html, false),
+    ];
+    let unknown = |fault| (fault, 1, (504, "outcome_unknown"), "unknown", Open, (1, 0));
+    check_all(&IMPATIENT, &faults.map(unknown)).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_seen_moved_is_a_success_whatever_was_answered() {
+    let faults = [
+        done_but(408),
+        done_but(502),
+        done_but(504),
+        done_but(302),
+        drops(When::After, false),
+        drops(When::After, true),
+        hang(true),
+        garbage(Garbage::NotHttp, true),
+        garbage(Garbage::ShortHead, true),
+        garbage(Garbage::Html, true),
+    ];
+    let moved = |fault| (fault, 1, (201, ""), "accepted", Used, (1, 1));
+    check_all(&IMPATIENT, &faults.map(moved)).await;
+}
+
+#[tokio::test]
+async fn a_2xx_is_a_success_also_when_its_body_breaks_off() {
+    let empty_200 = Fault::Status(StatusAnswer { apply: true, ..StatusAnswer::new(200) });
+    let faults = [
+        empty_200,
+        garbage(Garbage::TruncatedJson, true),
+        garbage(Garbage::ShortBody, true),
+        Fault::SlowBody { ms: 3_000 },
+        Fault::HugeBody { bytes: None },
+        Fault::HugeBody { bytes: Some(1_000_000) },
+    ];
+    let taken = |fault| (fault, 1, (201, ""), "accepted", Used, (1, 1));
+    check_all(&[], &faults.map(taken)).await;
+}

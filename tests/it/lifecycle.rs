@@ -1,0 +1,202 @@
+//! Callers that hang up, services that stop, processes that die.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use genesys_transfer::{
+    app::StartError,
+    sandbox::{
+        Sandbox,
+        faults::{Fault, FaultOrder, StatusAnswer},
+        seed,
+    },
+};
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::support::{
+    child::Child,
+    service::{
+        Answer, CONVERSATION, REPLACE, TestApp, lone_sandbox, plain, send, soon, store_url,
+        try_start,
+    },
+};
+
+const CALL: Uuid = seed::CONNECTED_CALL;
+
+/// A service beside its sandbox, warm, with an empty ledger and one fault to come.
+async fn about_to(fault: Fault, method: &str, path: &str) -> (Arc<Sandbox>, TestApp) {
+    let sandbox = lone_sandbox().await;
+    let app = TestApp::beside(&sandbox, &[("GENESYS_COMMAND_TIMEOUT", "2s")]).await;
+    app.get("/queues").await;
+    sandbox.with(|state| state.ledger.clear());
+    app.fault(method, path, 1, fault);
+    (sandbox, app)
+}
+
+/// A transfer under way in a task of its own.
+fn under_way(app: &TestApp) -> JoinHandle<Answer> {
+    let body = plain(CALL, "Support Tier 2");
+    tokio::spawn(send(app.request(Method::POST, "/transfers").json(&body)))
+}
+
+#[tokio::test]
+async fn a_transfer_goes_on_when_its_caller_hangs_up_during_the_look_or_the_command() {
+    for (method, path, requests) in [("GET", CONVERSATION, 1), ("POST", REPLACE, 2)] {
+        let (sandbox, app) = about_to(Fault::Delay { ms: 600 }, method, path).await;
+        let body = plain(CALL, "Support Tier 2");
+        tokio::select! {
+            answer = app.submit(body) => panic!("{answer:?} came before the caller left"),
+            () = sandbox.requests_reach(requests) => {}
+        }
+        soon("the move", sandbox.moves_reach(1)).await;
+        let settled = app.settled(CALL).await;
+        assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stopping_service_finishes_the_transfer_in_hand_and_answers_its_caller() {
+    let (sandbox, app) = about_to(Fault::Delay { ms: 1_000 }, "POST", REPLACE).await;
+    let transfer = under_way(&app);
+    soon("the command", sandbox.requests_reach(2)).await;
+    let app = app.restart().await;
+    let answer = transfer.await.unwrap();
+    assert_eq!((answer.status.as_u16(), app.commands(), app.moves()), (201, 1, 1));
+    assert_eq!(app.transfer_of(CALL).await, answer.json());
+}
+
+#[tokio::test]
+async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() {
+    let (sandbox, app) = about_to(Fault::Hang { apply: true }, "POST", REPLACE).await;
+    // The looks after it find nothing out before the end.
+    app.fault("GET", CONVERSATION, 1, Fault::Delay { ms: 0 });
+    let transfer = under_way(&app);
+    soon("the command", sandbox.requests_reach(2)).await;
+    let app = app.restart().await;
+    let answer = transfer.await.unwrap();
+    let settled = app.settled(CALL).await;
+    assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
+    assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1));
+    assert_eq!(settled["id"], answer.json()["transferId"]);
+}
+
+#[tokio::test]
+async fn a_stopping_service_takes_no_new_requests() {
+    let (sandbox, app) = about_to(Fault::Delay { ms: 1_500 }, "POST", REPLACE).await;
+    let transfer = under_way(&app);
+    soon("the command", sandbox.requests_reach(2)).await;
+    let late = app.request(Method::POST, "/transfers");
+    let late = late.json(&plain(seed::HELD_CALL, "Support Tier 2"));
+    let probe = app.request(Method::GET, "/health/ready");
+    let ((), (late, probe)) = tokio::join!(app.shut_down(), async {
+        tokio::task::yield_now().await;
+        (late.send().await, probe.send().await)
+    });
+    assert_eq!(transfer.await.unwrap().status, 201);
+    // Refused by the system, or told so on a connection that was there before.
+    assert!(late.is_err() || late.unwrap().status() == 503);
+    assert!(probe.is_err() || probe.unwrap().status() == 503);
+    assert_eq!(sandbox.moves().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_releases_those_who_wait_for_a_pause_to_end() {
+    let throttled = StatusAnswer { retry_after: Some("20".to_owned()), ..StatusAnswer::new(429) };
+    for (method, path) in [("GET", CONVERSATION), ("POST", REPLACE)] {
+        let fault = Fault::Status(throttled.clone());
+        let (sandbox, app) = about_to(fault, method, path).await;
+        let waiting = under_way(&app);
+        let sent = if method == "GET" { 1 } else { 2 };
+        soon("the 429", sandbox.ledger_reaches(|totals| totals.finished >= sent)).await;
+        soon("the end", app.shut_down()).await;
+        let answer = waiting.await.unwrap();
+        assert_eq!(answer.outcome(), (503, "shutting_down".to_owned()), "{path}");
+        assert!(answer.header("retry-after").is_some());
+        assert_eq!(sandbox.moves().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_second_service_on_the_same_database_file_refuses_to_start() {
+    let store = Arc::new(tempfile::tempdir().unwrap());
+    let sandbox = lone_sandbox().await;
+    let first = TestApp::beside_with(&sandbox, Arc::clone(&store), &[]).await;
+    let second = try_start(&[("STORE_URL", &store_url(&store))]).await.err();
+    assert!(matches!(&second, Some(StartError::Store(_))), "{second:?}");
+    assert_eq!(first.get("/health/ready").await.status, 200);
+}
+
+/// A process killed while its command was at Genesys, and a service started on what it left.
+async fn killed_during(command: Fault) -> TestApp {
+    let (sandbox, store) = (lone_sandbox().await, Arc::new(tempfile::tempdir().unwrap()));
+    sandbox.order(FaultOrder::next("POST", REPLACE, command)).unwrap();
+    let child = Child::start(Some(&sandbox), &store, &[]).await;
+    let body = plain(CALL, "Support Tier 2");
+    let request = child.request(Method::POST, "/transfers").json(&body);
+    let cut = tokio::spawn(request.send());
+    // Token, queue list, look, command.
+    soon("the command", sandbox.requests_reach(4)).await;
+    child.kill().await;
+    assert!(cut.await.unwrap().is_err());
+    TestApp::beside_with(&sandbox, store, &[]).await
+}
+
+#[tokio::test]
+async fn after_a_kill_a_command_that_worked_is_found_and_accepted() {
+    let app = killed_during(Fault::Hang { apply: true }).await;
+    let settled = app.settled(CALL).await;
+    assert_eq!(settled["status"], "accepted");
+    assert_eq!((app.commands(), app.moves()), (1, 1));
+}
+
+#[tokio::test]
+async fn after_a_kill_a_command_of_unknown_fate_stays_unknown_and_guards_its_call() {
+    let app = killed_during(Fault::Hang { apply: false }).await;
+    let before = app.transfer_of(CALL).await;
+    let other = app.transfer(CALL, "Sales").await;
+    assert_eq!(other.outcome(), (409, "transfer_in_progress".to_owned()));
+    assert_eq!(other.json()["transferId"], before["id"]);
+    assert!(["pending", "unknown"].contains(&before["status"].as_str().unwrap()), "{before}");
+    assert_eq!((app.commands(), app.moves()), (1, 0));
+}
+
+#[tokio::test]
+async fn the_process_ends_with_code_0_after_sigterm() {
+    let store = tempfile::tempdir().unwrap();
+    let child = Child::start(None, &store, &[]).await;
+    assert_eq!(child.terminate().await, Some(0));
+}
+
+/// Most memory the service may hold after its first thousand transfers.
+const MOST_KIB: u64 = 40 * 1024;
+
+/// Resident memory in KiB after a thousand transfers, twenty at a time.
+async fn after_a_thousand_transfers(sandbox: &Sandbox, store: &TempDir) -> u64 {
+    let child = Child::start(Some(sandbox), store, &[]).await;
+    for _ in 0..50 {
+        let calls = (0..20).map(|_| {
+            let new = genesys_transfer::sandbox::world::NewConversation {
+                queue: Some(seed::SUPPORT_TIER_1),
+                ..Default::default()
+            };
+            let call = sandbox.add_conversation(new).unwrap();
+            let body = json!({"conversationId": call, "queueName": "Support Tier 2"});
+            send(child.request(Method::POST, "/transfers").json(&body))
+        });
+        assert!(join_all(calls).await.iter().all(|answer| answer.status == 201));
+    }
+    child.resident_kib()
+}
+
+#[tokio::test]
+async fn a_thousand_transfers_leave_less_than_40_mib_resident() {
+    let (sandbox, store) = (lone_sandbox().await, tempfile::tempdir().unwrap());
+    let resident = after_a_thousand_transfers(&sandbox, &store).await;
+    println!("resident after 1000 transfers: {resident} KiB");
+    assert_eq!(sandbox.moves().len(), 1_000);
+    assert!(resident < MOST_KIB, "{resident} KiB");
+}

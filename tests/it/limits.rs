@@ -1,0 +1,5 @@
+//! The rate limit, in Genesys' words and in our own count, and the circuit breaker.
+
+mod breaker;
+mod pacing;
+mod retry_after;
