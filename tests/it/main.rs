@@ -10,6 +10,7 @@ mod failpoints;
 mod faults;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;

@@ -125,7 +125,7 @@ async fn a_full_disk_is_503_with_nothing_sent_and_heals_when_there_is_room() {
     disk.free();
     let answer = process.submit(&body, &[]).await.unwrap();
     assert_eq!((answer.status.as_u16(), site.sandbox.commands().len()), (201, sent + 1));
-    assert_eq!(process.get("/health/ready").await.status, 200);
+    until(|| async { (process.get("/health/ready").await.status == 200).then_some(()) }).await;
     quiet(&site.sandbox).await;
     let transfers = process.transfers().await;
     assert_eq!(broken_promises(&site.sandbox, &transfers, &BTreeSet::new()), Vec::<String>::new());
