@@ -4,7 +4,7 @@
 mod architecture;
 #[cfg(test)]
 mod callers;
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(test)]
 mod failpoints;
 #[cfg(test)]
 mod faults;
