@@ -109,15 +109,22 @@ impl Records {
     }
 
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
-    /// [`Records::get`] finds it, and is written as soon as the store is back.
-    pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
+    /// [`Records::get`] finds it, and is written as soon as the store is back. `false`: another
+    /// process has the transfer, and what that one wrote counts.
+    pub async fn conclude(
+        self: &Arc<Self>,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> bool {
         crate::failpoint!(BeforeOutcome);
         let written = self.write_outcome(transfer, from, key.clone()).await;
         crate::failpoint!(AfterOutcome);
         match written {
-            Ok(()) => {}
+            Ok(()) => true,
             Err(Lost::TakenOver) => {
                 tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
+                false
             }
             Err(Lost::Store(error)) => {
                 tracing::error!(
@@ -125,6 +132,7 @@ impl Records {
                     "the outcome could not be written; kept in memory and tried again"
                 );
                 self.keep(transfer.clone(), from, key);
+                true
             }
         }
     }

@@ -30,14 +30,14 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
-                self.records.conclude(&mut job.transfer, from, key).await;
-                Self::audit(&job.transfer);
-                job.transfer
+                self.conclude(job.transfer, from, key).await
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
                 job.transfer.error = Some(*problem);
-                self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+                if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
+                    return self.as_others_have_it(job.transfer).await;
+                }
                 self.settle_in_background(job.transfer.clone(), self.settings.settle_window);
                 job.transfer
             }
@@ -49,15 +49,16 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
-            self.records.conclude(&mut job.transfer, from, key).await;
-            Self::audit(&job.transfer);
-            if self.settings.confirm == Confirm::Always {
-                self.confirm_in_background(job.transfer.clone());
+            let transfer = self.conclude(job.transfer, from, key).await;
+            if self.settings.confirm == Confirm::Always && transfer.stage == Stage::Accepted {
+                self.confirm_in_background(transfer.clone());
             }
-            return job.transfer;
+            return transfer;
         };
         // On disk before the wait, so that the truth is there should we die waiting.
-        self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
+            return self.as_others_have_it(job.transfer).await;
+        }
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         if self.arrives(&job.transfer, &job.ctx.until(until)).await {
@@ -66,9 +67,17 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
-        Self::audit(&job.transfer);
-        job.transfer
+        self.conclude(job.transfer, Stage::Accepted, key).await
+    }
+
+    /// Records a settled transfer and returns it as it then stands: as another process has it,
+    /// when that one took it over.
+    async fn conclude(&self, mut transfer: Transfer, from: Stage, key: KeyChange) -> Transfer {
+        if !self.records.conclude(&mut transfer, from, key).await {
+            return self.as_others_have_it(transfer).await;
+        }
+        Self::audit(&transfer);
+        transfer
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
