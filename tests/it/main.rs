@@ -4,6 +4,8 @@
 mod architecture;
 #[cfg(test)]
 mod callers;
+#[cfg(test)]
+mod connection;
 #[cfg(all(test, feature = "failpoints"))]
 mod failpoints;
 #[cfg(test)]
