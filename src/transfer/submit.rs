@@ -158,7 +158,8 @@ impl Engine {
                 upstream_attempts: 0,
             });
         }
-        if matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching) {
+        let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching);
+        if runs || self.waiting.contains(record.transfer_id) {
             return Err(problems::key_in_use(record.transfer_id));
         }
         // Unknown, or settled in a moment between two writes: what is known now.
