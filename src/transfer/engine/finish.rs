@@ -56,6 +56,7 @@ impl Engine {
             }
             return job.transfer;
         };
+        let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
         self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
         crate::failpoint!(BeforeConfirming);
