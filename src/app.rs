@@ -7,8 +7,9 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    auth::{BuildError, Keyring},
     clock::{Clock, IdSource, Random, SystemClock, SystemRandom},
-    config::{self, AuthMode, Settings},
+    config::{self, Settings},
     genesys::Gateway,
     http::{self, AppState, JsonAnswers, RequestIds, Shutdown},
     sandbox::Sandbox,
@@ -61,9 +62,9 @@ pub enum StartError {
     /// The gateway cannot be built from the settings.
     #[error("genesys: {0}")]
     Gateway(String),
-    /// What is configured cannot be done.
-    #[error("{0}")]
-    Unsupported(String),
+    /// Callers' credentials cannot be checked as configured.
+    #[error("auth.oidc_issuer: {0}")]
+    Auth(#[from] BuildError),
 }
 
 /// A running service.
@@ -93,7 +94,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything was sent to Genesys.
     pub async fn start(settings: &Settings, around: Surroundings) -> Result<Self, StartError> {
-        refuse_unenforced_auth(settings)?;
+        let keyring = keyring(settings, &around)?;
         let stopping = Stopping::default();
         let tracker = TaskTracker::new();
         let listener = listen("server.bind", settings.server.bind).await?;
@@ -124,12 +125,14 @@ impl App {
                 transfers: settings.store.retention,
                 keys: settings.store.key_retention,
             },
+            lease: settings.store.lease,
             tracker: tracker.clone(),
             stop: stopping.stop.clone(),
         });
         service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
         gateway.warm_up();
-        let server = serve(settings, &around, &service, &stopping, listener);
+        keyring.keep_current(&tracker, &stopping.stop);
+        let server = serve(settings, &around, &service, keyring, &stopping, listener);
         Ok(Self { address, sandbox, service, stopping, server, tracker })
     }
 
@@ -182,16 +185,27 @@ fn serve(
     settings: &Settings,
     around: &Surroundings,
     service: &Service,
+    keyring: Keyring,
     stopping: &Stopping,
     listener: TcpListener,
 ) -> tokio::task::JoinHandle<http::Finished> {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
-    let state =
-        AppState::new(service.clone(), &settings.server, ids.clone(), stopping.graceful.clone());
+    let state = AppState::new(
+        service.clone(),
+        keyring,
+        &settings.server,
+        ids.clone(),
+        stopping.graceful.clone(),
+    );
     let router = http::router(&state);
     let shutdown = Shutdown { graceful: stopping.graceful.clone(), now: stopping.now.clone() };
     let settings = settings.server.clone();
     tokio::spawn(async move { http::serve(listener, router, &settings, ids, shutdown).await })
+}
+
+fn keyring(settings: &Settings, around: &Surroundings) -> Result<Keyring, BuildError> {
+    let moves = settings.transfers.max_per_conversation_per_hour;
+    Keyring::new(&settings.auth, moves, Arc::clone(&around.clock))
 }
 
 async fn start_sandbox(
@@ -214,19 +228,6 @@ fn local_address(
     address: SocketAddr,
 ) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|cause| StartError::Listen { key, address, cause })
-}
-
-/// Callers' credentials are not checked by this version: a service that was told to check them
-/// must not run open.
-fn refuse_unenforced_auth(settings: &Settings) -> Result<(), StartError> {
-    match settings.auth.mode {
-        AuthMode::None => Ok(()),
-        AuthMode::Required => Err(StartError::Unsupported(
-            "auth.mode = required: this version cannot check callers' credentials; set auth.mode \
-             = none and server.bind to a loopback address behind a proxy that does"
-                .to_owned(),
-        )),
-    }
 }
 
 /// The settings a sandbox is started with.

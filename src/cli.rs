@@ -41,6 +41,11 @@ pub enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Make an API key for a caller: prints the key, once, and the entry that lets it in
+    Keygen {
+        /// The caller, as it will show in requestedBy: 1 to 64 of A-Z a-z 0-9 . _ - @
+        name: String,
+    },
     /// Ask a running service whether it is ready: exit code 0 if so, 1 if not
     Healthcheck {
         /// What to ask instead of /health/ready at server.bind
@@ -152,6 +157,7 @@ mod tests {
             ("sandbox --bind 127.0.0.1:1", Command::Sandbox { bind: Some("127.0.0.1:1".into()) }),
             ("check-config", Command::CheckConfig { connect: false }),
             ("check-config --connect", Command::CheckConfig { connect: true }),
+            ("keygen crm", Command::Keygen { name: "crm".into() }),
             ("healthcheck", Command::Healthcheck { url: None }),
             (
                 "healthcheck http://127.0.0.1:9/health/ready",
@@ -172,7 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_ends_with_64() {
-        for line in ["fly", "--fast", "serve extra", "healthcheck ftp://x", "sandbox --bind"] {
+        for line in
+            ["fly", "--fast", "serve extra", "keygen", "healthcheck ftp://x", "sandbox --bind"]
+        {
             assert_eq!(parse(line).unwrap_err().code, USAGE_EXIT_CODE, "{line}");
         }
     }

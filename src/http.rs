@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 
+mod access;
 mod answer;
 mod body;
 mod conversations;

@@ -7,13 +7,27 @@
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
+//!           http ─→ auth ─→ transfer
 //!           clock, config, problem: leaves that anyone may use
 //! ```
 
+/// Comes to a named place between two steps of a transfer; see `crate::failpoint`. Nothing at all
+/// without the feature `failpoints`.
+#[macro_export]
+macro_rules! failpoint {
+    ($point:ident) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::reach($crate::failpoint::Point::$point).await;
+    };
+}
+
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 pub mod genesys;
 pub mod http;
 pub mod problem;

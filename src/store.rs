@@ -1,7 +1,7 @@
 //! The durable record of transfers and idempotency keys, on SQLite or PostgreSQL.
 //!
-//! Implements [`TransferStore`]. What a record means is decided in [`operations`], once for both
-//! databases; [`sqlite`] and [`postgres`] say how an operation is carried out safely: in which
+//! Implements [`TransferStore`]. What is done to the record is said in `operations`, once for both
+//! databases; `sqlite` and `postgres` say how an operation is carried out safely: in which
 //! transaction, with how much care for the disk, within which time.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

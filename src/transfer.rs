@@ -4,6 +4,7 @@
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
 mod arrival;
+mod caller;
 pub mod conversation;
 mod engine;
 pub mod evidence;
@@ -12,9 +13,11 @@ pub mod gateway;
 pub mod ids;
 pub mod legs;
 pub mod model;
+mod permission;
 pub mod plan;
 mod problems;
 mod questions;
+mod readiness;
 mod records;
 mod recovery;
 pub mod service;
@@ -27,4 +30,5 @@ mod testing;
 mod watch;
 
 pub use problems::from_gateway as describe;
+pub use readiness::Readiness;
 pub use recovery::Retention;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, StartError, Surroundings, connect, listen, sandbox_options, welcome};
 use crate::{
+    auth::{self, KeygenError},
     cli::{self, Cli, Command},
     clock::{Clock, SystemClock},
     config::{ConfigErrors, ProcessEnv, Settings},
@@ -19,12 +20,17 @@ const HEALTHCHECK_TIME: Duration = Duration::from_secs(5);
 
 /// Runs what the command line asks for.
 pub async fn command(cli: Cli) -> ExitCode {
+    // Needs no settings: the first key is made before there are any.
+    if let Command::Keygen { name } = &cli.command {
+        return keygen(name);
+    }
     let settings = match Settings::load(&cli.settings_args(), &ProcessEnv) {
         Ok(settings) => settings,
         Err(errors) => return misconfigured(&errors),
     };
     match cli.command {
         Command::Serve => serve(&settings).await,
+        Command::Keygen { name } => keygen(&name),
         Command::Sandbox { .. } => sandbox_alone(&settings).await,
         Command::CheckConfig { connect } => check_config(&settings, connect).await,
         Command::Healthcheck { url } => {
@@ -46,16 +52,20 @@ pub fn leave(text: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+fn keygen(name: &str) -> ExitCode {
+    match auth::keygen(name) {
+        Ok(printed) => leave(&printed.text(), 0),
+        Err(error @ KeygenError::Name) => leave(&error.to_string(), cli::USAGE_EXIT_CODE),
+        Err(error @ KeygenError::Randomness) => leave(&error.to_string(), 1),
+    }
+}
+
 fn misconfigured(errors: &ConfigErrors) -> ExitCode {
     leave(&errors.to_string(), ConfigErrors::EXIT_CODE)
 }
 
 fn failed(error: &StartError) -> ExitCode {
-    let code = match error {
-        StartError::Unsupported(_) => ConfigErrors::EXIT_CODE,
-        _ => 1,
-    };
-    leave(&error.to_string(), code)
+    leave(&error.to_string(), 1)
 }
 
 fn start_logging(settings: &Settings) -> Result<(), ExitCode> {

@@ -85,14 +85,17 @@ fn shown(key: &str, privacy: Privacy, value: &Value, callers: &[ApiKey]) -> Stri
         (_, _, Privacy::Secret) => SET.to_owned(),
         (ValueKind::String(text), _, _) => match text.parse::<i64>() {
             // From the environment every value is text.
-            Ok(number) if key.ends_with("_per_minute") || key.starts_with("server.max_") => {
-                number.to_string()
-            }
+            Ok(number) if is_number(key) => number.to_string(),
             _ if text == "true" || text == "false" => text.clone(),
             _ => quoted(text),
         },
         (kind, _, _) => kind.to_string(),
     }
+}
+
+/// Whether the values of `key` are numbers.
+fn is_number(key: &str) -> bool {
+    key.ends_with("_per_minute") || key.ends_with("_per_hour") || key.starts_with("server.max_")
 }
 
 /// What is in force for a key that nobody set.

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     reader::{self, Reader},
-    units::{days, hours, minutes},
+    units::{days, hours, minutes, seconds},
 };
 
 /// `[store]`
@@ -20,6 +20,8 @@ pub struct Store {
     pub retention: Duration,
     /// How long settled idempotency keys are kept.
     pub key_retention: Duration,
+    /// How long a process that shares the store and is not heard of is taken to be alive.
+    pub lease: Duration,
 }
 
 impl Store {
@@ -29,6 +31,7 @@ impl Store {
             url: from.required("store.url", SecretString::default(), expected, url),
             retention: from.duration("store.retention", hours(1)..=days(3650)),
             key_retention: from.duration("store.key_retention", minutes(1)..=days(365)),
+            lease: from.duration("store.lease", seconds(1)..=minutes(10)),
         }
     }
 }

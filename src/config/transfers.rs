@@ -19,6 +19,8 @@ pub struct Transfers {
     pub resend_after_5xx: bool,
     /// How long an `unknown` transfer is looked for in the background.
     pub settle_window: Duration,
+    /// How often known callers together may move one conversation within an hour.
+    pub max_per_conversation_per_hour: u32,
 }
 
 /// `transfers.confirm`
@@ -38,6 +40,8 @@ impl Transfers {
             confirm: from.word("transfers.confirm", &words).unwrap_or(Confirm::OnRequest),
             resend_after_5xx: from.flag("transfers.resend_after_5xx"),
             settle_window: from.duration("transfers.settle_window", seconds(1)..=hours(24)),
+            max_per_conversation_per_hour: from
+                .integer("transfers.max_per_conversation_per_hour", 1..=500),
         }
     }
 }

@@ -11,6 +11,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::access::CHALLENGE;
 use crate::{
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
     transfer::store::Answer,
@@ -95,7 +96,7 @@ pub(super) fn render(response: Response, request_id: &str) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     set_head(&mut parts.headers, &answer);
     if failure.code() == Code::Unauthenticated {
-        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        parts.headers.entry(header::WWW_AUTHENTICATE).or_insert(CHALLENGE);
     }
     parts.extensions.insert(failure.code());
     let transfer_id = failure.problem.transfer_id;

@@ -12,11 +12,12 @@ use super::{
     state::{AppState, Arrival},
     views::PreviewView,
 };
-use crate::problem::Code;
+use crate::{problem::Code, transfer::service::Caller};
 
 /// `GET /conversations/{id}`
 pub(super) async fn preview_transfer(
     State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
     Extension(arrival): Extension<Arrival>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
@@ -25,6 +26,6 @@ pub(super) async fn preview_transfer(
     let id = id.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(|| {
         Failure::new(Code::ConversationNotFound, "There is no such conversation: not a UUID.")
     })?;
-    let preview = app.service.preview(id, target, arrival.deadline).await?;
+    let preview = app.service.preview(&caller, id, target, arrival.deadline).await?;
     Ok(ok(&PreviewView::from(&preview)))
 }

@@ -7,7 +7,7 @@ use super::{
     answer::{Failure, ok},
     state::AppState,
 };
-use crate::problem::Code;
+use crate::{problem::Code, transfer::Readiness};
 
 /// `GET /health/live`: the process answers, nothing more.
 pub(super) async fn live() -> Response {
@@ -20,8 +20,16 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
-    match app.service.troubles().await {
-        reasons if reasons.is_empty() => Ok(ok(&json!({"status": "ready", "reasons": []}))),
-        reasons => Err(Failure::new(Code::NotReady, reasons.join("; ")).reasons(reasons)),
+    let Readiness { ready, mut reasons } = app.service.readiness().await;
+    // An issuer that is away shuts out its own callers only: told, but no reason to send all
+    // requests elsewhere.
+    reasons.extend(app.keyring.troubles());
+    if ready {
+        return Ok(ok(&json!({"status": "ready", "reasons": reasons})));
     }
+    let detail = match reasons.as_slice() {
+        [] => "Genesys has not been reached yet.".to_owned(),
+        some => some.join("; "),
+    };
+    Err(Failure::new(Code::NotReady, detail).reasons(reasons))
 }

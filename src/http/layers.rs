@@ -14,16 +14,14 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
+    access::check_access,
     answer::Failure,
     fallback::{no_such_path, other_method},
     head::accepts_json,
     observe::observe,
     state::{AppState, Arrival},
 };
-use crate::{
-    problem::Code,
-    transfer::{model::CallerName, service::Caller},
-};
+use crate::problem::Code;
 
 /// Most bytes of a request's target and headers together.
 const MAX_HEAD: usize = 16 * 1024;
@@ -38,7 +36,7 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
     let for_callers = ServiceBuilder::new()
         // Who calls comes first: a stranger learns nothing else. A wrong method or path never
         // gets here, so that it is 405 or 404 whatever else is wrong with the request.
-        .layer(from_fn(identify))
+        .layer(from_fn_with_state(app.clone(), check_access))
         // Refused before any work is done: an answer the caller cannot read helps nobody.
         .layer(from_fn(check_accept));
     let for_all = ServiceBuilder::new()
@@ -62,15 +60,6 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
     // Outside of the router, which itself writes 405 and HEAD answers: request id, deadline,
     // problem bodies, headers every answer has, log line.
     Router::new().fallback_service(routes).layer(from_fn_with_state(app.clone(), observe))
-}
-
-/// Says who calls. Nobody is asked for credentials yet (`auth.mode = none`).
-async fn identify(mut request: Request, next: Next) -> Response {
-    let caller = Caller { name: CallerName::new("anonymous"), admin: true };
-    request.extensions_mut().insert(caller.clone());
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(caller);
-    response
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {

@@ -7,6 +7,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::Keyring,
     clock::{Clock, IdSource},
     config::Server,
     transfer::service::Service,
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub struct AppState {
     pub(super) service: Service,
+    pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
     pub(super) in_flight: Arc<Semaphore>,
@@ -23,11 +25,12 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The state for a server with these `settings`. Once `stopping` is cancelled the service
+    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once `stopping` is cancelled the service
     /// says that it is not ready.
     #[must_use]
     pub fn new(
         service: Service,
+        keyring: Keyring,
         settings: &Server,
         request_ids: RequestIds,
         stopping: CancellationToken,
@@ -35,7 +38,7 @@ impl AppState {
         let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { service, request_ids, limits, in_flight, stopping }
+        Self { service, keyring, request_ids, limits, in_flight, stopping }
     }
 }
 

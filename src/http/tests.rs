@@ -17,6 +17,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    auth::Keyring,
     clock::{IdSource, ManualClock},
     config,
     problem::Code,
@@ -45,7 +46,7 @@ pub(super) fn request_ids() -> RequestIds {
 
 pub(super) fn state(settings: &config::Server) -> AppState {
     let stopping = tokio_util::sync::CancellationToken::new();
-    AppState::new(Service::placeholder(), settings, request_ids(), stopping)
+    AppState::new(Service::placeholder(), Keyring::open(), settings, request_ids(), stopping)
 }
 
 /// A server on a port of its own.

@@ -83,15 +83,4 @@ fn sql(text: &'static str) -> SqlStr {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::transfer::model::Stage;
-
-    #[test]
-    fn the_index_words_name_the_stages_of_the_domain() {
-        for stage in Stage::ALL {
-            let quoted = format!("'{}'", stage.as_str());
-            assert_eq!(unsettled!().contains(&quoted), stage.is_unsettled(), "{quoted}");
-            assert_eq!(settled!().contains(&quoted), !stage.is_unsettled(), "{quoted}");
-        }
-    }
-}
+mod tests;

@@ -175,3 +175,6 @@ impl<B: Backend> TransferStore for Records<B> {
         self.backend.write(probe, Durability::Process).await.map_err(|trouble| trouble.of("check"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     arrival::ArrivalDelay,
+    caller::check_priority,
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
     plan::{self, Carrier, Deed, Plan},
@@ -51,6 +52,8 @@ pub struct Engine {
     pub(super) settings: Settings,
     /// Longest a request may take (`server.deadline`).
     pub(super) deadline: Duration,
+    /// A process that was not heard of for this long is taken to be dead (`store.lease`).
+    pub(super) lease: Duration,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) arrival: ArrivalDelay,
@@ -104,7 +107,9 @@ impl Engine {
     /// Carries a recorded transfer (its row is in `received`) to its outcome and records that.
     /// Returns the transfer as it then stands.
     pub(super) async fn carry_out(self: &Arc<Self>, mut job: Job) -> Transfer {
-        let outcome = match self.prepare(&job).await {
+        let prepared = self.prepare(&job).await;
+        crate::failpoint!(AfterLook);
+        let outcome = match prepared {
             Ok(plan) => self.dispatch(&mut job, plan).await,
             Err(problem) => Outcome::Failed { problem, key_used: false },
         };
@@ -127,6 +132,8 @@ impl Engine {
         let queue = &job.transfer.queue;
         let plan = plan::plan(request, queue, &conversation, self.clock.now(), self.carrier())?;
         self.check_priority(&plan)?;
+        // What was asked for was checked before; with `keepPlace` the sum is known only now.
+        check_priority(plan.priority, job.transfer.max_priority)?;
         Ok(plan)
     }
 
@@ -152,6 +159,8 @@ impl Engine {
         }
         adopt_plan(&mut job.transfer, &plan);
 
+        crate::failpoint!(BeforeDispatching);
+        let intended = Instant::now();
         // The durable write before the first byte of the command.
         job.transfer.stage = Stage::Dispatching;
         match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
@@ -163,11 +172,15 @@ impl Engine {
                 return Outcome::not_sent(problems::from_store(&error));
             }
         }
-        // A process that was stopped for a while here may have been given up by others.
-        if time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
+        crate::failpoint!(AfterDispatching);
+        // A process that was stopped for a while here may have been given up by others, who told
+        // an operator so.
+        let held_up = intended.elapsed() > self.lease / 2;
+        if held_up || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
         job.sent.store(true, Ordering::SeqCst);
+        crate::failpoint!(BeforeSend);
         match plan.deed {
             Deed::RoutingOnly if !self.gateway.command_carries_routing() => {
                 self.set_routing_only(job, &plan).await

@@ -241,6 +241,10 @@ pub struct Transfer {
     /// Whole minutes waited that were added to it, with `keepPlace`.
     #[serde(default)]
     pub waited_minutes: Option<i64>,
+    /// The highest priority the caller may end up with. Recorded, because another process may
+    /// have to carry on what this one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_priority: Option<Priority>,
     /// What callers should know although it went ahead.
     #[serde(default)]
     pub warnings: Vec<Warning>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
+    caller::Limits,
     engine::{self, Engine},
     gateway::{CallContext, Lane},
     ids::ConversationId,
@@ -26,18 +27,14 @@ impl Engine {
     /// What a transfer would do.
     pub(super) async fn preview(
         &self,
+        limits: &Limits,
         id: ConversationId,
         queue: Option<QueueRef>,
         deadline: Instant,
     ) -> Result<Preview, Problem> {
         let ctx = engine::context(deadline, Lane::Single);
         let target = match &queue {
-            Some(asked) => Some(
-                self.gateway
-                    .queue(&ctx, asked)
-                    .await
-                    .map_err(|error| problems::from_queue(error, asked))?,
-            ),
+            Some(asked) => Some(self.permitted_queue(&ctx, limits, asked).await?),
             None => None,
         };
         let conversation =

@@ -88,11 +88,19 @@ impl Records {
         from: Stage,
         key: KeyChange,
     ) -> Result<(), Lost> {
+        self.step_if(transfer, Expected { stage: from, owner: Some(self.owner) }, key).await
+    }
+
+    async fn step_if(
+        &self,
+        transfer: &mut Transfer,
+        expected: Expected,
+        key: KeyChange,
+    ) -> Result<(), Lost> {
         // A rendered answer shows the time it was rendered at, and must go on being true.
         if !matches!(key, KeyChange::Settle(_)) {
             transfer.updated_at = self.clock.now();
         }
-        let expected = Expected { stage: from, owner: Some(self.owner) };
         match self.store.update(transfer, &expected, key, Durability::Power).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Lost::TakenOver),
@@ -103,7 +111,10 @@ impl Records {
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
     /// [`Records::get`] finds it, and is written as soon as the store is back.
     pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
-        match self.step(transfer, from, key.clone()).await {
+        crate::failpoint!(BeforeOutcome);
+        let written = self.write_outcome(transfer, from, key.clone()).await;
+        crate::failpoint!(AfterOutcome);
+        match written {
             Ok(()) => {}
             Err(Lost::TakenOver) => {
                 tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
@@ -129,7 +140,7 @@ impl Records {
         loop {
             // On the way down one more try is all there is time for.
             let stopping = self.stop.is_cancelled();
-            match self.write_from_any(&mut transfer, from, key.clone()).await {
+            match self.write_outcome(&mut transfer, from, key.clone()).await {
                 Ok(()) | Err(Lost::TakenOver) => break,
                 Err(Lost::Store(_)) if stopping => {
                     tracing::error!(transfer_id = %transfer.id, "stopped with an unwritten outcome");
@@ -143,21 +154,33 @@ impl Records {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.lock().remove(&transfer.id);
+        let mut unsaved = self.lock();
+        // A later outcome of the same transfer may wait, too.
+        if unsaved.get(&transfer.id).is_some_and(|kept| kept.stage == transfer.stage) {
+            unsaved.remove(&transfer.id);
+        }
     }
 
-    /// A write that failed may still have been carried out, so the row can be a step further
-    /// than we know.
-    async fn write_from_any(
+    /// Writes an outcome that was reached from `from`. The row can be elsewhere: a step further,
+    /// when a write that failed was carried out after all (`dispatching`); or a step behind, when
+    /// an earlier outcome still waits in memory (`unknown`, `accepted`). And who sent the command
+    /// and has Genesys' word on it knows better than another process that took the row over
+    /// meanwhile and only found it `unknown`.
+    async fn write_outcome(
         &self,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        match self.step(transfer, from, key.clone()).await {
-            Err(Lost::TakenOver) if from == Stage::Received => {
-                self.step(transfer, Stage::Dispatching, key).await
+        let or_else = match (from, transfer.stage) {
+            (Stage::Dispatching, Stage::Accepted | Stage::Failed) => {
+                Expected { stage: Stage::Unknown, owner: None }
             }
+            (Stage::Dispatching, _) => return self.step(transfer, from, key).await,
+            _ => Expected { stage: Stage::Dispatching, owner: Some(self.owner) },
+        };
+        match self.step(transfer, from, key.clone()).await {
+            Err(Lost::TakenOver) => self.step_if(transfer, or_else, key).await,
             other => other,
         }
     }
@@ -182,3 +205,6 @@ impl Records {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

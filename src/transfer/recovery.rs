@@ -15,11 +15,8 @@ use super::{
 };
 use crate::problem::{Code, Problem};
 
-/// How often a process says that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// A process that was not heard of for this long is taken to be dead.
-const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(20);
+/// How often a process says during a lease that it is alive.
+const BEATS_IN_A_LEASE: u32 = 4;
 
 /// A transfer that had not begun when its process died goes on if it is younger than this.
 const STILL_WANTED: SignedDuration = SignedDuration::from_secs(30);
@@ -53,7 +50,7 @@ impl Engine {
         let now = self.clock.now();
         self.records.store().heartbeat(self.records.owner(), now).await?;
         let stale_before = if self.records.store().is_shared() {
-            now.saturating_sub(DEAD_AFTER).unwrap_or(Timestamp::MIN)
+            now.saturating_sub(self.lease).unwrap_or(Timestamp::MIN)
         } else {
             Timestamp::MAX
         };
@@ -69,6 +66,7 @@ impl Engine {
         }
         let count = all.len();
         if count > 0 {
+            crate::failpoint!(AfterAdopting);
             tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
             self.resume_all(all);
         }
@@ -136,13 +134,26 @@ impl Engine {
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what
     /// is old, until the service stops.
     pub(super) async fn keep_house(self: Arc<Self>, retention: Retention) {
-        let mut beat = tokio::time::interval(HEARTBEAT);
-        let mut reap = tokio::time::interval(REAP_EVERY);
+        // Side by side: a long deletion must not make this process look dead.
+        tokio::join!(self.keep_alive(), self.keep_small(retention));
+    }
+
+    async fn keep_alive(self: &Arc<Self>) {
+        let mut beat = tokio::time::interval(self.lease / BEATS_IN_A_LEASE);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 _ = beat.tick() => self.beat().await,
+            }
+        }
+    }
+
+    async fn keep_small(&self, retention: Retention) {
+        let mut reap = tokio::time::interval(REAP_EVERY);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
                 _ = reap.tick() => self.reap(retention).await,
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,8 +17,9 @@ use super::{
     engine::{self, Engine},
     gateway::{CallGateway, Lane, QueueListing},
     ids::{ConversationId, TransferId},
-    model::{CallerName, Queue, QueueRef, Transfer, TransferRequest},
+    model::{Queue, QueueRef, Transfer, TransferRequest},
     problems,
+    readiness::{Probe, Readiness},
     records::Records,
     recovery::Retention,
     store::{Answer, StoreError, TransferFilter, TransferStore},
@@ -29,14 +30,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// Who is asking, and how far he sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// His stable name.
-    pub name: CallerName,
-    /// Whether he sees other callers' transfers and may settle them.
-    pub admin: bool,
-}
+pub use super::caller::{Caller, Limits};
 
 /// What the caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +141,8 @@ pub struct Parts {
     pub deadline: Duration,
     /// How long settled records are kept.
     pub retention: Retention,
+    /// A process that shares the store and was not heard of for this long is taken to be dead.
+    pub lease: Duration,
     /// Work that must be waited for at the end.
     pub tracker: TaskTracker,
     /// Fires when the service is to stop.
@@ -158,7 +154,7 @@ pub struct Parts {
 pub struct Service {
     engine: Arc<Engine>,
     retention: Retention,
-    ready: Arc<AtomicBool>,
+    probe: Arc<Probe>,
 }
 
 impl Service {
@@ -182,16 +178,13 @@ impl Service {
             ids,
             settings: parts.settings,
             deadline: parts.deadline,
+            lease: parts.lease,
             tracker: parts.tracker,
             stop: parts.stop,
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),
         };
-        Self {
-            engine: Arc::new(engine),
-            retention: parts.retention,
-            ready: Arc::new(AtomicBool::new(false)),
-        }
+        Self { engine: Arc::new(engine), retention: parts.retention, probe: Arc::default() }
     }
 
     /// Takes over what an earlier process left unsettled and begins the work beside the requests.
@@ -203,7 +196,7 @@ impl Service {
         let taken_over = self.engine.recover().await?;
         let house = Arc::clone(&self.engine).keep_house(self.retention);
         self.engine.tracker.spawn(house);
-        self.ready.store(true, Ordering::Release);
+        self.probe.started.store(true, Ordering::Release);
         Ok(taken_over)
     }
 
@@ -272,62 +265,56 @@ impl Service {
     /// What a transfer of the conversation would do.
     ///
     /// # Errors
-    /// `conversation_not_found`, the queue look-up's problems, Genesys' problems.
+    /// `conversation_not_found`, `queue_not_permitted`, the queue look-up's problems, Genesys'
+    /// problems.
     pub async fn preview(
         &self,
+        caller: &Caller,
         id: ConversationId,
         queue: Option<QueueRef>,
         deadline: Instant,
     ) -> Result<Preview, Problem> {
-        self.engine.preview(id, queue, deadline).await
+        self.engine.preview(&caller.limits, id, queue, deadline).await
     }
 
-    /// Queues whose name contains `fragment`; empty for all.
+    /// Queues that `caller` may know of and whose name contains `fragment`; empty for all.
     ///
     /// # Errors
     /// Genesys' problems when no map is there.
-    pub async fn queues(&self, fragment: &str, by: Instant) -> Result<QueueListing, Problem> {
+    pub async fn queues(
+        &self,
+        caller: &Caller,
+        fragment: &str,
+        by: Instant,
+    ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
         let listing = self.engine.gateway.search_queues(&ctx, fragment).await;
-        listing.map_err(problems::from_gateway)
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
-    /// Loads the queue map again.
+    /// Loads the queue map again; returns what `caller` may know of it.
     ///
     /// # Errors
     /// Genesys' problems; the old map is then kept.
-    pub async fn refresh_queues(&self, by: Instant) -> Result<QueueListing, Problem> {
+    pub async fn refresh_queues(
+        &self,
+        caller: &Caller,
+        by: Instant,
+    ) -> Result<QueueListing, Problem> {
         let ctx = engine::context(by, Lane::Single);
-        self.engine.gateway.refresh_queues(&ctx).await.map_err(problems::from_gateway)
+        let listing = self.engine.gateway.refresh_queues(&ctx).await;
+        Ok(seen_by(caller, listing.map_err(problems::from_gateway)?))
     }
 
-    /// Why transfers cannot be carried out now; empty when they can.
-    pub async fn troubles(&self) -> Vec<String> {
-        let mut troubles = self.engine.gateway.troubles();
-        if !self.ready.load(Ordering::Acquire) {
-            troubles.push("start: unsettled transfers are being taken over".to_owned());
-        }
-        if self.engine.stop.is_cancelled() {
-            troubles.push("shutting down".to_owned());
-        }
-        let unsaved = self.engine.records.unsaved();
-        if unsaved > 0 {
-            troubles.push(format!("store: {unsaved} outcomes wait to be written"));
-        }
-        if let Err(error) = self.engine.records.store().check().await {
-            tracing::warn!(cause = %error.cause, "the store is not ready");
-            troubles.push("store: cannot be written".to_owned());
-        }
-        troubles
+    /// Whether transfers can be carried out now, and what is wrong.
+    pub async fn readiness(&self) -> Readiness {
+        self.probe.readiness(&self.engine).await
     }
 }
 
-impl Caller {
-    /// Whether this caller may see what `owner` asked for.
-    #[must_use]
-    pub fn sees(&self, owner: &CallerName) -> bool {
-        self.admin || self.name == *owner
-    }
+fn seen_by(caller: &Caller, mut listing: QueueListing) -> QueueListing {
+    caller.limits.narrow(&mut listing.items);
+    listing
 }
 
 fn no_transfer(id: TransferId) -> Problem {

@@ -87,7 +87,9 @@ impl Engine {
         }
         transfer.updated_at = self.clock.now();
         let key = KeyChange::Settle(self.answers.answer(transfer));
+        crate::failpoint!(BeforeSettling);
         self.records.conclude(transfer, Stage::Unknown, key).await;
+        crate::failpoint!(AfterSettling);
         Self::audit(transfer);
     }
 
@@ -141,6 +143,7 @@ impl Engine {
         transfer.error = Some(problems::outcome_unknown(&transfer, seen, None));
         transfer.stage = Stage::Unknown;
         self.records.conclude(&mut transfer, Stage::Dispatching, KeyChange::Keep).await;
+        crate::failpoint!(AfterUnknown);
         if let Some(super::evidence::Seen::Moved) = self.look(&transfer, &ctx).await {
             return self.settle_as(&mut transfer, Ok(()), &ctx).await;
         }

@@ -71,6 +71,7 @@ impl Engine {
             let reply = self.reply(&job.transfer);
             job.given = Some(reply.answer.clone());
             drop(answer.send(Ok(reply)));
+            crate::failpoint!(AfterAnswer);
             self.carry_out(*job).await;
         } else {
             let transfer = self.carry_out(*job).await;
@@ -101,11 +102,10 @@ impl Engine {
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
-        let queue = self
-            .gateway
-            .queue(&ctx, &submission.request.queue)
-            .await
-            .map_err(|error| problems::from_queue(error, &submission.request.queue))?;
+        let limits = &submission.caller.limits;
+        let queue = self.permitted_queue(&ctx, limits, &submission.request.queue).await?;
+        limits.check_priority(submission.request.priority).map_err(|problem| *problem)?;
+        self.check_repetition(limits, submission.request.conversation_id).await?;
         let calls = calls_needed(&submission.request, self);
         ctx.admission =
             Some(self.gateway.admit(&ctx, calls).await.map_err(problems::from_gateway)?);
@@ -114,9 +114,11 @@ impl Engine {
             Wait::Outcome | Wait::Confirmation(_) => Durability::Process,
         };
         let transfer = self.new_transfer(&submission, queue);
+        crate::failpoint!(BeforeInsert);
         let inserted = self.records.begin(&transfer, claim.as_ref(), durability).await;
         match inserted.map_err(|error| problems::from_store(&error))? {
             Inserted::Done => {
+                crate::failpoint!(AfterInsert);
                 progress.recorded.get_or_init(|| transfer.id);
                 Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
             }
@@ -165,7 +167,7 @@ impl Engine {
 
     fn new_transfer(&self, submission: &Submission, queue: super::model::Queue) -> Transfer {
         let now = self.clock.now();
-        let Caller { name, .. } = &submission.caller;
+        let Caller { name, limits, .. } = &submission.caller;
         Transfer {
             id: TransferId::new(self.ids.next(now)),
             stage: Stage::Received,
@@ -179,6 +181,7 @@ impl Engine {
             picture: None,
             priority: submission.request.priority,
             waited_minutes: None,
+            max_priority: limits.max_priority,
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),

@@ -16,12 +16,12 @@ use super::{
     conversation::samples,
     model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
     recovery::Retention,
-    service::{Answers, Caller, Parts, Reply, Service, Submission, Wait},
+    service::{Answers, Caller, Limits, Parts, Reply, Service, Submission, Wait},
     store::Answer,
 };
 use crate::{
     clock::SystemClock,
-    config::{Confirm, Transfers},
+    config::{Confirm, QueuePattern, Transfers},
     problem::Problem,
 };
 
@@ -104,8 +104,10 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
             confirm: Confirm::OnRequest,
             resend_after_5xx,
             settle_window: Duration::from_mins(2),
+            max_per_conversation_per_hour: 10,
         },
         deadline: DEADLINE,
+        lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
@@ -120,7 +122,13 @@ impl Service {
 }
 
 pub(super) fn caller() -> Caller {
-    Caller { name: CallerName::new("crm"), admin: true }
+    Caller::unlimited(CallerName::new("crm"))
+}
+
+/// Limited to the queues that match `patterns`.
+pub(super) fn limits_to(patterns: &[&str]) -> Limits {
+    let patterns = patterns.iter().map(|text| QueuePattern::new(text).unwrap()).collect();
+    Limits { queues: Some(patterns), ..Limits::default() }
 }
 
 pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {

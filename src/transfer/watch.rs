@@ -123,6 +123,7 @@ impl Engine {
                 Some(Seen::MovedElsewhere) if elsewhere_before => return Finding::MovedElsewhere,
                 _ => elsewhere_before = look == Some(Seen::MovedElsewhere),
             }
+            crate::failpoint!(AfterVainLook);
         }
         Finding::Unclear
     }

@@ -10,18 +10,21 @@ use std::{
 /// Each top module with the top modules it may use. `app` and `main` wire everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("failpoint", &[]),
     ("problem", &[]),
     ("config", &[]),
     ("cli", &["config"]),
     ("telemetry", &["clock", "config"]),
-    ("transfer", &["clock", "config", "problem"]),
+    ("transfer", &["clock", "config", "failpoint", "problem"]),
     ("genesys", &["clock", "config", "problem", "transfer"]),
     ("store", &["clock", "config", "problem", "transfer"]),
-    ("http", &["clock", "config", "problem", "transfer"]),
+    ("auth", &["clock", "config", "problem", "transfer"]),
+    ("http", &["auth", "clock", "config", "problem", "transfer"]),
     ("sandbox", &["clock"]),
     (
         "app",
         &[
+            "auth",
             "cli",
             "clock",
             "config",
@@ -39,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Outside crates that a module must not name.
 const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
     ("transfer", &["axum", "hyper", "reqwest", "sqlx", "tower"]),
+    ("auth", &["axum", "hyper", "sqlx"]),
     ("http", &["reqwest", "sqlx"]),
     ("genesys", &["axum", "sqlx"]),
     ("store", &["axum", "reqwest"]),

@@ -3,13 +3,25 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod callers;
+#[cfg(all(test, feature = "failpoints"))]
+mod failpoints;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod queues;
+#[cfg(test)]
+mod store_contract;
+#[cfg(test)]
+mod store_postgres;
+#[cfg(test)]
+mod store_sqlite;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,2 +1,10 @@
+//! What several tests need.
+
+pub(crate) mod books;
+pub(crate) mod caller;
 pub(crate) mod child;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod records;
 pub(crate) mod service;
+pub(crate) mod store;

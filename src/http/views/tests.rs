@@ -43,6 +43,7 @@ fn transfer(stage: Stage) -> Transfer {
         picture: None,
         priority: Priority::new(10),
         waited_minutes: None,
+        max_priority: None,
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse { calls: 2, attempts: 2, waited_ms: 0, correlation_id: None },

@@ -184,8 +184,10 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              again.",
         ),
         Code::TooManyRequests => (
-            "This caller sends more requests a minute than it is allowed here. Nothing was done.",
-            "Wait for the seconds in Retry-After, and send more slowly or as a batch.",
+            "This caller sends more requests a minute than it is allowed here, or the conversation \
+             was moved as often within an hour as it may be; detail says which. Nothing was done.",
+            "Wait for the seconds in Retry-After. Send more slowly or as a batch; or find out which \
+             systems send the call back and forth.",
         ),
         Code::GenesysCredentialsRejected => (
             "Genesys refused the service's own credentials, even with a fresh token. No call can \
@@ -254,7 +256,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         ),
         Code::NotReady => (
             "The service runs but cannot carry out transfers now; reasons says why. Only GET \
-             /health/ready answers with this.",
+             /health/ready answers with this, and requests with an access token while the keys to \
+             check it cannot be fetched.",
             "See to the reasons listed. The service becomes ready by itself when they are gone.",
         ),
         Code::Cancelled => (

@@ -21,9 +21,11 @@ pub(in crate::store) struct Adopt {
 }
 
 macro_rules! stale {
-    () => {
+    ($hint:literal) => {
         concat!(
-            "SELECT t.id FROM transfers t WHERE t.",
+            "SELECT t.id FROM transfers t ",
+            $hint,
+            " WHERE t.",
             unsettled!(),
             " AND t.owner <> $1 AND NOT EXISTS (SELECT 1 FROM instances i \
              WHERE i.owner = t.owner AND i.heartbeat >= $2) ORDER BY t.id LIMIT $3"
@@ -38,13 +40,14 @@ impl Operation for Adopt {
         let text = match S::DIALECT {
             Dialect::Sqlite => concat!(
                 "UPDATE transfers SET owner = $1 WHERE id IN (",
-                stale!(),
+                // Left to itself, the planner walks all ids.
+                stale!("INDEXED BY transfers_open"),
                 ") RETURNING id, data"
             ),
             // Rows that another replica is adopting at this moment are left to it.
             Dialect::Postgres => concat!(
                 "WITH stale AS (",
-                stale!(),
+                stale!(""),
                 " FOR UPDATE OF t SKIP LOCKED) UPDATE transfers SET owner = $1 FROM stale \
                  WHERE transfers.id = stale.id RETURNING transfers.id, transfers.data"
             ),

@@ -127,6 +127,3 @@ impl Operation for Update {
         Ok(true)
     }
 }
-
-#[cfg(test)]
-mod tests;

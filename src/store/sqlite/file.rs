@@ -18,12 +18,15 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
+/// Device and inode.
+type Identity = (u64, u64);
+
 /// A database file with the lock that keeps other processes off it.
 pub(super) struct DatabaseFile {
     path: PathBuf,
     log: PathBuf,
     /// Device and inode of the file and of its write-ahead log.
-    identity: [Option<(u64, u64)>; 2],
+    identity: [Option<Identity>; 2],
     /// Released by the system when this process ends, however it ends.
     _lock: File,
 }
@@ -51,6 +54,13 @@ impl DatabaseFile {
         self.identity = [identity(&self.path).ok(), identity(&self.log).ok()];
     }
 
+    /// The writer's connection is being closed. If no reader has the log open, SQLite removes it,
+    /// and the next reader makes a new one.
+    pub(super) fn forget_log(&mut self) {
+        let [_, log] = &mut self.identity;
+        *log = None;
+    }
+
     /// Fails when the files were removed or replaced behind our back: writes to a removed file
     /// succeed and are lost.
     pub(super) fn check(&self) -> io::Result<()> {
@@ -67,7 +77,7 @@ impl DatabaseFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+fn identity(path: &Path) -> io::Result<Identity> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

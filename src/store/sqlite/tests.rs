@@ -1,1 +1,125 @@
+use sqlx::SqlSafeStr;
 
+use super::*;
+use crate::store::{
+    operations::{Count, Fault, Heartbeat},
+    session::{Fields, Session},
+};
+
+/// Says a `PRAGMA` on the writer's connection; what it answers.
+struct Pragma(&'static str);
+
+impl Operation for Pragma {
+    type Output = i64;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
+        let rows = session.rows(self.0.into_sql_str(), &[]).await?;
+        Ok(rows.first().map(|row| row.number(0)).transpose()?.unwrap_or_default())
+    }
+}
+
+async fn in_file() -> (Sqlite, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/transfers.db", dir.path().display());
+    (Sqlite::open(&url).await.unwrap(), dir)
+}
+
+fn heartbeat(n: u128) -> Heartbeat {
+    Heartbeat { owner: uuid::Uuid::from_u128(n), now: 0 }
+}
+
+#[tokio::test]
+async fn full_file_fails_writes_and_heals() {
+    let (store, _dir) = in_file().await;
+    let pages = store.write(Pragma("PRAGMA page_count"), Durability::Power).await.unwrap();
+    // SQLite allows at least as many pages as there are.
+    store.write(Pragma("PRAGMA max_page_count = 1"), Durability::Power).await.unwrap();
+
+    let mut written = 0;
+    let trouble = loop {
+        match store.write(heartbeat(written), Durability::Power).await {
+            Ok(()) => written += 1,
+            Err(trouble) => break trouble,
+        }
+    };
+    assert!(trouble.certain && trouble.cause.contains("full"), "{trouble:?}");
+    assert_eq!(store.read(Count).await.unwrap(), 0);
+
+    store.write(Pragma("PRAGMA max_page_count = 1000000"), Durability::Power).await.unwrap();
+    store.write(heartbeat(written), Durability::Power).await.unwrap();
+    let after = store.write(Pragma("PRAGMA page_count"), Durability::Power).await.unwrap();
+    assert!(after > pages);
+}
+
+#[tokio::test]
+async fn a_lost_transaction_costs_the_connection_and_nothing_else() {
+    let (store, _dir) = in_file().await;
+    store.write(heartbeat(1), Durability::Power).await.unwrap();
+    for round in 0..3 {
+        // Ends the writer's transaction under it, as a full disk may do.
+        store.write(Pragma("ROLLBACK"), Durability::Power).await.unwrap_err();
+        store.write(heartbeat(2 + round), Durability::Power).await.unwrap();
+    }
+    let count = Pragma("SELECT COUNT(*) FROM instances");
+    assert_eq!(store.read(count).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn only_a_write_against_loss_of_power_waits_for_the_disk() {
+    let (store, _dir) = in_file().await;
+    for (durability, expected) in
+        [(Durability::Process, 1), (Durability::Power, 2), (Durability::Process, 1)]
+    {
+        let level = store.write(Pragma("PRAGMA synchronous"), durability).await.unwrap();
+        assert_eq!(level, expected, "{durability:?}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_keys_hold_and_the_log_is_bounded() {
+    let (store, _dir) = in_file().await;
+    for (pragma, expected) in [
+        ("PRAGMA foreign_keys", 1),
+        ("PRAGMA wal_autocheckpoint", 1000),
+        ("PRAGMA journal_size_limit", 67_108_864),
+    ] {
+        let value = store.write(Pragma(pragma), Durability::Power).await.unwrap();
+        assert_eq!(value, expected, "{pragma}");
+    }
+}
+
+/// Says that it is being carried out, then waits to be let go.
+struct Held {
+    begun: mpsc::Sender<()>,
+    go_on: Arc<tokio::sync::Notify>,
+}
+
+impl Operation for Held {
+    type Output = ();
+
+    async fn apply<S: Session>(&self, _: &mut S) -> Result<(), Fault> {
+        self.begun.send(()).await.ok();
+        self.go_on.notified().await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_write_nobody_waits_for_any_more_is_not_begun() {
+    let (store, _dir) = in_file().await;
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let (begun, mut has_begun) = mpsc::channel(1);
+    let held = Held { begun, go_on: Arc::clone(&go_on) };
+    let free = async {
+        has_begun.recv().await;
+        // Queued behind the held one, polled once and dropped.
+        let dropped = store.write(heartbeat(1), Durability::Power);
+        assert!(futures_util::poll!(std::pin::pin!(dropped)).is_pending());
+        go_on.notify_one();
+    };
+    let (held, ()) = tokio::join!(store.write(held, Durability::Power), free);
+    held.unwrap();
+
+    let count = Pragma("SELECT COUNT(*) FROM instances");
+    assert_eq!(store.write(count, Durability::Power).await.unwrap(), 0);
+}

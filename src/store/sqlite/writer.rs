@@ -30,28 +30,43 @@ struct Disk {
     readers: SqlitePool,
 }
 
+/// How far a transaction came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// The connection was not ready.
+    Ready,
+    /// The transaction was not begun.
+    Begin,
+    /// Inside.
+    Work,
+    /// The commit was tried: whether it counts after a loss of power is not known.
+    Commit,
+}
+
 /// Why a transaction did not come about.
 struct Setback {
     fault: Fault,
-    /// Whether the commit had begun.
-    at_commit: bool,
+    phase: Phase,
 }
 
 impl Setback {
+    fn at<F: Into<Fault>>(phase: Phase) -> impl FnOnce(F) -> Self {
+        move |fault| Self { fault: fault.into(), phase }
+    }
+
+    /// Whether a foreign process had the lock (`SQLITE_BUSY`): nothing was begun, and the connection
+    /// is as good as before.
+    fn is_busy(&self) -> bool {
+        let code = match &self.fault {
+            Fault::Database(sqlx::Error::Database(error)) => error.code(),
+            _ => None,
+        };
+        self.phase == Phase::Begin && code.is_some_and(|code| code == "5")
+    }
+
     fn trouble(&self) -> Trouble {
-        let cause = self.fault.to_string();
-        if self.at_commit { Trouble::uncertain(cause) } else { Trouble::certain(cause) }
-    }
-
-    /// Whether other operations may fare better.
-    fn is_own(&self) -> bool {
-        !self.at_commit && self.fault.is_own()
-    }
-}
-
-impl<F: Into<Fault>> From<F> for Setback {
-    fn from(fault: F) -> Self {
-        Self { fault: fault.into(), at_commit: false }
+        let certain = self.phase != Phase::Commit;
+        Trouble { cause: self.fault.to_string(), certain }
     }
 }
 
@@ -84,48 +99,50 @@ impl Writer {
     /// fail the others.
     async fn carry_out(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let outcome = self.transaction(&mut jobs).await;
-        if outcome.is_ok() || jobs.len() == 1 {
-            for job in jobs {
-                job.finish(outcome.as_ref().copied().map_err(Setback::trouble));
+        let alone = jobs.len() == 1;
+        match outcome {
+            Err(setback) if !alone && setback.phase > Phase::Begin => {
+                self.carry_out_each(jobs, setback.phase != Phase::Commit).await;
             }
-            return;
-        }
-        let mut hopeless = None;
-        for job in jobs {
-            // The disk is full or gone: the others need not each find that out.
-            if let Some(trouble) = &hopeless {
-                job.finish(Err(Trouble::clone(trouble)));
-            } else {
-                hopeless = self.carry_out_alone(job).await.err();
+            outcome => {
+                for job in jobs {
+                    job.finish(outcome.as_ref().copied().map_err(Setback::trouble));
+                }
             }
         }
     }
 
-    /// `Err` with what every other operation would meet, too.
-    async fn carry_out_alone(&mut self, job: Box<dyn Job>) -> Result<(), Trouble> {
-        let mut jobs = [job];
-        let outcome = self.transaction(&mut jobs).await;
-        let [job] = jobs;
-        match outcome {
-            Ok(()) => {
-                job.finish(Ok(()));
-                Ok(())
+    /// `certain`: the log holds nothing of these jobs yet, so that one that fails now certainly
+    /// was not carried out.
+    async fn carry_out_each(&mut self, jobs: Vec<Box<dyn Job>>, certain: bool) {
+        let mut hopeless: Option<Trouble> = None;
+        for job in jobs {
+            // The disk is full or gone: the others need not each find that out.
+            if let Some(trouble) = &hopeless {
+                job.finish(Err(trouble.clone()));
+                continue;
             }
-            Err(setback) => {
-                job.finish(Err(setback.trouble()));
-                let others = Trouble::certain(setback.fault.to_string());
-                if setback.is_own() { Ok(()) } else { Err(others) }
-            }
+            let mut jobs = [job];
+            let outcome = self.transaction(&mut jobs).await;
+            let [job] = jobs;
+            job.finish(outcome.as_ref().copied().map_err(|setback| {
+                let trouble = setback.trouble();
+                Trouble { certain: trouble.certain && certain, ..trouble }
+            }));
+            hopeless = outcome
+                .err()
+                .filter(|setback| !setback.fault.is_own())
+                .map(|setback| Trouble { cause: setback.fault.to_string(), certain });
         }
     }
 
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Setback> {
         let power = jobs.iter().any(|job| job.durability() == Durability::Power);
         let durability = if power { Durability::Power } else { Durability::Process };
-        self.ready(durability).await?;
+        self.ready(durability).await.map_err(Setback::at(Phase::Ready))?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let outcome = commit_all(connection, jobs).await;
-        if outcome.is_err() {
+        if outcome.as_ref().is_err_and(|setback| !setback.is_busy()) {
             self.recover().await;
         }
         outcome
@@ -150,7 +167,10 @@ impl Writer {
             Durability::Power => "PRAGMA synchronous = FULL",
         };
         self.synchronous = None;
-        sqlx::raw_sql(pragma).execute(connection).await?;
+        if let Err(error) = sqlx::raw_sql(pragma).execute(connection).await {
+            self.recover().await;
+            return Err(error.into());
+        }
         self.synchronous = Some(durability);
         Ok(())
     }
@@ -180,6 +200,9 @@ impl Writer {
     }
 
     async fn close_connection(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.file.forget_log();
+        }
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
@@ -201,11 +224,12 @@ async fn commit_all(
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), Setback> {
     // IMMEDIATE takes the write lock at once: a later step can then not find the file changed.
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await;
+    begun.map_err(Setback::at(Phase::Begin))?;
     for job in jobs {
-        job.apply(connection).await?;
+        job.apply(connection).await.map_err(Setback::at(Phase::Work))?;
     }
     let committed = sqlx::raw_sql("COMMIT").execute(connection).await;
-    committed.map_err(|error| Setback { fault: error.into(), at_commit: true })?;
+    committed.map_err(Setback::at(Phase::Commit))?;
     Ok(())
 }

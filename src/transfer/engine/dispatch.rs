@@ -26,7 +26,9 @@ impl Engine {
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
         let ctx = job.ctx.in_lane(Lane::Command);
-        match self.gateway.send(&ctx, command).await {
+        let sent = self.gateway.send(&ctx, command).await;
+        crate::failpoint!(AfterSend);
+        match sent {
             Sent::Finished(answer) => match self.after_5xx(job, answer, true).await {
                 Some(outcome) => outcome,
                 None => self.send_again(job, command).await,
@@ -38,6 +40,7 @@ impl Engine {
     }
 
     async fn send_again(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
+        crate::failpoint!(BeforeSendAgain);
         // Writing proves that the row is still ours: nobody else judges it meanwhile.
         match self.records.step(&mut job.transfer, Stage::Dispatching, KeyChange::Keep).await {
             Ok(()) => {}
@@ -46,6 +49,7 @@ impl Engine {
                 return Outcome::sent_in_vain(problems::from_store(&error));
             }
         }
+        crate::failpoint!(AfterSendAgainRecorded);
         let ctx = job.ctx.in_lane(Lane::Command);
         match self.gateway.send(&ctx, command).await {
             Sent::Finished(answer) => {
@@ -140,7 +144,10 @@ impl Engine {
         if change.is_empty() || self.gateway.command_carries_routing() {
             return;
         }
-        if let Err(detail) = self.set_routing_on_arrival(&job.transfer, &job.ctx, change).await {
+        crate::failpoint!(BeforeRouting);
+        let set = self.set_routing_on_arrival(&job.transfer, &job.ctx, change).await;
+        crate::failpoint!(AfterRouting);
+        if let Err(detail) = set {
             job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
         }
     }

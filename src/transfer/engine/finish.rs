@@ -58,8 +58,10 @@ impl Engine {
         };
         // On disk before the wait, so that the truth is there should we die waiting.
         self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         if self.arrives(&job.transfer, &job.ctx.until(until)).await {
+            crate::failpoint!(BeforeConfirmed);
             job.transfer.stage = Stage::Confirmed;
         }
         job.transfer.upstream = job.ctx.usage.sums();

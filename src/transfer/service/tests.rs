@@ -244,11 +244,11 @@ async fn an_outcome_that_cannot_be_written_is_answered_kept_and_written_later() 
     assert_eq!(reply.answer.status, 201);
     let shown = bench.service.get(&caller(), reply.transfer_id.unwrap()).await.unwrap();
     assert_eq!(shown.stage, Stage::Accepted);
-    assert!(!bench.service.troubles().await.is_empty());
+    assert!(!bench.service.readiness().await.ready);
     bench.store.broken.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bench.only_transfer().await.stage, Stage::Accepted);
-    assert!(bench.service.troubles().await.is_empty());
+    assert!(bench.service.readiness().await.ready);
     assert!(bench.submit(Some("k"), Wait::Outcome).await.unwrap().replayed);
 }
 

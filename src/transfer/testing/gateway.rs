@@ -7,9 +7,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::{
+    clock::{Clock, SystemClock},
     problem::FieldError,
     transfer::{
         conversation::{Conversation, Leg, LegState, samples::*},
@@ -42,6 +44,10 @@ pub(in crate::transfer) struct ScriptedGateway {
     /// How long a command takes to be answered.
     pub latency: Mutex<Duration>,
     effect: Mutex<Option<(Instant, Effect)>>,
+    found: Mutex<Option<Result<Queue, QueueError>>>,
+    listing: Mutex<Vec<Queue>>,
+    /// For how long the call has waited in a queue before an agent takes it; else it is with one.
+    waiting: Mutex<Option<SignedDuration>>,
 }
 
 #[derive(Debug)]
@@ -68,8 +74,34 @@ impl ScriptedGateway {
         *self.effect.lock().unwrap() = Some((Instant::now(), effect));
     }
 
+    /// Every look for a queue ends so.
+    pub(in crate::transfer) fn finds(&self, found: Result<Queue, QueueError>) {
+        *self.found.lock().unwrap() = Some(found);
+    }
+
+    /// The queue map.
+    pub(in crate::transfer) fn lists(&self, queues: Vec<Queue>) {
+        *self.listing.lock().unwrap() = queues;
+    }
+
+    /// The call has waited in a queue for `time`, instead of being with an agent.
+    pub(in crate::transfer) fn waits_since(&self, time: SignedDuration) {
+        *self.waiting.lock().unwrap() = Some(time);
+    }
+
+    fn listing(&self) -> QueueListing {
+        let items = self.listing.lock().unwrap().clone();
+        QueueListing { items, loaded_at: Timestamp::UNIX_EPOCH }
+    }
+
     fn state(&self) -> Conversation {
-        let agent = agent(2, LegState::Connected);
+        let agent = match *self.waiting.lock().unwrap() {
+            Some(time) => {
+                let since = Some(SystemClock.now() - time);
+                Leg { since, ..waiting(2, queue(5)) }
+            }
+            None => agent(2, LegState::Connected),
+        };
         let effect = *self.effect.lock().unwrap();
         let happened = |since: Instant, after: Duration| since.elapsed() >= after;
         let gone = || Leg { disconnect_type: Some("transfer".to_owned()), ..ended(agent.clone()) };
@@ -111,15 +143,16 @@ impl CallGateway for ScriptedGateway {
     }
 
     async fn queue(&self, _: &CallContext, _: &QueueRef) -> Result<Queue, QueueError> {
-        Ok(Queue { id: queue(9), name: "Support".to_owned(), division: None })
+        let support = Queue { id: queue(9), name: "Support".to_owned(), division: None };
+        self.found.lock().unwrap().clone().unwrap_or(Ok(support))
     }
 
     async fn search_queues(&self, _: &CallContext, _: &str) -> Result<QueueListing, GatewayError> {
-        Err(GatewayError::DeadlineExceeded)
+        Ok(self.listing())
     }
 
     async fn refresh_queues(&self, _: &CallContext) -> Result<QueueListing, GatewayError> {
-        Err(GatewayError::DeadlineExceeded)
+        Ok(self.listing())
     }
 
     async fn conversation(

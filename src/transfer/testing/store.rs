@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -12,7 +12,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::transfer::{ids::TransferId, model::Transfer, store::*};
+use crate::transfer::{
+    ids::TransferId,
+    model::{Stage, Transfer},
+    store::*,
+};
 
 #[derive(Default)]
 struct Rows {
@@ -25,6 +29,8 @@ pub(in crate::transfer) struct MemoryStore {
     rows: Mutex<Rows>,
     /// While set, nothing can be written.
     pub broken: AtomicBool,
+    /// So many next changes are carried out, but reported as failed.
+    pub unheard: AtomicUsize,
 }
 
 impl MemoryStore {
@@ -33,6 +39,14 @@ impl MemoryStore {
             return Err(StoreError { operation: "write", cause: "told to fail".to_owned() });
         }
         Ok(())
+    }
+
+    /// Hands a row over to another process, which moved it to `stage`.
+    pub(in crate::transfer) fn hand_over(&self, id: TransferId, stage: Stage) {
+        let mut rows = self.rows.lock().unwrap();
+        let (row, owner) = rows.transfers.get_mut(&id).unwrap();
+        row.stage = stage;
+        *owner = Uuid::max();
     }
 
     /// Puts a row there as a dead process left it.
@@ -113,6 +127,11 @@ impl TransferStore for MemoryStore {
                 }
             }
         }
+        let left = self.unheard.load(Ordering::SeqCst);
+        if left > 0 {
+            self.unheard.store(left - 1, Ordering::SeqCst);
+            return Err(StoreError { operation: "write", cause: "end not seen".to_owned() });
+        }
         Ok(true)
     }
 
@@ -120,9 +139,15 @@ impl TransferStore for MemoryStore {
         Ok(self.rows.lock().unwrap().transfers.get(&id).map(|(transfer, _)| transfer.clone()))
     }
 
-    async fn list(&self, _: &TransferFilter, _: u32) -> Result<Vec<Transfer>, StoreError> {
+    async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
         let rows = self.rows.lock().unwrap();
-        Ok(rows.transfers.values().rev().map(|(transfer, _)| transfer.clone()).collect())
+        let wanted = |transfer: &&Transfer| {
+            filter.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
+                && filter.since.is_none_or(|since| transfer.created_at >= since)
+                && filter.conversation_id.is_none_or(|id| transfer.request.conversation_id == id)
+        };
+        let newest_first = rows.transfers.values().rev().map(|(transfer, _)| transfer);
+        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
     }
 
     async fn adopt(

@@ -24,6 +24,10 @@ CREATE TABLE transfers (
 CREATE UNIQUE INDEX transfers_unsettled ON transfers (conversation_id)
     WHERE stage IN ('received', 'prepared', 'dispatching', 'unknown');
 
+-- What recovery looks through, oldest first.
+CREATE INDEX transfers_open ON transfers (id)
+    WHERE stage IN ('received', 'prepared', 'dispatching', 'unknown');
+
 -- What retention looks through.
 CREATE INDEX transfers_settled ON transfers (updated_at)
     WHERE stage IN ('accepted', 'confirmed', 'skipped', 'failed');

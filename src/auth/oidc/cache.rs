@@ -1,0 +1,225 @@
+//! When the issuer's keys are fetched: ahead of need, once however many ask, and never more often
+//! than a flood of made-up tokens may cause.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::{Instant, sleep},
+};
+
+use super::{head::Head, keys::KeySet};
+
+/// Keys are fetched again this often, so that one that was withdrawn does not stay in force.
+const FRESH: Duration = Duration::from_mins(10);
+
+/// A token with an unknown key causes a fetch at most this often; after a failure the next fetch
+/// ahead of need waits as long.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The same while no keys are there at all: nobody can be recognised then.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where keys come from.
+#[async_trait]
+pub(super) trait KeySource: Send + Sync + 'static {
+    /// The keys in force, or in words why they cannot be had.
+    async fn fetch(&self) -> Result<KeySet, String>;
+}
+
+/// The issuer's keys. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct KeyCache(Arc<Inner>);
+
+struct Inner {
+    source: Arc<dyn KeySource>,
+    keys: ArcSwapOption<KeySet>,
+    /// When the last fetch ended. Whoever holds it fetches; the others wait and look again.
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+impl KeyCache {
+    pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
+        Self(Arc::new(Inner { source, keys: ArcSwapOption::empty(), last: Arc::default() }))
+    }
+
+    /// The keys as last fetched.
+    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+        self.0.keys.load_full()
+    }
+
+    fn knows(&self, head: &Head) -> bool {
+        self.current().is_some_and(|keys| keys.fitting(head).next().is_some())
+    }
+
+    /// The keys to check a token with this header: fetched again if none of them fits, unless
+    /// that was done a moment ago. `None` when there are none at all.
+    pub(super) async fn for_token(&self, head: &Head) -> Option<Arc<KeySet>> {
+        if !self.knows(head) {
+            let last = Arc::clone(&self.0.last).lock_owned().await;
+            let pause = if self.current().is_some() { PAUSE } else { FIRST_PAUSE };
+            let lately = last.is_some_and(|at| at.elapsed() < pause);
+            if !self.knows(head) && !lately {
+                self.fetch(last).await;
+            }
+        }
+        self.current()
+    }
+
+    /// Fetches the keys in a task of its own: a caller that hangs up must not use up the one
+    /// fetch there is for a while.
+    async fn fetch(&self, mut last: OwnedMutexGuard<Option<Instant>>) -> bool {
+        let cache = Arc::clone(&self.0);
+        let task = tokio::spawn(async move {
+            let fetched = cache.source.fetch().await;
+            // Its end, not its beginning: those who waited must not try again one by one.
+            *last = Some(Instant::now());
+            match fetched {
+                Ok(keys) => {
+                    cache.keys.store(Some(Arc::new(keys)));
+                    true
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "the issuer's keys cannot be fetched; known ones stay");
+                    false
+                }
+            }
+        });
+        task.await.unwrap_or(false)
+    }
+
+    /// Fetches the keys now, and again before they are old; never ends.
+    pub(super) async fn keep_fresh(self) {
+        loop {
+            let last = Arc::clone(&self.0.last).lock_owned().await;
+            let fetched = self.fetch(last).await;
+            sleep(if fetched { FRESH } else { PAUSE }).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use futures_util::future::join_all;
+    use jsonwebtoken::Algorithm;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Has one key, `k1`, and takes longer to say so than the shortest pause.
+    #[derive(Default)]
+    struct Source {
+        fetches: AtomicU32,
+        down: AtomicBool,
+    }
+
+    #[async_trait]
+    impl KeySource for Source {
+        async fn fetch(&self) -> Result<KeySet, String> {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            sleep(Duration::from_secs(5)).await;
+            if self.down.load(Ordering::SeqCst) {
+                return Err("told to fail".to_owned());
+            }
+            let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AAAA"});
+            KeySet::parse(json!({"keys": [key]}).to_string().as_bytes())
+        }
+    }
+
+    fn bench() -> (Arc<Source>, KeyCache) {
+        let source = Arc::new(Source::default());
+        (Arc::clone(&source), KeyCache::new(source))
+    }
+
+    fn signed_with(key_id: &str) -> Head {
+        Head { algorithm: Algorithm::EdDSA, key_id: Some(key_id.to_owned()) }
+    }
+
+    async fn pass(time: Duration) {
+        tokio::time::advance(time).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_first_tokens_cause_one_fetch() {
+        let (source, cache) = bench();
+        let head = signed_with("k1");
+        let all = join_all((0..50).map(|_| cache.for_token(&head))).await;
+        assert!(all.iter().all(Option::is_some));
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_unknown_keys_causes_one_fetch_in_thirty_seconds() {
+        let (source, cache) = bench();
+        cache.for_token(&signed_with("k1")).await;
+        pass(PAUSE).await;
+        for round in 1..=3 {
+            for number in 0..100 {
+                cache.for_token(&signed_with(&format!("made-up-{number}"))).await;
+            }
+            assert_eq!(source.fetches.load(Ordering::SeqCst), 1 + round);
+            pass(PAUSE).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn known_keys_cause_no_fetch_however_old() {
+        let (source, cache) = bench();
+        cache.for_token(&signed_with("k1")).await;
+        pass(Duration::from_hours(1)).await;
+        assert!(cache.for_token(&signed_with("k1")).await.is_some());
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_cannot_be_fetched_again_stay_in_force() {
+        let (source, cache) = bench();
+        cache.for_token(&signed_with("k1")).await;
+        source.down.store(true, Ordering::SeqCst);
+        pass(PAUSE).await;
+        assert!(cache.for_token(&signed_with("k2")).await.is_some());
+        assert!(cache.knows(&signed_with("k1")));
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_any_keys_there_is_none_until_the_issuer_is_back() {
+        let (source, cache) = bench();
+        source.down.store(true, Ordering::SeqCst);
+        let head = signed_with("k1");
+        let all = join_all((0..50).map(|_| cache.for_token(&head))).await;
+        assert!(all.iter().all(Option::is_none));
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+        source.down.store(false, Ordering::SeqCst);
+        pass(FIRST_PAUSE).await;
+        assert!(cache.for_token(&signed_with("k1")).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_hangs_up_does_not_spoil_the_fetch() {
+        let (source, cache) = bench();
+        let head = signed_with("k1");
+        let gone = tokio::time::timeout(Duration::from_millis(1), cache.for_token(&head)).await;
+        assert!(gone.is_err());
+        assert!(cache.for_token(&head).await.is_some());
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_fetched_ahead_of_need_and_sooner_after_a_failure() {
+        let (source, cache) = bench();
+        let fresh = tokio::spawn(cache.keep_fresh());
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+        source.down.store(true, Ordering::SeqCst);
+        sleep(FRESH).await;
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+        sleep(PAUSE + Duration::from_secs(6)).await;
+        assert_eq!(source.fetches.load(Ordering::SeqCst), 3);
+        fresh.abort();
+    }
+}

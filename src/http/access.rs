@@ -1,0 +1,138 @@
+//! Who may make which request: recognised by its credentials, within its rate, with the route's
+//! permissions; all of it before a byte of the body is read.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    answer::Failure,
+    state::{AppState, Arrival},
+};
+use crate::{
+    auth::{Credentials, Denied, Identity},
+    config::Permission,
+    problem::{Code, Problem},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What is asked of whoever brought no credentials (RFC 6750, section 3).
+pub(super) const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"genesys-transfer\"");
+
+/// The same for credentials that are not valid.
+const INVALID: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"genesys-transfer\", error=\"invalid_token\"");
+
+/// What a caller needs for a route. A route without a line of its own here is the admins'.
+fn needed(method: &Method, route: &str) -> &'static [Permission] {
+    use Permission::{Admin, QueuesRead, TransfersRead, TransfersWrite};
+    match (method.as_str(), route) {
+        ("POST", "/transfers") => &[TransfersWrite],
+        ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
+            &[TransfersRead]
+        }
+        ("GET" | "HEAD", "/queues") => &[QueuesRead],
+        // Costs requests to Genesys and changes which queue a name stands for.
+        ("POST", "/queues/refresh") => &[QueuesRead, TransfersWrite],
+        // Also `POST /transfers/{id}/settle`.
+        _ => &[Admin],
+    }
+}
+
+/// Lets a request through to its handler, with its
+/// [`Caller`](crate::transfer::service::Caller) among the extensions, or answers
+/// why not.
+pub(super) async fn check_access(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let identity = match app.keyring.identify(credentials(request.headers())).await {
+        Ok(identity) => identity,
+        Err(denied) => return refuse(denied, &request),
+    };
+    let caller = identity.caller().clone();
+    let mut response = match permit(&app, &identity, &request) {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+        Err(failure) => failure.into_response(),
+    };
+    // For the log line.
+    response.extensions_mut().insert(caller);
+    response
+}
+
+/// The one `Authorization` header, if it is there.
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Credentials::None };
+    let (None, Ok(text)) = (values.next(), value.to_str()) else {
+        return Credentials::Unreadable;
+    };
+    match text.split_once(' ') {
+        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Credentials::Bearer(credential.trim_matches(' '))
+        }
+        // Of another scheme: to this service the same as nothing.
+        _ => Credentials::None,
+    }
+}
+
+fn refuse(denied: Denied, request: &Request) -> Response {
+    let failure = match denied {
+        Denied::Missing => Failure::new(
+            Code::Unauthenticated,
+            "This request needs credentials: Authorization: Bearer, with an API key or an access \
+             token.",
+        ),
+        Denied::Invalid(why) => {
+            let id = request.extensions().get::<Arrival>().map(|arrival| &*arrival.request_id);
+            tracing::info!(request_id = id, why, "credentials refused");
+            Failure::new(Code::Unauthenticated, "The credentials are not valid.")
+        }
+        Denied::Unavailable => Problem::new(
+            Code::NotReady,
+            "Access tokens cannot be checked now: the issuer's keys cannot be fetched.",
+        )
+        .hint("Send the request again; an API key works meanwhile.")
+        .into(),
+    };
+    let mut response = failure.into_response();
+    match denied {
+        Denied::Missing => response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE),
+        Denied::Invalid(_) => response.headers_mut().insert(header::WWW_AUTHENTICATE, INVALID),
+        Denied::Unavailable => None,
+    };
+    response
+}
+
+fn permit(app: &AppState, identity: &Arc<Identity>, request: &Request) -> Result<(), Failure> {
+    app.keyring.count(identity).map_err(|wait| {
+        Problem::new(
+            Code::TooManyRequests,
+            "This caller has made all the requests it may make in a minute.",
+        )
+        .retry_after(wait)
+    })?;
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let missing: Vec<_> =
+        identity.lacks(needed(request.method(), route)).into_iter().map(Permission::name).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        names => {
+            let names = names.join(" and ");
+            let detail = format!("This request needs the permission {names}.");
+            Err(Failure::new(Code::NotPermitted, detail))
+        }
+    }
+}

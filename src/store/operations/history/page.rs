@@ -1,0 +1,190 @@
+//! The statement for one page of the history, written so that the database reads little more than
+//! the page, however long the history is.
+//!
+//! Both planners would go astray if they were left the choice. SQLite's counts columns rather than
+//! rows. PostgreSQL's assumes that matching rows lie evenly: for a queue with a fifth of all rows
+//! it walks the newest rows of all queues, which is every row if that queue has long been idle.
+//! So SQLite is told the index, and PostgreSQL is given conditions and an order that only one
+//! index fits.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use crate::{
+    store::{
+        encoding::{lowest_id, micros, storable},
+        session::{Dialect, Value},
+    },
+    transfer::{
+        model::{CallerName, Status},
+        store::TransferFilter,
+    },
+};
+
+/// The filters that one index serves; the others are checked row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// None: the ids in their order.
+    Ids,
+    Conversation,
+    Batch,
+    Reference,
+    Caller,
+    Queue,
+    Status,
+    CallerQueue,
+    CallerStatus,
+    QueueStatus,
+    CallerQueueStatus,
+}
+
+impl Lead {
+    /// A conversation, a batch and a reference have few rows; the others may have most.
+    fn of(filter: &TransferFilter) -> Self {
+        if filter.conversation_id.is_some() {
+            return Self::Conversation;
+        }
+        if filter.batch_id.is_some() {
+            return Self::Batch;
+        }
+        if filter.reference.is_some() {
+            return Self::Reference;
+        }
+        match (filter.caller.is_some(), filter.queue_id.is_some(), filter.status.is_some()) {
+            (false, false, false) => Self::Ids,
+            (true, false, false) => Self::Caller,
+            (false, true, false) => Self::Queue,
+            (false, false, true) => Self::Status,
+            (true, true, false) => Self::CallerQueue,
+            (true, false, true) => Self::CallerStatus,
+            (false, true, true) => Self::QueueStatus,
+            (true, true, true) => Self::CallerQueueStatus,
+        }
+    }
+
+    /// Its index, by the name both databases have it under.
+    pub(super) const fn index(self) -> Option<&'static str> {
+        match self {
+            Self::Ids => None,
+            Self::Conversation => Some("transfers_by_conversation"),
+            Self::Batch => Some("transfers_by_batch"),
+            Self::Reference => Some("transfers_by_reference"),
+            Self::Caller => Some("transfers_by_caller"),
+            Self::Queue => Some("transfers_by_queue"),
+            Self::Status => Some("transfers_by_status"),
+            Self::CallerQueue => Some("transfers_by_caller_queue"),
+            Self::CallerStatus => Some("transfers_by_caller_status"),
+            Self::QueueStatus => Some("transfers_by_queue_status"),
+            Self::CallerQueueStatus => Some("transfers_by_caller_queue_status"),
+        }
+    }
+
+    /// What PostgreSQL's index is on, where it is more than a column.
+    const fn joined(self) -> Option<&'static str> {
+        match self {
+            Self::CallerQueue => Some("caller || '/' || queue_id::text = $?"),
+            Self::CallerStatus => Some("caller || '/' || status = $?"),
+            Self::QueueStatus => Some("queue_id::text || '/' || status = $?"),
+            Self::CallerQueueStatus => {
+                Some("caller || '/' || queue_id::text || '/' || status = $?")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A condition: `$?` stands for its value's number.
+type Condition<'a> = (&'static str, Option<Value<'a>>);
+
+/// See the module.
+pub(super) struct Page<'f> {
+    pub(super) lead: Lead,
+    filter: &'f TransferFilter,
+    limit: u32,
+    caller: Option<Cow<'f, str>>,
+    reference: Option<Cow<'f, str>>,
+    /// Caller, queue and status in one, as [`Lead::joined`] joins them.
+    joined: String,
+}
+
+impl<'f> Page<'f> {
+    pub(super) fn new(filter: &'f TransferFilter, limit: u32) -> Self {
+        let caller = filter.caller.as_ref().map(CallerName::as_str).map(storable);
+        let queue = filter.queue_id.map(|id| id.to_string());
+        let parts = [caller.as_deref(), queue.as_deref(), filter.status.map(Status::as_str)];
+        let joined = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
+        let reference = filter.reference.as_deref().map(storable);
+        Self { lead: Lead::of(filter), filter, limit, caller, reference, joined }
+    }
+
+    /// The text is made of constants alone; every word of a caller is a value.
+    pub(super) fn statement(&self, dialect: Dialect) -> (String, Vec<Value<'_>>) {
+        // In PostgreSQL, `position` is the id once more: no index has it alone, so that none but
+        // the right one gives the rows in this order.
+        let position = match (dialect, self.lead) {
+            (Dialect::Sqlite, _) | (_, Lead::Ids) => "id",
+            (Dialect::Postgres, _) => "position",
+        };
+        let mut text = String::from("SELECT data FROM transfers");
+        if let (Dialect::Sqlite, Some(index)) = (dialect, self.lead.index()) {
+            let _ = write!(text, " INDEXED BY {index}");
+        }
+        let mut values = Vec::new();
+        for (condition, value) in self.conditions(dialect) {
+            let Some(value) = value else { continue };
+            let word = if values.is_empty() { "WHERE" } else { "AND" };
+            values.push(value);
+            let condition = condition.replace("position", position);
+            let condition = condition.replace("$?", &format!("${}", values.len()));
+            let _ = write!(text, " {word} {condition}");
+        }
+        values.push(Value::Number(i64::from(self.limit)));
+        let _ = write!(text, " ORDER BY {position} DESC LIMIT ${}", values.len());
+        (text, values)
+    }
+
+    fn conditions(&self, dialect: Dialect) -> Vec<Condition<'_>> {
+        let filter = self.filter;
+        let mut conditions = match (dialect, self.lead.joined()) {
+            (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Value::Text(&self.joined)))],
+            _ => self.single_conditions(dialect),
+        };
+        conditions.extend([
+            ("position < $?", filter.before.map(|id| Value::Id(id.uuid()))),
+            // The bound on the id ends the search, the exact time decides.
+            ("position >= $?", filter.since.map(|time| Value::Id(lowest_id(time)))),
+            ("created_at >= $?", filter.since.map(|time| Value::Number(micros(time)))),
+        ]);
+        conditions
+    }
+
+    /// One condition for each filter. In PostgreSQL all but the leading one are phrased so that no
+    /// index fits them.
+    fn single_conditions(&self, dialect: Dialect) -> Vec<Condition<'_>> {
+        let filter = self.filter;
+        let leads = |lead| dialect == Dialect::Sqlite || self.lead == lead;
+        let phrase = |lead, open, closed| if leads(lead) { open } else { closed };
+        vec![
+            ("conversation_id = $?", filter.conversation_id.map(|id| Value::Id(id.uuid()))),
+            (
+                phrase(Lead::Batch, "batch_id = $?", "batch_id::text = ($?::uuid)::text"),
+                filter.batch_id.map(|id| Value::Id(id.uuid())),
+            ),
+            (
+                phrase(Lead::Reference, "reference = $?", "reference || '' = $?"),
+                self.reference.as_deref().map(Value::Text),
+            ),
+            (
+                phrase(Lead::Caller, "caller = $?", "caller || '' = $?"),
+                self.caller.as_deref().map(Value::Text),
+            ),
+            (
+                phrase(Lead::Queue, "queue_id = $?", "queue_id::text = ($?::uuid)::text"),
+                filter.queue_id.map(|id| Value::Id(id.uuid())),
+            ),
+            (
+                phrase(Lead::Status, "status = $?", "status || '' = $?"),
+                filter.status.map(Status::as_str).map(Value::Text),
+            ),
+        ]
+    }
+}

@@ -1,0 +1,117 @@
+//! Whether the caller may do what is asked: the queue it names, the number of moves.
+
+use jiff::SignedDuration;
+
+use super::{
+    caller::Limits,
+    engine::Engine,
+    gateway::{CallContext, QueueError},
+    ids::ConversationId,
+    model::{Queue, QueueRef, Stage},
+    problems,
+    store::TransferFilter,
+};
+use crate::problem::{Code, Problem};
+
+/// The time over which moves of a conversation are counted.
+const WINDOW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Most records of a conversation that are looked through; far more than are ever allowed, since
+/// those that failed are among them.
+const MOST_RECORDS: u32 = 1_000;
+
+impl Engine {
+    /// The queue `asked` names, if it is there and the caller may use it. To a caller who is
+    /// limited to some queues, every other queue looks the same, whether it exists or not.
+    ///
+    /// # Errors
+    /// `queue_not_permitted`, and the look-up's problems as far as the caller may know.
+    pub(super) async fn permitted_queue(
+        &self,
+        ctx: &CallContext,
+        limits: &Limits,
+        asked: &QueueRef,
+    ) -> Result<Queue, Problem> {
+        // Without a look: how long the answer takes must not tell whether the queue is there.
+        if let QueueRef::Name(name) = asked
+            && !limits.covers(name.as_str())
+        {
+            return Err(not_permitted());
+        }
+        match self.gateway.queue(ctx, asked).await {
+            Ok(queue) if limits.covers(&queue.name) => Ok(queue),
+            Ok(_) => Err(not_permitted()),
+            Err(error) => Err(as_seen(error, limits, asked)),
+        }
+    }
+
+    /// Whether the conversation may be moved once more within the hour.
+    ///
+    /// # Errors
+    /// `too_many_requests` with the time until it may; `store_unavailable`.
+    pub(super) async fn check_repetition(
+        &self,
+        limits: &Limits,
+        id: ConversationId,
+    ) -> Result<(), Problem> {
+        let Some(most) = limits.moves_per_conversation else { return Ok(()) };
+        let now = self.clock.now();
+        let since = now.saturating_sub(WINDOW).unwrap_or(jiff::Timestamp::MIN);
+        let filter = TransferFilter {
+            conversation_id: Some(id),
+            since: Some(since),
+            ..TransferFilter::default()
+        };
+        let listed = self.records.store().list(&filter, MOST_RECORDS).await;
+        let records = listed.map_err(|error| problems::from_store(&error))?;
+        let happened = records
+            .iter()
+            .filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+        // Newest first: when this one leaves the window, there is room for one more.
+        let index = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(1);
+        let Some(last) = happened.map(|transfer| transfer.created_at).nth(index) else {
+            return Ok(());
+        };
+        let room_at = last.saturating_add(WINDOW).unwrap_or(jiff::Timestamp::MAX);
+        let wait = room_at.duration_since(now).unsigned_abs();
+        Err(Problem::new(
+            Code::TooManyRequests,
+            format!("This conversation was moved {most} times within the last hour."),
+        )
+        .hint(
+            "Look for systems that send the call back and forth: GET \
+             /transfers?conversationId=… shows who moved it where.",
+        )
+        .retry_after(wait))
+    }
+}
+
+/// The same for every queue the caller may not use, so that it tells nothing about the queue.
+fn not_permitted() -> Problem {
+    Problem::new(Code::QueueNotPermitted, "This caller may not transfer calls to that queue.")
+}
+
+/// A failed look-up, as far as the caller may know.
+fn as_seen(error: QueueError, limits: &Limits, asked: &QueueRef) -> Problem {
+    let seen = match (error, asked) {
+        (QueueError::NotFound { .. }, QueueRef::Id(_)) if limits.narrows_queues() => {
+            return not_permitted();
+        }
+        (QueueError::NotFound { mut closest }, _) => {
+            closest.retain(|name| limits.covers(name));
+            QueueError::NotFound { closest }
+        }
+        (QueueError::Ambiguous(mut queues), _) => {
+            limits.narrow(&mut queues);
+            if queues.is_empty() {
+                return not_permitted();
+            }
+            QueueError::Ambiguous(queues)
+        }
+        (QueueError::Gateway(error), _) => QueueError::Gateway(error),
+    };
+    problems::from_queue(seen, asked)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Whether transfers can be carried out, for probes: what is wrong here makes the service not
+//! ready; what is wrong at Genesys is only told, because another instance would fare no better.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, time::Instant};
+
+use super::engine::Engine;
+
+/// Probes are open to anyone, and looking at the store costs a write: one answer serves this long.
+const STORE_LOOK_LASTS: Duration = Duration::from_secs(1);
+
+/// What a probe is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether requests should be sent here.
+    pub ready: bool,
+    /// What is wrong, without secrets; may hold something although `ready`.
+    pub reasons: Vec<String>,
+}
+
+/// What is remembered between probes.
+#[derive(Default)]
+pub(super) struct Probe {
+    /// Unsettled transfers of an earlier process were taken over.
+    pub(super) started: AtomicBool,
+    /// Token and queue map were there once.
+    reached_genesys: AtomicBool,
+    store: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Probe {
+    /// Looks at everything.
+    pub(super) async fn readiness(&self, engine: &Engine) -> Readiness {
+        let genesys = engine.gateway.troubles();
+        if genesys.is_empty() {
+            self.reached_genesys.store(true, Ordering::Relaxed);
+        }
+        let mut here = Vec::new();
+        if !self.started.load(Ordering::Acquire) {
+            here.push("start: unsettled transfers are being taken over".to_owned());
+        }
+        if engine.stop.is_cancelled() {
+            here.push("shutting down".to_owned());
+        }
+        let unsaved = engine.records.unsaved();
+        if unsaved > 0 {
+            here.push(format!("store: {unsaved} outcomes wait to be written"));
+        }
+        if !self.store_works(engine).await {
+            here.push("store: cannot be written".to_owned());
+        }
+        // Before the first success the credentials or the region may be wrong: that is ours.
+        let ready = here.is_empty() && self.reached_genesys.load(Ordering::Relaxed);
+        Readiness { ready, reasons: here.into_iter().chain(genesys).collect() }
+    }
+
+    async fn store_works(&self, engine: &Engine) -> bool {
+        let mut seen = self.store.lock().await;
+        if let Some((at, works)) = *seen
+            && at.elapsed() < STORE_LOOK_LASTS
+        {
+            return works;
+        }
+        let works = match engine.records.store().check().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(cause = %error.cause, "the store is not ready");
+                false
+            }
+        };
+        *seen = Some((Instant::now(), works));
+        works
+    }
+}

@@ -1,0 +1,107 @@
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::*;
+use crate::{
+    clock::{IdSource, SystemClock},
+    transfer::{
+        ids::QueueId,
+        model::{CallerName, Queue, UpstreamUse},
+        testing::{MemoryStore, request},
+    },
+};
+
+/// Records over memory, with one transfer in `stage`.
+struct Bench {
+    store: Arc<MemoryStore>,
+    records: Arc<Records>,
+    transfer: Transfer,
+}
+
+impl Bench {
+    async fn with(stage: Stage) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let (ids, clock) = (IdSource::default(), Arc::new(SystemClock));
+        let now = clock.now();
+        let owner = ids.next(now);
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let records = Records::new(store.clone(), owner, clock, tracker, stop);
+        let transfer = Transfer {
+            id: TransferId::new(ids.next(now)),
+            stage,
+            queue: Queue {
+                id: QueueId::new(ids.next(now)),
+                name: "Support".to_owned(),
+                division: None,
+            },
+            requested_by: CallerName::new("crm"),
+            request: request(),
+            request_id: String::new(),
+            batch_id: None,
+            max_priority: None,
+            participant_id: None,
+            previous: None,
+            picture: None,
+            priority: None,
+            waited_minutes: None,
+            warnings: Vec::new(),
+            error: None,
+            upstream: UpstreamUse::default(),
+            created_at: now,
+            updated_at: now,
+        };
+        records.begin(&transfer, None, Durability::Power).await.unwrap();
+        Self { store, records: Arc::new(records), transfer }
+    }
+
+    async fn conclude(&self, from: Stage, to: Stage) {
+        let mut transfer = Transfer { stage: to, ..self.transfer.clone() };
+        self.records.conclude(&mut transfer, from, KeyChange::Keep).await;
+    }
+
+    async fn stored(&self) -> Stage {
+        self.store.get(self.transfer.id).await.unwrap().unwrap().stage
+    }
+}
+
+#[tokio::test]
+async fn a_dispatching_write_whose_end_was_not_seen_does_not_leave_the_row_there() {
+    let bench = Bench::with(Stage::Received).await;
+    bench.store.unheard.store(1, Ordering::SeqCst);
+    let mut transfer = Transfer { stage: Stage::Dispatching, ..bench.transfer.clone() };
+    let lost = bench.records.step(&mut transfer, Stage::Received, KeyChange::Keep).await;
+    assert!(matches!(lost, Err(Lost::Store(_))));
+    bench.conclude(Stage::Received, Stage::Failed).await;
+    assert_eq!(bench.stored().await, Stage::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_kept_in_memory_end_in_the_last_one_in_whatever_order_they_are_written() {
+    let bench = Bench::with(Stage::Dispatching).await;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    bench.conclude(Stage::Dispatching, Stage::Unknown).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    bench.conclude(Stage::Unknown, Stage::Accepted).await;
+    bench.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((bench.stored().await, bench.records.unsaved()), (Stage::Accepted, 0));
+}
+
+#[tokio::test]
+async fn the_sender_knows_better_than_who_took_the_row_over() {
+    for outcome in [Stage::Accepted, Stage::Failed] {
+        let bench = Bench::with(Stage::Dispatching).await;
+        bench.store.hand_over(bench.transfer.id, Stage::Unknown);
+        bench.conclude(Stage::Dispatching, outcome).await;
+        assert_eq!(bench.stored().await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_row_taken_over_before_the_command_left_is_left_to_its_new_owner() {
+    for theirs in [Stage::Received, Stage::Dispatching, Stage::Unknown, Stage::Accepted] {
+        let bench = Bench::with(Stage::Received).await;
+        bench.store.hand_over(bench.transfer.id, theirs);
+        bench.conclude(Stage::Received, Stage::Failed).await;
+        assert_eq!(bench.stored().await, theirs);
+    }
+}

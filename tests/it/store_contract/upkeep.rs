@@ -1,0 +1,117 @@
+//! Retention and readiness.
+
+use genesys_transfer::{
+    clock::Clock,
+    transfer::{
+        model::Stage,
+        store::{Inserted, KeyChange, TransferFilter},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::on_both_stores;
+use crate::support::{
+    records::{answer, claim, transfer},
+    store::Fixture,
+};
+
+on_both_stores!(
+    old_settled_transfers_go,
+    unsettled_transfers_stay_for_ever,
+    young_transfers_stay,
+    reaping_is_bounded,
+    old_settled_keys_go_and_are_free_again,
+    unsettled_keys_stay,
+    transfer_stays_while_its_key_counts,
+    check_says_yes,
+);
+
+fn never() -> Timestamp {
+    Timestamp::MIN
+}
+
+async fn old_settled_transfers_go(fixture: Fixture) {
+    for stage in [Stage::Accepted, Stage::Confirmed, Stage::Failed, Stage::Skipped] {
+        let mut row = transfer(fixture.clock.now());
+        fixture.record(&row).await;
+        fixture.settle(&mut row, stage).await;
+    }
+    fixture.clock.advance(SignedDuration::from_secs(1));
+
+    let now = fixture.clock.now();
+    assert_eq!(fixture.store.reap(now, now, 100).await.unwrap(), 4);
+    assert_eq!(fixture.store.list(&TransferFilter::default(), 10).await.unwrap(), []);
+}
+
+async fn unsettled_transfers_stay_for_ever(fixture: Fixture) {
+    for stage in [None, Some(Stage::Unknown)] {
+        let mut row = transfer(fixture.clock.now());
+        fixture.record(&row).await;
+        if let Some(stage) = stage {
+            fixture.settle(&mut row, stage).await;
+        }
+    }
+    let far = fixture.clock.now() + SignedDuration::from_hours(24 * 365);
+    assert_eq!(fixture.store.reap(far, far, 100).await.unwrap(), 0);
+    assert_eq!(fixture.store.unsettled().await.unwrap(), 2);
+}
+
+async fn young_transfers_stay(fixture: Fixture) {
+    let mut row = transfer(fixture.clock.now());
+    fixture.record(&row).await;
+    fixture.settle(&mut row, Stage::Failed).await;
+
+    assert_eq!(fixture.store.reap(fixture.clock.now(), never(), 100).await.unwrap(), 0);
+}
+
+async fn reaping_is_bounded(fixture: Fixture) {
+    for _ in 0..5 {
+        let mut row = transfer(fixture.clock.now());
+        fixture.record(&row).await;
+        fixture.settle(&mut row, Stage::Failed).await;
+    }
+    let later = fixture.clock.now() + SignedDuration::from_secs(1);
+
+    assert_eq!(fixture.store.reap(later, never(), 3).await.unwrap(), 3);
+    assert_eq!(fixture.store.reap(later, never(), 3).await.unwrap(), 2);
+}
+
+async fn old_settled_keys_go_and_are_free_again(fixture: Fixture) {
+    let mut row = transfer(fixture.clock.now());
+    fixture.insert(&row, Some(&claim("k", 1))).await.unwrap();
+    fixture.step(&mut row, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
+    let later = fixture.clock.now() + SignedDuration::from_secs(1);
+
+    assert_eq!(fixture.store.reap(never(), later, 100).await.unwrap(), 1);
+
+    assert_eq!(fixture.store.key(&claim("k", 1).scope).await.unwrap(), None);
+    let again = fixture.insert(&transfer(later), Some(&claim("k", 2))).await;
+    assert_eq!(again.unwrap(), Inserted::Done);
+}
+
+async fn unsettled_keys_stay(fixture: Fixture) {
+    let mut row = transfer(fixture.clock.now());
+    fixture.insert(&row, Some(&claim("k", 1))).await.unwrap();
+    fixture.settle(&mut row, Stage::Unknown).await;
+    let later = fixture.clock.now() + SignedDuration::from_hours(1000);
+
+    assert_eq!(fixture.store.reap(later, later, 100).await.unwrap(), 0);
+    assert!(fixture.store.key(&claim("k", 1).scope).await.unwrap().is_some());
+}
+
+async fn transfer_stays_while_its_key_counts(fixture: Fixture) {
+    let mut row = transfer(fixture.clock.now());
+    fixture.insert(&row, Some(&claim("k", 1))).await.unwrap();
+    fixture.step(&mut row, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
+    let later = fixture.clock.now() + SignedDuration::from_secs(1);
+
+    assert_eq!(fixture.store.reap(later, never(), 100).await.unwrap(), 0);
+    assert!(fixture.store.key(&claim("k", 1).scope).await.unwrap().is_some());
+
+    assert_eq!(fixture.store.reap(later, later, 100).await.unwrap(), 2);
+}
+
+async fn check_says_yes(fixture: Fixture) {
+    fixture.store.check().await.unwrap();
+    fixture.store.check().await.unwrap();
+}

@@ -1,0 +1,5 @@
+//! What is particular to the store in PostgreSQL.
+
+mod outage;
+mod plans;
+mod schema;

@@ -1,0 +1,160 @@
+//! A page of the history costs the same however long the history is. Judged by what the server
+//! says it read for the store's own statements, not by a clock.
+
+use genesys_transfer::{
+    clock::Clock,
+    transfer::{
+        ids::{BatchId, ConversationId, QueueId, TransferId},
+        model::{CallerName, Stage, Status, Transfer},
+        store::{KeyChange, TransferFilter},
+    },
+};
+use jiff::SignedDuration;
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{
+    postgres::Server,
+    records::{answer, claim, transfer},
+    store::Fixture,
+};
+
+const ROWS: i64 = 100_000;
+const PAGE: u32 = 50;
+
+/// Rows that mislead a planner: each of 5 queues had all calls for a while and is idle since, a
+/// rare caller and a rare status come from that first queue's time only. Conversation and
+/// reference are a row's own, a batch has 100; one row a second. Row `n` has the id `ms-7000-8000-n`.
+const SEED: &str = "INSERT INTO transfers SELECT \
+    (lpad(to_hex($1 + n * 1000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, \
+    CASE WHEN n <= $3 / 5 AND n % 200 = 0 THEN 'failed' ELSE 'accepted' END, \
+    CASE WHEN n <= $3 / 5 AND n % 200 = 0 THEN 'failed' ELSE 'accepted' END, \
+    md5('owner')::uuid, md5('c' || n)::uuid, md5('q' || (n - 1) * 5 / $3)::uuid, \
+    CASE WHEN n <= $3 / 5 AND n % 100 = 0 THEN 'rare' ELSE 'crm' END, 'CASE-' || n, \
+    md5('b' || n / 100)::uuid, ($1 + n * 1000) * 1000, ($1 + n * 1000) * 1000, $2 \
+    FROM generate_series(1, $3) n";
+
+fn md5(sql: &str) -> String {
+    format!("SELECT md5('{sql}')::uuid")
+}
+
+async fn seed(fixture: &Fixture) -> PgConnection {
+    let mut admin = PgConnection::connect(&fixture.url).await.unwrap();
+    let start = fixture.clock.now();
+    let template = serde_json::to_string(&transfer(start)).unwrap();
+    sqlx::query(SEED)
+        .bind(start.as_millisecond())
+        .bind(template)
+        .bind(ROWS)
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    admin
+}
+
+async fn uuid(admin: &mut PgConnection, text: &str) -> uuid::Uuid {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(md5(text))).fetch_one(admin).await.unwrap()
+}
+
+async fn filters(admin: &mut PgConnection, start: jiff::Timestamp) -> Vec<TransferFilter> {
+    let none = TransferFilter::default;
+    let queue_id = Some(QueueId::new(uuid(admin, "q0").await));
+    let conversation_id = Some(ConversationId::new(uuid(admin, "c1000").await));
+    let batch_id = Some(BatchId::new(uuid(admin, "b77").await));
+    let caller = Some(CallerName::new("rare"));
+    let status = Some(Status::Failed);
+    let reference = Some("CASE-1000".to_owned());
+    let since = Some(start + SignedDuration::from_secs(ROWS / 5 - 2000));
+    let early = u128::try_from(start.as_millisecond() + ROWS / 6 * 1000).unwrap();
+    let before = Some(TransferId::new(uuid::Uuid::from_u128(early << 80)));
+    vec![
+        none(),
+        TransferFilter { before, ..none() },
+        TransferFilter { since, ..none() },
+        TransferFilter { caller: caller.clone(), ..none() },
+        TransferFilter { queue_id, ..none() },
+        TransferFilter { status, ..none() },
+        TransferFilter { conversation_id, ..none() },
+        TransferFilter { reference: reference.clone(), ..none() },
+        TransferFilter { batch_id, ..none() },
+        TransferFilter { queue_id, before, ..none() },
+        TransferFilter { queue_id, status, ..none() },
+        TransferFilter { caller: caller.clone(), status, ..none() },
+        TransferFilter { caller: caller.clone(), queue_id, before, ..none() },
+        TransferFilter { caller: caller.clone(), queue_id, status, ..none() },
+        TransferFilter { caller, conversation_id, status, ..none() },
+        TransferFilter { reference, status, queue_id, ..none() },
+        TransferFilter { status, since, ..none() },
+    ]
+}
+
+/// The most rows any step of the last statement's plan took or threw away, by the server's log.
+fn most_rows(log: &str) -> u64 {
+    let number = |text: &str| -> u64 {
+        text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    let took = log.split("actual rows=").skip(1).map(number);
+    let thrown = log.split("Rows Removed by Filter: ").skip(1).map(number);
+    took.chain(thrown).max().expect("a plan in the log")
+}
+
+/// From now on, new connections have the plans of their statements logged.
+async fn explain(admin: &mut PgConnection) {
+    let settings = "DO $$ DECLARE name text; BEGIN \
+        FOREACH name IN ARRAY ARRAY['log_min_duration = 0', 'log_analyze = on', 'log_timing = off'] \
+        LOOP EXECUTE format('ALTER DATABASE %I SET auto_explain.' || name, current_database()); \
+        END LOOP; END $$";
+    sqlx::raw_sql(settings).execute(admin).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_filter_makes_postgres_read_past_the_page() {
+    let server = Server::start();
+    let fixture = Fixture::at(server.database().await).await;
+    let mut admin = seed(&fixture).await;
+    let filters = filters(&mut admin, fixture.clock.now()).await;
+    explain(&mut admin).await;
+    let store = fixture.replica().await;
+
+    for n in 0..2 * filters.len() {
+        if n == filters.len() {
+            // Until now the server may have known nothing of the rows.
+            sqlx::raw_sql("ANALYZE transfers").execute(&mut admin).await.unwrap();
+        }
+        let filter = &filters[n % filters.len()];
+        // More than five times, so that a plan made once for any value is judged, too.
+        for _ in 0..7 {
+            let start = server.log().len();
+            let page: Vec<Transfer> = store.list(filter, PAGE).await.unwrap();
+            let log = &server.log()[start..];
+            assert!(!page.is_empty() && page.len() <= PAGE as usize, "{filter:?}");
+            assert!(most_rows(log) <= 2 * u64::from(PAGE), "{filter:?}\n{log}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_makes_postgres_read_a_whole_table() {
+    let server = Server::start();
+    let mut fixture = Fixture::at(server.database().await).await;
+    let mut admin = seed(&fixture).await;
+    explain(&mut admin).await;
+    fixture.store = fixture.replica().await;
+    let (store, now) = (&fixture.store, fixture.clock.now());
+    let start = server.log().len();
+
+    store.heartbeat(fixture.owner, now).await.unwrap();
+    let mut row = transfer(now);
+    fixture.insert(&row, Some(&claim("k", 1))).await.unwrap();
+    fixture.insert(&transfer(now), Some(&claim("k", 1))).await.unwrap();
+    fixture.step(&mut row, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
+    store.get(row.id).await.unwrap();
+    store.adopt(fixture.owner, now, 100).await.unwrap();
+    store.unsettled().await.unwrap();
+    store.reap(now + SignedDuration::from_hours(1), now, 20).await.unwrap();
+    store.check().await.unwrap();
+    store.retire(fixture.owner).await.unwrap();
+
+    let log = &server.log()[start..];
+    assert!(log.contains("transfers_settled") && !log.contains("Seq Scan"), "{log}");
+    assert!(most_rows(log) <= 100, "{log}");
+}

@@ -1,0 +1,254 @@
+//! The real program as a process of its own, against a sandbox that lives in the test program, so
+//! that the ledger outlives every kill.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use genesys_transfer::{
+    clock::SystemClock,
+    sandbox::{
+        Options, Sandbox,
+        faults::{Fault, FaultOrder},
+        seed,
+        world::NewConversation,
+    },
+};
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    process::{Child, ChildStderr, Command},
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use uuid::Uuid;
+
+use super::{
+    postgres,
+    service::{Answer, REPLACE},
+};
+
+/// Nothing a test waits for takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A sandbox and a store: what stays while processes come and go.
+pub(crate) struct Site {
+    pub sandbox: Sandbox,
+    http: Client,
+    settings: BTreeMap<String, String>,
+    _folder: Option<TempDir>,
+}
+
+/// A running service.
+pub(crate) struct Process {
+    pub address: SocketAddr,
+    child: Child,
+    http: Client,
+    log: watch::Receiver<Vec<String>>,
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub status: ExitStatus,
+    pub log: Vec<String>,
+}
+
+impl Site {
+    /// With an SQLite file in a fresh folder.
+    pub(crate) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/transfers.db", folder.path().display());
+        Self { _folder: Some(folder), ..Self::at(&url).await }
+    }
+
+    /// With a fresh database in the shared throw-away PostgreSQL.
+    pub(crate) async fn postgres() -> Self {
+        Self::at(&postgres::database().await).await
+    }
+
+    /// With the store at `url`. A replica is taken to be dead after 2 s, so that tests need not
+    /// wait long.
+    pub(crate) async fn at(url: &str) -> Self {
+        let options = Options {
+            effect_delay: Duration::from_millis(20),
+            requests_per_minute: 1_000_000,
+            ..Options::default()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox = Sandbox::start(listener, options, Arc::new(SystemClock)).unwrap();
+        let settings = [
+            ("SERVER_BIND", "127.0.0.1:0"),
+            ("GENESYS_API_URL", sandbox.base_url()),
+            ("GENESYS_LOGIN_URL", sandbox.base_url()),
+            ("GENESYS_REQUESTS_PER_MINUTE", "1000000"),
+            ("STORE_URL", url),
+            ("STORE_LEASE", "2s"),
+            ("TELEMETRY_LOG_FORMAT", "json"),
+        ];
+        let settings =
+            settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { sandbox, http, settings, _folder: None }
+    }
+
+    /// The same with one more setting, named as in the environment.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts a service, which must come up.
+    pub(crate) async fn start(&self) -> Process {
+        self.try_start(&[]).await.unwrap()
+    }
+
+    /// Starts a service with more in its environment; `Err` when it ends before it is ready.
+    pub(crate) async fn try_start(&self, more: &[(&str, &str)]) -> Result<Process, Ended> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_genesys-transfer"))
+            .env_clear()
+            .envs(std::env::var("PATH").map(|path| ("PATH", path)))
+            .envs(&self.settings)
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (lines, mut log) = watch::channel(Vec::new());
+        tokio::spawn(follow(stderr, lines));
+        let up = log.wait_for(|lines| lines.iter().any(|line| address(line).is_some()));
+        let up = timeout(PATIENCE, up).await.expect("it neither starts nor ends");
+        match up.map(|lines| lines.iter().find_map(|line| address(line)).unwrap()).ok() {
+            Some(address) => Ok(Process { address, child, http: self.http.clone(), log }),
+            // The log has ended, and so has the process.
+            None => Err(ended(child, &log).await),
+        }
+    }
+
+    /// A call that an agent has, and that can be moved.
+    pub(crate) fn call(&self) -> Uuid {
+        let new =
+            NewConversation { queue: Some(seed::SUPPORT_TIER_1), ..NewConversation::default() };
+        self.sandbox.add_conversation(new).unwrap()
+    }
+
+    /// The next commands are hit by `fault`.
+    pub(crate) fn spoil(&self, count: u64, fault: Fault) {
+        self.sandbox.order(FaultOrder::next("POST", REPLACE, fault).times(count)).unwrap();
+    }
+
+    /// A request to the service at `address`; `None` when no whole answer comes back.
+    pub(crate) async fn ask(&self, request: RequestBuilder) -> Option<Answer> {
+        ask(request).await
+    }
+
+    /// The client all requests are made with.
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+}
+
+impl Process {
+    /// `POST /transfers`; `None` when no whole answer comes back.
+    pub(crate) async fn submit(&self, body: &Value, headers: &[(&str, &str)]) -> Option<Answer> {
+        let url = format!("http://{}/transfers", self.address);
+        let request = self.http.post(url).json(body);
+        ask(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+            .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        ask(self.http.get(format!("http://{}{path}", self.address))).await.expect("an answer")
+    }
+
+    /// All transfers there are, newest first.
+    pub(crate) async fn transfers(&self) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mut page = self.get(&format!("/transfers?limit=200{cursor}")).await.json();
+            all.append(page["items"].as_array_mut().unwrap());
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn end(self) -> Ended {
+        ended(self.child, &self.log).await
+    }
+
+    /// Waits until a line of its log holds `text`.
+    pub(crate) async fn says(&self, text: &str) {
+        let mut log = self.log.clone();
+        let said = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
+        timeout(PATIENCE, said).await.expect("it says so").expect("it lives");
+    }
+
+    /// Sends `STOP` or `CONT`; the shell's `kill` is there on every machine.
+    pub(crate) async fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
+        assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
+    }
+}
+
+/// Sends a request and reads the answer to its end; `None` when the connection breaks.
+async fn ask(request: RequestBuilder) -> Option<Answer> {
+    let answer = request.send().await.ok()?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Some(Answer { status, headers, body: answer.bytes().await.ok()?.to_vec() })
+}
+
+async fn follow(stderr: ChildStderr, log: watch::Sender<Vec<String>>) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.send_modify(|all| all.push(line));
+    }
+}
+
+async fn ended(mut child: Child, log: &watch::Receiver<Vec<String>>) -> Ended {
+    let status = timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    let mut log = log.clone();
+    while log.changed().await.is_ok() {}
+    Ended { status, log: log.borrow().clone() }
+}
+
+/// The address in the line that says it is ready.
+fn address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let ready = line["message"] == "ready";
+    ready.then(|| line["address"].as_str()?.parse().ok())?
+}
+
+/// Asks until there is an answer. What goes on in another process shows in its answers alone, and
+/// nothing tells when they change: so this looks 20 times a second, for a minute at most.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+    let mut pause = interval(Duration::from_millis(50));
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let found = async {
+        loop {
+            pause.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    timeout(PATIENCE, found).await.expect("it comes about within a minute")
+}

@@ -1,0 +1,83 @@
+//! Records to store.
+
+use std::sync::OnceLock;
+
+use genesys_transfer::{
+    clock::IdSource,
+    transfer::{
+        ids::{ConversationId, QueueId, TransferId},
+        model::{
+            CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, TransferType,
+            UpstreamUse,
+        },
+        store::{Answer, KeyClaim, KeyScope},
+    },
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// An id nobody else has.
+pub(crate) fn fresh_id(now: Timestamp) -> Uuid {
+    static IDS: OnceLock<IdSource> = OnceLock::new();
+    IDS.get_or_init(IdSource::default).next(now)
+}
+
+/// A transfer just received, of a conversation of its own, to a queue of its own.
+pub(crate) fn transfer(now: Timestamp) -> Transfer {
+    let queue_id = QueueId::new(fresh_id(now));
+    Transfer {
+        id: TransferId::new(fresh_id(now)),
+        stage: Stage::Received,
+        request: TransferRequest {
+            conversation_id: ConversationId::new(fresh_id(now)),
+            queue: QueueRef::Id(queue_id),
+            priority: None,
+            skill_ids: None,
+            language_id: None,
+            keep_place: false,
+            participant_id: None,
+            transfer_type: TransferType::Unattended,
+            reason: None,
+            reference: None,
+        },
+        queue: Queue { id: queue_id, name: "Support".to_owned(), division: None },
+        requested_by: CallerName::new("crm"),
+        request_id: "request".to_owned(),
+        batch_id: None,
+        max_priority: None,
+        participant_id: None,
+        previous: None,
+        picture: None,
+        priority: None,
+        waited_minutes: None,
+        max_priority: None,
+        warnings: Vec::new(),
+        error: None,
+        upstream: UpstreamUse::default(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// A claim of `key` by the caller `crm`, for a request that hashes to `print`.
+pub(crate) fn claim(key: &str, print: u8) -> KeyClaim {
+    KeyClaim {
+        scope: KeyScope {
+            caller: CallerName::new("crm"),
+            route: "POST /transfers",
+            key: key.to_owned(),
+        },
+        fingerprint: [print; 32],
+    }
+}
+
+/// An answer with every field set.
+pub(crate) fn answer() -> Answer {
+    Answer {
+        status: 201,
+        content_type: "application/json".to_owned(),
+        location: Some("/transfers/1".to_owned()),
+        retry_after: Some(7),
+        body: b"{\"bytes\":\"\xff\x00\"}".to_vec(),
+    }
+}
