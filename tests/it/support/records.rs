@@ -50,7 +50,6 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         picture: None,
         priority: None,
         waited_minutes: None,
-        max_priority: None,
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse::default(),
