@@ -55,6 +55,16 @@ async fn an_answer_stays_the_same_when_the_transfer_goes_on() {
 }
 
 #[tokio::test]
+async fn a_replay_follows_no_preference() {
+    let app = TestApp::start().await;
+    let first = app.keyed("k", &body()).await;
+    let again = app.request(Method::POST, "/transfers").json(&body());
+    let again = send(again.header("Idempotency-Key", "k").header("Prefer", "respond-async")).await;
+    assert_replay(&first, &again);
+    assert_eq!(again.header("preference-applied"), None);
+}
+
+#[tokio::test]
 async fn keys_survive_a_restart() {
     let app = TestApp::start().await;
     let first = app.keyed("a-key", &body()).await;

@@ -229,7 +229,7 @@ async fn a_conflict_that_nothing_explains_is_genesys_own() {
 }
 
 #[tokio::test]
-async fn a_waiting_call_that_is_answered_before_its_priority_is_set_is_refused() {
+async fn a_refused_change_of_priority_moves_nothing() {
     let app = TestApp::start().await;
     app.answers("PATCH", ROUTING, 1, 409);
     let body = with(seed::WAITING_CALL, "Support Tier 1", &json!({"priority": 9}));
