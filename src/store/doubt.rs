@@ -67,7 +67,8 @@ mod tests {
     use super::*;
 
     fn undo(n: u128) -> Undo {
-        Undo { id: Uuid::from_u128(n), owner: Uuid::nil(), stage: "received", updated_at: 0 }
+        let (id, owner) = (Uuid::from_u128(n), Uuid::nil());
+        Undo { id, owner, stage: "received", updated_at: 0, given_up: String::new() }
     }
 
     #[test]

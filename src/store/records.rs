@@ -9,16 +9,17 @@ use uuid::Uuid;
 use super::{
     backend::{Backend, Trouble},
     doubt::Doubtful,
-    encoding::micros,
+    encoding::{Unreadable, encode, micros},
     operations::{
         Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Retire, Undo, Update,
     },
 };
 use crate::{
     clock::Clock,
+    problem::{Code, Problem},
     transfer::{
         ids::TransferId,
-        model::Transfer,
+        model::{Stage, Transfer},
         store::{
             Durability, Expected, Inserted, KeyChange, KeyClaim, KeyRecord, KeyScope, StoreError,
             TransferFilter, TransferStore,
@@ -46,7 +47,7 @@ impl<B: Backend> Records<B> {
         self.clock.now().saturating_sub(self.key_retention).unwrap_or(Timestamp::MIN)
     }
 
-    /// Takes back inserts whose callers were told that they failed. What cannot be taken back now
+    /// Gives up inserts whose callers were told that they failed. What cannot be given up now
     /// is kept for the next time.
     async fn take_back_doubtful(&self) {
         for undo in self.doubtful.take() {
@@ -55,12 +56,28 @@ impl<B: Backend> Records<B> {
                 Ok(0) => {}
                 Ok(_) => {
                     let transfer_id = TransferId::new(again.id);
-                    tracing::warn!(%transfer_id, "took back a transfer whose insert had failed");
+                    tracing::warn!(%transfer_id, "gave up a transfer whose insert had failed");
                 }
                 Err(_) => self.doubtful.add(again),
             }
         }
     }
+}
+
+/// What makes an insert of `transfer` true whose caller was told that it failed.
+fn undo(transfer: &Transfer, owner: Uuid) -> Result<Undo, Unreadable> {
+    let problem = Problem::new(
+        Code::StoreUnavailable,
+        "Whether the transfer was recorded was not certain in time; nothing was sent.",
+    );
+    let given_up = Transfer { stage: Stage::Failed, error: Some(problem), ..transfer.clone() };
+    Ok(Undo {
+        id: transfer.uuid(),
+        owner,
+        stage: transfer.stage.as_str(),
+        updated_at: micros(transfer.updated_at),
+        given_up: encode(&given_up)?,
+    })
 }
 
 #[async_trait]
@@ -79,12 +96,9 @@ impl<B: Backend> TransferStore for Records<B> {
     ) -> Result<Inserted, StoreError> {
         let insert = Insert::new(transfer, claim, owner, self.key_cutoff())
             .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
-        let watch = self.doubtful.watch(Undo {
-            id: transfer.uuid(),
-            owner,
-            stage: transfer.stage.as_str(),
-            updated_at: micros(transfer.updated_at),
-        });
+        let undo = undo(transfer, owner)
+            .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
+        let watch = self.doubtful.watch(undo);
         match self.backend.write(insert, durability).await {
             Ok(inserted) => {
                 watch.settle();

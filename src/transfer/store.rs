@@ -150,7 +150,8 @@ pub trait TransferStore: Send + Sync + 'static {
     /// is already settled (a skipped one) takes no place on its conversation.
     ///
     /// # Errors
-    /// When the store cannot be written; then nothing is recorded.
+    /// When the store cannot be written. What may have been recorded all the same is given up as
+    /// `failed` with the next heartbeats.
     async fn insert(
         &self,
         transfer: &Transfer,

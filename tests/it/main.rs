@@ -23,6 +23,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod patch_api;
 #[cfg(test)]
 mod prefer;
@@ -32,6 +34,8 @@ mod previews;
 mod problems;
 #[cfg(test)]
 mod queues;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]

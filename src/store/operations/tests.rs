@@ -70,7 +70,7 @@ async fn no_operation_reads_a_whole_table() {
     Count.apply(&mut session).await.unwrap();
     let reap = Reap { transfers_before: 0, keys_before: 0, limit: 10 };
     reap.apply(&mut session).await.unwrap();
-    let undo = Undo { id: owner, owner, stage: "received", updated_at: 0 };
+    let undo = Undo { id: owner, owner, stage: "received", updated_at: 0, given_up: String::new() };
     undo.apply(&mut session).await.unwrap();
 
     assert!(session.plans.len() >= 6);

@@ -4,8 +4,9 @@ use uuid::Uuid;
 
 use super::{
     super::session::{Session, Value},
-    Fault, Operation, settled, sql,
+    Fault, Operation, settled, sql, unsettled,
 };
+use crate::transfer::model::Stage;
 
 /// Deletes what has been kept long enough. Times in microseconds.
 pub(in crate::store) struct Reap {
@@ -44,7 +45,8 @@ impl Operation for Reap {
     }
 }
 
-/// Takes back an insert whose caller was told that it failed, unless the transfer moved on.
+/// Gives up a transfer whose caller was told that its insert failed, unless it moved on. The row
+/// stays: meanwhile an answer may have named it to somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Undo {
     pub(in crate::store) id: Uuid,
@@ -52,21 +54,34 @@ pub(in crate::store) struct Undo {
     pub(in crate::store) stage: &'static str,
     /// Microseconds.
     pub(in crate::store) updated_at: i64,
+    /// The record as it is to stand then: failed.
+    pub(in crate::store) given_up: String,
 }
 
 impl Operation for Undo {
     type Output = u64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
-        let text = "DELETE FROM transfers \
-                    WHERE id = $1 AND owner = $2 AND stage = $3 AND updated_at = $4";
+        // A row that was settled when it came (a skipped one) is true as it is.
+        let text = concat!(
+            "UPDATE transfers SET stage = $5, status = $5, data = $6 \
+             WHERE id = $1 AND owner = $2 AND stage = $3 AND updated_at = $4 AND ",
+            unsettled!()
+        );
         let values = [
             Value::Id(self.id),
             Value::Id(self.owner),
             Value::Text(self.stage),
             Value::Number(self.updated_at),
+            Value::Text(Stage::Failed.as_str()),
+            Value::Text(&self.given_up),
         ];
-        Ok(session.execute(sql(text), &values).await?)
+        let given_up = session.execute(sql(text), &values).await?;
+        if given_up > 0 {
+            let free = "DELETE FROM idempotency_keys WHERE transfer_id = $1";
+            session.execute(sql(free), &[Value::Id(self.id)]).await?;
+        }
+        Ok(given_up)
     }
 }
 

@@ -105,6 +105,25 @@ async fn insert_whose_end_was_not_seen_is_taken_back() {
 }
 
 #[tokio::test]
+async fn insert_taken_back_can_still_be_looked_up_and_its_key_is_free() {
+    let store = shaky().await;
+    let scope =
+        KeyScope { caller: CallerName::new("crm"), route: "POST /transfers", key: "k".to_owned() };
+    let claim = KeyClaim { scope: scope.clone(), fingerprint: [1; 32] };
+    set(&store, END_UNSEEN);
+    assert!(store.insert(&transfer(), Some(&claim), OWNER, Durability::Power).await.is_err());
+    set(&store, SOUND);
+    assert!(store.key(&scope).await.unwrap().is_some());
+
+    store.heartbeat(OWNER, Timestamp::UNIX_EPOCH).await.unwrap();
+
+    let found = store.get(transfer().id).await.unwrap().unwrap();
+    assert_eq!(found.stage, Stage::Failed);
+    assert_eq!(found.error.unwrap().code, Code::StoreUnavailable);
+    assert!(store.key(&scope).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn insert_that_was_abandoned_half_way_is_taken_back() {
     let store = shaky().await;
     set(&store, HANGS);

@@ -1,0 +1,137 @@
+//! Many requests at one moment, on one process and on two replicas.
+
+use std::sync::Arc;
+
+use genesys_transfer::sandbox::faults::Fault;
+use serde_json::Value;
+
+use crate::support::{
+    process::{Process, Site},
+    service::{Answer, plain},
+};
+
+/// Commands that take this long are still on their way when the last request comes.
+const SLOW: Fault = Fault::Delay { ms: 400 };
+
+const ROUNDS: usize = 10;
+
+/// Sends the requests (body and key) at the same moment, to the processes in turn.
+async fn at_once(processes: &[Arc<Process>], requests: Vec<(Value, String)>) -> Vec<Answer> {
+    let start = Arc::new(tokio::sync::Barrier::new(requests.len()));
+    let sent = requests.into_iter().zip(processes.iter().cycle()).map(|((body, key), process)| {
+        let (start, process) = (Arc::clone(&start), Arc::clone(process));
+        tokio::spawn(async move {
+            start.wait().await;
+            process.submit(&body, &[("Idempotency-Key", &key)]).await.expect("an answer")
+        })
+    });
+    let sent: Vec<_> = sent.collect();
+    futures_util::future::join_all(sent).await.into_iter().map(Result::unwrap).collect()
+}
+
+async fn replicas(site: &Site) -> Vec<Arc<Process>> {
+    let (one, other) = tokio::join!(site.start(), site.start());
+    vec![Arc::new(one), Arc::new(other)]
+}
+
+/// Fifty requests with one key: how many were answered 201, and what speaks against the promise.
+async fn fifty_with_one_key(site: Site, processes: Vec<Arc<Process>>) {
+    let body = plain(site.call(), "Support Tier 2");
+    let answers = at_once(&processes, vec![(body, "k-1".to_owned()); 50]).await;
+    let (moved, others): (Vec<&Answer>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 201);
+    let first = &moved.first().expect("one is carried out").body;
+    assert!(moved.iter().all(|answer| answer.body == *first));
+    let fresh = moved.iter().filter(|answer| answer.header("idempotent-replayed").is_none());
+    assert_eq!(fresh.count(), 1);
+    for answer in others {
+        assert_eq!(answer.outcome(), (409, "idempotency_key_in_use".to_owned()));
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(site.sandbox.commands().len(), 1);
+}
+
+/// Requests with different keys for one conversation: one goes, the others name it.
+async fn many_keys_on_one_conversation(site: Site, processes: Vec<Arc<Process>>) {
+    for round in 1..=ROUNDS {
+        site.spoil(1, SLOW);
+        let body = plain(site.call(), "Support Tier 2");
+        let keyed = |n: usize| (body.clone(), format!("k-{round}-{n}"));
+        let answers = at_once(&processes, (0..8).map(keyed).collect()).await;
+        let moved: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
+        assert_eq!((moved.len(), site.sandbox.commands().len()), (1, round));
+        let id = &moved[0].json()["id"];
+        for answer in answers.iter().filter(|answer| answer.status != 201) {
+            assert_eq!(answer.outcome(), (409, "transfer_in_progress".to_owned()));
+            assert_eq!(answer.json()["transferId"], *id);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_requests_with_one_key_are_one_command_on_sqlite() {
+    let site = Site::sqlite().await;
+    let process = Arc::new(site.start().await);
+    fifty_with_one_key(site, vec![process]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_requests_with_one_key_are_one_command_on_two_replicas() {
+    let site = Site::postgres().await;
+    let replicas = replicas(&site).await;
+    fifty_with_one_key(site, replicas).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_on_one_conversation_are_one_command_on_sqlite() {
+    let site = Site::sqlite().await;
+    let process = Arc::new(site.start().await);
+    many_keys_on_one_conversation(site, vec![process]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_on_one_conversation_are_one_command_on_two_replicas() {
+    let site = Site::postgres().await;
+    let replicas = replicas(&site).await;
+    many_keys_on_one_conversation(site, replicas).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn same_key_and_conversation_on_two_replicas_at_one_moment_is_one_command() {
+    let site = Site::postgres().await;
+    let replicas = replicas(&site).await;
+    for round in 1..=ROUNDS {
+        let body = plain(site.call(), "Support Tier 2");
+        let answers = at_once(&replicas, vec![(body, format!("k-{round}")); 2]).await;
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert!(statuses == [201, 409] || statuses == [201, 201], "{statuses:?}");
+        assert_eq!(site.sandbox.commands().len(), round);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_did_the_other_answers_byte_for_byte() {
+    let site = Site::postgres().await;
+    let replicas = replicas(&site).await;
+    let body = plain(site.call(), "Support Tier 2");
+    let headers = [("Idempotency-Key", "k-1")];
+    let first = replicas[0].submit(&body, &headers).await.unwrap();
+    let again = replicas[1].submit(&body, &headers).await.unwrap();
+    assert_eq!((first.status, &first.body), (again.status, &again.body));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(site.sandbox.commands().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_one_sqlite_file_refuses_to_start_and_names_the_first() {
+    let site = Site::sqlite().await;
+    let first = site.start().await;
+    let ended = site.try_start(&[]).await.err().expect("the second one ends");
+    assert_eq!(ended.status.code(), Some(1));
+    let line = ended.log.last().unwrap();
+    let pid = format!("(pid {})", first.id());
+    assert!(line.contains("transfers.db is in use by another process") && line.contains(&pid));
+    let answer = first.submit(&plain(site.call(), "Support Tier 2"), &[]).await.unwrap();
+    assert_eq!(answer.status, 201);
+}
