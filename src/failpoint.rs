@@ -139,7 +139,7 @@ pub async fn reach(point: Point) {
         Some(Action::Abort) => std::process::abort(),
         Some(Action::Pause) => {
             tracing::warn!(point = point.name(), "held at a failpoint");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Some(Action::Stop) => {
             tracing::warn!(point = point.name(), "stopped at a failpoint");

@@ -6,7 +6,8 @@ mod architecture;
 mod callers;
 #[cfg(test)]
 mod connection;
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(test)]
+#[cfg(feature = "failpoints")]
 mod failpoints;
 #[cfg(test)]
 mod faults;

@@ -36,7 +36,7 @@ use super::{
 };
 
 /// Nothing a test waits for takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A sandbox and a store: what stays while processes come and go.
 pub(crate) struct Site {
