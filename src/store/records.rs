@@ -184,6 +184,12 @@ impl<B: Backend> TransferStore for Records<B> {
         B::SHARED
     }
 
+    async fn secure(&self) -> Result<(), StoreError> {
+        // Both databases write one log: what waits for its end waits for all before it.
+        let probe = Probe { now: micros(self.clock.now()) };
+        self.backend.write(probe, Durability::Power).await.map_err(|trouble| trouble.of("secure"))
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         let probe = Probe { now: micros(self.clock.now()) };
         self.backend.write(probe, Durability::Process).await.map_err(|trouble| trouble.of("check"))

@@ -140,6 +140,16 @@ impl Engine {
         Ok(plan)
     }
 
+    /// The row was not where we left it: another process has it now, or the database crashed and
+    /// lost it.
+    async fn row_not_found(&self, job: &mut Job) -> Outcome {
+        if !matches!(self.records.get(job.transfer.id).await, Ok(None)) {
+            return Outcome::TakenOver;
+        }
+        job.transfer.stage = Stage::Received;
+        Outcome::not_sent(problems::forgotten())
+    }
+
     fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
         match plan.priority {
             Some(priority) if !self.gateway.takes_priority(priority) => {
@@ -168,7 +178,7 @@ impl Engine {
         job.transfer.stage = Stage::Dispatching;
         match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
             Ok(()) => {}
-            Err(Lost::TakenOver) => return Outcome::TakenOver,
+            Err(Lost::TakenOver) => return self.row_not_found(job).await,
             Err(Lost::Store(error)) => {
                 // Whether the write counted is not certain, but that nothing was sent is.
                 job.transfer.stage = Stage::Received;

@@ -133,6 +133,16 @@ pub fn from_store(error: &StoreError) -> Problem {
     .retry_after(STORE_RETRY)
 }
 
+/// The database crashed and forgot the transfer before the command could be sent.
+#[must_use]
+pub fn forgotten() -> Problem {
+    Problem::new(
+        Code::StoreUnavailable,
+        "The database lost the transfer's record in a crash; nothing was sent.",
+    )
+    .retry_after(STORE_RETRY)
+}
+
 /// The service is stopping.
 #[must_use]
 pub fn shutting_down() -> Problem {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     ids::TransferId,
     model::{Stage, Transfer},
-    store::{Durability, Expected, KeyChange, KeyClaim, StoreError, TransferStore},
+    store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
 };
 use crate::clock::Clock;
 
@@ -73,7 +73,7 @@ impl Records {
         transfer: &Transfer,
         claim: Option<&KeyClaim>,
         durability: Durability,
-    ) -> Result<super::store::Inserted, StoreError> {
+    ) -> Result<Inserted, StoreError> {
         self.store.insert(transfer, claim, self.owner, durability).await
     }
 
@@ -180,8 +180,26 @@ impl Records {
             _ => Expected { stage: Stage::Dispatching, owner: Some(self.owner) },
         };
         match self.step(transfer, from, key.clone()).await {
-            Err(Lost::TakenOver) => self.step_if(transfer, or_else, key).await,
+            Err(Lost::TakenOver) => {}
+            other => return other,
+        }
+        match self.step_if(transfer, or_else, key).await {
+            Err(Lost::TakenOver) => self.record_anew(transfer).await,
             other => other,
+        }
+    }
+
+    /// A database that crashed may have lost a transfer that nothing was sent for yet: its record
+    /// did not wait for the disk. The answer that tells the outcome names it, so it is recorded
+    /// now.
+    async fn record_anew(&self, transfer: &Transfer) -> Result<(), Lost> {
+        if self.store.get(transfer.id).await.map_err(Lost::Store)?.is_some() {
+            return Err(Lost::TakenOver);
+        }
+        let inserted = self.store.insert(transfer, None, self.owner, Durability::Power).await;
+        match inserted.map_err(Lost::Store)? {
+            Inserted::Done => Ok(()),
+            Inserted::KeyTaken(_) | Inserted::ConversationTaken { .. } => Err(Lost::TakenOver),
         }
     }
 

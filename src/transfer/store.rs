@@ -231,6 +231,13 @@ pub trait TransferStore: Send + Sync + 'static {
     /// owner is left over from a process that is gone.
     fn is_shared(&self) -> bool;
 
+    /// Returns when everything recorded so far, by whatever process, survives the loss of power:
+    /// what was recorded with [`Durability::Process`] may be named in an answer then.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn secure(&self) -> Result<(), StoreError>;
+
     /// Whether the store can be written right now; for readiness.
     ///
     /// # Errors

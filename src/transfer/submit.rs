@@ -130,6 +130,7 @@ impl Engine {
             },
             Inserted::ConversationTaken { transfer_id, caller } => {
                 let visible = submission.caller.sees(&caller).then_some(transfer_id);
+                self.secure().await?;
                 let id = submission.request.conversation_id;
                 Err(problems::transfer_in_progress(id, visible))
             }
@@ -138,6 +139,12 @@ impl Engine {
 
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, Problem> {
         self.records.store().key(scope).await.map_err(|error| problems::from_store(&error))
+    }
+
+    /// To be called before an answer names a transfer that may have been recorded a moment ago: it
+    /// must be there after any crash.
+    async fn secure(&self) -> Result<(), Problem> {
+        self.records.store().secure().await.map_err(|error| problems::from_store(&error))
     }
 
     /// The answer to a request whose key was seen before.
@@ -160,6 +167,7 @@ impl Engine {
         }
         let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching);
         if runs || self.waiting.contains(record.transfer_id) {
+            self.secure().await?;
             return Err(problems::key_in_use(record.transfer_id));
         }
         // Unknown, or settled in a moment between two writes: what is known now.

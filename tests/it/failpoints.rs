@@ -1,5 +1,6 @@
 //! Dies at every named place between two steps of a transfer, starts again, and holds what is then
 //! said against the sandbox's ledger. Built with the feature `failpoints` (see `tests/run`).
+#![cfg(feature = "failpoints")]
 
 use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 

@@ -7,7 +7,6 @@ mod callers;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
-#[cfg(feature = "failpoints")]
 mod failpoints;
 #[cfg(test)]
 mod faults;

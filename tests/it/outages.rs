@@ -129,4 +129,6 @@ async fn a_full_disk_is_503_with_nothing_sent_and_heals_when_there_is_room() {
     quiet(&site.sandbox).await;
     let transfers = process.transfers().await;
     assert_eq!(broken_promises(&site.sandbox, &transfers, &BTreeSet::new()), Vec::<String>::new());
+    process.signal("TERM").await;
+    assert_eq!(process.end().await.status.code(), Some(0));
 }

@@ -1,12 +1,13 @@
 //! Many requests at one moment, on one process and on two replicas.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use genesys_transfer::sandbox::faults::Fault;
 use serde_json::Value;
 
 use crate::support::{
-    process::{Process, Site},
+    books::{broken_promises, uuid},
+    process::{Process, Site, until},
     service::{Answer, plain},
 };
 
@@ -121,6 +122,27 @@ async fn what_one_replica_did_the_other_answers_byte_for_byte() {
     assert_eq!((first.status, &first.body), (again.status, &again.body));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(site.sandbox.commands().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_stopped_past_its_lease_with_its_command_on_the_way_breaks_no_promise() {
+    let site = Site::postgres().await;
+    let replicas = replicas(&site).await;
+    site.spoil(1, Fault::Delay { ms: 1000 });
+    let (sleeper, body) = (Arc::clone(&replicas[0]), plain(site.call(), "Support Tier 2"));
+    let answer = tokio::spawn(async move { sleeper.submit(&body, &[]).await.unwrap().json() });
+    until(|| async { (!site.sandbox.commands().is_empty()).then_some(()) }).await;
+    replicas[0].signal("STOP").await;
+    let settled = || async {
+        let transfers = replicas[1].transfers().await;
+        transfers.iter().any(|one| one["status"] == "accepted").then_some(())
+    };
+    until(settled).await;
+    replicas[0].signal("CONT").await;
+    let named = BTreeSet::from([uuid(&answer.await.unwrap()["id"])]);
+    let transfers = replicas[0].transfers().await;
+    assert_eq!(broken_promises(&site.sandbox, &transfers, &named), Vec::<String>::new());
+    assert_eq!((site.sandbox.commands().len(), transfers.len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,3 +105,11 @@ async fn a_row_taken_over_before_the_command_left_is_left_to_its_new_owner() {
         assert_eq!(bench.stored().await, theirs);
     }
 }
+
+#[tokio::test]
+async fn a_failure_whose_row_the_database_lost_is_recorded_anew() {
+    let bench = Bench::with(Stage::Received).await;
+    bench.store.forget(bench.transfer.id);
+    bench.conclude(Stage::Received, Stage::Failed).await;
+    assert_eq!(bench.stored().await, Stage::Failed);
+}

@@ -49,6 +49,13 @@ impl MemoryStore {
         *owner = Uuid::max();
     }
 
+    /// Forgets a row, as a crash of the database may.
+    pub(in crate::transfer) fn forget(&self, id: TransferId) {
+        let mut rows = self.rows.lock().unwrap();
+        rows.transfers.remove(&id);
+        rows.keys.retain(|_, (_, transfer, _)| *transfer != id);
+    }
+
     /// Puts a row there as a dead process left it.
     pub(in crate::transfer) fn left_behind(&self, transfer: Transfer) {
         self.rows.lock().unwrap().transfers.insert(transfer.id, (transfer, Uuid::nil()));
@@ -186,6 +193,10 @@ impl TransferStore for MemoryStore {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    async fn secure(&self) -> Result<(), StoreError> {
+        self.broken()
     }
 
     async fn check(&self) -> Result<(), StoreError> {
