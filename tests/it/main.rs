@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod connection;
 #[cfg(test)]
 mod failpoints;
