@@ -183,6 +183,8 @@ pub(super) struct Call {
     pub throttled: bool,
     /// Whether an earlier try was answered 401.
     pub reauthorized: bool,
+    /// Whether an earlier try may have been carried out, though nothing said so.
+    pub unclear: bool,
 }
 
 impl Call {
@@ -200,6 +202,7 @@ impl Call {
             paused: false,
             throttled: false,
             reauthorized: false,
+            unclear: false,
         }
     }
 
