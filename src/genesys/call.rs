@@ -160,6 +160,7 @@ pub(super) type Decode = fn(&[u8]) -> Result<Decoded, String>;
 /// One call on its way down the stack. Cloned for each try; `Debug` is left out because it
 /// carries credentials.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about one call, each of its own")]
 pub(super) struct Call {
     /// Which operation.
     pub operation: Operation,
