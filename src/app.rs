@@ -190,15 +190,13 @@ fn serve(
     listener: TcpListener,
 ) -> tokio::task::JoinHandle<http::Finished> {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
-    let state = AppState::new(
-        service.clone(),
-        keyring,
-        &settings.server,
-        ids.clone(),
-        stopping.graceful.clone(),
-    );
+    let shutdown = Shutdown {
+        graceful: stopping.graceful.clone(),
+        now: stopping.now.clone(),
+        ..Shutdown::default()
+    };
+    let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown);
     let router = http::router(&state);
-    let shutdown = Shutdown { graceful: stopping.graceful.clone(), now: stopping.now.clone() };
     let settings = settings.server.clone();
     tokio::spawn(async move { http::serve(listener, router, &settings, ids, shutdown).await })
 }

@@ -1,6 +1,6 @@
 //! Logs: set up once per process, on standard error. Standard output is for results.
 //!
-//! One event is one line, whatever the strings in it: see [`line`]. On a terminal the line is
+//! One event is one line, whatever the strings in it: see `line`. On a terminal the line is
 //! text, elsewhere a flat JSON object.
 
 use std::{

@@ -27,6 +27,7 @@ pub mod store;
 mod submit;
 #[cfg(test)]
 mod testing;
+mod waiting;
 mod watch;
 
 pub use problems::from_gateway as describe;

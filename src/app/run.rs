@@ -81,11 +81,20 @@ async fn serve(settings: &Settings) -> ExitCode {
     if let Err(code) = start_logging(settings) {
         return code;
     }
-    let signals = match Signals::listen() {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
     };
-    let app = match App::start(settings, Surroundings::default()).await {
+    let started = tokio::select! {
+        started = App::start(settings, Surroundings::default()) => started,
+        // A store that is away is waited for; nobody must wait for it to end the service. No
+        // request was taken, so nothing is in hand.
+        () = signals.first() => {
+            tracing::info!("stopped before it was ready");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let app = match started {
         Ok(app) => app,
         Err(error) => return failed(&error),
     };
@@ -94,7 +103,6 @@ async fn serve(settings: &Settings) -> ExitCode {
         let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), sandbox));
         let _ = std::io::stdout().flush();
     }
-    let mut signals = signals;
     signals.first().await;
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
     signals.cut_on_next(app.cut());
@@ -159,8 +167,17 @@ async fn healthcheck(url: &str) -> ExitCode {
     match answer {
         Ok(answer) if answer.status().is_success() => ExitCode::SUCCESS,
         Ok(answer) => leave(&format!("{url} answered {}", answer.status()), 1),
-        Err(error) => leave(&format!("{url}: {}", error.without_url()), 1),
+        Err(error) => leave(&format!("{url}: {}", root_cause(&error)), 1),
     }
+}
+
+/// What the system said; the layers above it only say that a request failed.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }
 
 /// SIGTERM and SIGINT.

@@ -160,6 +160,7 @@ pub(super) type Decode = fn(&[u8]) -> Result<Decoded, String>;
 /// One call on its way down the stack. Cloned for each try; `Debug` is left out because it
 /// carries credentials.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about one call, each of its own")]
 pub(super) struct Call {
     /// Which operation.
     pub operation: Operation,
@@ -183,6 +184,8 @@ pub(super) struct Call {
     pub throttled: bool,
     /// Whether an earlier try was answered 401.
     pub reauthorized: bool,
+    /// Whether an earlier try may have been carried out, though nothing said so.
+    pub unclear: bool,
 }
 
 impl Call {
@@ -200,6 +203,7 @@ impl Call {
             paused: false,
             throttled: false,
             reauthorized: false,
+            unclear: false,
         }
     }
 

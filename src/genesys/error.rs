@@ -16,7 +16,7 @@ const UNAVAILABLE: Duration = Duration::from_secs(1);
 /// When a 429 said nothing, after all tries.
 const THROTTLED: Duration = Duration::from_secs(1);
 
-/// The outcome of a call that changes nothing, or nothing but absolute values.
+/// The outcome of a call that changes nothing.
 pub(super) fn outcome(
     operation: Operation,
     result: Result<Answer, Failure>,
@@ -25,6 +25,27 @@ pub(super) fn outcome(
         Ok(answer) if answer.is_success() => Ok(answer),
         Ok(answer) => Err(refusal(operation, answer)),
         Err(failure) => Err(of_failure(failure)),
+    }
+}
+
+/// The outcome of a call that sets absolute values, told apart by the classes of the rules: what is
+/// not `Unclear` was certainly not carried out.
+pub(super) fn set(
+    operation: Operation,
+    result: Result<Answer, Failure>,
+) -> Result<(), GatewayError> {
+    match sent(operation, result) {
+        Sent::Taken(_) => Ok(()),
+        Sent::NotSent(error) | Sent::Refused(error) => Err(error),
+        Sent::Finished(answer) => {
+            let detail = format!("answered {}", answer.status);
+            Err(GatewayError::Unclear { detail, answer: Some(answer) })
+        }
+        Sent::Uncertain { detail, answer } => Err(GatewayError::Unclear { detail, answer }),
+        // Only commands are looked at again.
+        Sent::Abandoned(problem) => {
+            Err(GatewayError::Unreadable { detail: problem.detail, answer: None })
+        }
     }
 }
 
@@ -63,7 +84,7 @@ fn of_failure(failure: Failure) -> GatewayError {
     }
 }
 
-/// What became of a command, by the classes of the rules: A `NotSent`, R `Refused`, B `Finished`,
+/// What became of a command or a setting of values, by the classes of the rules: A `NotSent`, R `Refused`, B `Finished`,
 /// C `Uncertain`, D `Taken`.
 pub(super) fn sent(operation: Operation, result: Result<Answer, Failure>) -> Sent {
     match result {
@@ -113,7 +134,9 @@ pub(super) fn in_words(error: &GatewayError) -> String {
         }
         GatewayError::Unavailable { detail, .. } => format!("Genesys cannot be reached: {detail}"),
         GatewayError::Failed(answer) => with_answer("Genesys failed", Some(answer)),
-        GatewayError::Unreadable { detail, .. } => detail.clone(),
+        GatewayError::Unreadable { detail, .. } | GatewayError::Unclear { detail, .. } => {
+            detail.clone()
+        }
         GatewayError::DeadlineExceeded => "it took too long".to_owned(),
         GatewayError::ShuttingDown => "the service is stopping".to_owned(),
     }

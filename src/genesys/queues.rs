@@ -231,9 +231,11 @@ impl Shared {
         self.ttl.saturating_sub(early)
     }
 
-    /// Pause of the background task after a failed load: the lifetime tells how urgent it is.
+    /// Pause of the background task after a failed load: the lifetime tells how urgent it is, and
+    /// without any map the service is not ready.
     fn retry_after(&self) -> Duration {
-        (self.ttl / 10).clamp(LOAD_REST, Duration::from_secs(30))
+        let longest = if self.current(Instant::now()).is_some() { 30 } else { 5 };
+        (self.ttl / 10).clamp(LOAD_REST, Duration::from_secs(longest))
     }
 
     fn used_since(&self, then: Instant) -> bool {

@@ -17,7 +17,7 @@ use self::{
 };
 use super::{
     answer::{Answer, Failure},
-    call::Call,
+    call::{Call, Kind},
 };
 use crate::clock::Random;
 
@@ -75,6 +75,16 @@ impl RetryPolicy {
     }
 }
 
+/// A last try that was certainly not carried out says nothing about the earlier ones: when one of
+/// these may have set its values, the call as a whole may have. A refusal stands, because the same
+/// request would have been refused before.
+fn stay_unclear(call: &Call, last: Seen, result: &mut Result<Answer, Failure>) {
+    if call.kind() == Kind::RoutingPatch && call.unclear && last.is_certainly_not_done() {
+        let detail = "an earlier try brought no certain answer".to_owned();
+        *result = Err(Failure::Broken(detail));
+    }
+}
+
 impl Policy<Call, Answer, Failure> for RetryPolicy {
     type Future = BoxFuture<'static, ()>;
 
@@ -89,9 +99,15 @@ impl Policy<Call, Answer, Failure> for RetryPolicy {
         call.throttled |= matches!(seen, Seen::Throttled { .. });
         call.reauthorized |= matches!(seen, Seen::Unauthorized { .. });
         match decision {
-            Decision::Keep => None,
+            Decision::Keep => {
+                stay_unclear(call, seen, result);
+                None
+            }
             Decision::Replay => Some(std::future::ready(()).boxed()),
-            Decision::Resend(pause) => Some(self.pause(call, pause)),
+            Decision::Resend(pause) => {
+                call.unclear |= !seen.is_certainly_not_done();
+                Some(self.pause(call, pause))
+            }
         }
     }
 

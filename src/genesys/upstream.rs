@@ -62,7 +62,7 @@ impl Upstream {
         body: &impl Serialize,
     ) -> Result<(), GatewayError> {
         let call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
-        error::outcome(operation, self.send(call).await).map(drop)
+        error::set(operation, self.send(call).await)
     }
 
     /// Sends a command.

@@ -261,3 +261,6 @@ pub(super) struct CommunicationTarget {
     pub priority: i32,
     pub skill_requirements: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ async fn read(
         Ok(Err(_)) => Err(Failure::new(
             Code::MalformedJson,
             "The body broke off, or its transfer coding is not valid.",
-        )),
+        )
+        .hint("Send the request again with its whole body; nothing was done.")),
         Err(_) => Err(Failure::new(Code::RequestTimeout, "The body did not arrive in time.")),
     }
 }

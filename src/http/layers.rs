@@ -9,7 +9,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use tokio::time::timeout_at;
+use tokio::time::sleep_until;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -49,7 +49,7 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
         // The bound on memory and work: a body is only read by a request that has a place.
         .layer(from_fn_with_state(app.clone(), limit_in_flight))
         // The net under the deadline.
-        .layer(from_fn(catch_overdue));
+        .layer(from_fn_with_state(app.clone(), catch_overdue));
     let routes = open
         .merge(closed.route_layer(for_callers))
         // After the callers' layers, which must not wrap it.
@@ -124,24 +124,37 @@ async fn limit_in_flight(
     Ok(next.run(request).await)
 }
 
-async fn catch_overdue(request: Request, next: Next) -> Result<Response, Failure> {
+async fn catch_overdue(
+    State(app): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let Some(arrival) = request.extensions().get::<Arrival>() else {
         return Ok(next.run(request).await);
     };
     let give_up = arrival.deadline + NET;
     let moves = request.method() == Method::POST && request.uri().path() == "/transfers";
-    match timeout_at(give_up, next.run(request)).await {
-        Ok(response) => Ok(response),
-        // Whether the command left cannot be seen from here, so nothing certain may be said.
-        Err(_) if moves => Err(Failure::new(
-            Code::OutcomeUnknown,
-            "The service did not finish in time, and whether the command was sent is not known \
-             to this answer.",
-        )
-        .hint(
-            "Look for the conversation with GET /transfers?conversationId=…; the same request \
-             with the same Idempotency-Key is answered with what is known.",
-        )),
-        Err(_) => Err(Failure::new(Code::DeadlineExceeded, "The service did not finish in time.")),
+    tokio::select! {
+        biased;
+        response = next.run(request) => Ok(response),
+        () = sleep_until(give_up) => Err(given_up(moves, Code::DeadlineExceeded)),
+        () = app.grace_over.cancelled() => Err(given_up(moves, Code::ShuttingDown)),
     }
+}
+
+/// What a request is answered that is not waited for any longer: `code`, unless it `moves` a call.
+fn given_up(moves: bool, code: Code) -> Failure {
+    let why = match code {
+        Code::ShuttingDown => "The service is stopping and did not finish this request",
+        _ => "The service did not finish in time",
+    };
+    if !moves {
+        return Failure::new(code, format!("{why}."));
+    }
+    // Whether the command left cannot be seen from here, so nothing certain may be said.
+    let detail = format!("{why}, and whether the command was sent is not known to this answer.");
+    Failure::new(Code::OutcomeUnknown, detail).hint(
+        "Look for the conversation with GET /transfers?conversationId=…; the same request with \
+         the same Idempotency-Key is answered with what is known.",
+    )
 }

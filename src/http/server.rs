@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,14 +27,19 @@ mod wire;
 /// does not turn into a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long last answers get to leave once the grace is over.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// How long cut connections get to notice.
-const CUT_PAUSE: Duration = Duration::from_secs(1);
+const CUT_PAUSE: Duration = Duration::from_millis(500);
 
 /// How a server is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     /// Accept nothing more, finish what is in hand within `server.shutdown_grace`.
     pub graceful: CancellationToken,
+    /// Cancelled by the server when the grace is over: what is still in hand is answered now.
+    pub grace_over: CancellationToken,
     /// End at once, whatever is in hand.
     pub now: CancellationToken,
 }
@@ -69,14 +74,26 @@ pub async fn serve(
     drop(listener);
     connections.close();
     tokio::select! {
-        () = connections.wait() => return Finished { cut: 0 },
         () = shutdown.now.cancelled() => {}
-        () = sleep(settings.shutdown_grace) => {}
+        () = answered_in_grace(&connections, settings.shutdown_grace, &shutdown) => {}
+    }
+    if connections.is_empty() {
+        return Finished { cut: 0 };
     }
     let finished = Finished { cut: connections.len() };
     cut.cancel();
-    let _ = tokio::time::timeout(CUT_PAUSE, connections.wait()).await;
+    let _ = timeout(CUT_PAUSE, connections.wait()).await;
     finished
+}
+
+/// Waits until every connection is done, for as long as `grace` and the last answers after it.
+async fn answered_in_grace(connections: &TaskTracker, grace: Duration, shutdown: &Shutdown) {
+    if timeout(grace, connections.wait()).await.is_err() {
+        // Nobody is left without a word: a caller who is cut off does not know what became of his
+        // request.
+        shutdown.grace_over.cancel();
+        let _ = timeout(LAST_ANSWERS, connections.wait()).await;
+    }
 }
 
 async fn accept_all(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::server::Shutdown;
 use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
@@ -22,23 +23,26 @@ pub struct AppState {
     pub(super) limits: Limits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
+    pub(super) grace_over: CancellationToken,
 }
 
 impl AppState {
-    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once `stopping` is cancelled the service
-    /// says that it is not ready.
+    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once it
+    /// is told to end by `shutdown` the service says that it is not ready; when the grace is over
+    /// it answers what it has in hand.
     #[must_use]
     pub fn new(
         service: Service,
         keyring: Keyring,
         settings: &Server,
         request_ids: RequestIds,
-        stopping: CancellationToken,
+        shutdown: &Shutdown,
     ) -> Self {
         let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { service, keyring, request_ids, limits, in_flight, stopping }
+        let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
+        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over }
     }
 }
 

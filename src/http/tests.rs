@@ -45,8 +45,11 @@ pub(super) fn request_ids() -> RequestIds {
 }
 
 pub(super) fn state(settings: &config::Server) -> AppState {
-    let stopping = tokio_util::sync::CancellationToken::new();
-    AppState::new(Service::placeholder(), Keyring::open(), settings, request_ids(), stopping)
+    stopped_by(settings, &Shutdown::default())
+}
+
+pub(super) fn stopped_by(settings: &config::Server, shutdown: &Shutdown) -> AppState {
+    AppState::new(Service::placeholder(), Keyring::open(), settings, request_ids(), shutdown)
 }
 
 /// A server on a port of its own.
@@ -57,9 +60,16 @@ pub(super) struct Running {
 }
 
 pub(super) async fn start(settings: config::Server, router: Router) -> Running {
+    start_with(settings, router, Shutdown::default()).await
+}
+
+pub(super) async fn start_with(
+    settings: config::Server,
+    router: Router,
+    shutdown: Shutdown,
+) -> Running {
     let listener = TcpListener::bind(settings.bind).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shutdown = Shutdown::default();
     let orders = shutdown.clone();
     let done =
         tokio::spawn(

@@ -56,7 +56,7 @@ pub(super) const fn entry(code: Code) -> Entry {
         }
         Code::DrainLoop => e(409, "The drain would move calls in a circle", false),
         Code::PlanExpired => e(409, "The plan has expired", false),
-        Code::Conflict => e(409, "Genesys reported a conflict", false),
+        Code::Conflict => e(409, "The conversation or the record does not allow it now", false),
         Code::InvalidRequest => e(422, "The request is not valid", false),
         Code::QueueNotFound => e(422, "No queue has that name", false),
         Code::QueueAmbiguous => e(422, "Several queues have that name", false),

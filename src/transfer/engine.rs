@@ -21,6 +21,7 @@ use super::{
     records::{Lost, Records},
     service::{Answers, Wait},
     store::{Answer, KeyChange},
+    waiting::Waiting,
 };
 use crate::{
     clock::{Clock, IdSource},
@@ -59,6 +60,8 @@ pub struct Engine {
     pub(super) arrival: ArrivalDelay,
     /// Unknown transfers being settled in the background.
     pub(super) settling: AtomicUsize,
+    /// Transfers whose answer waits for confirmation.
+    pub(super) waiting: Waiting,
 }
 
 /// One transfer on its way.

@@ -163,6 +163,14 @@ pub enum GatewayError {
         /// The answer's status line and correlation id.
         answer: Option<UpstreamAnswer>,
     },
+    /// Only of a call that sets values: it left, and what came back does not say whether they are
+    /// set. Every other error of such a call means that they are not.
+    Unclear {
+        /// What was seen.
+        detail: String,
+        /// The answer, when there was one.
+        answer: Option<UpstreamAnswer>,
+    },
     /// The deadline left no time.
     DeadlineExceeded,
     /// The service is stopping; the wait was cut short.

@@ -88,6 +88,9 @@ fn choose_named(conversation: &Conversation, id: ParticipantId) -> Result<Chosen
             detail: "This is the customer's leg, which is never replaced.".to_owned(),
         }])));
     }
+    if rings_unanswered(conversation) {
+        return Err(ringing());
+    }
     match leg.state {
         LegState::Connected | LegState::Held | LegState::Waiting => {
             Ok(Chosen { index, why: "named by the request" })
@@ -115,7 +118,7 @@ fn choose_usual(conversation: &Conversation) -> Result<Chosen, Box<Problem>> {
         }
         (None, _) => {}
     }
-    if conversation.legs.iter().any(|leg| leg.state == LegState::Ringing) {
+    if rings_unanswered(conversation) {
         return Err(ringing());
     }
     // A conversation that went through several queues keeps its old ACD legs; the newest counts.
@@ -135,6 +138,13 @@ fn choose_usual(conversation: &Conversation) -> Result<Chosen, Box<Problem>> {
 fn is_talking_agent(leg: &Leg) -> bool {
     matches!(leg.purpose, Purpose::Agent | Purpose::User)
         && matches!(leg.state, LegState::Connected | LegState::Held)
+}
+
+/// Whether it is just being offered to someone and nobody of the organisation talks to the
+/// customer yet. Replacing any leg then, a named one too, would pull it away.
+fn rings_unanswered(conversation: &Conversation) -> bool {
+    let rings = conversation.legs.iter().any(|leg| leg.state == LegState::Ringing);
+    rings && !conversation.legs.iter().any(is_talking_agent)
 }
 
 fn is_waiting(leg: &Leg) -> bool {

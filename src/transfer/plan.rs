@@ -94,6 +94,11 @@ pub fn plan(
     let priority = routing.priority;
     if carrier.command_carries_routing {
         keep_skills(&mut routing, leg);
+        if deed == Deed::RoutingOnly && routing.priority.is_none() {
+            // Left out, it would be sent as the API's usual one: where the call waits already,
+            // nothing changes but what was asked for.
+            routing.priority = current_priority(conversation, leg).map(Priority::saturating);
+        }
     } else if priority_stays(request, conversation, leg, priority) {
         // A move keeps the priority: setting the same one again would waste a request.
         routing.priority = None;

@@ -64,6 +64,11 @@ pub fn from_gateway(error: GatewayError) -> Problem {
             format!("Genesys' answer cannot be understood: {detail}."),
         )
         .upstream(answer),
+        GatewayError::Unclear { detail, answer } => Problem::new(
+            Code::OutcomeUnknown,
+            format!("Genesys did not say whether it set the values: {detail}."),
+        )
+        .upstream(answer),
         GatewayError::DeadlineExceeded => Problem::new(
             Code::DeadlineExceeded,
             "The deadline left no time for the next step; nothing was sent.",
@@ -183,21 +188,27 @@ pub fn key_reused() -> Problem {
     .hint("Use a new key for a new request; send a repeated one unchanged.")
 }
 
-/// The command left and its fate is not known.
+/// The command left and its fate is not known; or the change of values did, for a call that waits
+/// in the target queue already.
 #[must_use]
 pub fn outcome_unknown(transfer: &Transfer, seen: &str, answer: Option<UpstreamAnswer>) -> Problem {
-    Problem::new(
-        Code::OutcomeUnknown,
+    let detail = if transfer.is_routing_only() {
+        format!(
+            "The change of priority, skills or language was sent, but {seen}; whether it was made \
+             is being found out. The call stays where it waits."
+        )
+    } else {
         format!(
             "The command was sent, but {seen}; whether the call moved is being found out. It is \
              not sent again."
-        ),
-    )
-    .hint(format!(
-        "GET /transfers/{} until its status is no longer \"unknown\"; do not send the request \
+        )
+    };
+    Problem::new(Code::OutcomeUnknown, detail)
+        .hint(format!(
+            "GET /transfers/{} until its status is no longer \"unknown\"; do not send the request \
          with another key meanwhile.",
-        transfer.id
-    ))
-    .retry_after(IN_PROGRESS_RETRY)
-    .upstream(answer)
+            transfer.id
+        ))
+        .retry_after(IN_PROGRESS_RETRY)
+        .upstream(answer)
 }

@@ -23,6 +23,7 @@ use super::{
     records::Records,
     recovery::Retention,
     store::{Answer, StoreError, TransferFilter, TransferStore},
+    waiting::Waiting,
 };
 use crate::{
     clock::{Clock, IdSource},
@@ -183,6 +184,7 @@ impl Service {
             stop: parts.stop,
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),
+            waiting: Waiting::default(),
         };
         Self { engine: Arc::new(engine), retention: parts.retention, probe: Arc::default() }
     }

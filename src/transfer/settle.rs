@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use super::{
     engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
+    evidence::Seen,
     gateway::{CallContext, Lane, RoutingChange},
     model::{Stage, Transfer, Warning},
     problems,
     store::KeyChange,
-    watch::Finding,
+    watch::{Finding, Schedule},
 };
 use crate::problem::Problem;
 
@@ -23,6 +24,9 @@ const SLOW_LOOK: Duration = Duration::from_mins(1);
 
 /// With more unknown transfers than this, their looks no longer go before callers' requests.
 const URGENT_AT_MOST: usize = 16;
+
+/// Longest pause between two tries to set priority or skills of unknown fate.
+const LONGEST_ROUTING_PAUSE: Duration = Duration::from_secs(8);
 
 /// Slow looks thin out to this.
 const SLOWEST_LOOK: Duration = Duration::from_mins(10);
@@ -113,16 +117,29 @@ impl Engine {
         transfer.is_routing_only() && !self.gateway.command_carries_routing()
     }
 
-    /// A routing change sets absolute values: it is settled by setting them again.
+    /// A routing change sets absolute values: it is settled by setting them again, as often as it
+    /// takes. Each time after a look, so that they are not set where somebody else has moved the
+    /// call meanwhile.
     async fn repeat_routing(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
-        let change = routing_change(transfer);
-        match self.set_routing_on_arrival(transfer, ctx, &change).await {
-            Ok(()) => Finding::Moved,
-            Err(detail) => {
-                tracing::debug!(transfer_id = %transfer.id, detail, "routing not settled");
-                self.watch(transfer, ctx, ctx.deadline, Duration::MAX).await
+        let (id, change) = (transfer.request.conversation_id, routing_change(transfer));
+        let start = Instant::now();
+        for at in Schedule::new(LONGEST_ROUTING_PAUSE) {
+            if !self.pause_until(start + at, ctx.deadline).await {
+                return Finding::Unclear;
+            }
+            match self.look(transfer, ctx).await {
+                Some(Seen::Moved) => return Finding::Moved,
+                Some(Seen::Ended) => return Finding::Ended,
+                Some(Seen::Unmoved) => match self.gateway.set_routing(ctx, id, &change).await {
+                    Ok(()) => return Finding::Moved,
+                    Err(error) => {
+                        tracing::debug!(transfer_id = %transfer.id, ?error, "routing not settled");
+                    }
+                },
+                Some(Seen::MovedElsewhere | Seen::Changed) | None => {}
             }
         }
+        Finding::Unclear
     }
 
     async fn is_still_unknown(&self, transfer: &Transfer) -> bool {
@@ -144,7 +161,7 @@ impl Engine {
         transfer.stage = Stage::Unknown;
         self.records.conclude(&mut transfer, Stage::Dispatching, KeyChange::Keep).await;
         crate::failpoint!(AfterUnknown);
-        if let Some(super::evidence::Seen::Moved) = self.look(&transfer, &ctx).await {
+        if let Some(Seen::Moved) = self.look(&transfer, &ctx).await {
             return self.settle_as(&mut transfer, Ok(()), &ctx).await;
         }
         self.settle_in_background(transfer, self.settings.settle_window);

@@ -98,7 +98,7 @@ impl Engine {
         if let Some(claim) = &claim
             && let Some(record) = self.key(&claim.scope).await?
         {
-            return self.known(claim, record).await.map(Begun::Known);
+            return self.known(claim, record, &submission.request_id).await.map(Begun::Known);
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
@@ -123,7 +123,9 @@ impl Engine {
                 Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
             }
             Inserted::KeyTaken(record) => match &claim {
-                Some(claim) => self.known(claim, record).await.map(Begun::Known),
+                Some(claim) => {
+                    self.known(claim, record, &submission.request_id).await.map(Begun::Known)
+                }
                 None => Err(Problem::new(Code::InternalError, "A key was taken without a claim.")),
             },
             Inserted::ConversationTaken { transfer_id, caller } => {
@@ -146,7 +148,12 @@ impl Engine {
     }
 
     /// The answer to a request whose key was seen before.
-    async fn known(&self, claim: &KeyClaim, record: KeyRecord) -> Result<Reply, Problem> {
+    async fn known(
+        &self,
+        claim: &KeyClaim,
+        record: KeyRecord,
+        request_id: &str,
+    ) -> Result<Reply, Problem> {
         if record.fingerprint != claim.fingerprint {
             return Err(problems::key_reused());
         }
@@ -158,15 +165,20 @@ impl Engine {
                 upstream_attempts: 0,
             });
         }
-        if matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching) {
+        let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching);
+        if runs || self.waiting.contains(record.transfer_id) {
             self.secure().await?;
             return Err(problems::key_in_use(record.transfer_id));
         }
         // Unknown, or settled in a moment between two writes: what is known now.
         let found = self.records.get(record.transfer_id).await;
         match found.map_err(|error| problems::from_store(&error))? {
-            Some(transfer) => {
+            Some(mut transfer) => {
                 let replayed = !transfer.stage.is_unsettled();
+                if !replayed {
+                    // News, not the first answer again: it belongs to this request.
+                    request_id.clone_into(&mut transfer.request_id);
+                }
                 Ok(Reply { replayed, upstream_attempts: 0, ..self.reply(&transfer) })
             }
             None => Err(problems::key_in_use(record.transfer_id)),

@@ -184,19 +184,21 @@ fn every_place_is_died_at() {
     assert!(Point::ALL.iter().all(|point| died.contains(point)));
 }
 
-/// Where a replica sleeps past its lease while another takes over, and what is known in the end.
-const SLEEPS: &[(Point, &str, usize)] = &[
+/// Where a replica sleeps past its lease while another takes over, and what may be known in the
+/// end: the status and the commands sent.
+const SLEEPS: &[(Point, &[(&str, usize)])] = &[
     // The other one carries the transfer out.
-    (Point::AfterInsert, "accepted", 1),
-    // Given up by the other one, so the sleeper must not send any more.
-    (Point::AfterDispatching, "failed", 0),
+    (Point::AfterInsert, &[("accepted", 1)]),
+    // Given up by the other one, so the sleeper must not send any more; on a busy machine it may
+    // be woken before that, and then goes on as if nothing had been.
+    (Point::AfterDispatching, &[("failed", 0), ("accepted", 1)]),
     // Too late to notice: it sends, for the first time, and its word counts.
-    (Point::BeforeSend, "accepted", 1),
+    (Point::BeforeSend, &[("accepted", 1)]),
     // The other one saw the call arrive.
-    (Point::AfterSend, "accepted", 1),
+    (Point::AfterSend, &[("accepted", 1)]),
 ];
 
-async fn sleep_at(point: Point, status: &str, commands: usize) -> Vec<String> {
+async fn sleep_at(point: Point, ends: &[(&str, usize)]) -> Vec<String> {
     let site = Site::postgres().await;
     let stop = format!("{}=stop", point.name());
     let sleeper = Arc::new(site.try_start(&[(VARIABLE, &stop)]).await.unwrap());
@@ -215,7 +217,7 @@ async fn sleep_at(point: Point, status: &str, commands: usize) -> Vec<String> {
     let mut broken = broken_promises(&site.sandbox, &transfers, &named);
     let told: Vec<_> = transfers.iter().map(|one| one["status"].as_str().unwrap()).collect();
     let sent = site.sandbox.commands().len();
-    if told != [status] || sent != commands {
+    if !ends.iter().any(|(status, commands)| told == [*status] && sent == *commands) {
         broken.push(format!("{point:?}: {told:?} after {sent} commands, {answer}"));
     }
     broken
@@ -223,7 +225,7 @@ async fn sleep_at(point: Point, status: &str, commands: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_sleeps_past_its_lease_sends_nothing_twice_and_tells_no_lie() {
-    let sleeps = SLEEPS.iter().map(|(point, status, sent)| sleep_at(*point, status, *sent));
+    let sleeps = SLEEPS.iter().map(|(point, ends)| sleep_at(*point, ends));
     let broken = futures_util::future::join_all(sleeps).await.concat();
     assert!(broken.is_empty(), "{broken:#?}");
 }

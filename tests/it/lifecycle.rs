@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::support::{
     child::Child,
     service::{
-        Answer, CONVERSATION, REPLACE, TestApp, lone_sandbox, plain, send, soon, store_url,
-        try_start,
+        Answer, CONVERSATION, QUEUES, REPLACE, TOKEN, TestApp, lone_sandbox, plain, send, soon,
+        store_url, try_start,
     },
 };
 
@@ -43,13 +43,19 @@ fn under_way(app: &TestApp) -> JoinHandle<Answer> {
     tokio::spawn(send(app.request(Method::POST, "/transfers").json(&body)))
 }
 
+/// A client whose departure the server is told of at once, by a reset of the stream. A connection
+/// of HTTP/1.1 that is closed may still be read by its caller.
+fn over_http2() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+}
+
 #[tokio::test]
 async fn a_transfer_goes_on_when_its_caller_hangs_up_during_the_look_or_the_command() {
     for (method, path, requests) in [("GET", CONVERSATION, 1), ("POST", REPLACE, 2)] {
         let (sandbox, app) = about_to(Fault::Delay { ms: 600 }, method, path).await;
-        let body = plain(CALL, "Support Tier 2");
+        let request = over_http2().post(app.url("/transfers")).json(&plain(CALL, "Support Tier 2"));
         tokio::select! {
-            answer = app.submit(body) => panic!("{answer:?} came before the caller left"),
+            answer = request.send() => panic!("{answer:?} came before the caller left"),
             () = sandbox.requests_reach(requests) => {}
         }
         soon("the move", sandbox.moves_reach(1)).await;
@@ -72,8 +78,6 @@ async fn a_stopping_service_finishes_the_transfer_in_hand_and_answers_its_caller
 #[tokio::test]
 async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() {
     let (sandbox, app) = about_to(Fault::Hang { apply: true }, "POST", REPLACE).await;
-    // The looks after it find nothing out before the end.
-    app.fault("GET", CONVERSATION, 1, Fault::Delay { ms: 0 });
     let transfer = under_way(&app);
     soon("the command", sandbox.requests_reach(2)).await;
     let app = app.restart().await;
@@ -82,6 +86,22 @@ async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() 
     assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
     assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1));
     assert_eq!(settled["id"], answer.json()["transferId"]);
+}
+
+#[tokio::test]
+async fn a_caller_whose_command_outlasts_the_grace_is_told_that_its_outcome_is_unknown() {
+    let (sandbox, store) = (lone_sandbox().await, Arc::new(tempfile::tempdir().unwrap()));
+    let app = TestApp::beside_with(&sandbox, store, &[("SERVER_SHUTDOWN_GRACE", "100ms")]).await;
+    app.get("/queues").await;
+    sandbox.with(|state| state.ledger.clear());
+    app.fault("POST", REPLACE, 1, Fault::Delay { ms: 2_000 });
+    let transfer = under_way(&app);
+    soon("the command", sandbox.requests_reach(2)).await;
+    let app = app.restart().await;
+    let answer = transfer.await.unwrap();
+    let settled = app.settled(CALL).await;
+    assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
+    assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1));
 }
 
 #[tokio::test]
@@ -118,6 +138,23 @@ async fn a_stop_releases_those_who_wait_for_a_pause_to_end() {
         assert!(answer.header("retry-after").is_some());
         assert_eq!(sandbox.moves().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_service_that_starts_while_nobody_can_log_in_works_as_soon_as_one_can() {
+    let sandbox = lone_sandbox().await;
+    let down = Fault::Status(StatusAnswer::new(503));
+    sandbox.order(FaultOrder::next("POST", TOKEN, down).forever()).unwrap();
+    let app = TestApp::beside(&sandbox, &[]).await;
+    let early = app.transfer(CALL, "Support Tier 2").await;
+    sandbox.with(|state| state.faults.clear());
+    let listed = sandbox.until(|state| {
+        state.ledger.requests().any(|it| it.path == QUEUES && it.status == Some(200))
+    });
+    soon("the queue list", listed).await;
+    assert!([502, 503].contains(&early.status.as_u16()), "{early:?}");
+    assert_eq!(app.transfer(CALL, "Support Tier 2").await.status, 201);
+    assert_eq!(app.commands(), 1);
 }
 
 #[tokio::test]

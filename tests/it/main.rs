@@ -5,17 +5,35 @@ mod architecture;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod connection;
+#[cfg(test)]
 mod failpoints;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod legs;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod patch_api;
+#[cfg(test)]
+mod prefer;
+#[cfg(test)]
+mod previews;
+#[cfg(test)]
+mod problems;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]

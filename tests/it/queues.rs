@@ -41,6 +41,17 @@ async fn a_renamed_queue_is_still_found_by_its_old_name_while_the_map_lasts() {
 }
 
 #[tokio::test]
+async fn a_map_past_its_lifetime_serves_on_while_no_newer_one_can_be_had() {
+    let app = TestApp::with(&[("GENESYS_QUEUE_CACHE_TTL", "1s")]).await;
+    app.get("/queues").await;
+    let down = Fault::Status(StatusAnswer::new(404));
+    app.sandbox().order(FaultOrder::next("GET", QUEUES, down).forever()).unwrap();
+    app.time_passes(1_500).await;
+    assert_eq!(to(&app, "Support Tier 2").await.status, 201);
+    assert!(app.seen(QUEUES) > 1, "a newer one was asked for");
+}
+
+#[tokio::test]
 async fn a_new_name_is_found_by_one_search_and_then_known() {
     let app = warm().await;
     rename(&app, seed::SALES, "New Sales");

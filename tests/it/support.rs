@@ -7,4 +7,5 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod service;
+pub(crate) mod steps;
 pub(crate) mod store;

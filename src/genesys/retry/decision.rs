@@ -52,6 +52,14 @@ impl Seen {
             Err(Failure::HeldBack(_) | Failure::Abandoned(_)) => Self::HeldBack,
         }
     }
+
+    /// Whether it is class A of the rules: this try was certainly not carried out.
+    pub(super) const fn is_certainly_not_done(self) -> bool {
+        matches!(
+            self,
+            Self::NothingLeft | Self::Unauthorized { .. } | Self::Throttled { .. } | Self::HeldBack
+        )
+    }
 }
 
 /// Everything the decision rests on.

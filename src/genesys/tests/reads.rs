@@ -122,6 +122,50 @@ async fn a_routing_patch_repeats_what_may_pass_and_not_what_means_not_yet() {
     }
 }
 
+/// What setting a priority comes to when its tries are answered by these acts; the last repeats.
+async fn set_after<const N: usize>(acts: [Act; N]) -> Result<(), GatewayError> {
+    let upstream = upstream(move |seen| {
+        let act = acts.get(seen.before).or(acts.last()).cloned();
+        act.filter(|_| seen.is("PATCH", ""))
+    })
+    .await;
+    let change = RoutingChange { priority: Priority::new(5), ..RoutingChange::default() };
+    gateway(&upstream).set_routing(&ctx(), conversation_id(), &change).await
+}
+
+#[tokio::test]
+async fn a_routing_patch_that_may_have_been_carried_out_is_not_reported_as_left_undone() {
+    let lost = || Act::SendAndClose(Vec::new());
+    let throttled = || Act::answer(429, &[("retry-after", "120")], "");
+    let unclear = [
+        set_after([lost(), throttled()]).await,
+        set_after([lost(), Act::empty(401)]).await,
+        set_after([lost()]).await,
+        set_after([Act::empty(500)]).await,
+        set_after([Act::Hang]).await,
+    ];
+    for (row, set) in unclear.iter().enumerate() {
+        assert!(matches!(set, Err(GatewayError::Unclear { .. })), "{row}: {set:?}");
+    }
+    let set = set_after([throttled()]).await;
+    assert!(matches!(set, Err(GatewayError::RateLimited { .. })), "{set:?}");
+    // The same request was refused, so the lost one would have been.
+    let set = set_after([lost(), Act::empty(400)]).await;
+    assert!(matches!(set, Err(GatewayError::Rejected(_))), "{set:?}");
+}
+
+#[tokio::test]
+async fn a_routing_patch_of_which_nothing_left_is_certainly_not_carried_out() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream = upstream(|_| None).await;
+    let api = Url::parse(&format!("http://{nobody}/")).unwrap();
+    let hosts = Hosts { api, login: upstream.url.clone() };
+    let change = RoutingChange { priority: Priority::new(5), ..RoutingChange::default() };
+    let gateway = gateway_at(&hosts, &settings());
+    let set = gateway.set_routing(&ctx(), conversation_id(), &change).await;
+    assert!(matches!(set, Err(GatewayError::Unavailable { .. })), "{set:?}");
+}
+
 #[tokio::test]
 async fn a_base_path_of_an_overridden_host_is_kept() {
     let upstream = upstream(|seen| {

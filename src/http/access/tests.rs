@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -15,7 +14,7 @@ use crate::{
     auth::Keyring,
     clock::{IdSource, ManualClock, SystemClock},
     config::{ApiKey, Auth, AuthMode, QueuePattern, Server},
-    http::{RequestIds, router},
+    http::{RequestIds, Shutdown, router},
     transfer::service::Service,
 };
 
@@ -48,8 +47,8 @@ fn service(entries: Vec<ApiKey>) -> Router {
     };
     let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());
     let ids = RequestIds::new(Arc::new(clock), Arc::new(IdSource::default()));
-    let stopping = CancellationToken::new();
-    router(&AppState::new(Service::placeholder(), keyring, &settings, ids, stopping))
+    let shutdown = Shutdown::default();
+    router(&AppState::new(Service::placeholder(), keyring, &settings, ids, &shutdown))
 }
 
 /// One service with a caller for each permission, named after it, and one with none but its own.

@@ -2,15 +2,23 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::{extract::State, routing::get};
+use axum::{
+    Extension,
+    extract::State,
+    routing::{get, post},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
 };
 
 use super::*;
-use crate::http::tests::{
-    Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
+use crate::http::{
+    layers::around,
+    tests::{
+        Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
+        start_with, stopped_by,
+    },
 };
 use crate::problem::Code;
 
@@ -30,6 +38,11 @@ async fn wait(State(gate): State<Gate>) -> &'static str {
     gate.go_on.notified().await;
     gate.answered.fetch_add(1, Ordering::SeqCst);
     "done"
+}
+
+async fn hang(Extension(gate): Extension<Gate>) -> &'static str {
+    gate.arrived.notify_one();
+    std::future::pending().await
 }
 
 async fn gated(settings: config::Server) -> (Running, Gate) {
@@ -173,6 +186,32 @@ async fn the_grace_has_an_end() {
 
     assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 1 });
     assert_eq!(gate.answered.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn whoever_is_in_hand_when_the_grace_ends_is_answered() {
+    let brief = config::Server { shutdown_grace: Duration::from_millis(50), ..settings() };
+    let shutdown = Shutdown::default();
+    let gate = Gate::default();
+    let closed = Router::new().route("/transfers", post(hang).get(hang));
+    let router = around(Router::new(), closed, &stopped_by(&brief, &shutdown))
+        .layer(Extension(gate.clone()));
+    let server = start_with(brief, router, shutdown).await;
+    let (mut command, mut question) = (connect(&server).await, connect(&server).await);
+    for (socket, method) in [(&mut command, "POST"), (&mut question, "GET")] {
+        let head = format!("{method} /transfers HTTP/1.1\r\nhost: a\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        gate.arrived.notified().await;
+    }
+
+    server.shutdown.graceful.cancel();
+
+    let answers = [read_to_end(&mut command).await, read_to_end(&mut question).await];
+    drop((command, question));
+    let [command, question] = answers.map(|text| Reply::parse(&text).unwrap());
+    command.is_problem(Code::OutcomeUnknown);
+    question.is_problem(Code::ShuttingDown);
+    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 0 });
 }
 
 #[tokio::test]

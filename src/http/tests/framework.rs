@@ -104,6 +104,18 @@ async fn refusals_are_problems_with_their_code() {
 }
 
 #[tokio::test]
+async fn whoever_sent_half_a_body_is_not_sent_looking_for_a_line_and_column() {
+    let server = start_service(settings()).await;
+    let head = "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n");
+
+    let text = exchange(server.address, request).await;
+
+    let body = Reply::parse(&text).unwrap().is_problem(Code::MalformedJson);
+    assert!(!body["hint"].as_str().unwrap().contains("column"), "{body}");
+}
+
+#[tokio::test]
 async fn methods_that_are_not_taken_are_answered_with_those_that_are() {
     let server = start_service(settings()).await;
     for (method, path, allow) in [

@@ -137,6 +137,12 @@ impl Lines {
 }
 
 fn record() -> (Lines, tracing::subscriber::DefaultGuard) {
+    // A place in the code that another test reaches first, on a thread without a subscriber, would
+    // be remembered as of no interest to anyone; with one for the whole process it never is.
+    static EVERYWHERE: std::sync::Once = std::sync::Once::new();
+    EVERYWHERE.call_once(|| {
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    });
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(lines.clone()).finish();
     (lines, tracing::subscriber::set_default(subscriber))

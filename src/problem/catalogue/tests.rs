@@ -58,3 +58,8 @@ fn every_code_is_explained_in_whole_sentences() {
         assert!(!code.title().ends_with('.'), "{code:?}");
     }
 }
+
+#[test]
+fn a_conflict_is_not_put_down_to_genesys_which_may_not_have_been_asked() {
+    assert!(!Code::Conflict.title().contains("Genesys"));
+}

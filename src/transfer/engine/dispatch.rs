@@ -186,26 +186,26 @@ impl Engine {
                             .to_owned(),
                     );
                 }
+                // "Nothing was sent" would be said of a call that moved.
+                Err(GatewayError::DeadlineExceeded | GatewayError::ShuttingDown) => {
+                    return Err("There was no time left to set them.".to_owned());
+                }
                 Err(error) => return Err(problems::from_gateway(error).detail),
             }
         }
     }
 }
 
-/// What a routing change that failed comes to: refused, certainly not carried out, or unclear.
+/// What a routing change that failed comes to: unclear, refused, or certainly not carried out.
 fn routing_outcome(transfer: &Transfer, error: GatewayError) -> Outcome {
     match error {
+        GatewayError::Unclear { detail, answer } => {
+            Outcome::Unknown(Box::new(problems::outcome_unknown(transfer, &detail, answer)))
+        }
         GatewayError::PermissionMissing { .. } | GatewayError::Rejected(_) => {
             Outcome::sent_in_vain(problems::from_gateway(error))
         }
-        GatewayError::CredentialsRejected(_)
-        | GatewayError::RateLimited { .. }
-        | GatewayError::ShuttingDown => Outcome::not_sent(problems::from_gateway(error)),
-        unclear => {
-            let answer = problems::from_gateway(unclear).upstream;
-            let seen = "Genesys did not say whether it set the values";
-            Outcome::Unknown(Box::new(problems::outcome_unknown(transfer, seen, answer)))
-        }
+        error => Outcome::not_sent(problems::from_gateway(error)),
     }
 }
 

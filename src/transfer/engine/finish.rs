@@ -55,6 +55,7 @@ impl Engine {
             }
             return transfer;
         };
+        let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
         if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
             return self.as_others_have_it(job.transfer).await;

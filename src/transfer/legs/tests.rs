@@ -74,6 +74,12 @@ fn a_named_leg_is_taken_if_it_may_be() {
 }
 
 #[test]
+fn a_named_leg_does_not_take_a_call_from_under_a_ringing_agent() {
+    let ringing = conversation(vec![customer(), waiting(2, queue(1)), agent(3, LegState::Ringing)]);
+    assert_eq!(code(&ringing, Some(2)), Err(Code::ConversationRinging));
+}
+
+#[test]
 fn a_blocked_or_ended_conversation_is_refused_before_its_legs_are_looked_at() {
     let busy = Conversation {
         blocked: Some("busy".to_owned()),

@@ -129,6 +129,16 @@ fn the_patch_command_carries_the_skills_the_conversation_has() {
 }
 
 #[test]
+fn the_patch_command_keeps_the_priority_of_a_call_that_stays_where_it_waits() {
+    let mut here = waiting_since(0, Some(7));
+    let clear = TransferRequest { skill_ids: Some(vec![]), ..request() };
+    assert_eq!(plan_of(&clear, &here, PATCH).routing.priority, None);
+    here.legs[1].queue_id = Some(queue(9));
+    let plan = plan_of(&clear, &here, PATCH);
+    assert_eq!((plan.routing.priority, plan.priority), (Priority::new(7), None));
+}
+
+#[test]
 fn without_a_look_only_a_named_leg_can_be_planned() {
     assert_eq!(blind(&request()), None);
     let named = TransferRequest { participant_id: Some(participant(2)), ..request() };

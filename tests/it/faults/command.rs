@@ -2,14 +2,18 @@
 //! carried out.
 
 use futures_util::future::join_all;
-use genesys_transfer::sandbox::faults::{Fault, Garbage, StatusAnswer, When};
+use genesys_transfer::sandbox::{
+    faults::{Fault, Garbage, StatusAnswer, When},
+    seed,
+};
+use serde_json::json;
 
 use super::{
     Key::{self, Free, Open, Used},
     assert_all_well, compare, done_but, drops, garbage, hang, key_after, redirect, status, submit,
     throttled,
 };
-use crate::support::service::{REPLACE, TestApp};
+use crate::support::service::{REPLACE, TestApp, lone_sandbox, plain};
 
 /// A fault, how many commands it hits; the answer, the record, the key, commands and moves.
 type Row = (Fault, u64, (u16, &'static str), &'static str, Key, (usize, usize));
@@ -101,6 +105,23 @@ async fn after_a_500_or_503_the_command_goes_once_more_when_every_look_shows_the
 async fn after_a_500_the_command_does_not_go_again_when_that_is_switched_off() {
     let row = (status(500), 1, (502, "genesys_error"), "failed", Used, (1, 0));
     check_all(&[("TRANSFERS_RESEND_AFTER_5XX", "false")], &[row]).await;
+}
+
+#[tokio::test]
+async fn a_host_that_takes_no_connection_got_no_command_and_the_key_stays_free() {
+    let sandbox = lone_sandbox().await;
+    let settings = [("TRANSFERS_VERIFY", "false"), ("SERVER_DEADLINE", "6s")];
+    let app = TestApp::beside(&sandbox, &settings).await;
+    app.get("/queues").await;
+    sandbox.stop().await;
+    let mut body = plain(seed::CONNECTED_CALL, "Support Tier 2");
+    body["participantId"] = json!(seed::leg(seed::CONNECTED_CALL, 3));
+    let first = app.submit_with(&body, "Idempotency-Key", "k").await;
+    let record = app.transfer_of(seed::CONNECTED_CALL).await;
+    let again = app.submit_with(&body, "Idempotency-Key", "k").await;
+    assert_eq!(first.outcome(), (503, "genesys_unavailable".to_owned()));
+    assert_eq!((record["status"].as_str(), app.commands()), (Some("failed"), 0));
+    assert_eq!(again.header("idempotent-replayed"), None);
 }
 
 /// Settings under which a transfer of unclear outcome is answered soon.

@@ -119,10 +119,24 @@ async fn a_change_of_priority_alone_ends_as_its_patch_does_and_never_sends_the_c
 }
 
 #[tokio::test]
+async fn a_priority_that_was_set_unseen_is_not_reported_as_failed() {
+    let app = TestApp::with(&IMPATIENT).await;
+    app.get("/queues").await;
+    app.fault("PATCH", ROUTING, 1, drops(When::After, true));
+    app.fault("PATCH", ROUTING, 1, throttled("120"));
+    let answer = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL)).await;
+    let record = app.transfer_of(seed::WAITING_CALL).await;
+    assert_eq!(priority_of(&app, seed::WAITING_CALL), Some(40));
+    assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
+    assert_eq!(record["status"], "unknown");
+}
+
+#[tokio::test]
 async fn a_priority_of_unknown_fate_is_set_again_in_the_background() {
     let app = TestApp::with(&IMPATIENT).await;
     app.get("/queues").await;
-    app.fault("PATCH", ROUTING, 3, status(500));
+    // Three tries of the request, and as many of the first attempt in the background.
+    app.fault("PATCH", ROUTING, 6, status(500));
     let answer = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL)).await;
     let settled = app.settled(seed::WAITING_CALL).await;
     assert_eq!(answer.outcome().1, "outcome_unknown");

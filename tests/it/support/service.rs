@@ -17,6 +17,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
@@ -24,6 +25,10 @@ pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
 pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
 pub(crate) const QUEUES: &str = "/api/v2/routing/queues";
 pub(crate) const TOKEN: &str = "/oauth/token";
+
+/// Services that start at the same time. Each makes a database, and tables of tests start dozens:
+/// all at once they would wait longer for the disk than a store may.
+static STARTS: Semaphore = Semaphore::const_new(3);
 
 /// A running service.
 pub(crate) struct TestApp {
@@ -99,7 +104,10 @@ impl TestApp {
     ) -> Self {
         settings.entry("STORE_URL".to_owned()).or_insert_with(|| store_url(&store));
         let loaded = Settings::load(&Args::default(), &settings).unwrap();
-        let app = App::start(&loaded, Surroundings::default()).await.unwrap();
+        let app = {
+            let _place = STARTS.acquire().await.unwrap();
+            App::start(&loaded, Surroundings::default()).await.unwrap()
+        };
         if let Some(sandbox) = app.sandbox() {
             sandbox.with(|state| state.behaviour.requests_per_minute = 1_000_000);
         }

@@ -1,0 +1,87 @@
+//! The shapes read what Genesys sends: the fixtures hold every member as the official SDK's models
+//! spell it, so a member misspelt here reads as absent and fails.
+
+use serde_json::Value;
+
+use super::*;
+
+macro_rules! fixture {
+    ($name:literal) => {
+        include_str!(concat!("../../../tests/fixtures/genesys/", $name, ".json"))
+    };
+}
+
+#[test]
+fn a_token_is_read() {
+    let token: TokenAnswer = serde_json::from_str(fixture!("token")).unwrap();
+    assert!(token.expires_in > 0);
+}
+
+#[test]
+fn a_page_of_queues_is_read_with_its_counts_names_and_divisions() {
+    let page: QueuePage = serde_json::from_str(fixture!("queue-page")).unwrap();
+    assert!(page.page_count.is_some() && page.total.is_some());
+    for queue in page.entities {
+        let division = queue.division.and_then(|division| division.name);
+        assert!(queue.id.is_some() && queue.name.is_some() && division.is_some());
+    }
+}
+
+#[test]
+fn a_conversation_is_read_with_everything_the_rules_look_at() {
+    let moved: Conversation = serde_json::from_str(fixture!("conversation-moved")).unwrap();
+    assert!(!moved.recent_transfers.is_empty());
+    let replaced = moved.participants.iter().find(|participant| {
+        participant.purpose.as_deref() == Some("agent") && participant.end_time.is_some()
+    });
+    let call = replaced.and_then(|participant| participant.media().next()).unwrap();
+    assert_eq!(call.disconnect_type.as_deref(), Some("transfer"));
+    let waiting = moved.participants.iter().rfind(|participant| {
+        participant.purpose.as_deref() == Some("acd") && participant.end_time.is_none()
+    });
+    let waiting = waiting.unwrap();
+    assert!(waiting.queue_id.is_some() && waiting.start_time.is_some());
+    let routing = waiting.conversation_routing_data.as_ref().unwrap();
+    assert!(routing.priority.is_some());
+}
+
+#[test]
+fn an_ended_conversation_is_read_as_ended() {
+    let over: Conversation = serde_json::from_str(fixture!("conversation-ended")).unwrap();
+    assert!(over.end_time.is_some());
+}
+
+#[test]
+fn a_conversation_of_the_patch_api_is_read_with_its_routing() {
+    let read: Communication =
+        serde_json::from_str(fixture!("communications-conversation")).unwrap();
+    let routing = read.routing.unwrap();
+    assert!(!read.state.is_empty() && routing.queue_id.is_some() && routing.priority.is_some());
+}
+
+#[test]
+fn the_settings_are_read() {
+    let read: ContactCenterSettings =
+        serde_json::from_str(fixture!("contact-center-settings")).unwrap();
+    let raw: Value = serde_json::from_str(fixture!("contact-center-settings")).unwrap();
+    let told = raw["removeSkillsFromBlindTransfer"].as_bool();
+    assert_eq!(read.remove_skills_from_blind_transfer, told);
+}
+
+/// Members of the bodies we send, as the SDK spells them (`TransferToQueueRequest`,
+/// `RoutingConversationAttributesRequest`, 269.0.0).
+#[test]
+fn bodies_have_only_members_that_genesys_knows() {
+    let sent = |body: Value| body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let replace = TransferToQueue { queue_id: String::new(), transfer_type: "Unattended" };
+    let attributes = RoutingAttributes {
+        priority: Some(1),
+        skill_ids: Some(Vec::new()),
+        language_id: Some(String::new()),
+    };
+    assert_eq!(sent(serde_json::to_value(replace).unwrap()), ["queueId", "transferType"]);
+    assert_eq!(
+        sent(serde_json::to_value(attributes).unwrap()),
+        ["languageId", "priority", "skillIds"]
+    );
+}
