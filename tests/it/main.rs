@@ -39,6 +39,8 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod state_model;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
