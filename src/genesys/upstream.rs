@@ -20,6 +20,10 @@ use super::{
 };
 use crate::transfer::gateway::{CallContext, GatewayError, Sent};
 
+/// The shortest lifetime that can be set for tokens in Genesys, in seconds; taken for one that does
+/// not say how long it lives. Should it end earlier, a 401 brings a fresh one.
+const SHORTEST_LIFETIME: u64 = 300;
+
 /// One host of Genesys Cloud.
 #[derive(Clone)]
 pub(super) struct Upstream {
@@ -134,7 +138,8 @@ fn token_refusal(error: GatewayError) -> GatewayError {
 fn grant(answer: &wire::TokenAnswer) -> Result<Grant, GatewayError> {
     let unusable =
         |detail: &str| GatewayError::Unreadable { detail: detail.to_owned(), answer: None };
-    if answer.expires_in == 0 {
+    let seconds = answer.expires_in.map_or(SHORTEST_LIFETIME, |told| told.try_into().unwrap_or(0));
+    if seconds == 0 {
         return Err(unusable("the login host gave a token that has ended already"));
     }
     let header = format!("Bearer {}", answer.access_token.expose_secret());
@@ -142,7 +147,7 @@ fn grant(answer: &wire::TokenAnswer) -> Result<Grant, GatewayError> {
         .map_err(|_| unusable("the login host gave a token that cannot be sent"))?;
     header.set_sensitive(true);
     // Genesys' longest lifetime is 172 800 s; no arithmetic on more than that.
-    let lifetime = std::time::Duration::from_secs(answer.expires_in.min(172_800));
+    let lifetime = std::time::Duration::from_secs(seconds.min(172_800));
     Ok(Grant { header, lifetime })
 }
 

@@ -3,6 +3,8 @@
 //! unexpected type counts as absent; only a missing member without which the answer has no
 //! meaning makes it unreadable.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// Reads a member of an optional type; a value of another type is no value.
@@ -34,17 +36,21 @@ where
 pub(super) struct TokenAnswer {
     /// The token; a secret.
     pub access_token: secrecy::SecretString,
-    /// Seconds; 0 when it is no number above that.
-    #[serde(deserialize_with = "seconds")]
-    pub expires_in: u64,
+    /// Seconds, if it says so (RFC 6749, section 5.1, leaves it out at will).
+    #[serde(default, deserialize_with = "whole")]
+    pub expires_in: Option<i64>,
 }
 
-/// Some servers write a number as text, or with a fraction.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// Reads a whole number, also one written as text or with a fraction; anything else is none.
+fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+{
     let value = serde_json::Value::deserialize(deserializer)?;
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let whole = text.split('.').next().unwrap_or_default();
-    Ok(whole.trim().parse().unwrap_or_default())
+    Ok(whole.trim().parse().ok())
 }
 
 /// `QueueEntityListing`
@@ -52,9 +58,9 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueuePage {
     pub entities: Vec<QueueEntity>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "whole")]
     pub page_count: Option<u64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "whole")]
     pub total: Option<u64>,
 }
 
@@ -177,7 +183,7 @@ pub(super) struct Medium {
 pub(super) struct RoutingData {
     #[serde(default, deserialize_with = "lenient")]
     pub queue: Option<Reference>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub skills: Option<Vec<Reference>>,
@@ -233,7 +239,7 @@ pub(super) struct Communication {
 pub(super) struct CommunicationRouting {
     #[serde(default, deserialize_with = "lenient")]
     pub queue_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub skill_requirements: Option<Vec<SkillRequirement>>,

@@ -156,8 +156,10 @@ pub fn waited(leg: &Leg, now: Timestamp) -> i64 {
 }
 
 fn waited_minutes_of(leg: &Leg, now: Timestamp, carrier: Carrier) -> Result<i64, Box<Problem>> {
-    let must_be_known = carrier.command_carries_routing && leg.state == LegState::Waiting;
-    if must_be_known && (leg.since.is_none() || leg.queue_id.is_none()) {
+    // Moving it all the same would put it last: the caller asked for the place above all.
+    let queue_is_needed = carrier.command_carries_routing;
+    let is_unknown = leg.since.is_none() || (queue_is_needed && leg.queue_id.is_none());
+    if leg.state == LegState::Waiting && is_unknown {
         return Err(cannot_keep_place("Genesys does not say since when the conversation waits"));
     }
     Ok(waited(leg, now))

@@ -112,3 +112,19 @@ async fn a_private_key_sends_an_assertion_and_no_basic_header() {
     assert_eq!(request.header("authorization"), None);
     assert!(request.body.contains("client_assertion="), "{}", request.body);
 }
+
+#[tokio::test]
+async fn a_token_that_does_not_say_how_long_it_lives_is_used_and_shared() {
+    for lifetime in [Value::Null, json!("soon"), json!(1e30)] {
+        let granted = json!({"access_token": "t", "expires_in": lifetime});
+        let upstream =
+            upstream(move |seen| seen.is("POST", "/oauth/").then(|| Act::json(200, &granted)))
+                .await;
+        let gateway = gateway(&upstream);
+        for _ in 0..2 {
+            let read = gateway.conversation(&ctx(), conversation_id()).await;
+            assert!(read.is_ok(), "{lifetime}: {read:?}");
+        }
+        assert_eq!(upstream.count("POST", "/oauth/token"), 1, "{lifetime}");
+    }
+}

@@ -14,7 +14,26 @@ macro_rules! fixture {
 #[test]
 fn a_token_is_read() {
     let token: TokenAnswer = serde_json::from_str(fixture!("token")).unwrap();
-    assert!(token.expires_in > 0);
+    assert!(token.expires_in.is_some_and(|seconds| seconds > 0));
+}
+
+#[test]
+fn numbers_are_read_however_they_are_written_and_nonsense_as_none() {
+    let written = |value: Value| {
+        let routing: RoutingData =
+            serde_json::from_value(serde_json::json!({"priority": value})).unwrap();
+        routing.priority
+    };
+    for (value, expected) in [
+        (Value::from(-5), Some(-5)),
+        (Value::from("5"), Some(5)),
+        (Value::from(5.0), Some(5)),
+        (Value::from("much"), None),
+        (Value::from(1e30), None),
+        (Value::Null, None),
+    ] {
+        assert_eq!(written(value.clone()), expected, "{value}");
+    }
 }
 
 #[test]

@@ -112,11 +112,12 @@ fn an_agent_who_answered_from_the_target_queue_can_send_the_call_back_there() {
 }
 
 #[test]
-fn without_a_start_time_the_patch_api_cannot_keep_the_place() {
+fn without_a_start_time_the_place_cannot_be_kept() {
     let mut unknown = waiting_since(7, Some(3));
     unknown.legs[1].since = None;
     let request = TransferRequest { keep_place: true, ..request() };
     assert_eq!(code_of(&request, &unknown, PATCH), Code::InvalidRequest);
+    assert_eq!(code_of(&request, &unknown, REPLACE), Code::InvalidRequest);
 }
 
 #[test]
