@@ -5,6 +5,7 @@
 
 mod arrival;
 mod caller;
+pub mod class;
 pub mod conversation;
 mod engine;
 pub mod evidence;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     ids::TransferId,
-    model::{Stage, Transfer},
+    model::{Stage, Transfer, Whose},
     store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
 };
 use crate::clock::Clock;
@@ -169,24 +169,19 @@ impl Records {
         }
     }
 
-    /// Writes an outcome that was reached from `from`. The row can be elsewhere: a step further,
-    /// when a write that failed was carried out after all (`dispatching`); or a step behind, when
-    /// an earlier outcome still waits in memory (`unknown`, `accepted`). And who sent the command
-    /// and has Genesys' word on it knows better than another process that took the row over
-    /// meanwhile and only found it `unknown`.
+    /// Writes an outcome that was reached from `from`; the row can also be where
+    /// [`Stage::outcome_also_from`] says.
     async fn write_outcome(
         &self,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        let or_else = match (from, transfer.stage) {
-            (Stage::Dispatching, Stage::Accepted | Stage::Failed) => {
-                Expected { stage: Stage::Unknown, owner: None }
-            }
-            (Stage::Dispatching, _) => return self.step(transfer, from, key).await,
-            _ => Expected { stage: Stage::Dispatching, owner: Some(self.owner) },
+        let Some(also) = Stage::outcome_also_from(from, transfer.stage) else {
+            return self.step(transfer, from, key).await;
         };
+        let owner = (also.whose == Whose::Ours).then_some(self.owner);
+        let or_else = Expected { stage: also.stage, owner };
         match self.step(transfer, from, key.clone()).await {
             Err(Lost::TakenOver) => {}
             other => return other,

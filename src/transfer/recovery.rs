@@ -9,7 +9,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     engine::{self, Engine, Job},
     gateway::Lane,
-    model::{Stage, Transfer},
+    model::{Stage, Takeover, Transfer},
     service::Wait,
     store::{KeyChange, StoreError},
 };
@@ -93,16 +93,12 @@ impl Engine {
 
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
         let age = self.clock.now().duration_since(transfer.created_at);
-        match transfer.stage {
-            Stage::Received | Stage::Prepared if age < STILL_WANTED => {
-                self.carry_on(transfer).await;
-            }
-            Stage::Received | Stage::Prepared => self.give_up(transfer).await,
-            Stage::Dispatching => self.recover_dispatched(transfer).await,
-            Stage::Unknown => {
-                self.settle_in_background(transfer, self.settings.settle_window);
-            }
-            Stage::Accepted | Stage::Confirmed | Stage::Skipped | Stage::Failed => {}
+        match transfer.stage.left_behind(age < STILL_WANTED) {
+            Takeover::CarryOn => self.carry_on(transfer).await,
+            Takeover::GiveUp => self.give_up(transfer).await,
+            Takeover::OnlyLook => self.recover_dispatched(transfer).await,
+            Takeover::Settle => self.settle_in_background(transfer, self.settings.settle_window),
+            Takeover::Nothing => {}
         }
     }
 

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::{
     engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
-    evidence::Seen,
+    evidence::{Finding, Seen},
     gateway::{CallContext, Lane, RoutingChange},
     model::{Stage, Transfer, Warning},
     problems,
     store::KeyChange,
-    watch::{Finding, Schedule},
+    watch::Schedule,
 };
 use crate::problem::Problem;
 

@@ -5,8 +5,9 @@ use super::{COMMAND_NEEDS, Engine, Job, Outcome, time_left};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
     transfer::{
+        class::Again,
         conversation::Conversation,
-        evidence::{self, Before, Seen},
+        evidence::{self, Before, Finding, Seen},
         gateway::{CallContext, GatewayError, Lane, MoveCommand, RoutingChange, Sent},
         legs,
         model::{Stage, Transfer, Warning},
@@ -14,7 +15,6 @@ use crate::{
         problems,
         records::Lost,
         store::KeyChange,
-        watch::Finding,
     },
 };
 
@@ -28,8 +28,9 @@ impl Engine {
         let ctx = job.ctx.in_lane(Lane::Command);
         let sent = self.gateway.send(&ctx, command).await;
         crate::failpoint!(AfterSend);
+        let again = sent.class().again() == Again::OnceIfUnmoved;
         match sent {
-            Sent::Finished(answer) => match self.after_5xx(job, answer, true).await {
+            Sent::Finished(answer) => match self.after_5xx(job, answer, again).await {
                 Some(outcome) => outcome,
                 None => self.send_again(job, command).await,
             },
@@ -225,18 +226,19 @@ pub(super) fn outcome_of(
 
 /// What a finding settles; `None` when it settles nothing.
 pub(in crate::transfer) fn settled(finding: Finding) -> Option<Result<(), Problem>> {
-    match finding {
-        Finding::Moved => Some(Ok(())),
-        Finding::MovedElsewhere => Some(Err(Problem::new(
+    if finding.settles()? {
+        return Some(Ok(()));
+    }
+    Some(Err(match finding {
+        Finding::MovedElsewhere => Problem::new(
             Code::ConversationMoved,
             "Somebody else moved the conversation to another place first.",
-        ))),
-        Finding::Ended => Some(Err(Problem::new(
+        ),
+        _ => Problem::new(
             Code::ConversationEnded,
             "The conversation ended; no sign of this transfer was observed.",
-        ))),
-        Finding::Unmoved | Finding::Changed | Finding::Unclear => None,
-    }
+        ),
+    }))
 }
 
 fn failed_5xx(answer: UpstreamAnswer) -> Outcome {
