@@ -1,6 +1,8 @@
 //! Sending the command, and what each kind of answer means (the classes A, B, C, D and R of the
 //! retry rules).
 
+use tokio::time::Instant;
+
 use super::{COMMAND_NEEDS, Engine, Job, Outcome, time_left};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
@@ -30,9 +32,9 @@ impl Engine {
         crate::failpoint!(AfterSend);
         let again = sent.class().again() == Again::OnceIfUnmoved;
         match sent {
-            Sent::Finished(answer) => match self.after_5xx(job, answer, again).await {
+            Sent::Finished(answer) => match self.after_5xx(job, answer.clone(), again).await {
                 Some(outcome) => outcome,
-                None => self.send_again(job, command).await,
+                None => self.send_again(job, command, failed_5xx(answer)).await,
             },
             Sent::NotSent(error) => Outcome::not_sent(problems::from_gateway(error)),
             Sent::Abandoned(problem) => Outcome::Failed { problem, key_used: false },
@@ -40,8 +42,10 @@ impl Engine {
         }
     }
 
-    async fn send_again(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
+    /// Sends the command a second time; `in_vain` is what the first one came to.
+    async fn send_again(&self, job: &mut Job, command: &MoveCommand, in_vain: Outcome) -> Outcome {
         crate::failpoint!(BeforeSendAgain);
+        let begun = Instant::now();
         // Writing proves that the row is still ours: nobody else judges it meanwhile.
         match self.records.step(&mut job.transfer, Stage::Dispatching, KeyChange::Keep).await {
             Ok(()) => {}
@@ -51,6 +55,9 @@ impl Engine {
             }
         }
         crate::failpoint!(AfterSendAgainRecorded);
+        if self.is_held_up(begun) {
+            return in_vain;
+        }
         let ctx = job.ctx.in_lane(Lane::Command);
         match self.gateway.send(&ctx, command).await {
             Sent::Finished(answer) => {

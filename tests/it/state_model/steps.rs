@@ -1,182 +1,53 @@
-//! Every step that can come next, as the code makes them.
+//! Every step that can come next, in the order in which the engine makes them. What may be done is
+//! asked of the product: [`Stage`], [`Class`], the evidence.
+//!
+//! [`Class`]: genesys_transfer::transfer::class::Class
 
-use genesys_transfer::transfer::model::Stage;
+use genesys_transfer::transfer::{
+    evidence::Finding,
+    model::{Stage, Takeover, Whose},
+};
 
-use super::words::{CALLERS, Commands, Place, REPLICAS, Row, Rules, State, TRANSFERS, Task};
+use super::{
+    words::{REPLICAS, REQUESTS, Row, Rules, Scene, State, Task},
+    world::{MOST_SENT, crash, finding, genesys, is_movable, operator, people},
+};
 
-/// One step's beginning: a state to change, and who does what.
+/// What is the same in the whole space.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Model {
+    pub scene: Scene,
+    pub rules: Rules,
+}
+
+/// One step's beginning: a state, and who does what.
 #[derive(Clone, Copy)]
 struct Step<'a> {
     state: &'a State,
-    rules: Rules,
+    model: Model,
     replica: usize,
     transfer: usize,
 }
 
-/// All states that can come next; none when everything has come to rest.
-pub(super) fn successors(state: &State, rules: Rules) -> Vec<State> {
-    let mut next = Vec::new();
-    people(state, &mut next);
-    for caller in 0..CALLERS {
-        for replica in 0..REPLICAS {
-            submit(state, rules, caller, replica, &mut next);
-        }
-    }
-    for transfer in 0..TRANSFERS {
-        genesys(state, transfer, rules, &mut next);
-        for replica in 0..REPLICAS {
-            let step = Step { state, rules, replica, transfer };
-            step.adopt(&mut next);
-            step.undo(&mut next);
-            step.work(&mut next);
-        }
-    }
-    for replica in 0..REPLICAS {
-        crash(state, replica, &mut next);
-    }
-    next
-}
-
-fn changed(state: &State, change: impl FnOnce(&mut State)) -> State {
-    let mut next = *state;
-    change(&mut next);
-    next
-}
-
-fn people(state: &State, next: &mut Vec<State>) {
-    if state.budget.people == 0 || matches!(state.place, Place::Ended) {
-        return;
-    }
-    next.push(changed(state, |next| {
-        next.budget.people -= 1;
-        if state.place == Place::Here {
-            next.place = Place::Ended;
-        }
-    }));
-    if state.place == Place::Here {
-        next.push(changed(state, |next| {
-            next.budget.people -= 1;
-            next.place = Place::Elsewhere;
-        }));
-    }
-}
-
-fn crash(state: &State, replica: usize, next: &mut Vec<State>) {
-    if state.budget.crashes == 0 {
-        return;
-    }
-    next.push(changed(state, |next| {
-        next.budget.crashes -= 1;
-        next.tasks[replica] = [Task::None; TRANSFERS];
-        for row in next.rows.iter_mut().flatten() {
-            row.owner = row.owner.filter(|owner| usize::from(*owner) != replica);
-        }
-        for caller in &mut next.callers {
-            if caller.waits.is_some_and(|(at, _)| usize::from(at) == replica) {
-                caller.waits = None;
+impl Model {
+    /// All states that can come next; none when everything has come to rest.
+    pub(super) fn successors(self, state: &State, next: &mut Vec<State>) {
+        people(state, next);
+        for transfer in 0..REQUESTS {
+            genesys(state, self.scene, transfer, next);
+            operator(state, self.scene, transfer, next);
+            for replica in 0..REPLICAS {
+                let step = Step { state, model: self, replica, transfer };
+                step.submit(next);
+                step.adopt(next);
+                step.undo(next);
+                step.work(next);
             }
         }
-    }));
-}
-
-/// A caller sends his request, for the first time or again.
-fn submit(state: &State, rules: Rules, caller: usize, replica: usize, next: &mut Vec<State>) {
-    let who = state.callers[caller];
-    if who.tries_left == 0 || who.waits.is_some() {
-        return;
-    }
-    let key = if state.same_key { 0 } else { caller };
-    let mut tried = *state;
-    tried.callers[caller].tries_left -= 1;
-    if let Some(transfer) = state.keys[key] {
-        let stage = state.rows[usize::from(transfer)].map(|row| row.stage);
-        match stage {
-            Some(Stage::Accepted) => tried.callers[caller].heard = Some((transfer, true)),
-            Some(Stage::Failed) => tried.callers[caller].heard = Some((transfer, false)),
-            _ => {}
+        for replica in 0..REPLICAS {
+            crash(state, replica, next);
         }
-        next.push(tried);
-        return;
     }
-    let taken = state.rows.iter().flatten().any(|row| row.stage.is_unsettled());
-    let free = state.rows.iter().position(Option::is_none);
-    let Some(transfer) = free.filter(|_| !(taken && rules.one_unsettled_per_conversation)) else {
-        next.push(tried);
-        return;
-    };
-    let number = u8::try_from(transfer).unwrap();
-    let owner = Some(u8::try_from(replica).unwrap());
-    let row =
-        Row { stage: Stage::Received, owner, key: u8::try_from(key).unwrap(), doubtful: false };
-    let mut inserted = tried;
-    inserted.keys[key] = Some(number);
-    inserted.rows[transfer] = Some(row);
-    if state.budget.hiccups > 0 {
-        let mut unheard = inserted;
-        unheard.budget.hiccups -= 1;
-        unheard.rows[transfer] = Some(Row { doubtful: true, ..row });
-        next.push(unheard);
-    }
-    inserted.tasks[replica][transfer] = Task::Look;
-    inserted.callers[caller].waits = Some((u8::try_from(replica).unwrap(), number));
-    next.push(inserted);
-}
-
-/// What Genesys may do with a command it works on, and what the sender then hears.
-fn genesys(state: &State, transfer: usize, rules: Rules, next: &mut Vec<State>) {
-    let commands = state.commands[transfer];
-    if commands.late {
-        next.push(changed(state, |next| next.commands[transfer].late = false));
-        next.push(changed(state, |next| {
-            next.commands[transfer].late = false;
-            apply(next, transfer);
-        }));
-    }
-    if !commands.running {
-        return;
-    }
-    let done = changed(state, |next| next.commands[transfer].running = false);
-    let failed = |key_used| Task::Record { from: Stage::Dispatching, to: Stage::Failed, key_used };
-    let accepted = Task::Record { from: Stage::Dispatching, to: Stage::Accepted, key_used: true };
-    let lost =
-        if rules.lost_answers_forbid_sending { Task::WatchLost } else { Task::WatchFinished };
-    if state.place == Place::Here {
-        let applied = changed(&done, |next| apply(next, transfer));
-        for task in [accepted, lost, Task::WatchFinished] {
-            next.push(hear(applied, transfer, task));
-        }
-        // Taken, and dropped later: nothing is promised of that, so it is not here.
-    } else {
-        next.push(hear(done, transfer, failed(true)));
-    }
-    for task in [failed(false), lost, Task::WatchFinished] {
-        next.push(hear(done, transfer, task));
-    }
-    if state.budget.late > 0 {
-        let late = changed(&done, |next| {
-            next.budget.late -= 1;
-            next.commands[transfer].late = true;
-        });
-        next.push(hear(late, transfer, lost));
-    }
-}
-
-fn apply(state: &mut State, transfer: usize) {
-    if state.place == Place::Here {
-        state.place = Place::Moved(u8::try_from(transfer).unwrap());
-        state.commands[transfer].applied = true;
-    }
-}
-
-/// The sender, if he still lives, goes on with `task`.
-fn hear(state: State, transfer: usize, task: Task) -> State {
-    changed(&state, |next| {
-        for tasks in &mut next.tasks {
-            if tasks[transfer] == Task::Await {
-                tasks[transfer] = task;
-            }
-        }
-    })
 }
 
 impl Step<'_> {
@@ -189,185 +60,285 @@ impl Step<'_> {
     }
 
     fn then(&self, task: Task) -> State {
-        changed(self.state, |next| next.tasks[self.replica][self.transfer] = task)
+        let mut next = *self.state;
+        next.tasks[self.replica][self.transfer] = task;
+        next
+    }
+
+    /// The call is looked at, as often as it takes.
+    fn finding(&self) -> Finding {
+        finding(self.state.places[self.model.scene.conversation(self.transfer)])
+    }
+
+    fn is_movable(&self) -> bool {
+        is_movable(self.state.places[self.model.scene.conversation(self.transfer)])
+    }
+
+    /// The request arrives at this replica.
+    fn submit(&self, next: &mut Vec<State>) {
+        let Model { scene, rules } = self.model;
+        // Requests and replicas are alike: the first to come is called the first, and so is the
+        // replica it comes to.
+        let first = self.state.asked == [false; REQUESTS];
+        let renamed = first && (self.replica, self.transfer) != (0, 0);
+        if self.state.asked[self.transfer] || renamed {
+            return;
+        }
+        let mut state = *self.state;
+        state.asked[self.transfer] = true;
+        let others = (0..REQUESTS).filter_map(|n| Some((n, state.rows[n]?)));
+        let key_taken = others.clone().any(|(n, row)| {
+            rules.one_use_per_key && scene.key(n) == scene.key(self.transfer) && !row.key_free
+        });
+        let conversation_taken = others.clone().any(|(n, row)| {
+            rules.one_unsettled_per_conversation
+                && scene.conversation(n) == scene.conversation(self.transfer)
+                && row.stage.is_unsettled()
+        });
+        if key_taken || conversation_taken {
+            // Answered with what the rows say, and nothing is done.
+            next.push(state);
+            return;
+        }
+        let row =
+            Row { stage: Stage::Received, owner: self.me(), key_free: false, doubtful: false };
+        if state.budget.hiccups > 0 {
+            let mut unheard = state;
+            unheard.budget.hiccups -= 1;
+            unheard.rows[self.transfer] = Some(Row { doubtful: true, ..row });
+            next.push(unheard);
+        }
+        state.rows[self.transfer] = Some(row);
+        state.tasks[self.replica][self.transfer] = Task::Look;
+        next.push(state);
     }
 
     /// Takes over the row of a process that is dead, or taken to be.
     fn adopt(&self, next: &mut Vec<State>) {
         let Some(row) = self.row().filter(|row| row.stage.is_unsettled()) else { return };
-        let alive = row.owner.is_some();
-        if row.owner == self.me() || (alive && self.state.budget.suspicions == 0) {
+        let asleep = row.owner.is_some();
+        if row.owner == self.me() || (asleep && self.state.budget.sleeps == 0) {
             return;
         }
-        let tasks = match row.stage {
-            Stage::Received => vec![Task::Look, give_up()],
-            Stage::Dispatching if self.rules.adopter_only_reads => vec![Task::Judge],
-            Stage::Dispatching => vec![Task::Send],
-            _ => vec![Task::Settle],
-        };
-        for task in tasks {
-            next.push(changed(&self.then(task), |next| {
-                next.budget.suspicions -= u8::from(alive);
-                next.rows[self.transfer] = Some(Row { owner: self.me(), ..row });
-            }));
+        let mut ways = [true, false].map(|fresh| row.stage.left_behind(fresh)).to_vec();
+        ways.dedup();
+        for way in ways {
+            let mut state = self.then(match way {
+                Takeover::CarryOn => Task::Look,
+                Takeover::GiveUp => give_up(Stage::Received),
+                Takeover::OnlyLook => Task::Judge,
+                Takeover::Settle => Task::Settle,
+                Takeover::Nothing => Task::None,
+            });
+            state.budget.sleeps -= u8::from(asleep);
+            state.rows[self.transfer] = Some(Row { owner: self.me(), ..row });
+            next.push(state);
         }
     }
 
-    /// Gives up an insert that was reported as failed.
+    /// Gives up an insert that was reported as failed, with the next heartbeat.
     fn undo(&self, next: &mut Vec<State>) {
         let Some(row) = self.row() else { return };
-        if row.doubtful && row.stage == Stage::Received && row.owner == self.me() {
-            let task = self.state.tasks[self.replica][self.transfer];
-            let mut state = self.then(task);
-            write(&mut state, self.transfer, Stage::Failed, false);
+        let idle = self.state.tasks[self.replica][self.transfer] == Task::None;
+        if row.doubtful && idle && row.stage == Stage::Received && row.owner == self.me() {
+            let mut state = *self.state;
+            self.write(&mut state, Stage::Failed, false);
             next.push(state);
         }
     }
 
     fn work(&self, next: &mut Vec<State>) {
+        let unknown = outcome(Stage::Dispatching, Stage::Unknown);
         match self.state.tasks[self.replica][self.transfer] {
-            Task::None | Task::Await => {}
-            Task::Look if self.state.place == Place::Here => next.push(self.then(Task::Intend)),
-            Task::Look => next.push(self.then(give_up())),
+            Task::None | Task::Await { .. } => {}
+            Task::Look if self.is_movable() => next.push(self.then(Task::Intend)),
+            Task::Look => next.push(self.then(give_up(Stage::Received))),
             Task::Intend => self.intend(next),
-            Task::Send => next.push(self.send()),
-            Task::WatchFinished => next.push(self.then(self.after_finished())),
-            Task::SendAgain if self.may_write(Stage::Dispatching) => next.push(self.send()),
-            Task::SendAgain => next.push(self.then(Task::None)),
+            Task::Send { again, second } => next.push(self.send(again, second)),
+            Task::WatchFinished { second } => self.after_finished(second, next),
+            Task::SendSecond => next.push(self.then(self.before_second())),
             Task::WatchLost => {
-                let unknown = outcome(Stage::Dispatching, Stage::Unknown);
-                next.push(self.then(self.seen(Stage::Dispatching).unwrap_or(unknown)));
+                // Seen by now, or not before the deadline.
+                next.extend(self.settled(Stage::Dispatching).map(|task| self.then(task)));
+                next.push(self.then(unknown));
             }
             Task::Record { from, to, key_used } => self.record(from, to, key_used, next),
-            Task::Judge => next.push(self.judge()),
-            Task::Settle => next.extend(self.seen(Stage::Unknown).map(|task| self.then(task))),
+            Task::Confirm => {
+                let seen = self.finding().settles() == Some(true);
+                let confirmed = outcome(Stage::Accepted, Stage::Confirmed);
+                next.push(self.then(if seen { confirmed } else { Task::None }));
+            }
+            Task::Judge => {
+                let mut state = self.then(Task::Settle);
+                if self.is_at(Stage::Dispatching, Whose::Ours) {
+                    self.write(&mut state, Stage::Unknown, true);
+                }
+                next.push(state);
+            }
+            Task::Settle => {
+                next.extend(self.settled(Stage::Unknown).map(|task| self.then(task)));
+            }
         }
     }
 
     /// The durable write before the command.
     fn intend(&self, next: &mut Vec<State>) {
-        if !self.rules.durable_before_sending {
-            next.push(self.then(Task::Send));
+        let send = Task::Send { again: false, second: false };
+        if !self.model.rules.durable_before_sending {
+            next.push(self.then(send));
             return;
         }
-        let reported = self.then(give_up());
+        let mut reported = self.then(give_up(Stage::Received));
+        reported.budget.hiccups = reported.budget.hiccups.saturating_sub(1);
         if self.state.budget.hiccups > 0 {
-            next.push(changed(&reported, |next| next.budget.hiccups -= 1));
+            next.push(reported);
         }
-        if !self.may_write(Stage::Received) {
+        if !self.is_at(Stage::Received, Whose::Ours) {
             next.push(self.then(Task::None));
             return;
         }
-        let mut written = self.then(Task::Send);
-        write(&mut written, self.transfer, Stage::Dispatching, true);
+        let mut written = self.then(send);
+        self.write(&mut written, Stage::Dispatching, true);
         if self.state.budget.hiccups > 0 {
-            next.push(changed(&written, |next| {
-                next.budget.hiccups -= 1;
-                next.tasks[self.replica][self.transfer] = give_up();
-            }));
+            self.write(&mut reported, Stage::Dispatching, true);
+            next.push(reported);
         }
         next.push(written);
     }
 
-    fn send(&self) -> State {
-        changed(&self.then(Task::Await), |next| {
-            let working = |one: &Commands| one.running || one.late || one.applied;
-            let doubled = next.commands.iter().any(working);
-            let mine = &mut next.commands[self.transfer];
-            *mine = Commands { sent: mine.sent + 1, running: true, doubled, ..*mine };
-        })
+    /// The clock is asked right before the command leaves. Who lost the row was away for a lease.
+    fn send(&self, again: bool, second: bool) -> State {
+        let Rules { held_up_sends_nothing, proves_ownership_before_sending_again, .. } =
+            self.model.rules;
+        // Measured from the write before.
+        let measured = !again && (!second || proves_ownership_before_sending_again);
+        let lost = self.row().is_some_and(|row| row.owner != self.me());
+        if lost && measured && held_up_sends_nothing {
+            return self.then(self.in_vain(second));
+        }
+        if again && !self.is_movable() {
+            return self.then(self.in_vain(second));
+        }
+        let mut state = self.then(Task::Await { second });
+        let conversation = self.model.scene.conversation(self.transfer);
+        for (n, commands) in state.commands.iter().enumerate() {
+            if self.model.scene.conversation(n) == conversation && commands.is_live() {
+                state.wrong = Some("asked again while the earlier ask may work, or did");
+            }
+        }
+        state.commands[self.transfer].sent += 1;
+        state.commands[self.transfer].running = true;
+        state
     }
 
-    fn after_finished(&self) -> Task {
-        if let Some(task) = self.seen(Stage::Dispatching) {
-            return task;
+    fn in_vain(&self, second: bool) -> Task {
+        Task::Record { from: Stage::Dispatching, to: Stage::Failed, key_used: second }
+    }
+
+    fn after_finished(&self, second: bool, next: &mut Vec<State>) {
+        if let Some(task) = self.settled(Stage::Dispatching) {
+            next.push(self.then(task));
+            return;
         }
-        let again = self.state.commands[self.transfer].sent < 2;
-        if again { Task::SendAgain } else { outcome(Stage::Dispatching, Stage::Failed) }
+        let unknown = self.finding() != Finding::Unmoved;
+        let to = if unknown { Stage::Unknown } else { Stage::Failed };
+        next.push(self.then(outcome(Stage::Dispatching, to)));
+        if !unknown && !second && self.state.commands[self.transfer].sent < MOST_SENT {
+            next.push(self.then(Task::SendSecond));
+        }
+    }
+
+    fn before_second(&self) -> Task {
+        let ours = self.is_at(Stage::Dispatching, Whose::Ours);
+        if ours || !self.model.rules.proves_ownership_before_sending_again {
+            return Task::Send { again: false, second: true };
+        }
+        Task::None
     }
 
     /// What a look settles.
-    fn seen(&self, from: Stage) -> Option<Task> {
-        match self.state.place {
-            Place::Here => None,
-            Place::Moved(_) => Some(outcome(from, Stage::Accepted)),
-            Place::Elsewhere | Place::Ended => Some(outcome(from, Stage::Failed)),
-        }
-    }
-
-    fn judge(&self) -> State {
-        let mut next = self.then(Task::Settle);
-        if self.may_write(Stage::Dispatching) {
-            write(&mut next, self.transfer, Stage::Unknown, true);
-        }
-        next
+    fn settled(&self, from: Stage) -> Option<Task> {
+        let worked = self.finding().settles()?;
+        Some(outcome(from, if worked { Stage::Accepted } else { Stage::Failed }))
     }
 
     /// Writes an outcome where its row stands, and tells who waits.
     fn record(&self, from: Stage, to: Stage, key_used: bool, next: &mut Vec<State>) {
-        let mut state = self.then(if to == Stage::Unknown { Task::Settle } else { Task::None });
-        if self.may_write(from) || self.may_write_elsewhere(from, to) {
-            write(&mut state, self.transfer, to, key_used);
-            if self.state.budget.hiccups > 0 {
-                let task = self.state.tasks[self.replica][self.transfer];
-                next.push(changed(&state, |next| {
-                    next.budget.hiccups -= 1;
-                    next.tasks[self.replica][self.transfer] = task;
-                }));
+        let may_arrive = (from, to) == (Stage::Dispatching, Stage::Accepted);
+        let mut state = self.then(match to {
+            Stage::Unknown => Task::Settle,
+            Stage::Accepted if may_arrive => Task::Confirm,
+            _ => Task::None,
+        });
+        let also = Stage::outcome_also_from(from, to);
+        // An earlier try that was reported as failed may have made the step.
+        let made = self.row().is_some_and(|row| row.stage == to && row.owner == self.me());
+        let found = made
+            || self.is_at(from, Whose::Ours)
+            || also.is_some_and(|also| self.is_at(also.stage, also.whose));
+        if self.state.budget.hiccups > 0 {
+            // Kept in memory, tried again, and told already: written or not.
+            let mut kept = *self.state;
+            kept.budget.hiccups -= 1;
+            self.tell(&mut kept, to);
+            next.push(kept);
+            if found {
+                self.write(&mut kept, to, key_used);
+                next.push(kept);
             }
         }
-        let waits = Some((self.replica, self.transfer));
-        let recorded = state.rows[self.transfer].map_or(to, |row| row.stage);
-        let answer = if self.rules.answers_as_recorded { recorded } else { to };
-        for caller in &mut state.callers {
-            if caller.waits.map(|(at, which)| (usize::from(at), usize::from(which))) == waits {
-                let number = u8::try_from(self.transfer).unwrap();
-                caller.waits = None;
-                caller.heard = match answer {
-                    Stage::Accepted => Some((number, true)),
-                    Stage::Failed => Some((number, false)),
-                    _ => caller.heard,
-                };
-            }
+        if found {
+            self.write(&mut state, to, key_used);
+        } else {
+            state.tasks[self.replica][self.transfer] = Task::None;
         }
+        let recorded = self.row_of(&state).map_or(to, |row| row.stage);
+        let told = if self.model.rules.answers_as_recorded { recorded } else { to };
+        self.tell(&mut state, told);
         next.push(state);
     }
 
-    /// Compares stage and owner.
-    fn may_write(&self, from: Stage) -> bool {
-        let row = self.row();
-        let mine = row.is_some_and(|row| row.stage == from && row.owner == self.me());
-        mine || (!self.rules.writes_compare_first && row.is_some())
+    fn tell(&self, state: &mut State, stage: Stage) {
+        match stage {
+            Stage::Failed => state.told_failed[self.transfer] = true,
+            Stage::Accepted | Stage::Confirmed if !state.commands[self.transfer].applied => {
+                state.wrong = Some("a false answer");
+            }
+            _ => {}
+        }
     }
 
-    /// As `Records::write_outcome` does when the row is not where it was left.
-    fn may_write_elsewhere(&self, from: Stage, to: Stage) -> bool {
-        let stage = self.row().map(|row| row.stage);
-        self.rules.outcome_finds_its_row
-            && match (from, to) {
-                (Stage::Dispatching, Stage::Accepted | Stage::Failed) => {
-                    stage == Some(Stage::Unknown)
-                }
-                (Stage::Dispatching, _) => false,
-                _ => self.may_write(Stage::Dispatching),
-            }
+    fn row_of(&self, state: &State) -> Option<Row> {
+        state.rows[self.transfer]
+    }
+
+    /// Whether a write that expects this stage and owner finds its row.
+    fn is_at(&self, stage: Stage, whose: Whose) -> bool {
+        let Some(row) = self.row() else { return false };
+        let owned = whose == Whose::Anybodys || row.owner == self.me();
+        (row.stage == stage && owned) || !self.model.rules.writes_compare_first
+    }
+
+    /// Changes the row, if the product allows the step; a key that is not used up becomes free.
+    fn write(&self, state: &mut State, to: Stage, key_used: bool) {
+        let Some(row) = &mut state.rows[self.transfer] else { return };
+        if row.stage == to {
+            return;
+        }
+        if !row.stage.may_become(to) {
+            state.wrong = Some("a step that the store refuses for ever");
+            return;
+        }
+        row.stage = to;
+        row.key_free |= !key_used;
     }
 }
 
-fn give_up() -> Task {
-    Task::Record { from: Stage::Received, to: Stage::Failed, key_used: false }
+/// Nothing was sent.
+fn give_up(from: Stage) -> Task {
+    Task::Record { from, to: Stage::Failed, key_used: false }
 }
 
 fn outcome(from: Stage, to: Stage) -> Task {
     Task::Record { from, to, key_used: true }
-}
-
-/// Changes the row; a key that is not used up becomes free.
-fn write(state: &mut State, transfer: usize, to: Stage, key_used: bool) {
-    let Some(row) = &mut state.rows[transfer] else { return };
-    row.stage = to;
-    let key = usize::from(row.key);
-    if !key_used && state.keys[key] == u8::try_from(transfer).ok() {
-        state.keys[key] = None;
-    }
 }

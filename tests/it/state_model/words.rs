@@ -2,31 +2,61 @@
 
 use genesys_transfer::transfer::model::Stage;
 
-/// Transfers there can be: two callers, and one more when a key is free again.
-pub(super) const TRANSFERS: usize = 3;
 pub(super) const REPLICAS: usize = 2;
-pub(super) const CALLERS: usize = 2;
+/// Each request makes one transfer at most; both have the same number.
+pub(super) const REQUESTS: usize = 2;
 
-/// The rules of the engine; each can be broken to see that it is needed.
+/// What the two requests have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scene {
+    /// One caller who repeats his request.
+    SameKey,
+    /// Two callers, one call.
+    SameConversation,
+    /// Two callers, two calls.
+    Apart,
+}
+
+impl Scene {
+    /// The conversation a request is about.
+    pub(super) fn conversation(self, request: usize) -> usize {
+        if self == Self::Apart { request } else { 0 }
+    }
+
+    /// The key a request has.
+    pub(super) fn key(self, request: usize) -> usize {
+        if self == Self::SameKey { 0 } else { request }
+    }
+}
+
+/// Rules that are no function of the product but the order of its steps or a constraint of its
+/// database. Each can be broken to see that the model would notice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    pub adopter_only_reads: bool,
+    /// The row is in `dispatching` before the first byte of the command.
     pub durable_before_sending: bool,
+    /// A write compares stage and owner.
     pub writes_compare_first: bool,
+    /// `transfers_unsettled`
     pub one_unsettled_per_conversation: bool,
-    pub lost_answers_forbid_sending: bool,
-    pub outcome_finds_its_row: bool,
+    /// The primary key of `idempotency_keys`
+    pub one_use_per_key: bool,
+    /// Writing comes again before the command goes a second time.
+    pub proves_ownership_before_sending_again: bool,
+    /// A process that was held up after its durable write does not send.
+    pub held_up_sends_nothing: bool,
+    /// The answer is what the row says.
     pub answers_as_recorded: bool,
 }
 
 impl Rules {
     pub(super) const KEPT: Self = Self {
-        adopter_only_reads: true,
         durable_before_sending: true,
         writes_compare_first: true,
         one_unsettled_per_conversation: true,
-        lost_answers_forbid_sending: true,
-        outcome_finds_its_row: true,
+        one_use_per_key: true,
+        proves_ownership_before_sending_again: true,
+        held_up_sends_nothing: true,
         answers_as_recorded: true,
     };
 }
@@ -36,23 +66,31 @@ impl Rules {
 pub(super) struct Budget {
     /// A replica dies and is started again.
     pub crashes: u8,
-    /// A command's connection breaks, and it takes effect later.
+    /// A command takes effect after its sender stopped waiting, or never.
     pub late: u8,
-    /// A write is carried out, or not, and reported as failed.
+    /// A write is reported as failed, whether it was carried out or not.
     pub hiccups: u8,
-    /// A living replica is taken to be dead.
-    pub suspicions: u8,
-    /// Somebody hangs up or moves the call elsewhere.
+    /// A living replica sleeps past its lease and is taken to be dead.
+    pub sleeps: u8,
+    /// Somebody hangs up or moves a call elsewhere.
     pub people: u8,
+    /// An operator closes an unknown transfer.
+    pub operators: u8,
 }
 
-/// Where the call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+impl Budget {
+    pub(super) const NONE: Self =
+        Self { crashes: 0, late: 0, hiccups: 0, sleeps: 0, people: 0, operators: 0 };
+}
+
+/// Where a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// With its first leg.
+    /// With the agent it was with in the beginning.
     Here,
-    /// In the target queue, by the command of this transfer.
-    Moved(u8),
+    /// In the target queue, by one of our commands.
+    Moved,
+    /// Handed to another agent, by somebody else.
     Elsewhere,
     Ended,
 }
@@ -63,120 +101,144 @@ pub(super) struct Row {
     pub stage: Stage,
     /// The replica whose running process owns it; `None` for a process that is dead.
     pub owner: Option<u8>,
-    pub key: u8,
+    /// The key may be used again.
+    pub key_free: bool,
     /// Its insert was reported as failed.
     pub doubtful: bool,
 }
 
-/// The commands of one transfer at Genesys.
+/// The commands of one transfer, at Genesys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Commands {
     pub sent: u8,
     /// Genesys works on one.
     pub running: bool,
-    /// One whose connection is lost will take effect later, perhaps.
+    /// One that nobody waits for may still take effect.
     pub late: bool,
     pub applied: bool,
-    /// One was sent while another might still work or had worked.
-    pub doubled: bool,
+}
+
+impl Commands {
+    /// Whether it is not certain that nothing comes of what was sent.
+    pub(super) fn is_live(&self) -> bool {
+        self.running || self.late || self.applied
+    }
 }
 
 /// What a replica is about to do for a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Task {
     None,
+    /// Look at the call and plan.
     Look,
+    /// Make the intention durable.
     Intend,
-    Send,
-    Await,
-    /// Reads after a complete 500 or 503.
-    WatchFinished,
-    SendAgain,
-    /// Reads after no certain answer.
+    /// Send; `again`: the last try certainly had no effect; `second`: the one after a 5xx.
+    Send {
+        again: bool,
+        second: bool,
+    },
+    /// Genesys has it.
+    Await {
+        second: bool,
+    },
+    /// Look after an answer by which Genesys is finished.
+    WatchFinished {
+        second: bool,
+    },
+    /// Prove that the row is ours, to send the second one.
+    SendSecond,
+    /// Look after no certain answer.
     WatchLost,
+    /// Write an outcome and answer.
     Record {
         from: Stage,
         to: Stage,
         key_used: bool,
     },
-    /// Marks a row found in `dispatching` as unknown.
+    /// See it arrive.
+    Confirm,
+    /// Judge a row found in `dispatching`.
     Judge,
-    /// Reads in the background.
+    /// Look in the background.
     Settle,
-}
-
-/// A caller; the first sends up to two times, the other once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Caller {
-    pub tries_left: u8,
-    /// Where he waits, and for which transfer.
-    pub waits: Option<(u8, u8)>,
-    /// The last certain thing he heard: the transfer, and whether it worked.
-    pub heard: Option<(u8, bool)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct State {
-    pub rows: [Option<Row>; TRANSFERS],
-    /// The transfer that holds each key.
-    pub keys: [Option<u8>; CALLERS],
-    pub tasks: [[Task; TRANSFERS]; REPLICAS],
-    pub place: Place,
-    pub commands: [Commands; TRANSFERS],
-    pub callers: [Caller; CALLERS],
-    pub same_key: bool,
+    pub rows: [Option<Row>; REQUESTS],
+    pub tasks: [[Task; REQUESTS]; REPLICAS],
+    pub commands: [Commands; REQUESTS],
+    pub places: [Place; REQUESTS],
+    /// Whose request has come.
+    pub asked: [bool; REQUESTS],
+    /// Whose caller heard that it failed.
+    pub told_failed: [bool; REQUESTS],
     pub budget: Budget,
+    /// What a step did that must never be done.
+    pub wrong: Option<&'static str>,
 }
 
 impl State {
-    pub(super) fn start(same_key: bool, budget: Budget) -> Self {
+    pub(super) fn start(budget: Budget) -> Self {
         Self {
-            rows: [None; TRANSFERS],
-            keys: [None; CALLERS],
-            tasks: [[Task::None; TRANSFERS]; REPLICAS],
-            place: Place::Here,
-            commands: [Commands::default(); TRANSFERS],
-            callers: [2, 1].map(|tries_left| Caller { tries_left, waits: None, heard: None }),
-            same_key,
+            rows: [None; REQUESTS],
+            tasks: [[Task::None; REQUESTS]; REPLICAS],
+            commands: [Commands::default(); REQUESTS],
+            places: [Place::Here; REQUESTS],
+            asked: [false; REQUESTS],
+            told_failed: [false; REQUESTS],
             budget,
+            wrong: None,
         }
     }
 
     /// The promises, in every state.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, scene: Scene) -> Result<(), String> {
         let broken = |what: &str| Err(format!("{what}: {self:#?}"));
-        for (row, commands) in self.rows.iter().zip(&self.commands) {
-            if commands.doubled {
-                return broken("asked twice");
-            }
+        if let Some(what) = self.wrong {
+            return broken(what);
+        }
+        for ((row, commands), told_failed) in
+            self.rows.iter().zip(&self.commands).zip(self.told_failed)
+        {
             let stage = row.map(|row| row.stage);
-            if commands.sent > 0 && matches!(stage, None | Some(Stage::Received)) {
+            if commands.sent > 0 && matches!(stage, None | Some(Stage::Received | Stage::Prepared))
+            {
                 return broken("sent without a durable intention");
             }
-            let told = match stage {
-                Some(Stage::Accepted) => Some(true),
-                Some(Stage::Failed) => Some(false),
+            let worked = match stage {
+                Some(Stage::Accepted | Stage::Confirmed) => Some(true),
+                Some(Stage::Failed | Stage::Skipped) => Some(false),
                 _ => None,
             };
-            if told.is_some_and(|told| told != commands.applied) {
-                return broken("false status");
+            if worked.is_some_and(|worked| worked != commands.applied) {
+                return broken("a false status");
+            }
+            if told_failed && commands.applied {
+                return broken("a false answer");
+            }
+            if row.is_some_and(|row| row.key_free) && commands.is_live() {
+                return broken("a key freed too early");
             }
         }
-        for (transfer, worked) in self.callers.iter().filter_map(|caller| caller.heard) {
-            if worked != self.commands[usize::from(transfer)].applied {
-                return broken("false answer");
-            }
+        let used: Vec<usize> = (0..REQUESTS)
+            .filter(|n| self.rows[*n].is_some_and(|row| !row.key_free))
+            .map(|n| scene.key(n))
+            .collect();
+        if used == [0, 0] {
+            return broken("a key used twice");
         }
         Ok(())
     }
 
-    /// What must hold besides when nothing more can happen.
-    pub(super) fn check_end(&self) -> Result<(), String> {
-        for (row, commands) in self.rows.iter().zip(&self.commands) {
+    /// What must hold besides when nothing more can happen: everything that can be known is.
+    pub(super) fn check_end(&self, scene: Scene) -> Result<(), String> {
+        for (request, (row, commands)) in self.rows.iter().zip(&self.commands).enumerate() {
+            let place = self.places[scene.conversation(request)];
             let open = row.is_some_and(|row| match row.stage {
-                Stage::Accepted | Stage::Failed => false,
-                Stage::Unknown => commands.applied || self.place != Place::Here,
-                _ => true,
+                Stage::Unknown => commands.applied || place != Place::Here,
+                stage => stage.is_unsettled(),
             });
             if open {
                 return Err(format!("never settled: {self:#?}"));
