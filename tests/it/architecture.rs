@@ -172,3 +172,18 @@ fn no_file_outgrows_its_room() {
         assert!(lines <= limit, "{} has {lines} lines", source.path.display());
     }
 }
+
+/// The durable write before the command is in `Engine::dispatch`; everything that sends comes
+/// through there. (`check-config --connect` asks for permission with a call that does not exist.)
+#[test]
+fn the_command_leaves_from_one_place() {
+    let callers = |call: &str| -> Vec<String> {
+        let sources = sources();
+        let domain = sources.iter().filter(|source| source.module == "transfer" && !source.is_test);
+        let calls = domain.filter(|source| source.code.contains(call));
+        calls.map(|source| source.path.file_name().unwrap().to_string_lossy().into()).collect()
+    };
+    assert_eq!(callers("gateway.send("), ["dispatch.rs"]);
+    assert_eq!(callers(".send_and_learn("), ["engine.rs"]);
+    assert_eq!(callers(".send_again("), ["dispatch.rs"]);
+}

@@ -52,3 +52,5 @@ mod support;
 mod token;
 #[cfg(test)]
 mod transfers;
+#[cfg(test)]
+mod volume;
