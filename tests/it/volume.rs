@@ -1,7 +1,7 @@
 //! Measurements with many rows, by the clock; they judge nothing that a busy machine could break.
 //! `cargo test --all-features --test it volume -- --ignored --nocapture --test-threads 1`
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use genesys_transfer::{
@@ -14,6 +14,7 @@ use genesys_transfer::{
 };
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::support::{
@@ -68,13 +69,13 @@ async fn fill(url: &str, start: Timestamp, rows: i64) {
     let (hex, id, numbers) = if url.starts_with("sqlite") {
         let numbers = "(WITH RECURSIVE counted(n) AS \
             (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ROWS) SELECT n FROM counted)";
-        ("printf('%0_x', ?)", "unhex(?)", numbers)
+        ("printf('%0#x', ?)", "unhex(?)", numbers)
     } else {
-        ("lpad(to_hex(?), _, '0')", "(?)::uuid", "generate_series(1, ROWS) n")
+        ("lpad(to_hex(?), #, '0')", "(?)::uuid", "generate_series(1, ROWS) n")
     };
     let mut text = ROWS_SQL.replace("NUMBERS", numbers);
     for width in ["12", "20"] {
-        text = macro_call(text, &format!("HEX{width}"), &hex.replace('_', width));
+        text = macro_call(text, &format!("HEX{width}"), &hex.replace('#', width));
     }
     let text = macro_call(text, "ID", id)
         .replace("START", &format!("{}", start.as_millisecond()))

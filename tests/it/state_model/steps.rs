@@ -214,10 +214,10 @@ impl Step<'_> {
         let measured = !again && (!second || proves_ownership_before_sending_again);
         let lost = self.row().is_some_and(|row| row.owner != self.me());
         if lost && measured && held_up_sends_nothing {
-            return self.then(self.in_vain(second));
+            return self.then(in_vain(second));
         }
         if again && !self.is_movable() {
-            return self.then(self.in_vain(second));
+            return self.then(in_vain(second));
         }
         let mut state = self.then(Task::Await { second });
         let conversation = self.model.scene.conversation(self.transfer);
@@ -229,10 +229,6 @@ impl Step<'_> {
         state.commands[self.transfer].sent += 1;
         state.commands[self.transfer].running = true;
         state
-    }
-
-    fn in_vain(&self, second: bool) -> Task {
-        Task::Record { from: Stage::Dispatching, to: Stage::Failed, key_used: second }
     }
 
     fn after_finished(&self, second: bool, next: &mut Vec<State>) {
@@ -337,6 +333,11 @@ impl Step<'_> {
 /// Nothing was sent.
 fn give_up(from: Stage) -> Task {
     Task::Record { from, to: Stage::Failed, key_used: false }
+}
+
+/// Sent no more; the key is used up when something was sent before.
+fn in_vain(second: bool) -> Task {
+    Task::Record { from: Stage::Dispatching, to: Stage::Failed, key_used: second }
 }
 
 fn outcome(from: Stage, to: Stage) -> Task {

@@ -32,6 +32,7 @@ impl Scene {
 /// Rules that are no function of the product but the order of its steps or a constraint of its
 /// database. Each can be broken to see that the model would notice.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each rule is kept or broken, by itself")]
 pub(super) struct Rules {
     /// The row is in `dispatching` before the first byte of the command.
     pub durable_before_sending: bool,
@@ -120,7 +121,7 @@ pub(super) struct Commands {
 
 impl Commands {
     /// Whether it is not certain that nothing comes of what was sent.
-    pub(super) fn is_live(&self) -> bool {
+    pub(super) fn is_live(self) -> bool {
         self.running || self.late || self.applied
     }
 }
