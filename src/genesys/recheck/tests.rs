@@ -48,7 +48,7 @@ impl Host {
 }
 
 fn upstream(host: &Arc<Host>) -> Upstream {
-    let breaker = Breaker::new("host");
+    let breaker = Breaker::new(Host::Api, Arc::default());
     let probe = breaker.clone();
     let host = Arc::clone(host);
     let service = ServiceBuilder::new()

@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::transfer::{ids::TransferId, model::Transfer};
+use crate::{
+    metrics::StoreOperation,
+    transfer::{ids::TransferId, model::Transfer},
+};
 
 use super::{
     super::{
@@ -34,6 +37,8 @@ macro_rules! stale {
 }
 
 impl Operation for Adopt {
+    const NAME: StoreOperation = StoreOperation::Adopt;
+
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
@@ -82,6 +87,8 @@ pub(in crate::store) struct Heartbeat {
 }
 
 impl Operation for Heartbeat {
+    const NAME: StoreOperation = StoreOperation::Heartbeat;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
@@ -98,6 +105,8 @@ pub(in crate::store) struct Retire {
 }
 
 impl Operation for Retire {
+    const NAME: StoreOperation = StoreOperation::Retire;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
