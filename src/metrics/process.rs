@@ -8,7 +8,7 @@ use super::readings::Sheet;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Position of fields in `/proc/self/stat`, counted from the one after the program's name
-/// (proc_pid_stat(5): `state`).
+/// (`state` in `proc_pid_stat(5)`).
 const USER_TIME: usize = 11;
 const SYSTEM_TIME: usize = 12;
 const START_TIME: usize = 19;

@@ -1,6 +1,7 @@
 //! Reads and absolute patches: repeated on what may pass, bounded in time and size.
 
 use super::*;
+use crate::trace::TraceParent;
 
 async fn read(script: impl Fn(&Seen) -> Option<Act> + Send + Sync + 'static) -> (String, usize) {
     let upstream = upstream(script).await;
