@@ -25,6 +25,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;
@@ -39,6 +41,8 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod state_model;
 #[cfg(test)]
 mod store_contract;
@@ -50,6 +54,8 @@ mod store_sqlite;
 mod support;
 #[cfg(test)]
 mod token;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod transfers;
 #[cfg(test)]
