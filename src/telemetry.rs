@@ -9,8 +9,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, reload,
-    util::SubscriberInitExt as _,
+    Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::{
@@ -20,10 +19,13 @@ use crate::{
 
 mod fields;
 mod layer;
+mod level;
 mod line;
 mod panics;
 
 use layer::{LineLayer, Sink};
+
+pub use level::{LogFilter, LogState};
 
 /// Why logging could not be set up or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,35 +38,13 @@ pub enum TelemetryError {
     AlreadySet,
 }
 
-/// The log filter in force, which can be changed while the service runs.
-#[derive(Debug, Clone)]
-pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
-
-impl LogFilter {
-    /// Puts another filter in force.
-    ///
-    /// # Errors
-    /// `filter` is not one; the old one stays.
-    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
-        let filter = parse(filter)?;
-        // Fails only when the subscriber is gone, and then there is nothing to filter.
-        self.0.reload(filter).map_err(|_| TelemetryError::AlreadySet)
-    }
-
-    /// The filter in force, in the syntax it is written in.
-    #[must_use]
-    pub fn current(&self) -> String {
-        self.0.with_current(ToString::to_string).unwrap_or_default()
-    }
-}
-
 /// Sets up logging for the process, and has panics logged like everything else.
 ///
 /// # Errors
 /// The filter is not one, or logging is already set up.
 pub fn init(settings: &Telemetry) -> Result<LogFilter, TelemetryError> {
     let format = settings.log_format.unwrap_or_else(|| fitting(io::stderr().is_terminal()));
-    let (filter, handle) = reload::Layer::new(parse(&settings.log_filter)?);
+    let (filter, logs) = LogFilter::new(&settings.log_filter)?;
     let lines = LineLayer::new(format, Sink::Stderr, Arc::new(SystemClock));
     // A layer that exports spans joins here, beside the one that writes lines.
     Registry::default()
@@ -75,15 +55,11 @@ pub fn init(settings: &Telemetry) -> Result<LogFilter, TelemetryError> {
     if settings.otlp_endpoint.is_some() {
         tracing::warn!("telemetry.otlp_endpoint is set, but this version exports no traces");
     }
-    Ok(LogFilter(handle))
+    Ok(logs)
 }
 
 fn fitting(terminal: bool) -> LogFormat {
     if terminal { LogFormat::Text } else { LogFormat::Json }
-}
-
-fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder().parse(filter).map_err(|_| TelemetryError::BadFilter)
 }
 
 #[cfg(test)]

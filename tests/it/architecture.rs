@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("genesys", &["clock", "config", "problem", "transfer"]),
     ("store", &["clock", "config", "problem", "transfer"]),
     ("auth", &["clock", "config", "problem", "transfer"]),
-    ("http", &["auth", "clock", "config", "problem", "transfer"]),
+    ("http", &["auth", "clock", "config", "problem", "telemetry", "transfer"]),
     ("sandbox", &["clock"]),
     (
         "app",

@@ -1,0 +1,109 @@
+//! The server's certificate: handed to every handshake, and replaced when its files change.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        crypto::aws_lc_rs,
+        server::{ClientHello, ResolvesServerCert},
+        sign::CertifiedKey,
+    },
+};
+
+use crate::config::{self, TlsFileError, TlsFiles};
+
+/// How often the files are read again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What is spoken inside TLS, the best first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// TLS for a server.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    certificate: Arc<Certificate>,
+    files: TlsFiles,
+}
+
+/// The certificate in force.
+#[derive(Debug)]
+struct Certificate(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Certificate {
+    // Whatever name is asked for: there is one certificate, and judging it is the client's part.
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl Tls {
+    /// TLS 1.2 and 1.3 with the certificate in `settings`, for HTTP/2 and HTTP/1.1.
+    ///
+    /// # Errors
+    /// When the cryptography library cannot serve these versions.
+    pub fn new(settings: &config::Tls) -> Result<Self, rustls::Error> {
+        let certificate = Arc::new(Certificate(ArcSwap::new(Arc::clone(&settings.certified))));
+        // Named, because the process has no default to fall back to.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificate) as _);
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { acceptor, certificate, files: settings.files.clone() })
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
+    /// Reads the files again every two seconds, for as long as it is polled.
+    pub(super) async fn follow(&self) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut complaint = None;
+        loop {
+            looks.tick().await;
+            let files = self.files.clone();
+            // Whatever the disk does, connections are not held up.
+            match tokio::task::spawn_blocking(move || files.load()).await {
+                Ok(found) => self.take(found, &mut complaint),
+                Err(error) => tracing::error!(%error, "reading the certificate ended badly"),
+            }
+        }
+    }
+
+    /// Puts another certificate in force for the handshakes to come. By content, not by time: a
+    /// mounted file may be swapped for an older one.
+    fn take(
+        &self,
+        found: Result<CertifiedKey, TlsFileError>,
+        complaint: &mut Option<TlsFileError>,
+    ) {
+        match found {
+            Ok(found) => {
+                *complaint = None;
+                // A key has no other certificate than its own, so this tells the two apart.
+                if found.cert != self.certificate.0.load().cert {
+                    self.certificate.0.store(Arc::new(found));
+                    tracing::info!("the certificate changed; new connections get the new one");
+                }
+            }
+            // Said once.
+            Err(error) if complaint.as_ref() == Some(&error) => {}
+            Err(error) => {
+                tracing::error!(
+                    why = %error,
+                    "the certificate's files are broken; the old certificate stays in force"
+                );
+                *complaint = Some(error);
+            }
+        }
+    }
+}
