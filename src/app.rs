@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub mod connect;
+mod files;
 mod hangup;
 mod health;
 pub mod hosts;

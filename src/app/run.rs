@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    App, StartError, Surroundings, connect, hangup, health, listen, sandbox_options, welcome,
+    App, StartError, Surroundings, connect, files, hangup, health, listen, sandbox_options, welcome,
 };
 use crate::{
     auth::{self, KeygenError},
@@ -85,6 +85,7 @@ async fn serve(settings: &Settings, args: Args) -> ExitCode {
     if let Err(error) = hangup::follow(logs.clone(), args) {
         return leave(&format!("signals cannot be received: {error}"), 1);
     }
+    files::raise_limit(settings.server.max_connections);
     let around = Surroundings { logs, ..Surroundings::default() };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,

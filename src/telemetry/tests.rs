@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -124,6 +124,37 @@ fn bad_filter_is_refused_and_the_old_one_stays() {
         }
         assert_eq!(filter.state().filter, "warn");
     });
+}
+
+#[test]
+fn audit_lines_and_panics_are_written_whatever_the_filter_but_for_one_that_names_them() {
+    for (filter, written) in
+        [("off", 2), ("error", 2), ("genesys_transfer=debug", 2), ("audit=off,panic=off", 0)]
+    {
+        let output = logged(LogFormat::Json, filter, |_| {
+            tracing::info!(target: "audit", "transfer settled");
+            tracing::error!(target: "panic", "panicked");
+            tracing::info!(target: "access", "answered");
+        });
+        assert_eq!(output.lines().count(), written, "{filter}: {output}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_for_a_time_falls_back_by_itself_unless_another_came() {
+    let (_layer, filter) = LogFilter::new("info").unwrap();
+    let minute = Some(Duration::from_mins(1));
+    let start: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let state = filter.change("debug", minute, start).unwrap();
+    assert_eq!(state.until, Some("2026-01-02T03:05:05Z".parse().unwrap()));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(filter.state().filter, "debug");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(filter.state(), LogState { filter: "info".into(), until: None, ..state });
+    filter.change("debug", minute, start).unwrap();
+    filter.change("trace", None, start).unwrap();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(filter.state().filter, "trace");
 }
 
 #[test]

@@ -94,7 +94,6 @@ impl Engine {
         crate::failpoint!(BeforeSettling);
         self.records.conclude(transfer, Stage::Unknown, key).await;
         crate::failpoint!(AfterSettling);
-        Self::audit(transfer);
     }
 
     async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {

@@ -25,6 +25,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log_level;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;
@@ -39,6 +41,8 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod slow_callers;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -46,6 +50,8 @@ mod store_postgres;
 mod store_sqlite;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod token;
 #[cfg(test)]

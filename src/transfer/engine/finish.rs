@@ -31,7 +31,6 @@ impl Engine {
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
                 self.records.conclude(&mut job.transfer, from, key).await;
-                Self::audit(&job.transfer);
                 job.transfer
             }
             Outcome::Unknown(problem) => {
@@ -50,7 +49,6 @@ impl Engine {
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
             self.records.conclude(&mut job.transfer, from, key).await;
-            Self::audit(&job.transfer);
             if self.settings.confirm == Confirm::Always {
                 self.confirm_in_background(job.transfer.clone());
             }
@@ -58,7 +56,7 @@ impl Engine {
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
-        self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        self.records.conclude_for_now(&mut job.transfer, from).await;
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         if self.arrives(&job.transfer, &job.ctx.until(until)).await {
@@ -67,8 +65,7 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
-        Self::audit(&job.transfer);
+        self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
         job.transfer
     }
 
@@ -116,28 +113,6 @@ impl Engine {
 
     fn answer(&self, transfer: &Transfer) -> Answer {
         self.answers.answer(transfer)
-    }
-
-    /// One line for the record of who moved what, on a target of its own.
-    pub(in crate::transfer) fn audit(transfer: &Transfer) {
-        tracing::info!(
-            target: "audit",
-            transfer_id = %transfer.id,
-            status = transfer.stage.status().as_str(),
-            code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str()),
-            caller = %transfer.requested_by,
-            conversation_id = %transfer.request.conversation_id,
-            from_queue_id = transfer
-                .previous
-                .as_ref()
-                .and_then(|previous| previous.queue_id)
-                .map(tracing::field::display),
-            to_queue_id = %transfer.queue.id,
-            reason = transfer.request.reason.as_deref().unwrap_or_default(),
-            reference = transfer.request.reference.as_deref().unwrap_or_default(),
-            correlation_id = transfer.upstream.correlation_id.as_deref().unwrap_or_default(),
-            "transfer settled"
-        );
     }
 
     /// Another process settles the transfer now: what it wrote is the truth.

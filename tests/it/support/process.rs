@@ -201,14 +201,13 @@ impl Process {
     }
 
     /// Waits until a line of its log holds `text`.
-    #[cfg(feature = "failpoints")]
     pub(crate) async fn says(&self, text: &str) {
         let mut log = self.log.clone();
         let said = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
         timeout(PATIENCE, said).await.expect("it says so").expect("it lives");
     }
 
-    /// Sends `STOP`, `CONT` or `TERM`; the shell's `kill` is there on every machine.
+    /// Sends `HUP`, `STOP`, `CONT` or `TERM`; the shell's `kill` is there on every machine.
     pub(crate) async fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
