@@ -1,9 +1,13 @@
 //! Tests of the whole service and of its parts that need a real neighbour.
 
 #[cfg(test)]
+mod access_tokens;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod callers;
+#[cfg(test)]
+mod canaries;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
@@ -26,6 +30,8 @@ mod lifecycle;
 mod limits;
 #[cfg(test)]
 mod log_level;
+#[cfg(test)]
+mod log_lines;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

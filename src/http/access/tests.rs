@@ -103,6 +103,8 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("GET", format!("/conversations/{ID}"), vec![TransfersRead]),
         ("GET", "/queues".to_owned(), vec![QueuesRead]),
         ("POST", "/queues/refresh".to_owned(), vec![QueuesRead, TransfersWrite]),
+        ("GET", "/admin/log-level".to_owned(), vec![Admin]),
+        ("POST", "/admin/log-level".to_owned(), vec![Admin]),
     ]
 }
 
