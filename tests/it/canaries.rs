@@ -1,6 +1,8 @@
 //! Secrets, and what is known of the people in a call, get out nowhere: not in the log at its most
 //! talkative, not in answers, metrics or the printed configuration.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use genesys_transfer::sandbox::{
     Options,
@@ -69,8 +71,9 @@ impl Bench {
         let url = format!("sqlite://{}", folder.join("transfers.db").display());
         let identity = Identity::new();
         let [cert, key] = identity.settings();
-        let hash: String = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
-        let callers = json!([{"caller": "ops", "sha256": [hash], "permissions": ["admin"]}]);
+        let hash: Vec<_> = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+        let callers =
+            json!([{"caller": "ops", "sha256": [hash.concat()], "permissions": ["admin"]}]);
         let site = Site::with_client(&url, client)
             .await
             .set("TELEMETRY_LOG_FILTER", "trace")
@@ -106,7 +109,7 @@ impl Bench {
             let request = change(&client, &base).bearer_auth(KEY);
             let answer = self.site.ask(request).await.unwrap();
             let body = String::from_utf8(answer.body.clone()).unwrap();
-            self.answers += &format!("{:?}\n{body}\n", answer.headers);
+            writeln!(self.answers, "{:?}\n{body}", answer.headers).unwrap();
             last = (answer.status.as_u16(), serde_json::from_str(&body).unwrap_or_default());
         }
         last
