@@ -23,6 +23,9 @@ use super::{
 };
 use crate::problem::Code;
 
+#[cfg(test)]
+mod tests;
+
 /// Most bytes of a request's target and headers together.
 const MAX_HEAD: usize = 16 * 1024;
 

@@ -107,3 +107,51 @@ impl Tls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests").join(name)
+    }
+
+    /// TLS from files of the test's own.
+    fn bench() -> (tempfile::TempDir, Tls) {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::copy(fixture("tls-cert.pem"), &cert).unwrap();
+        std::fs::copy(fixture("tls-key.pem"), &key).unwrap();
+        let files = TlsFiles { cert, key };
+        let certified = Arc::new(files.load().unwrap());
+        let tls = Tls::new(&config::Tls { files, certified }).unwrap();
+        (folder, tls)
+    }
+
+    #[test]
+    fn broken_files_leave_the_old_certificate_in_force_and_are_complained_about_once() {
+        let (_folder, tls) = bench();
+        let before = tls.certificate.0.load_full();
+        let mut complaint = None;
+        std::fs::copy(fixture("ec-private.pem"), &tls.files.key).unwrap();
+        tls.take(tls.files.load(), &mut complaint);
+        assert!(complaint.as_ref().is_some_and(|error| error.key == "server.tls_key"));
+        assert!(Arc::ptr_eq(&before, &tls.certificate.0.load()));
+        std::fs::copy(fixture("tls-key.pem"), &tls.files.key).unwrap();
+        tls.take(tls.files.load(), &mut complaint);
+        assert_eq!(complaint, None);
+        assert!(Arc::ptr_eq(&before, &tls.certificate.0.load()), "nothing has changed");
+    }
+
+    #[test]
+    fn another_certificate_takes_the_place_of_the_old_one() {
+        let (_folder, tls) = bench();
+        let made = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
+        std::fs::write(&tls.files.cert, made.cert.pem()).unwrap();
+        std::fs::write(&tls.files.key, made.signing_key.serialize_pem()).unwrap();
+        tls.take(tls.files.load(), &mut None);
+        assert_eq!(tls.certificate.0.load().cert, [made.cert.der().clone()]);
+    }
+}
