@@ -21,6 +21,7 @@ mod health;
 mod json;
 mod layers;
 mod log_level;
+mod metrics;
 mod observe;
 mod problems;
 mod query;
@@ -51,6 +52,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))
-        .route("/admin/log-level", get(log_level::show).post(log_level::change));
+        .route("/admin/log-level", get(log_level::show).post(log_level::change))
+        .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(open, closed, app)
 }

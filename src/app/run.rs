@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Args, ConfigErrors, ProcessEnv, Settings},
     sandbox::Sandbox,
-    telemetry::{self, LogFilter},
+    telemetry::{self, LogFilter, Traces},
 };
 
 /// Runs what the command line asks for.
@@ -68,18 +68,18 @@ fn failed(error: &StartError) -> ExitCode {
     leave(&error.to_string(), 1)
 }
 
-fn start_logging(settings: &Settings) -> Result<LogFilter, ExitCode> {
-    let logs = telemetry::init(&settings.telemetry)
+fn start_logging(settings: &Settings) -> Result<(LogFilter, Traces), ExitCode> {
+    let started = telemetry::init(&settings.telemetry)
         .map_err(|error| leave(&error.to_string(), ConfigErrors::EXIT_CODE))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(logs)
+    Ok(started)
 }
 
 async fn serve(settings: &Settings, args: Args) -> ExitCode {
-    let logs = match start_logging(settings) {
-        Ok(logs) => logs,
+    let (logs, traces) = match start_logging(settings) {
+        Ok(started) => started,
         Err(code) => return code,
     };
     if let Err(error) = hangup::follow(logs.clone(), args) {
@@ -111,8 +111,11 @@ async fn serve(settings: &Settings, args: Args) -> ExitCode {
     }
     signals.first().await;
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
-    signals.cut_on_next(app.cut());
+    let now = app.cut();
+    signals.cut_on_next(now.clone());
     let cut = app.shut_down().await;
+    // After the work whose spans are the last.
+    let _ = now.run_until_cancelled(traces.flush()).await;
     tracing::info!(cut_connections = cut, "stopped");
     ExitCode::SUCCESS
 }

@@ -18,6 +18,7 @@ use super::{
     answer::Failure,
     fallback::{no_such_path, other_method},
     head::accepts_json,
+    metrics,
     observe::observe,
     state::{AppState, Arrival},
 };
@@ -66,7 +67,10 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    accepts_json(request.headers())?;
+    // The one answer here that is not JSON.
+    if request.uri().path() != metrics::PATH {
+        accepts_json(request.headers())?;
+    }
     Ok(next.run(request).await)
 }
 
@@ -114,8 +118,9 @@ async fn limit_in_flight(
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    // A probe must tell "busy" from "broken".
-    if request.uri().path().starts_with("/health/") {
+    // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
+    let path = request.uri().path();
+    if path.starts_with("/health/") || path == metrics::PATH {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -12,7 +12,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::state::RequestIds;
-use crate::config;
+use crate::{
+    config,
+    metrics::{InFlight, Metrics},
+};
 use connection::Host;
 use refusal::Refusals;
 
@@ -55,8 +58,8 @@ pub struct Finished {
     pub cut: usize,
 }
 
-/// Serves `router` on `listener`, over TLS or not, until `shutdown` says so, then until every connection is done
-/// or the grace is over.
+/// Serves `router` on `listener`, over TLS or not, until `shutdown` says so, then until every
+/// connection is done or the grace is over. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -64,9 +67,10 @@ pub async fn serve(
     settings: &config::Server,
     request_ids: RequestIds,
     shutdown: Shutdown,
+    metrics: Arc<Metrics>,
 ) -> Finished {
     let cut = shutdown.now.child_token();
-    let refusals = Refusals::new(request_ids);
+    let refusals = Refusals::new(request_ids, Arc::clone(&metrics));
     let stop = shutdown.graceful.clone();
     let acceptor = tls.as_ref().map(Tls::acceptor);
     let header_timeout = settings.header_timeout;
@@ -76,7 +80,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
-        () = accept_all(&listener, settings.max_connections, &host, &connections) => {}
+        () = accept_all(&listener, settings.max_connections, &host, &connections, &metrics) => {}
         () = follow(tls.as_ref()) => {}
     }
     // Whoever comes now is refused by the system and may try another instance at once.
@@ -118,18 +122,20 @@ async fn accept_all(
     max_connections: usize,
     host: &Arc<Host>,
     connections: &TaskTracker,
+    metrics: &Metrics,
 ) {
     let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     // Without a place the connection stays in the system's backlog. The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let stream = accept(listener).await;
-        connections.spawn(hold(stream, Arc::clone(host), place));
+        let held = (place, metrics.connection_opens());
+        connections.spawn(hold(stream, Arc::clone(host), held));
     }
 }
 
-async fn hold(stream: TcpStream, host: Arc<Host>, place: OwnedSemaphorePermit) {
+async fn hold(stream: TcpStream, host: Arc<Host>, held: (OwnedSemaphorePermit, InFlight)) {
     host.talk(stream).await;
-    drop(place);
+    drop(held);
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

@@ -74,7 +74,7 @@ pub(super) async fn start_with(
     let orders = shutdown.clone();
     let tls = settings.tls.as_ref().map(|tls| Tls::new(tls).unwrap());
     let done = tokio::spawn(async move {
-        serve(listener, tls, router, &settings, request_ids(), orders).await
+        serve(listener, tls, router, &settings, request_ids(), orders, Arc::default()).await
     });
     Running { address, shutdown, done }
 }

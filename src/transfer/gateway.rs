@@ -18,7 +18,11 @@ use super::{
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
     rate::{RateShare, RateUse},
 };
-use crate::problem::{FieldError, Problem, UpstreamAnswer};
+use crate::{
+    metrics::{Label, Readings},
+    problem::{FieldError, Problem, UpstreamAnswer},
+    trace::TraceParent,
+};
 
 /// Who goes first when requests to Genesys are scarce; the first is the neediest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +37,21 @@ pub enum Lane {
     Batch,
     /// Loading the queue map ahead of need.
     Refresh,
+}
+
+impl Label for Lane {
+    const ALL: &'static [Self] =
+        &[Self::Settling, Self::Command, Self::Single, Self::Batch, Self::Refresh];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::Command => "command",
+            Self::Single => "single",
+            Self::Batch => "batch",
+            Self::Refresh => "refresh",
+        }
+    }
 }
 
 /// What one transfer (or question) has cost so far; shared by all its calls.
@@ -91,8 +110,8 @@ pub struct CallContext {
     pub lane: Lane,
     /// Where its cost is added up.
     pub usage: Arc<Usage>,
-    /// W3C `traceparent` to pass on, when the caller sent one.
-    pub traceparent: Option<Arc<str>>,
+    /// W3C trace context to pass on, when the caller sent one and nothing is traced here.
+    pub traceparent: Option<TraceParent>,
     /// Requests reserved beforehand by [`CallGateway::admit`], if any are left.
     pub admission: Option<Arc<dyn Reservation>>,
 }
@@ -365,4 +384,9 @@ pub trait CallGateway: Send + Sync + 'static {
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.
     fn troubles(&self) -> Vec<String>;
+
+    /// Notes what can be read about the gateway now, for metrics; without waiting for anything.
+    fn read(&self, readings: &mut Readings) {
+        let _ = readings;
+    }
 }

@@ -144,6 +144,7 @@ impl Engine {
         match store.update(&transfer, &expected, key, Durability::Power).await {
             Ok(true) => {
                 audit::settled_by_hand(&transfer, operator, reason.as_deref());
+                self.count(&transfer);
                 Ok(transfer)
             }
             Ok(false) => Err(not_unknown(&transfer)),

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Semaphore, time::Instant};
+use tracing::Instrument as _;
 
 use super::{
     engine::{self, Engine, Job},
@@ -13,7 +14,10 @@ use super::{
     service::Wait,
     store::{KeyChange, StoreError},
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    trace,
+};
 
 /// How often a process says during a lease that it is alive.
 const BEATS_IN_A_LEASE: u32 = 4;
@@ -86,15 +90,19 @@ impl Engine {
                     return;
                 }
                 let one = Arc::clone(&engine);
-                engine.tracker.spawn(async move {
+                let conversation = transfer.request.conversation_id;
+                let span = trace::transfer(&transfer.request_id, &conversation);
+                let work = async move {
                     one.resume(transfer).await;
                     drop(place);
-                });
+                };
+                engine.tracker.spawn(work.instrument(span));
             }
         });
     }
 
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
+        trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
         match transfer.stage {
             Stage::Received | Stage::Prepared if age < STILL_WANTED => {
@@ -131,6 +139,7 @@ impl Engine {
             "The service stopped before it sent the command; nothing was sent.",
         ));
         self.records.conclude(&mut transfer, from, KeyChange::Free).await;
+        self.count(&transfer);
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what

@@ -33,6 +33,8 @@ mod log_level;
 #[cfg(test)]
 mod log_lines;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;
@@ -47,6 +49,8 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
 mod store_contract;
@@ -60,5 +64,7 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod token;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod transfers;

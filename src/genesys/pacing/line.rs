@@ -10,9 +10,12 @@ use super::{
     share::Share,
     window::Window,
 };
-use crate::transfer::{
-    gateway::Lane,
-    rate::{RateShare, RateUse},
+use crate::{
+    metrics::RateReading,
+    transfer::{
+        gateway::Lane,
+        rate::{RateShare, RateUse},
+    },
 };
 
 /// Share of every limit, in percent, that batches and background loads leave untouched, so that a
@@ -116,6 +119,19 @@ impl Line {
         let ceiling = self.ceiling.allowed().map_or(u64::MAX, |allowed| allowed - theirs);
         let share = self.share.largest(self.window.limit());
         u32::try_from(window.min(ceiling).min(share)).unwrap_or(u32::MAX)
+    }
+
+    /// How many wait in `lane`.
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        self.waiting.get(rank(lane)).map_or(0, VecDeque::len)
+    }
+
+    /// The limit in force and what is left of it.
+    pub(super) fn budget(&mut self, now: Instant) -> RateReading {
+        let limit = self.window.limit().min(self.ceiling.allowed().unwrap_or(u64::MAX));
+        let busy = self.window.in_flight + self.window.reserved;
+        let left = self.window.room(now).min(self.ceiling.room(now, busy));
+        RateReading { limit, left }
     }
 
     /// Whether nobody waits.

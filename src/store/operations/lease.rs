@@ -2,10 +2,13 @@
 
 use uuid::Uuid;
 
-use crate::transfer::{
-    ids::TransferId,
-    model::Transfer,
-    rate::{RateShare, RateUse},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        ids::TransferId,
+        model::Transfer,
+        rate::{RateShare, RateUse},
+    },
 };
 
 use super::{
@@ -38,6 +41,8 @@ macro_rules! stale {
 }
 
 impl Operation for Adopt {
+    const NAME: StoreOperation = StoreOperation::Adopt;
+
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
@@ -86,6 +91,8 @@ pub(in crate::store) struct Heartbeat {
 }
 
 impl Operation for Heartbeat {
+    const NAME: StoreOperation = StoreOperation::Heartbeat;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
@@ -163,6 +170,8 @@ pub(in crate::store) struct Retire {
 }
 
 impl Operation for Retire {
+    const NAME: StoreOperation = StoreOperation::Retire;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {

@@ -1,0 +1,25 @@
+//! `/metrics`: what Prometheus asks for.
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+
+use super::state::AppState;
+use crate::metrics::CONTENT_TYPE;
+
+/// Where the metrics are.
+pub(super) const PATH: &str = "/metrics";
+
+/// `GET /metrics`: all metrics in Prometheus' text format, whatever the request accepts: scrapers
+/// of every age read it.
+pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
+    let mut readings = app.service.readings().await;
+    readings.most_connections = Some(app.limits.max_connections);
+    if app.stopping.is_cancelled() {
+        readings.ready = Some(false);
+    }
+    let text = app.service.metrics().render(&readings);
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
+}
