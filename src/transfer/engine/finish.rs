@@ -33,7 +33,13 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
+<<<<<<< HEAD
                 self.conclude(job.transfer, from, key).await
+=======
+                self.records.conclude(&mut job.transfer, from, key).await;
+                self.count(&job.transfer);
+                job.transfer
+>>>>>>> main
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
@@ -53,17 +59,28 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
+<<<<<<< HEAD
             let transfer = self.conclude(job.transfer, from, key).await;
             if self.settings.confirm == Confirm::Always && transfer.stage == Stage::Accepted {
                 self.confirm_in_background(transfer.clone());
+=======
+            self.records.conclude(&mut job.transfer, from, key).await;
+            self.count(&job.transfer);
+            if self.settings.confirm == Confirm::Always {
+                self.confirm_in_background(job.transfer.clone());
+>>>>>>> main
             }
             return transfer;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
+<<<<<<< HEAD
         if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
             return self.as_others_have_it(job.transfer).await;
         }
+=======
+        self.records.conclude_for_now(&mut job.transfer, from).await;
+>>>>>>> main
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         let ctx = job.ctx.until(until);
@@ -74,6 +91,7 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
+<<<<<<< HEAD
         self.conclude(job.transfer, Stage::Accepted, key).await
     }
 
@@ -85,6 +103,11 @@ impl Engine {
         }
         self.audit(&transfer);
         transfer
+=======
+        self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.count(&job.transfer);
+        job.transfer
+>>>>>>> main
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
@@ -147,30 +170,6 @@ impl Engine {
         self.metrics.transfer(status, code);
         let correlation = transfer.upstream.correlation_id.as_deref();
         trace::transfer_came_to(status.as_str(), code.map(Code::as_str), correlation);
-    }
-
-    /// A transfer is settled: counts it, and writes one line for the record of who moved what, on
-    /// a target of its own.
-    pub(in crate::transfer) fn audit(&self, transfer: &Transfer) {
-        self.count(transfer);
-        tracing::info!(
-            target: "audit",
-            transfer_id = %transfer.id,
-            status = transfer.stage.status().as_str(),
-            code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str()),
-            caller = %transfer.requested_by,
-            conversation_id = %transfer.request.conversation_id,
-            from_queue_id = transfer
-                .previous
-                .as_ref()
-                .and_then(|previous| previous.queue_id)
-                .map(tracing::field::display),
-            to_queue_id = %transfer.queue.id,
-            reason = transfer.request.reason.as_deref().unwrap_or_default(),
-            reference = transfer.request.reference.as_deref().unwrap_or_default(),
-            correlation_id = transfer.upstream.correlation_id.as_deref().unwrap_or_default(),
-            "transfer settled"
-        );
     }
 
     /// Another process settles the transfer now: what it wrote is the truth.
