@@ -17,11 +17,16 @@ use crate::problem::Code;
 const PAGE: &str = include_str!("docs/page.html");
 
 /// The files the page needs, with their types.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("page.css", "text/css; charset=utf-8", include_str!("docs/page.css")),
-    ("page.js", "text/javascript; charset=utf-8", include_str!("docs/page.js")),
+    ("page.js", SCRIPT, include_str!("docs/page.js")),
+    ("dom.js", SCRIPT, include_str!("docs/dom.js")),
+    ("schema.js", SCRIPT, include_str!("docs/schema.js")),
+    ("try.js", SCRIPT, include_str!("docs/try.js")),
     ("icon.svg", "image/svg+xml", include_str!("docs/icon.svg")),
 ];
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Only what comes from here is loaded, run or asked; nothing is sent elsewhere; nobody may frame
 /// the page.

@@ -9,7 +9,7 @@ use utoipa::openapi::{
     example::{Example, ExampleBuilder},
 };
 
-use super::fields::{header_reference, reference};
+use super::fields::{header_reference, one_of, reference};
 use crate::{
     http::answer::{problem_answer, usual_pause},
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
@@ -70,12 +70,9 @@ pub(super) fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
 pub(super) fn answer(status: u16, codes: &[Code], replayed: bool) -> Response {
     let said = codes.iter().map(|code| format!("- `{}`: {}", code.as_str(), code.title()));
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let narrowed = ObjectBuilder::new()
-        .property(
-            "status",
-            ObjectBuilder::new().enum_values(Some([status])).schema_type(Type::Integer),
-        )
-        .property("code", ObjectBuilder::new().enum_values(Some(words)));
+    let own_status = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status]));
+    let narrowed =
+        ObjectBuilder::new().property("status", own_status).property("code", one_of(words));
     let schema = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed);
     let examples = codes.iter().map(|code| {
         let name = code.as_str();
