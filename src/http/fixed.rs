@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// Some content with its validator (RFC 9110, section 8.8.3).
@@ -20,9 +21,8 @@ impl Fixed {
     pub(super) fn new(kind: &'static str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let hash = Sha256::digest(&bytes);
-        let hex: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        let tag = HeaderValue::from_str(&format!("\"{hex}\""));
-        // Hexadecimal digits are always a header's value.
+        let tag = HeaderValue::from_str(&format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(hash)));
+        // These letters are always a header's value.
         Self { kind, bytes, tag: tag.unwrap_or(HeaderValue::from_static("\"0\"")) }
     }
 

@@ -14,7 +14,7 @@ use super::{
     state::{AppState, Arrival},
     views::QueuesView,
 };
-use crate::transfer::service::Caller;
+use crate::{problem::Code, transfer::service::Caller};
 
 /// `GET /queues`
 pub(super) async fn search_queues(
@@ -40,6 +40,9 @@ pub(super) async fn refresh_queues(
     Ok(ok(&QueuesView::new(&listing.items, listing.loaded_at)))
 }
 
+/// Genesys may refuse to give the list.
+const REFUSED: [Code; 2] = [Code::Conflict, Code::RejectedByGenesys];
+
 /// The operations of this module.
 pub(super) fn entries() -> Vec<Entry> {
     let queues = |about| {
@@ -57,11 +60,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .about("Looks into the cached map; a caller sees the queues it may use.")
             .parameters(query::described::queues())
             .answer(200, queues("Queues whose name contains the text, by name."))
-            .can_fail(&GENESYS),
+            .can_fail(&GENESYS)
+            .can_fail(&REFUSED),
         Entry::post("/queues/refresh", "refreshQueues", "Load the queues from Genesys again")
             .tag("Queues")
             .about("For a queue that was just made or renamed. A body is not looked at.")
             .answer(200, queues("All queues the caller may use, just loaded."))
-            .can_fail(&GENESYS),
+            .can_fail(&GENESYS)
+            .can_fail(&REFUSED),
     ]
 }

@@ -3,6 +3,7 @@
 pub(crate) mod books;
 pub(crate) mod caller;
 pub(crate) mod child;
+pub(crate) mod document;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;

@@ -135,6 +135,7 @@ function keyField(schemes = {}, operations) {
       : asked ? "This service needs a key." : "";
   };
   input.addEventListener("input", note);
+  place("key-form").addEventListener("submit", (event) => event.preventDefault());
   note();
 }
 

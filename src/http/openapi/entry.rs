@@ -46,10 +46,7 @@ impl Entry {
     }
 
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
-        let operation = OperationBuilder::new()
-            .operation_id(Some(id))
-            .summary(Some(summary))
-            .parameter_ref(reference("parameters", "X-Request-Id"));
+        let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         let (codes, schemas) = (EVERY.to_vec(), Vec::new());
         Self { method, path, operation, about: None, codes, open: false, replays: false, schemas }
     }
@@ -85,9 +82,11 @@ impl Entry {
 
     /// Takes a JSON body of the type `T`, with everything that can be wrong with bodies.
     pub(in crate::http) fn body<T: ToSchema>(mut self, examples: &[(&str, Value)]) -> Self {
-        let examples = examples.iter().map(|(summary, value)| {
+        // Shown in the order of their names.
+        let examples = examples.iter().enumerate().map(|(index, (summary, value))| {
             let example = ExampleBuilder::new().summary(*summary).value(Some(value.clone()));
-            (summary.to_lowercase().replace(' ', "-"), RefOr::T(example.build()))
+            let name = format!("{}-{}", index + 1, summary.to_lowercase().replace(' ', "-"));
+            (name, RefOr::T(example.build()))
         });
         let content = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name(T::name())))
@@ -125,7 +124,7 @@ impl Entry {
     pub(super) fn operation(mut self, all_open: bool) -> Operation {
         let mut about: Vec<String> = self.about.into_iter().map(str::to_owned).collect();
         let permissions = self.permissions();
-        let mut operation = self.operation;
+        let mut operation = self.operation.parameter_ref(reference("parameters", "X-Request-Id"));
         if self.open {
             operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
         } else {

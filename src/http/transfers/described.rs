@@ -118,7 +118,7 @@ fn requests() -> [(&'static str, Value); 3] {
             "By id with priority and skills",
             json!({
                 "conversationId": call, "queueId": "a1000000-0000-4000-8000-000000000002",
-                "priority": 10, "skillIds": ["51000000-0000-4000-8000-000000000001"],
+                "priority": 10, "skillIds": ["e1000000-0000-4000-8000-000000000001"],
             }),
         ),
     ]
