@@ -86,14 +86,31 @@ async fn the_page_loads_nothing_from_elsewhere() {
     for unsafe_word in ["unsafe", "http", "*"] {
         assert!(!policy.contains(unsafe_word), "{policy}");
     }
-    let text = String::from_utf8(page.body).unwrap();
-    for part in text.split(['"', '\'']).filter(|part| part.starts_with("docs/")) {
-        let file = app.get(&format!("/{part}")).await;
-        assert_eq!(file.status, 200, "{part}");
+}
+
+/// The page and what it loads, and what that loads: all of it is there, none of it is elsewhere.
+#[tokio::test]
+async fn all_that_the_page_needs_is_served_by_the_service() {
+    let app = TestApp::start().await;
+    let mut wanted = vec!["/docs".to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = wanted.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let answer = app.get(&path).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        let quoted = || text.split(['"', '\'']);
+        wanted.extend(quoted().filter(|part| part.starts_with("docs/")).map(|it| format!("/{it}")));
+        let imported = quoted().filter_map(|part| part.strip_prefix("./"));
+        wanted.extend(imported.map(|file| format!("/docs/{file}")));
+        for foreign in ["http:", "https:", "style=", "onclick=", "innerHTML", "eval("] {
+            let own = path.ends_with(".svg") && foreign == "http:";
+            assert!(own || !text.contains(foreign), "{path}: {foreign}");
+        }
     }
-    for foreign in ["http:", "https:", "//", "style=", "onclick"] {
-        assert!(!text.contains(foreign), "{foreign}");
-    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
 }
 
 #[tokio::test]

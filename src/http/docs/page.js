@@ -75,8 +75,7 @@ function securityLine({ security = [] }) {
 
 function parameterLine(parameter) {
   return member(parameter.name, parameter.schema, {
-    required: parameter.required,
-    about: `${parameter.description ?? ""} (${parameter.in})`.trim(),
+    required: parameter.required, where: parameter.in, about: parameter.description,
   });
 }
 
@@ -98,7 +97,7 @@ function answerPart(status, answer) {
 function headerLines(headers = {}) {
   const lines = Object.entries(headers).map(([name, item]) => {
     const header = resolve(item);
-    return member(name, header.schema, { required: header.required, about: header.description });
+    return member(name, header.schema, { required: header.required, answer: true, about: header.description });
   });
   return lines.length > 0 ? folded("headers", h("dl", { class: "members" }, lines)) : null;
 }
@@ -109,7 +108,7 @@ function contentPart([kind, content]) {
   const schema = resolve(content.schema);
   const shape = schema.allOf ? schema.allOf[0] : content.schema;
   return h("div", {}, h("code", { class: "type" }, kind),
-    resolve(shape).properties ? folded("members", members(shape)) : null,
+    resolve(shape).properties ? folded("members", members(shape, true)) : null,
     examples.map((example) => folded(example.summary ?? "example", h("pre", {}, pretty(example.value)))));
 }
 
@@ -118,7 +117,7 @@ function schemaBox(name) {
   element.addEventListener("toggle", () => {
     if (!element.open || element.children.length > 1) return;
     const item = { $ref: `#/components/schemas/${name}` };
-    element.append(h("div", { class: "inside" }, prose(resolve(item).description), members(item)));
+    element.append(h("div", { class: "inside" }, prose(resolve(item).description), members(item, !name.endsWith("Request"))));
   });
   return element;
 }

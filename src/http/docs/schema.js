@@ -88,38 +88,40 @@ export function folded(title, ...content) {
   return h("details", { class: "more" }, h("summary", {}, title), content);
 }
 
-/** A line of a list of fields, parameters or headers. */
-export function member(name, item, { required = false, about, more } = {}) {
+/** A line of a list of fields, parameters or headers. In answers what is not always there is
+    marked, in requests what must be. */
+export function member(name, item, { required = false, answer = false, where, about, more } = {}) {
   const inner = resolve(unwrapped(item).inner);
   const text = about ?? resolve(item).description ?? inner.description;
   return h("div", {},
-    h("dt", {}, h("code", { class: "name" }, name), h("span", { class: "type" }, typeOf(item)),
-      required ? h("span", { class: "required" }, "required") : null),
+    h("dt", {}, h("code", { class: "name" }, name), h("span", { class: "type" }, where ? `${typeOf(item)}, in the ${where}` : typeOf(item)),
+      required && !answer ? h("span", { class: "required" }, "required") : null,
+      answer && !required ? h("span", { class: "type" }, "(not always there)") : null),
     h("dd", {}, text ? h("div", {}, inline(text)) : null, facts(item), more));
 }
 
-function nested(item, depth) {
+function nested(item, answer, depth) {
   const { inner } = unwrapped(item);
   const schema = resolve(inner);
   const target = schema.items ?? inner;
   const below = resolve(unwrapped(target).inner);
   if (!below.properties && !below.oneOf) return null;
   if (depth > 4) return null;
-  return folded("members", h("div", { class: "nested" }, members(target, depth + 1)));
+  return folded("members", h("div", { class: "nested" }, members(target, answer, depth + 1)));
 }
 
-/** All members of an object; the forms of a choice one after the other. */
-export function members(item, depth = 0) {
+/** All members of an object, of an answer or a request; the forms of a choice one after the other. */
+export function members(item, answer = false, depth = 0) {
   const schema = resolve(unwrapped(item).inner);
   if (schema.properties) {
     const required = new Set(schema.required ?? []);
     return h("dl", { class: "members" }, Object.entries(schema.properties).map(([name, field]) =>
-      member(name, field, { required: required.has(name), more: nested(field, depth) })));
+      member(name, field, { required: required.has(name), answer, more: nested(field, answer, depth) })));
   }
   const forms = schema.oneOf ?? schema.anyOf ?? schema.allOf;
   if (forms) {
     return h("div", {}, forms.map((form) => h("div", { class: "nested" },
-      h("div", {}, inline(resolve(form).description ?? typeOf(form))), members(form, depth + 1))));
+      h("div", {}, inline(resolve(form).description ?? typeOf(form))), members(form, answer, depth + 1))));
   }
   return h("div", {}, h("span", { class: "type" }, typeOf(schema)), facts(schema));
 }
