@@ -12,6 +12,7 @@ use crate::{
     config::{self, Settings},
     genesys::Gateway,
     http::{self, AppState, JsonAnswers, RequestIds, Shutdown},
+    metrics::Metrics,
     sandbox::Sandbox,
     store,
     transfer::{
@@ -100,7 +101,9 @@ impl App {
         let listener = listen("server.bind", settings.server.bind).await?;
         let address = local_address(&listener, "server.bind", settings.server.bind)?;
         let sandbox = start_sandbox(settings, &around).await?;
-        let store = store::open(&settings.store, Arc::clone(&around.clock))
+        let metrics = Arc::<Metrics>::default();
+        let clock = Arc::clone(&around.clock);
+        let store = store::open(&settings.store, clock, Arc::clone(&metrics))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
@@ -111,6 +114,7 @@ impl App {
             Arc::clone(&around.random),
             stopping.stop.clone(),
             tracker.clone(),
+            &metrics,
         )
         .map_err(|error| StartError::Gateway(error.to_string()))?;
         let gateway = Arc::new(gateway);
@@ -128,6 +132,7 @@ impl App {
             lease: settings.store.lease,
             tracker: tracker.clone(),
             stop: stopping.stop.clone(),
+            metrics,
         });
         service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
         gateway.warm_up();
@@ -197,8 +202,10 @@ fn serve(
     };
     let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown);
     let router = http::router(&state);
-    let settings = settings.server.clone();
-    tokio::spawn(async move { http::serve(listener, router, &settings, ids, shutdown).await })
+    let (settings, metrics) = (settings.server.clone(), Arc::clone(service.metrics()));
+    tokio::spawn(
+        async move { http::serve(listener, router, &settings, ids, shutdown, metrics).await },
+    )
 }
 
 fn keyring(settings: &Settings, around: &Surroundings) -> Result<Keyring, BuildError> {

@@ -22,6 +22,7 @@ mod head;
 mod health;
 mod json;
 mod layers;
+mod metrics;
 mod observe;
 mod openapi;
 mod problems;
@@ -57,6 +58,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/transfers/{id}/settle", post(transfers::settle_transfer))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
-        .route("/queues/refresh", post(queues::refresh_queues));
+        .route("/queues/refresh", post(queues::refresh_queues))
+        .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(open, closed, app)
 }

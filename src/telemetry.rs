@@ -1,4 +1,5 @@
-//! Logs: set up once per process, on standard error. Standard output is for results.
+//! Logs and traces: set up once per process. Logs go to standard error; standard output is for
+//! results.
 //!
 //! One event is one line, whatever the strings in it: see `line`. On a terminal the line is
 //! text, elsewhere a flat JSON object.
@@ -22,11 +23,14 @@ mod fields;
 mod layer;
 mod line;
 mod panics;
+mod traces;
 
 use layer::{LineLayer, Sink};
 
+pub use traces::Traces;
+
 /// Why logging could not be set up or changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not one; the syntax is `EnvFilter`'s.
     #[error("telemetry.log_filter: expected a filter such as info or info,genesys_transfer=debug")]
@@ -34,6 +38,9 @@ pub enum TelemetryError {
     /// Something else in this process has set up logging before.
     #[error("logging is already set up in this process")]
     AlreadySet,
+    /// The client that sends spans to the collector cannot be made.
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Export(String),
 }
 
 /// The log filter in force, which can be changed while the service runs.
@@ -58,24 +65,22 @@ impl LogFilter {
     }
 }
 
-/// Sets up logging for the process, and has panics logged like everything else.
+/// Sets up logs and traces for the process, and has panics logged like everything else.
 ///
 /// # Errors
-/// The filter is not one, or logging is already set up.
-pub fn init(settings: &Telemetry) -> Result<LogFilter, TelemetryError> {
+/// The filter is not one, the exporter cannot be made, or logging is already set up.
+pub fn init(settings: &Telemetry) -> Result<(LogFilter, Traces), TelemetryError> {
     let format = settings.log_format.unwrap_or_else(|| fitting(io::stderr().is_terminal()));
     let (filter, handle) = reload::Layer::new(parse(&settings.log_filter)?);
     let lines = LineLayer::new(format, Sink::Stderr, Arc::new(SystemClock));
-    // A layer that exports spans joins here, beside the one that writes lines.
+    let traces = Traces::start(settings).map_err(TelemetryError::Export)?;
     Registry::default()
         .with(lines.with_filter(filter))
+        .with(traces.layer())
         .try_init()
         .map_err(|_| TelemetryError::AlreadySet)?;
     panics::log();
-    if settings.otlp_endpoint.is_some() {
-        tracing::warn!("telemetry.otlp_endpoint is set, but this version exports no traces");
-    }
-    Ok(LogFilter(handle))
+    Ok((LogFilter(handle), traces))
 }
 
 fn fitting(terminal: bool) -> LogFormat {

@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigErrors, ProcessEnv, Settings},
     sandbox::Sandbox,
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 /// How long `healthcheck` waits for an answer.
@@ -68,19 +68,20 @@ fn failed(error: &StartError) -> ExitCode {
     leave(&error.to_string(), 1)
 }
 
-fn start_logging(settings: &Settings) -> Result<(), ExitCode> {
-    telemetry::init(&settings.telemetry)
+fn start_logging(settings: &Settings) -> Result<Traces, ExitCode> {
+    let (_, traces) = telemetry::init(&settings.telemetry)
         .map_err(|error| leave(&error.to_string(), ConfigErrors::EXIT_CODE))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(traces)
 }
 
 async fn serve(settings: &Settings) -> ExitCode {
-    if let Err(code) = start_logging(settings) {
-        return code;
-    }
+    let traces = match start_logging(settings) {
+        Ok(traces) => traces,
+        Err(code) => return code,
+    };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
@@ -105,8 +106,11 @@ async fn serve(settings: &Settings) -> ExitCode {
     }
     signals.first().await;
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
-    signals.cut_on_next(app.cut());
+    let now = app.cut();
+    signals.cut_on_next(now.clone());
     let cut = app.shut_down().await;
+    // After the work whose spans are the last.
+    let _ = now.run_until_cancelled(traces.flush()).await;
     tracing::info!(cut_connections = cut, "stopped");
     ExitCode::SUCCESS
 }

@@ -74,6 +74,7 @@ pub(super) const KEYS: &[Key] = &[
     open("telemetry.log_format"),
     open("telemetry.log_filter"),
     guarded("telemetry.otlp_endpoint"),
+    open("telemetry.trace_ratio"),
     open("sandbox.bind"),
     open("sandbox.effect_delay"),
 ];

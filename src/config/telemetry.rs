@@ -15,6 +15,8 @@ pub struct Telemetry {
     pub log_filter: String,
     /// Collector for traces (OTLP over HTTP).
     pub otlp_endpoint: Option<Url>,
+    /// Share of requests that are traced when their callers do not decide, 0 to 1.
+    pub trace_ratio: f64,
 }
 
 /// `telemetry.log_format`
@@ -34,6 +36,7 @@ impl Telemetry {
             log_format: from.word("telemetry.log_format", &words),
             log_filter: from.required("telemetry.log_filter", "info".to_owned(), expected, filter),
             otlp_endpoint: from.internal_url("telemetry.otlp_endpoint"),
+            trace_ratio: from.share("telemetry.trace_ratio"),
         }
     }
 }

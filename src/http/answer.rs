@@ -78,12 +78,14 @@ impl IntoResponse for Failure {
 }
 
 /// What the log line should name; carried in a response's extensions.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// The transfer the request was about.
     pub(super) transfer_id: Option<Uuid>,
     /// Upstream requests it took.
     pub(super) upstream_calls: Option<u32>,
+    /// Genesys' correlation id of the last of them.
+    pub(super) correlation_id: Option<String>,
 }
 
 /// Writes the body of a [`Failure`] into the response that carries one; leaves others as they are.
@@ -100,8 +102,9 @@ pub(super) fn render(response: Response, request_id: &str) -> Response {
         parts.headers.entry(header::WWW_AUTHENTICATE).or_insert(CHALLENGE);
     }
     parts.extensions.insert(failure.code());
-    let transfer_id = failure.problem.transfer_id;
-    parts.extensions.insert(Told { transfer_id, upstream_calls: None });
+    let Problem { transfer_id, upstream, .. } = *failure.problem;
+    let correlation_id = upstream.and_then(|answer| answer.correlation_id);
+    parts.extensions.insert(Told { transfer_id, upstream_calls: None, correlation_id });
     Response::from_parts(parts, Body::from(answer.body))
 }
 

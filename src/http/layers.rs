@@ -18,6 +18,7 @@ use super::{
     answer::Failure,
     fallback::{no_such_path, other_method},
     head::accepts_json,
+    metrics,
     observe::observe,
     state::{AppState, Arrival},
 };
@@ -63,7 +64,10 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    accepts_json(request.headers())?;
+    // The one answer here that is not JSON.
+    if request.uri().path() != metrics::PATH {
+        accepts_json(request.headers())?;
+    }
     Ok(next.run(request).await)
 }
 
@@ -108,13 +112,19 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
+/// Whether requests for this path are taken however busy the service is.
+pub(super) fn always_has_a_place(path: &str) -> bool {
+    path.starts_with("/health/") || path == metrics::PATH
+}
+
 async fn limit_in_flight(
     State(app): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    // A probe must tell "busy" from "broken".
-    if request.uri().path().starts_with("/health/") {
+    // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
+    let path = request.uri().path();
+    if always_has_a_place(path) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

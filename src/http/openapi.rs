@@ -25,7 +25,7 @@ use super::{
     answer::{ProblemBody, json_bytes},
     conversations, docs,
     fixed::Fixed,
-    health, problems, queues,
+    health, metrics, problems, queues,
     state::AppState,
     transfers,
 };
@@ -48,6 +48,7 @@ fn operations() -> Vec<Entry> {
         conversations::entries(),
         queues::entries(),
         health::entries(),
+        metrics::entries(),
         problems::entries(),
         docs::entries(),
         entries(),
@@ -61,7 +62,7 @@ const TAGS: [(&str, &str); 5] = [
     ("Transfers", "Move a call to another queue, and see what became of it."),
     ("Conversations", "What a transfer would do; nothing is moved."),
     ("Queues", "The queues this service knows of."),
-    ("Health", "Probes. No credentials are needed."),
+    ("Health", "Probes, which need no credentials, and metrics."),
     ("Meta", "The service about itself. No credentials are needed."),
 ];
 

@@ -12,7 +12,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::state::RequestIds;
-use crate::config;
+use crate::{
+    config,
+    metrics::{InFlight, Metrics},
+};
 use connection::Host;
 use refusal::Refusals;
 
@@ -52,23 +55,24 @@ pub struct Finished {
 }
 
 /// Serves `router` on `listener` until `shutdown` says so, then until every connection is done
-/// or the grace is over.
+/// or the grace is over. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     settings: &config::Server,
     request_ids: RequestIds,
     shutdown: Shutdown,
+    metrics: Arc<Metrics>,
 ) -> Finished {
     let cut = shutdown.now.child_token();
-    let refusals = Refusals::new(request_ids);
+    let refusals = Refusals::new(request_ids, Arc::clone(&metrics));
     let stop = shutdown.graceful.clone();
     let host = Arc::new(Host::new(router, refusals, settings.header_timeout, stop, cut.clone()));
     let connections = TaskTracker::new();
     tokio::select! {
         () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
-        () = accept_all(&listener, settings.max_connections, &host, &connections) => {}
+        () = accept_all(&listener, settings.max_connections, &host, &connections, &metrics) => {}
     }
     // Whoever comes now is refused by the system and may try another instance at once.
     drop(listener);
@@ -101,18 +105,20 @@ async fn accept_all(
     max_connections: usize,
     host: &Arc<Host>,
     connections: &TaskTracker,
+    metrics: &Metrics,
 ) {
     let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     // Without a place the connection stays in the system's backlog. The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let stream = accept(listener).await;
-        connections.spawn(hold(stream, Arc::clone(host), place));
+        let held = (place, metrics.connection_opens());
+        connections.spawn(hold(stream, Arc::clone(host), held));
     }
 }
 
-async fn hold(stream: TcpStream, host: Arc<Host>, place: OwnedSemaphorePermit) {
+async fn hold(stream: TcpStream, host: Arc<Host>, held: (OwnedSemaphorePermit, InFlight)) {
     host.talk(stream).await;
-    drop(place);
+    drop(held);
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

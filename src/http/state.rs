@@ -39,7 +39,11 @@ impl AppState {
         request_ids: RequestIds,
         shutdown: &Shutdown,
     ) -> Self {
-        let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
+        let limits = Limits {
+            deadline: settings.deadline,
+            body_timeout: settings.body_timeout,
+            max_connections: settings.max_connections,
+        };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
@@ -48,11 +52,13 @@ impl AppState {
     }
 }
 
-/// How long things may take, counted from the arrival of a request's head.
+/// How long things may take, counted from the arrival of a request's head, and how many there may
+/// be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
+    pub(super) max_connections: usize,
 }
 
 /// Makes ids for requests that bring none.

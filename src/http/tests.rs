@@ -71,10 +71,9 @@ pub(super) async fn start_with(
     let listener = TcpListener::bind(settings.bind).await.unwrap();
     let address = listener.local_addr().unwrap();
     let orders = shutdown.clone();
-    let done =
-        tokio::spawn(
-            async move { serve(listener, router, &settings, request_ids(), orders).await },
-        );
+    let done = tokio::spawn(async move {
+        serve(listener, router, &settings, request_ids(), orders, Arc::default()).await
+    });
     Running { address, shutdown, done }
 }
 

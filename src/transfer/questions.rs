@@ -142,7 +142,7 @@ impl Engine {
         let store = self.records.store();
         match store.update(&transfer, &expected, key, Durability::Power).await {
             Ok(true) => {
-                Self::audit(&transfer);
+                self.audit(&transfer);
                 Ok(transfer)
             }
             Ok(false) => Err(not_unknown(&transfer)),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Label;
+
 /// Where a transfer stands. The order of the steps is fixed by [`Stage::may_become`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +112,14 @@ pub enum Status {
     Failed,
     /// It may have happened; being settled.
     Unknown,
+}
+
+impl Label for Status {
+    const ALL: &'static [Self] = &Status::ALL;
+
+    fn label(self) -> &'static str {
+        self.as_str()
+    }
 }
 
 impl Status {

@@ -111,6 +111,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
+        metrics: Arc::default(),
     }
 }
 

@@ -13,13 +13,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failpoint", &[]),
     ("problem", &[]),
     ("config", &[]),
+    ("metrics", &["problem"]),
+    ("trace", &[]),
     ("cli", &["config"]),
     ("telemetry", &["clock", "config"]),
-    ("transfer", &["clock", "config", "failpoint", "problem"]),
-    ("genesys", &["clock", "config", "problem", "transfer"]),
-    ("store", &["clock", "config", "problem", "transfer"]),
+    ("transfer", &["clock", "config", "failpoint", "metrics", "problem", "trace"]),
+    ("genesys", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
+    ("store", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
     ("auth", &["clock", "config", "problem", "transfer"]),
-    ("http", &["auth", "clock", "config", "problem", "transfer"]),
+    ("http", &["auth", "clock", "config", "metrics", "problem", "trace", "transfer"]),
     ("sandbox", &["clock"]),
     (
         "app",
@@ -30,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "genesys",
             "http",
+            "metrics",
             "problem",
             "sandbox",
             "store",
@@ -41,12 +44,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Outside crates that a module must not name.
 const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
-    ("transfer", &["axum", "hyper", "reqwest", "sqlx", "tower"]),
+    ("transfer", &["axum", "hyper", "opentelemetry", "prometheus", "reqwest", "sqlx", "tower"]),
     ("auth", &["axum", "hyper", "sqlx"]),
-    ("http", &["reqwest", "sqlx"]),
-    ("genesys", &["axum", "sqlx"]),
-    ("store", &["axum", "reqwest"]),
-    ("sandbox", &["reqwest", "sqlx"]),
+    ("http", &["opentelemetry", "prometheus", "reqwest", "sqlx"]),
+    ("genesys", &["axum", "opentelemetry", "prometheus", "sqlx"]),
+    ("store", &["axum", "opentelemetry", "prometheus", "reqwest"]),
+    ("sandbox", &["opentelemetry", "prometheus", "reqwest", "sqlx"]),
 ];
 
 const LONGEST_FILE: usize = 400;

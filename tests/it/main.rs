@@ -25,6 +25,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod outages;
@@ -41,6 +43,8 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -50,5 +54,7 @@ mod store_sqlite;
 mod support;
 #[cfg(test)]
 mod token;
+#[cfg(test)]
+mod traces;
 #[cfg(test)]
 mod transfers;

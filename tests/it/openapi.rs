@@ -33,8 +33,16 @@ fn routes_in(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let text: String = text.split_whitespace().collect();
-    let after = text.split(".route(\"").skip(1);
-    after.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    text.split(".route(").skip(1).map(|rest| route(rest.split(',').next().unwrap())).collect()
+}
+
+/// The path that is written as `first`: a text, or `PATH` of a module.
+fn route(first: &str) -> String {
+    let Some(module) = first.strip_suffix("::PATH") else { return first.replace('"', "") };
+    let file = format!("{}/src/http/{module}.rs", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(file).unwrap();
+    let after = text.split("const PATH: &str = \"").nth(1).unwrap();
+    after.split('"').next().unwrap().to_owned()
 }
 
 fn described_paths() -> BTreeSet<String> {

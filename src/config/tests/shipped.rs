@@ -99,6 +99,7 @@ fn sample(key: &str) -> String {
         "auth.api_keys" => KEYS_JSON.to_owned(),
         "telemetry.log_format" => "json".to_owned(),
         "telemetry.log_filter" => "debug".to_owned(),
+        "telemetry.trace_ratio" => "0.25".to_owned(),
         "server.bind" | "sandbox.bind" => "127.0.0.1:7777".to_owned(),
         _ if text == "true" => "false".to_owned(),
         _ => match (text.parse::<u32>(), duration::parse(&text)) {

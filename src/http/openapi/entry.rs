@@ -16,10 +16,13 @@ use utoipa::{
 
 use super::{
     Named, SCHEMES,
-    failures::{self, BODY, CALLER, EVERY},
+    failures::{self, BODY, CALLER, EVERY, STRICT},
     fields::{header_reference, reference},
 };
-use crate::{http::access::needed, problem::Code};
+use crate::{
+    http::{access::needed, layers::always_has_a_place},
+    problem::Code,
+};
 
 /// An operation: where it is, what it takes, what it answers.
 pub(in crate::http) struct Entry {
@@ -29,6 +32,8 @@ pub(in crate::http) struct Entry {
     about: Option<&'static str>,
     codes: Vec<Code>,
     open: bool,
+    /// Takes any query string and any `Accept`.
+    lenient: bool,
     /// Whether answers are kept for a key and given again.
     replays: bool,
     schemas: Vec<Named>,
@@ -48,7 +53,8 @@ impl Entry {
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         let (codes, schemas) = (EVERY.to_vec(), Vec::new());
-        Self { method, path, operation, about: None, codes, open: false, replays: false, schemas }
+        let (about, open, lenient, replays) = (None, false, false, false);
+        Self { method, path, operation, about, codes, open, lenient, replays, schemas }
     }
 
     /// The group it is shown in.
@@ -64,6 +70,11 @@ impl Entry {
     /// Takes no credentials.
     pub(in crate::http) fn open(self) -> Self {
         Self { open: true, ..self }
+    }
+
+    /// Takes any query string and any `Accept`, unlike other operations with credentials.
+    pub(in crate::http) fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     /// Takes these parameters.
@@ -129,14 +140,16 @@ impl Entry {
             operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
         } else {
             self.codes.extend(CALLER);
+            if !self.lenient {
+                self.codes.extend(STRICT);
+            }
             about.push(format!("Needs the permission {}.", in_words(&permissions)));
             operation = operation.securities(Some(securities(&permissions, all_open)));
         }
         if !about.is_empty() {
             operation = operation.description(Some(about.join("\n\n")));
         }
-        // Probes find a place however busy the service is.
-        if !self.path.starts_with("/health/") {
+        if !always_has_a_place(self.path) {
             self.codes.push(Code::Overloaded);
         }
         for (status, codes) in failures::by_status(&self.codes) {

@@ -25,14 +25,11 @@ pub(super) const EVERY: [Code; 5] = [
 ];
 
 /// What a request may meet where credentials are asked for.
-pub(super) const CALLER: [Code; 6] = [
-    Code::InvalidRequest,
-    Code::Unauthenticated,
-    Code::NotPermitted,
-    Code::NotAcceptable,
-    Code::TooManyRequests,
-    Code::NotReady,
-];
+pub(super) const CALLER: [Code; 4] =
+    [Code::Unauthenticated, Code::NotPermitted, Code::TooManyRequests, Code::NotReady];
+
+/// The same where parameters and `Accept` are looked at.
+pub(super) const STRICT: [Code; 2] = [Code::InvalidRequest, Code::NotAcceptable];
 
 /// What can be wrong with a body.
 pub(super) const BODY: [Code; 5] = [

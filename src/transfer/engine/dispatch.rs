@@ -1,9 +1,12 @@
 //! Sending the command, and what each kind of answer means (the classes A, B, C, D and R of the
 //! retry rules).
 
+use tracing::Instrument as _;
+
 use super::{COMMAND_NEEDS, Engine, Job, Outcome, time_left};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
+    trace,
     transfer::{
         conversation::Conversation,
         evidence::{self, Before, Seen},
@@ -26,7 +29,8 @@ impl Engine {
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
         let ctx = job.ctx.in_lane(Lane::Command);
-        let sent = self.gateway.send(&ctx, command).await;
+        let span = trace::stage(trace::Stage::Send);
+        let sent = self.gateway.send(&ctx, command).instrument(span).await;
         crate::failpoint!(AfterSend);
         match sent {
             Sent::Finished(answer) => match self.after_5xx(job, answer, true).await {
@@ -51,7 +55,8 @@ impl Engine {
         }
         crate::failpoint!(AfterSendAgainRecorded);
         let ctx = job.ctx.in_lane(Lane::Command);
-        match self.gateway.send(&ctx, command).await {
+        let span = trace::stage(trace::Stage::Send);
+        match self.gateway.send(&ctx, command).instrument(span).await {
             Sent::Finished(answer) => {
                 let again = self.after_5xx(job, answer.clone(), false).await;
                 again.unwrap_or_else(|| failed_5xx(answer))
@@ -81,7 +86,8 @@ impl Engine {
         answer: UpstreamAnswer,
         may_send_again: bool,
     ) -> Option<Outcome> {
-        let finding = self.watch_after_5xx(&job.transfer, &job.ctx).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let finding = self.watch_after_5xx(&job.transfer, &job.ctx).instrument(span).await;
         match finding {
             Finding::Unmoved => {
                 let time = time_left(&job.ctx) >= COMMAND_NEEDS;
@@ -99,7 +105,8 @@ impl Engine {
         detail: &str,
         answer: Option<UpstreamAnswer>,
     ) -> Outcome {
-        let finding = self.watch_in_request(&job.transfer, &job.ctx).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let finding = self.watch_in_request(&job.transfer, &job.ctx).instrument(span).await;
         outcome_of(job, finding, detail, answer)
     }
 
@@ -112,7 +119,8 @@ impl Engine {
         };
         let ctx = job.ctx.in_lane(Lane::Settling);
         let id = job.transfer.request.conversation_id;
-        let look = self.gateway.conversation(&ctx, id).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let look = self.gateway.conversation(&ctx, id).instrument(span).await;
         let problem = match look {
             Ok(conversation) => why_refused(&job.transfer, &conversation, unexplained),
             Err(GatewayError::NotFound(_)) => Problem::new(

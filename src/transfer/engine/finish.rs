@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Engine, Job, Outcome};
 use crate::{
     config::Confirm,
+    problem::Code,
+    trace,
     transfer::{
         evidence::Seen,
         model::{Stage, Transfer},
@@ -31,13 +34,14 @@ impl Engine {
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
                 self.records.conclude(&mut job.transfer, from, key).await;
-                Self::audit(&job.transfer);
+                self.audit(&job.transfer);
                 job.transfer
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
                 job.transfer.error = Some(*problem);
                 self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+                self.count(&job.transfer);
                 self.settle_in_background(job.transfer.clone(), self.settings.settle_window);
                 job.transfer
             }
@@ -50,7 +54,7 @@ impl Engine {
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
             self.records.conclude(&mut job.transfer, from, key).await;
-            Self::audit(&job.transfer);
+            self.audit(&job.transfer);
             if self.settings.confirm == Confirm::Always {
                 self.confirm_in_background(job.transfer.clone());
             }
@@ -61,14 +65,16 @@ impl Engine {
         self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
-        if self.arrives(&job.transfer, &job.ctx.until(until)).await {
+        let ctx = job.ctx.until(until);
+        let span = trace::stage(trace::Stage::Confirm);
+        if self.arrives(&job.transfer, &ctx).instrument(span).await {
             crate::failpoint!(BeforeConfirmed);
             job.transfer.stage = Stage::Confirmed;
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
         self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
-        Self::audit(&job.transfer);
+        self.audit(&job.transfer);
         job.transfer
     }
 
@@ -98,14 +104,21 @@ impl Engine {
 
     fn confirm_in_background(self: &Arc<Self>, mut transfer: Transfer) {
         let engine = Arc::clone(self);
-        self.tracker.spawn(async move {
+        let span = trace::background(
+            &trace::Origin::here(),
+            trace::Stage::Confirm,
+            &transfer.request_id,
+            &transfer.id,
+        );
+        let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
             let ctx = super::context(deadline, crate::transfer::gateway::Lane::Batch);
             if engine.arrives(&transfer, &ctx).await {
                 transfer.stage = Stage::Confirmed;
                 engine.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
             }
-        });
+        };
+        self.tracker.spawn(confirm.instrument(span));
     }
 
     /// The key is used up: the first answer is kept for it.
@@ -118,8 +131,19 @@ impl Engine {
         self.answers.answer(transfer)
     }
 
-    /// One line for the record of who moved what, on a target of its own.
-    pub(in crate::transfer) fn audit(transfer: &Transfer) {
+    /// Counts what a transfer came to, and notes it on the span.
+    pub(in crate::transfer) fn count(&self, transfer: &Transfer) {
+        let status = transfer.stage.status();
+        let code = transfer.error.as_ref().map(|problem| problem.code);
+        self.metrics.transfer(status, code);
+        let correlation = transfer.upstream.correlation_id.as_deref();
+        trace::transfer_came_to(status.as_str(), code.map(Code::as_str), correlation);
+    }
+
+    /// A transfer is settled: counts it, and writes one line for the record of who moved what, on
+    /// a target of its own.
+    pub(in crate::transfer) fn audit(&self, transfer: &Transfer) {
+        self.count(transfer);
         tracing::info!(
             target: "audit",
             transfer_id = %transfer.id,
