@@ -22,6 +22,7 @@ mod head;
 mod health;
 mod json;
 mod layers;
+mod log_level;
 mod metrics;
 mod observe;
 mod openapi;
@@ -37,7 +38,7 @@ mod transfers;
 mod views;
 
 pub use openapi::description;
-pub use server::{Finished, Shutdown, serve};
+pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
 
@@ -59,6 +60,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))
+        .route("/admin/log-level", get(log_level::show).post(log_level::change))
         .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(open, closed, app)
 }

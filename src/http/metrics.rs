@@ -33,7 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let metrics = Answer::new("All metrics.").of_type(kind, fields::any_text());
     vec![
         Entry::get(PATH, "showMetrics", "Metrics in Prometheus' text format")
-            .tag("Health")
+            .tag("Operations")
             .lenient()
             .answer(200, metrics),
     ]

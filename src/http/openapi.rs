@@ -25,7 +25,7 @@ use super::{
     answer::{ProblemBody, json_bytes},
     conversations, docs,
     fixed::Fixed,
-    health, metrics, problems, queues,
+    health, log_level, metrics, problems, queues,
     state::AppState,
     transfers,
 };
@@ -49,6 +49,7 @@ fn operations() -> Vec<Entry> {
         queues::entries(),
         health::entries(),
         metrics::entries(),
+        log_level::entries(),
         problems::entries(),
         docs::entries(),
         entries(),
@@ -58,11 +59,12 @@ fn operations() -> Vec<Entry> {
     .collect()
 }
 
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("Transfers", "Move a call to another queue, and see what became of it."),
     ("Conversations", "What a transfer would do; nothing is moved."),
     ("Queues", "The queues this service knows of."),
-    ("Health", "Probes, which need no credentials, and metrics."),
+    ("Health", "Probes. No credentials are needed."),
+    ("Operations", "For whoever keeps the service running."),
     ("Meta", "The service about itself. No credentials are needed."),
 ];
 

@@ -11,6 +11,7 @@ use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
     config::Server,
+    telemetry::LogFilter,
     transfer::service::Service,
 };
 
@@ -25,6 +26,7 @@ pub struct AppState {
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     pub(super) document: Fixed,
+    pub(super) logs: LogFilter,
 }
 
 impl AppState {
@@ -47,8 +49,25 @@ impl AppState {
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
+        let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
-        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over, document }
+        Self {
+            service,
+            keyring,
+            request_ids,
+            limits,
+            in_flight,
+            stopping,
+            grace_over,
+            document,
+            logs,
+        }
+    }
+
+    /// The same, with the log filter that admins may change.
+    #[must_use]
+    pub fn with_logs(self, logs: LogFilter) -> Self {
+        Self { logs, ..self }
     }
 }
 

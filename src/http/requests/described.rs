@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     super::openapi::fields::{LINE, LINES, NAME, also, one_of, or_null, text, uuid, whole},
-    MAX_REASON, MAX_REFERENCE, MAX_SKILLS, OUTCOMES, TRANSFER_TYPES,
+    MAX_FILTER, MAX_REASON, MAX_REFERENCE, MAX_SKILLS, OUTCOMES, TRANSFER_TYPES,
 };
 use crate::transfer::model::{Priority, QueueName};
 
@@ -108,6 +108,38 @@ impl PartialSchema for SettleBody {
             .property("outcome", one_of(OUTCOMES.map(|(word, _)| word)))
             .required("outcome")
             .property("reason", or_null(reason()))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+/// The body of `POST /admin/log-level`.
+pub(in crate::http) struct LogLevelBody;
+
+impl ToSchema for LogLevelBody {
+    fn name() -> Cow<'static, str> {
+        "LogLevelRequest".into()
+    }
+}
+
+/// The filters that are promised; the reader takes all that `EnvFilter` does.
+const FILTER: &str = "^(?:[a-z_][a-z0-9_:]*=)?(?:off|error|warn|info|debug|trace)(?:,(?:[a-z_][a-z0-9_:]*=)?(?:off|error|warn|info|debug|trace))*$";
+/// From one second to 24 hours.
+const DURATION: &str = "^(?:(?:[1-9]|1[0-9]|2[0-4])h|(?:[1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|(?:[1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)s)$";
+
+impl PartialSchema for LogLevelBody {
+    fn schema() -> RefOr<Schema> {
+        let filter = text(MAX_FILTER, FILTER)
+            .description(Some("A level, or `target=level` pairs, with commas between them."));
+        let lasting = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(DURATION))
+            .description(Some("For how long, from `1s` to `24h`; until the restart when absent."));
+        ObjectBuilder::new()
+            .description(Some("What is to be logged."))
+            .property("filter", filter)
+            .required("filter")
+            .property("for", or_null(lasting))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
             .into()
     }
