@@ -113,6 +113,11 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
+/// Whether requests for this path are taken however busy the service is.
+pub(super) fn always_has_a_place(path: &str) -> bool {
+    path.starts_with("/health/") || path == metrics::PATH
+}
+
 async fn limit_in_flight(
     State(app): State<AppState>,
     request: Request,
@@ -120,7 +125,7 @@ async fn limit_in_flight(
 ) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
     let path = request.uri().path();
-    if path.starts_with("/health/") || path == metrics::PATH {
+    if always_has_a_place(path) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -35,6 +35,8 @@ mod log_lines;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;

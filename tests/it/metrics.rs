@@ -1,6 +1,6 @@
 //! `GET /metrics`, and the dashboard and alerts that are built on it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use genesys_transfer::sandbox::{
     faults::{Fault, StatusAnswer},
@@ -160,7 +160,7 @@ fn alerts(key: &str) -> Vec<String> {
     for line in ALERTS.lines() {
         let depth = line.len() - line.trim_start().len();
         if block.is_some_and(|above| depth > above || line.trim().is_empty()) {
-            found.last_mut().unwrap().push_str(&format!(" {}", line.trim()));
+            write!(found.last_mut().unwrap(), " {}", line.trim()).unwrap();
             continue;
         }
         block = None;
