@@ -6,16 +6,16 @@ use genesys_transfer::sandbox::faults::{Fault, StatusAnswer, When};
 use serde_json::Value;
 
 use crate::support::{
-    books::{broken_promises, uuid},
+    books::{broken_promises, quiet, uuid},
     caller::{fixed, insist},
     process::{Process, Site, until},
     service::{Answer, TOKEN, plain},
 };
 
 /// Commands that take this long are still on their way when the last request comes.
-const SLOW: Fault = Fault::Delay { ms: 400 };
+const SLOW: Fault = Fault::Delay { ms: 1_500 };
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 5;
 
 /// Sends the requests (body and key) at the same moment, to the processes in turn.
 async fn at_once(processes: &[Arc<Process>], requests: Vec<(Value, String)>) -> Vec<Answer> {
@@ -123,6 +123,7 @@ async fn insisting_on_one_key(site: Site, processes: Vec<Arc<Process>>) {
         assert_eq!((one.status.as_u16(), &one.body), (201, &other.body), "{fault:?}");
         assert_eq!(site.sandbox.commands().len() - before, commands, "{fault:?}");
     }
+    quiet(&site.sandbox).await;
     let transfers = processes[0].transfers().await;
     assert_eq!(broken_promises(&site.sandbox, &transfers, &BTreeSet::new()), Vec::<String>::new());
 }
