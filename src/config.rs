@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 mod auth;
+mod batches;
 mod duration;
 mod effective;
 mod env;
@@ -22,6 +23,7 @@ mod transfers;
 mod units;
 
 pub use auth::{ApiKey, Auth, AuthMode, Oidc, Permission, QueuePattern};
+pub use batches::Batches;
 pub use effective::Sources;
 pub use env::{Env, ProcessEnv};
 pub use error::{ConfigError, ConfigErrors, one_line};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub genesys: Genesys,
     /// How transfers are carried out.
     pub transfers: Transfers,
+    /// Many transfers under one id.
+    pub batches: Batches,
     /// The durable record.
     pub store: Store,
     /// Who may call.
@@ -96,6 +100,7 @@ impl Settings {
             server,
             genesys,
             transfers: Transfers::read(from),
+            batches: Batches::read(from),
             store: Store::read(from),
             auth: Auth::read(from, fitting),
             telemetry: Telemetry::read(from),

@@ -33,9 +33,9 @@ use crate::{
         conversation::Conversation,
         gateway::{
             CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
-            Reservation, RoutingChange, Sent,
+            Reservation, RoutingChange, Sent, WaitingCalls,
         },
-        ids::ConversationId,
+        ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
     },
 };
@@ -50,6 +50,7 @@ mod credentials;
 mod error;
 mod flight;
 mod layer;
+mod observations;
 mod pacing;
 mod participant_replace;
 mod queues;
@@ -128,13 +129,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds the gateway; does no I/O. `shutdown` ends pauses and background work, which runs
-    /// on `tracker`.
+    /// Builds the gateway; does no I/O. Batches leave `reserve` percent of the request limit to
+    /// single transfers. `shutdown` ends pauses and background work, which runs on `tracker`.
     ///
     /// # Errors
     /// See [`SetupError`].
     pub fn new(
         settings: &config::Genesys,
+        reserve: u32,
         hosts: &Hosts,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -153,7 +155,8 @@ impl Gateway {
         let credentials = Credentials::new(settings, Arc::clone(&clock))?;
         let (login_breaker, api_breaker) =
             (Breaker::new("Genesys login host"), Breaker::new("Genesys API host"));
-        let pacer = Pacer::new(settings.requests_per_minute, shutdown.clone(), tracker.clone());
+        let limit = settings.requests_per_minute;
+        let pacer = Pacer::new(limit, reserve, shutdown.clone(), tracker.clone());
         let login = stack(Parts {
             retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone()),
             breaker: login_breaker.clone(),
@@ -309,6 +312,26 @@ impl CallGateway for Gateway {
 
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError> {
         self.settings.strips_skills(ctx.deadline).await
+    }
+
+    async fn waiting(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<WaitingCalls, GatewayError> {
+        observations::waiting(&self.api, ctx, queue).await
+    }
+
+    async fn members(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<Option<u64>, GatewayError> {
+        observations::members(&self.api, ctx, queue).await
+    }
+
+    fn batch_allowance(&self) -> u32 {
+        self.pacer.allowance(Lane::Batch)
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -12,7 +12,17 @@ use crate::problem::{Code, Problem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(super) mod desk;
+mod draft;
+mod drain;
+mod pause;
+mod runner;
+pub mod service;
+mod sight;
+mod state;
 pub mod store;
+mod submit;
+mod watch;
 
 /// How a batch was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -182,7 +192,7 @@ pub struct PlannedCall {
 }
 
 /// What is asked for with `POST /batches`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum BatchOrder {
     /// These transfers, 1 to 1000, no conversation twice.
     List {
@@ -198,7 +208,7 @@ pub enum BatchOrder {
 }
 
 /// What is asked for with a drain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DrainOrder {
     /// The queue to empty.
     pub from: QueueRef,
@@ -258,3 +268,56 @@ pub struct Counts {
 
 /// The edge of a drain that runs: from this queue to that one.
 pub type DrainEdge = (QueueId, QueueId);
+
+/// The first running drain on a way back from `edge.1` to `edge.0`: with a drain along `edge` calls
+/// would go in a circle.
+#[must_use]
+pub fn closes_circle(running: &[(BatchId, DrainEdge)], edge: DrainEdge) -> Option<BatchId> {
+    let (from, to) = edge;
+    let mut reached = vec![to];
+    let mut first_steps = Vec::new();
+    let mut next = 0;
+    while let Some(here) = reached.get(next).copied() {
+        for (id, (_, there)) in running.iter().filter(|(_, (start, _))| *start == here) {
+            // The drain by which the way leaves `to` is the one to tell of.
+            let first = if next == 0 { *id } else { *first_steps.get(next - 1)? };
+            if *there == from {
+                return Some(first);
+            }
+            if !reached.contains(there) {
+                reached.push(*there);
+                first_steps.push(first);
+            }
+        }
+        next += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> uuid::Uuid {
+        uuid::Uuid::from_u128(number)
+    }
+
+    fn circle(running: &[(u128, u128)], edge: (u128, u128)) -> Option<usize> {
+        let queue = |number| QueueId::new(id(number));
+        let running: Vec<_> = (0..)
+            .zip(running)
+            .map(|(number, (from, to))| (BatchId::new(id(number)), (queue(*from), queue(*to))))
+            .collect();
+        let found = closes_circle(&running, (queue(edge.0), queue(edge.1)))?;
+        running.iter().position(|(batch, _)| *batch == found)
+    }
+
+    #[test]
+    fn a_drain_back_closes_a_circle_also_over_several_queues() {
+        assert_eq!(circle(&[(2, 1)], (1, 2)), Some(0));
+        assert_eq!(circle(&[(9, 8), (2, 3), (3, 4), (4, 1)], (1, 2)), Some(1));
+        assert_eq!(circle(&[(2, 3), (3, 2)], (1, 2)), None);
+        assert_eq!(circle(&[(1, 2), (3, 2)], (1, 2)), None);
+        assert_eq!(circle(&[], (1, 2)), None);
+    }
+}

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     arrival::ArrivalDelay,
+    batch::desk::Desk,
     caller::check_priority,
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
@@ -51,6 +52,7 @@ pub struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: IdSource,
     pub(super) settings: Settings,
+    pub(super) batches: Desk,
     /// Longest a request may take (`server.deadline`).
     pub(super) deadline: Duration,
     /// A process that was not heard of for this long is taken to be dead (`store.lease`).

@@ -13,6 +13,7 @@ pub(super) use gateway::{Effect, ScriptedGateway};
 pub(super) use store::MemoryStore;
 
 use super::{
+    batch::BatchState,
     conversation::samples,
     model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
     recovery::Retention,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{Confirm, QueuePattern, Transfers},
+    config::{Batches, Confirm, QueuePattern, Transfers},
     problem::Problem,
 };
 
@@ -44,6 +45,16 @@ impl Answers for PlainAnswers {
             retry_after: None,
             body: format!("{} {code} {}", transfer.stage.status().as_str(), transfer.id)
                 .into_bytes(),
+        }
+    }
+
+    fn batch(&self, state: &BatchState) -> Answer {
+        Answer {
+            status: 202,
+            content_type: String::new(),
+            location: None,
+            retry_after: None,
+            body: format!("{} {}", state.batch.id, state.batch.total).into_bytes(),
         }
     }
 }
@@ -96,6 +107,7 @@ impl Bench {
 fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
     Parts {
         gateway,
+        batches: store.clone(),
         store,
         answers: Arc::new(PlainAnswers),
         clock: Arc::new(SystemClock),
@@ -106,6 +118,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
             settle_window: Duration::from_mins(2),
             max_per_conversation_per_hour: 10,
         },
+        batch_settings: Batches { max_size: 10_000, reserve: 30 },
         deadline: DEADLINE,
         lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
