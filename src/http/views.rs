@@ -205,8 +205,6 @@ impl From<Code> for ProblemPage {
 pub struct JsonAnswers;
 
 impl Answers for JsonAnswers {
-    fn batch(&self, _: &crate::transfer::batch::BatchState) -> Answer {
-        unreachable!()
     fn answer(&self, transfer: &Transfer) -> Answer {
         match transfer.stage.status() {
             Status::Accepted | Status::Confirmed => made(201, transfer),
