@@ -124,6 +124,7 @@ impl App {
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
         let gateway = Gateway::new(
             &settings.genesys,
+            settings.batches.reserve,
             &hosts,
             Arc::clone(&around.clock),
             Arc::clone(&around.random),
@@ -136,6 +137,7 @@ impl App {
         let service = Service::new(Parts {
             gateway: Arc::clone(&gateway) as _,
             store,
+            batch_settings: settings.batches.clone(),
             answers: Arc::new(JsonAnswers),
             clock: Arc::clone(&around.clock),
             settings: settings.transfers.clone(),

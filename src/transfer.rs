@@ -5,6 +5,7 @@
 
 mod arrival;
 mod audit;
+pub mod batch;
 mod caller;
 pub mod conversation;
 mod engine;

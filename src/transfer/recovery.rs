@@ -77,6 +77,7 @@ impl Engine {
             tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
             self.resume_all(all);
         }
+        self.adopt_batches(stale_before).await?;
         Ok(count)
     }
 
@@ -105,6 +106,9 @@ impl Engine {
         trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
         match transfer.stage {
+            Stage::Received | Stage::Prepared if transfer.batch_id.is_some() => {
+                self.resume_item(transfer).await;
+            }
             Stage::Received | Stage::Prepared if age < STILL_WANTED => {
                 self.carry_on(transfer).await;
             }
@@ -126,6 +130,7 @@ impl Engine {
             wait: Wait::Outcome,
             given: None,
             sent: Arc::default(),
+            turn: None,
         };
         self.carry_out(job).await;
     }
