@@ -12,16 +12,23 @@ use crate::problem::{Code, Problem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod confirm;
 pub(super) mod desk;
 mod draft;
 mod drain;
+mod item;
+mod judge;
+mod order;
 mod pause;
+mod resume;
 mod runner;
 pub mod service;
 mod sight;
 mod state;
 pub mod store;
 mod submit;
+mod trouble;
+pub(super) mod turns;
 mod watch;
 
 /// How a batch was asked for.

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     arrival::ArrivalDelay,
-    batch::desk::Desk,
+    batch::{desk::Desk, turns::Turn},
     caller::check_priority,
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
@@ -75,6 +75,8 @@ pub(super) struct Job {
     pub given: Option<Answer>,
     /// Set right before the first byte may leave.
     pub sent: Arc<AtomicBool>,
+    /// Of a batch: its turn among the commands, until its own has been answered.
+    pub turn: Option<Turn>,
 }
 
 /// What became of a transfer.
@@ -152,7 +154,7 @@ impl Engine {
         Outcome::not_sent(problems::forgotten())
     }
 
-    fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
+    pub(super) fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
         match plan.priority {
             Some(priority) if !self.gateway.takes_priority(priority) => {
                 Err(Box::new(Problem::invalid(vec![FieldError {
@@ -168,7 +170,7 @@ impl Engine {
     }
 
     /// Makes the intention durable, then sends the command and learns what became of it.
-    async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
+    pub(super) async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
         if time_left(&job.ctx) < COMMAND_NEEDS {
             return Outcome::not_sent(too_late());
         }
@@ -226,7 +228,7 @@ pub(super) fn calls_needed(request: &super::model::TransferRequest, engine: &Eng
     look + 1 + u32::from(routing)
 }
 
-fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
+pub(super) fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
     transfer.participant_id = plan.participant_id;
     transfer.previous.clone_from(&plan.previous);
     transfer.picture.clone_from(&plan.picture);

@@ -214,6 +214,11 @@ impl Records {
         self.store.get(id).await
     }
 
+    /// Whether an outcome of this transfer waits in memory for the store.
+    pub fn is_unsaved(&self, id: TransferId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
     /// How many outcomes wait in memory for the store.
     pub fn unsaved(&self) -> usize {
         self.lock().len()

@@ -70,6 +70,7 @@ impl Engine {
             tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
             self.resume_all(all);
         }
+        self.adopt_batches(stale_before).await?;
         Ok(count)
     }
 
@@ -94,6 +95,9 @@ impl Engine {
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
         let age = self.clock.now().duration_since(transfer.created_at);
         match transfer.stage {
+            Stage::Received | Stage::Prepared if transfer.batch_id.is_some() => {
+                self.resume_item(transfer).await;
+            }
             Stage::Received | Stage::Prepared if age < STILL_WANTED => {
                 self.carry_on(transfer).await;
             }
@@ -115,6 +119,7 @@ impl Engine {
             wait: Wait::Outcome,
             given: None,
             sent: Arc::default(),
+            turn: None,
         };
         self.carry_out(job).await;
     }

@@ -1,6 +1,7 @@
 //! A Genesys and a store of plain memory, so that the engine's rules can be tested against a
 //! paused clock, without a socket.
 
+mod floor;
 mod gateway;
 mod store;
 
@@ -9,12 +10,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use floor::{BatchBench, Floor, Stand, call, from, order, to};
 pub(super) use gateway::{Effect, ScriptedGateway};
 pub(super) use store::MemoryStore;
 
 use super::{
     batch::BatchState,
     conversation::samples,
+    gateway::CallGateway,
     model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
     recovery::Retention,
     service::{Answers, Caller, Limits, Parts, Reply, Service, Submission, Wait},
@@ -104,7 +107,7 @@ impl Bench {
     }
 }
 
-fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
+fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
     Parts {
         gateway,
         batches: store.clone(),
@@ -130,7 +133,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
 impl Service {
     /// A service for tests of what surrounds it.
     pub(crate) fn placeholder() -> Self {
-        Self::new(parts(Arc::default(), Arc::default(), true))
+        Self::new(parts(Arc::<ScriptedGateway>::default(), Arc::default(), true))
     }
 }
 

@@ -1,13 +1,13 @@
 //! What this process holds of batches: their record, the settings, and who is to be woken.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::store::BatchStore;
+use super::{Batch, store::BatchStore};
 use crate::{config::Batches, transfer::ids::BatchId};
 
 /// Batches of one process that run side by side; the rest wait for a place. Together they can go
@@ -19,7 +19,14 @@ pub struct Desk {
     pub(in crate::transfer) store: Arc<dyn BatchStore>,
     pub(super) settings: Batches,
     pub(super) places: Arc<Semaphore>,
-    running: Mutex<HashMap<BatchId, Arc<Notify>>>,
+    running: Mutex<HashMap<BatchId, Seat>>,
+}
+
+/// A batch that has its runner here.
+struct Seat {
+    news: Arc<Notify>,
+    /// It was given to us again, while the runner who lost it was still leaving.
+    again: Option<Batch>,
 }
 
 impl Desk {
@@ -34,30 +41,34 @@ impl Desk {
     }
 
     /// Notes that a batch has its runner here, who listens to what is returned; `None` when it has
-    /// one already.
-    pub(super) fn enter(&self, id: BatchId) -> Option<Arc<Notify>> {
-        let mut running = self.lock();
-        if running.contains_key(&id) {
-            return None;
+    /// one already, who then learns of it when he leaves.
+    pub(super) fn enter(&self, batch: &Batch) -> Option<Arc<Notify>> {
+        match self.lock().entry(batch.id) {
+            Entry::Occupied(mut seat) => {
+                seat.get_mut().again = Some(batch.clone());
+                None
+            }
+            Entry::Vacant(place) => {
+                let news = Arc::new(Notify::new());
+                place.insert(Seat { news: Arc::clone(&news), again: None });
+                Some(news)
+            }
         }
-        let news = Arc::new(Notify::new());
-        running.insert(id, Arc::clone(&news));
-        Some(news)
     }
 
-    /// Its runner has ended.
-    pub(super) fn leave(&self, id: BatchId) {
-        self.lock().remove(&id);
+    /// Its runner has ended; the batch, if it was given to us again meanwhile.
+    pub(super) fn leave(&self, id: BatchId) -> Option<Batch> {
+        self.lock().remove(&id)?.again
     }
 
     /// Tells the runner, if it is here, that the batch's record has changed.
     pub(super) fn wake(&self, id: BatchId) {
-        if let Some(news) = self.lock().get(&id) {
-            news.notify_one();
+        if let Some(seat) = self.lock().get(&id) {
+            seat.news.notify_one();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<BatchId, Arc<Notify>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<BatchId, Seat>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

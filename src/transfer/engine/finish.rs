@@ -21,7 +21,11 @@ const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// Records the outcome and returns the transfer as it then stands.
-    pub(super) async fn finish(self: &Arc<Self>, mut job: Job, outcome: Outcome) -> Transfer {
+    pub(in crate::transfer) async fn finish(
+        self: &Arc<Self>,
+        mut job: Job,
+        outcome: Outcome,
+    ) -> Transfer {
         let from = job.transfer.stage;
         job.transfer.upstream = job.ctx.usage.sums();
         match outcome {
@@ -51,7 +55,8 @@ impl Engine {
             let key = self.settle_key(&mut job);
             self.records.conclude(&mut job.transfer, from, key).await;
             Self::audit(&job.transfer);
-            if self.settings.confirm == Confirm::Always {
+            // Those of a batch are looked for together.
+            if self.settings.confirm == Confirm::Always && job.transfer.batch_id.is_none() {
                 self.confirm_in_background(job.transfer.clone());
             }
             return job.transfer;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::transfer::{
-    ids::TransferId,
+    ids::{ConversationId, TransferId},
     model::{Stage, Transfer},
     store::*,
 };
@@ -51,6 +51,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub broken: AtomicBool,
     /// So many next changes are carried out, but reported as failed.
     pub unheard: AtomicUsize,
+    /// So many next items are taken, but reported as not.
+    pub unheard_takes: AtomicUsize,
     /// Whether several processes share it.
     pub shared: AtomicBool,
 }
@@ -76,6 +78,20 @@ impl MemoryStore {
         let mut rows = self.rows.lock().unwrap();
         rows.transfers.remove(&id);
         rows.keys.retain(|_, (_, transfer, _)| *transfer != id);
+    }
+
+    /// Everybody was silent for a while.
+    pub(in crate::transfer) fn forget_heartbeats(&self) {
+        self.rows.lock().unwrap().alive.clear();
+    }
+
+    /// The newest transfer of a call stands as if its command had not been sent.
+    pub(in crate::transfer) fn back_to_received(&self, call: ConversationId) -> TransferId {
+        let mut rows = self.rows.lock().unwrap();
+        let mut all = rows.transfers.values_mut().rev().map(|(transfer, _)| transfer);
+        let transfer = all.find(|transfer| transfer.request.conversation_id == call).unwrap();
+        transfer.stage = Stage::Received;
+        transfer.id
     }
 
     /// Puts a row there as a dead process left it.

@@ -10,7 +10,7 @@ use crate::transfer::{
         Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
         store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
     },
-    ids::{BatchId, ConversationId, PlanId},
+    ids::{BatchId, PlanId},
     model::Status,
 };
 
@@ -218,6 +218,9 @@ impl BatchStore for MemoryStore {
         }
         *taken = Some(transfer.id);
         rows.transfers.insert(transfer.id, (transfer.clone(), runner));
+        if self.unheard_takes.swap(0, Ordering::SeqCst) > 0 {
+            return Err(StoreError { operation: "take", cause: "end not seen".to_owned() });
+        }
         Ok(Taken::Done)
     }
 
