@@ -118,7 +118,7 @@ impl App {
         let sandbox = start_sandbox(settings, &around).await?;
         let metrics = Arc::<Metrics>::default();
         let clock = Arc::clone(&around.clock);
-        let store = store::open(&settings.store, clock, Arc::clone(&metrics))
+        let stores = store::open(&settings.store, clock, Arc::clone(&metrics))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
@@ -136,7 +136,8 @@ impl App {
         let gateway = Arc::new(gateway);
         let service = Service::new(Parts {
             gateway: Arc::clone(&gateway) as _,
-            store,
+            store: stores.transfers,
+            batches: stores.batches,
             batch_settings: settings.batches.clone(),
             answers: Arc::new(JsonAnswers),
             clock: Arc::clone(&around.clock),

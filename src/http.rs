@@ -12,7 +12,6 @@ use axum::{
 
 mod access;
 mod answer;
-mod batches;
 mod body;
 mod conversations;
 mod fallback;
@@ -50,10 +49,6 @@ pub fn router(app: &AppState) -> Router {
         .route("/transfers", get(transfers::list_transfers).post(transfers::create_transfer))
         .route("/transfers/{id}", get(transfers::find_transfer))
         .route("/transfers/{id}/settle", post(transfers::settle_transfer))
-        .route(batches::LIST, get(batches::list_batches).post(batches::create_batch))
-        .route(batches::ONE, get(batches::find_batch).delete(batches::stop_batch))
-        .route(batches::TRANSFERS, get(batches::list_batch_transfers))
-        .route(batches::EVENTS, get(batches::watch_batch))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))

@@ -205,6 +205,16 @@ impl From<Code> for ProblemPage {
 pub struct JsonAnswers;
 
 impl Answers for JsonAnswers {
+    fn batch(&self, state: &BatchState) -> Answer {
+        Answer {
+            status: 202,
+            content_type: "application/json".to_owned(),
+            location: Some(format!("/batches/{}", state.batch.id)),
+            retry_after: None,
+            body: json_bytes(&BatchView::from(state)),
+        }
+    }
+
     fn answer(&self, transfer: &Transfer) -> Answer {
         match transfer.stage.status() {
             Status::Accepted | Status::Confirmed => made(201, transfer),
