@@ -134,14 +134,9 @@ impl Engine {
             Code::DeadlineExceeded,
             "The service stopped before it sent the command; nothing was sent.",
         ));
-<<<<<<< HEAD
         if self.records.conclude(&mut transfer, from, KeyChange::Free).await {
-            self.audit(&transfer);
+            self.count(&transfer);
         }
-=======
-        self.records.conclude(&mut transfer, from, KeyChange::Free).await;
-        self.count(&transfer);
->>>>>>> main
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what
