@@ -160,7 +160,7 @@ fn alerts(key: &str) -> Vec<String> {
     for line in ALERTS.lines() {
         let depth = line.len() - line.trim_start().len();
         if block.is_some_and(|above| depth > above || line.trim().is_empty()) {
-            found.last_mut().unwrap().push_str(&format!(" {}", line.trim()));
+            found.last_mut().unwrap().extend([" ", line.trim()]);
             continue;
         }
         block = None;
