@@ -38,6 +38,7 @@ use crate::{
         },
         ids::ConversationId,
         model::{Priority, Queue, QueueRef, TransferRequest},
+        rate::{RateShare, RateUse},
     },
 };
 
@@ -320,6 +321,14 @@ impl CallGateway for Gateway {
 
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError> {
         self.settings.strips_skills(ctx.deadline).await
+    }
+
+    fn rate_use(&self) -> RateUse {
+        self.pacer.used()
+    }
+
+    fn keep_to(&self, share: Option<RateShare>) {
+        self.pacer.keep_to(share);
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -17,6 +17,7 @@ mod permission;
 pub mod plan;
 mod problems;
 mod questions;
+pub mod rate;
 mod readiness;
 mod records;
 mod recovery;

@@ -29,11 +29,15 @@ use super::{
 use crate::{
     metrics::{Label as _, Metrics, RateReading},
     trace,
-    transfer::gateway::{CallContext, GatewayError, Lane, Reservation},
+    transfer::{
+        gateway::{CallContext, GatewayError, Lane, Reservation},
+        rate::{RateShare, RateUse},
+    },
 };
 
 mod ceiling;
 mod line;
+mod share;
 mod window;
 
 /// Shortest time between two looks at the line.
@@ -235,6 +239,16 @@ impl Pacer {
             }
         }
         Some(next?.max(now + TICK))
+    }
+
+    /// What of this minute's limit is used; holds until [`Pacer::keep_to`].
+    pub(super) fn used(&self) -> RateUse {
+        self.0.lock().line.used(Instant::now())
+    }
+
+    /// Keeps to a share of the limit.
+    pub(super) fn keep_to(&self, share: Option<RateShare>) {
+        self.settle(|line| line.keep_to(Instant::now(), share));
     }
 
     fn leave(&self, number: u64) {

@@ -19,7 +19,7 @@ mod upkeep;
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;
 pub(super) use keys::FindKey;
-pub(super) use lease::{Adopt, Heartbeat, Retire};
+pub(super) use lease::{Adopt, Heartbeat, Retire, ShareRate};
 pub(super) use update::Update;
 pub(super) use upkeep::{ClearInstances, Probe, Reap, Undo};
 

@@ -16,6 +16,7 @@ use super::{
     conversation::Conversation,
     ids::{ConversationId, LanguageId, ParticipantId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
+    rate::{RateShare, RateUse},
 };
 use crate::{
     metrics::{Label, Readings},
@@ -371,6 +372,14 @@ pub trait CallGateway: Send + Sync + 'static {
     /// # Errors
     /// See [`GatewayError`].
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError>;
+
+    /// What this process has used of the present minute's limit, to be shared with other replicas.
+    /// Until [`CallGateway::keep_to`] nothing more is let go: what is told must stay true.
+    fn rate_use(&self) -> RateUse;
+
+    /// Keeps to `share` of the limit, until it is said again about a second later; `None` when
+    /// there is no news, and what was left of the last share goes on counting.
+    fn keep_to(&self, share: Option<RateShare>);
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

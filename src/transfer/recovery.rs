@@ -31,6 +31,9 @@ const SIDE_BY_SIDE: usize = 4;
 /// Left-over rows taken in one step.
 const ROWS_AT_ONCE: u32 = 500;
 
+/// How often replicas tell each other what they have spent of the rate limit.
+const RATE_ROUND: Duration = Duration::from_secs(1);
+
 /// How often old records are deleted, and how many in one step.
 const REAP_EVERY: Duration = Duration::from_mins(10);
 const REAP_AT_ONCE: u32 = 1_000;
@@ -143,7 +146,7 @@ impl Engine {
     /// is old, until the service stops.
     pub(super) async fn keep_house(self: Arc<Self>, retention: Retention) {
         // Side by side: a long deletion must not make this process look dead.
-        tokio::join!(self.keep_alive(), self.keep_small(retention));
+        tokio::join!(self.keep_alive(), self.keep_small(retention), self.keep_sharing());
     }
 
     async fn keep_alive(self: &Arc<Self>) {
@@ -153,6 +156,35 @@ impl Engine {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 _ = beat.tick() => self.beat().await,
+            }
+        }
+    }
+
+    /// Divides the rate limit among the replicas, over and over.
+    async fn keep_sharing(&self) {
+        if !self.records.store().is_shared() {
+            return;
+        }
+        let mut round = tokio::time::interval(RATE_ROUND);
+        round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = round.tick() => self.share_rate().await,
+            }
+        }
+    }
+
+    /// One round. When the store fails, nothing more is let go beyond the share of the last one.
+    pub(super) async fn share_rate(&self) {
+        let now = self.clock.now();
+        let alive_since = now.saturating_sub(self.lease).unwrap_or(Timestamp::MIN);
+        let (owner, mine) = (self.records.owner(), self.gateway.rate_use());
+        match self.records.store().share_rate(owner, now, mine, alive_since).await {
+            Ok(share) => self.gateway.keep_to(Some(share)),
+            Err(error) => {
+                self.gateway.keep_to(None);
+                tracing::debug!(cause = %error.cause, "the rate limit could not be shared");
             }
         }
     }

@@ -203,6 +203,10 @@ impl Service {
     /// When the store fails.
     pub async fn start(&self) -> Result<usize, StoreError> {
         let taken_over = self.engine.recover().await?;
+        if self.engine.records.store().is_shared() {
+            // Before the first request: until then it would take the whole limit for its own.
+            self.engine.share_rate().await;
+        }
         let house = Arc::clone(&self.engine).keep_house(self.retention);
         self.engine.tracker.spawn(house);
         self.probe.started.store(true, Ordering::Release);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{
     books::{broken_promises, uuid},
     process::{Process, Site, until},
-    service::{Answer, plain},
+    service::{Answer, TOKEN, plain},
 };
 
 /// Commands that take this long are still on their way when the last request comes.
@@ -156,4 +156,23 @@ async fn a_second_process_on_one_sqlite_file_refuses_to_start_and_names_the_firs
     assert!(line.contains("transfers.db is in use by another process") && line.contains(&pid));
     let answer = first.submit(&plain(site.call(), "Support Tier 2"), &[]).await.unwrap();
     assert_eq!(answer.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_keep_to_one_limit_together() {
+    let site = Site::postgres().await.set("GENESYS_REQUESTS_PER_MINUTE", "60");
+    let replicas = replicas(&site).await;
+    // Two requests for each of 80 transfers are asked for; there is room for 30 at most.
+    let bodies = (0..80).map(|n| (plain(site.call(), "Support Tier 2"), format!("k-{n}")));
+    let answers = at_once(&replicas, bodies.collect()).await;
+    let (taken, limited): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 201);
+    for answer in limited {
+        assert_eq!(answer.outcome(), (503, "genesys_rate_limited".to_owned()));
+    }
+    site.sandbox.moves_reach(taken.len() as u64).await;
+    assert_eq!(site.sandbox.moves().len(), taken.len());
+    let api = site.sandbox.requests();
+    let sent = api.iter().filter(|request| request.path != TOKEN).count();
+    assert!((40..=60).contains(&sent), "{sent}");
 }
