@@ -20,6 +20,7 @@ mod head;
 mod health;
 mod json;
 mod layers;
+mod log_level;
 mod metrics;
 mod observe;
 mod problems;
@@ -33,7 +34,7 @@ mod tests;
 mod transfers;
 mod views;
 
-pub use server::{Finished, Shutdown, serve};
+pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
 
@@ -51,6 +52,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))
+        .route("/admin/log-level", get(log_level::show).post(log_level::change))
         .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(open, closed, app)
 }

@@ -7,7 +7,7 @@
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
-//!           http ─→ auth ─→ transfer
+//!           http ─→ auth ─→ transfer      http ─→ telemetry
 //!           clock, config, metrics, problem, trace: leaves that anyone may use
 //! ```
 

@@ -10,8 +10,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, reload,
-    util::SubscriberInitExt as _,
+    Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::{
@@ -21,12 +20,14 @@ use crate::{
 
 mod fields;
 mod layer;
+mod level;
 mod line;
 mod panics;
 mod traces;
 
 use layer::{LineLayer, Sink};
 
+pub use level::{LogFilter, LogState};
 pub use traces::Traces;
 
 /// Why logging could not be set up or changed.
@@ -43,35 +44,13 @@ pub enum TelemetryError {
     Export(String),
 }
 
-/// The log filter in force, which can be changed while the service runs.
-#[derive(Debug, Clone)]
-pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
-
-impl LogFilter {
-    /// Puts another filter in force.
-    ///
-    /// # Errors
-    /// `filter` is not one; the old one stays.
-    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
-        let filter = parse(filter)?;
-        // Fails only when the subscriber is gone, and then there is nothing to filter.
-        self.0.reload(filter).map_err(|_| TelemetryError::AlreadySet)
-    }
-
-    /// The filter in force, in the syntax it is written in.
-    #[must_use]
-    pub fn current(&self) -> String {
-        self.0.with_current(ToString::to_string).unwrap_or_default()
-    }
-}
-
 /// Sets up logs and traces for the process, and has panics logged like everything else.
 ///
 /// # Errors
 /// The filter is not one, the exporter cannot be made, or logging is already set up.
 pub fn init(settings: &Telemetry) -> Result<(LogFilter, Traces), TelemetryError> {
     let format = settings.log_format.unwrap_or_else(|| fitting(io::stderr().is_terminal()));
-    let (filter, handle) = reload::Layer::new(parse(&settings.log_filter)?);
+    let (filter, logs) = LogFilter::new(&settings.log_filter)?;
     let lines = LineLayer::new(format, Sink::Stderr, Arc::new(SystemClock));
     let traces = Traces::start(settings).map_err(TelemetryError::Export)?;
     Registry::default()
@@ -80,15 +59,11 @@ pub fn init(settings: &Telemetry) -> Result<(LogFilter, Traces), TelemetryError>
         .try_init()
         .map_err(|_| TelemetryError::AlreadySet)?;
     panics::log();
-    Ok((LogFilter(handle), traces))
+    Ok((logs, traces))
 }
 
 fn fitting(terminal: bool) -> LogFormat {
     if terminal { LogFormat::Text } else { LogFormat::Json }
-}
-
-fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder().parse(filter).map_err(|_| TelemetryError::BadFilter)
 }
 
 #[cfg(test)]

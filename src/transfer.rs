@@ -4,6 +4,7 @@
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
 mod arrival;
+mod audit;
 mod caller;
 pub mod conversation;
 mod engine;

@@ -22,9 +22,13 @@ use refusal::Refusals;
 mod activity;
 mod connection;
 mod refusal;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod wire;
+
+pub use tls::Tls;
 
 /// Pause after the system could not hand over a connection, so that a lack of file descriptors
 /// does not turn into a busy loop.
@@ -54,10 +58,11 @@ pub struct Finished {
     pub cut: usize,
 }
 
-/// Serves `router` on `listener` until `shutdown` says so, then until every connection is done
-/// or the grace is over. Connections are counted in `metrics`.
+/// Serves `router` on `listener`, over TLS or not, until `shutdown` says so, then until every
+/// connection is done or the grace is over. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     settings: &config::Server,
     request_ids: RequestIds,
@@ -67,12 +72,16 @@ pub async fn serve(
     let cut = shutdown.now.child_token();
     let refusals = Refusals::new(request_ids, Arc::clone(&metrics));
     let stop = shutdown.graceful.clone();
-    let host = Arc::new(Host::new(router, refusals, settings.header_timeout, stop, cut.clone()));
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    let header_timeout = settings.header_timeout;
+    let host = Host::new(router, acceptor, refusals, header_timeout, stop, cut.clone());
+    let host = Arc::new(host);
     let connections = TaskTracker::new();
     tokio::select! {
         () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
         () = accept_all(&listener, settings.max_connections, &host, &connections, &metrics) => {}
+        () = follow(tls.as_ref()) => {}
     }
     // Whoever comes now is refused by the system and may try another instance at once.
     drop(listener);
@@ -88,6 +97,14 @@ pub async fn serve(
     cut.cancel();
     let _ = timeout(CUT_PAUSE, connections.wait()).await;
     finished
+}
+
+/// Keeps the certificate fresh; never ends.
+async fn follow(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until every connection is done, for as long as `grace` and the last answers after it.

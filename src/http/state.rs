@@ -11,6 +11,7 @@ use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
     config::Server,
+    telemetry::LogFilter,
     transfer::service::Service,
 };
 
@@ -24,6 +25,7 @@ pub struct AppState {
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
+    pub(super) logs: LogFilter,
 }
 
 impl AppState {
@@ -46,7 +48,14 @@ impl AppState {
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
-        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over }
+        let logs = LogFilter::detached();
+        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over, logs }
+    }
+
+    /// The same, with the log filter that admins may change.
+    #[must_use]
+    pub fn with_logs(self, logs: LogFilter) -> Self {
+        Self { logs, ..self }
     }
 }
 

@@ -139,7 +139,7 @@ impl Engine {
             "The service stopped before it sent the command; nothing was sent.",
         ));
         self.records.conclude(&mut transfer, from, KeyChange::Free).await;
-        self.audit(&transfer);
+        self.count(&transfer);
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what

@@ -122,7 +122,7 @@ impl Engine {
         crate::failpoint!(BeforeSettling);
         self.records.conclude(transfer, Stage::Unknown, key).await;
         crate::failpoint!(AfterSettling);
-        self.audit(transfer);
+        self.count(transfer);
     }
 
     async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("genesys", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
     ("store", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
     ("auth", &["clock", "config", "problem", "transfer"]),
-    ("http", &["auth", "clock", "config", "metrics", "problem", "trace", "transfer"]),
+    ("http", &["auth", "clock", "config", "metrics", "problem", "telemetry", "trace", "transfer"]),
     ("sandbox", &["clock"]),
     (
         "app",

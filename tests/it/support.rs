@@ -11,3 +11,4 @@ pub(crate) mod records;
 pub(crate) mod service;
 pub(crate) mod steps;
 pub(crate) mod store;
+pub(crate) mod tls;

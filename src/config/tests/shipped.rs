@@ -101,6 +101,8 @@ fn sample(key: &str) -> String {
         "telemetry.log_filter" => "debug".to_owned(),
         "telemetry.trace_ratio" => "0.25".to_owned(),
         "server.bind" | "sandbox.bind" => "127.0.0.1:7777".to_owned(),
+        "server.tls_cert" => fixture("tls-cert.pem"),
+        "server.tls_key" => fixture("tls-key.pem"),
         _ if text == "true" => "false".to_owned(),
         _ => match (text.parse::<u32>(), duration::parse(&text)) {
             (Ok(number), _) => (number + 1).to_string(),
@@ -119,6 +121,8 @@ fn beside(key: &str) -> &'static [&'static str] {
         "genesys.api_url" => &["genesys.login_url"],
         "genesys.login_url" => &["genesys.api_url"],
         "auth.mode" => &["auth.api_keys"],
+        "server.tls_cert" => &["server.tls_key"],
+        "server.tls_key" => &["server.tls_cert"],
         "auth.oidc_issuer" => &["auth.oidc_audience"],
         "auth.oidc_audience" => &["auth.oidc_issuer"],
         _ => &[],

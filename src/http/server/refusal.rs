@@ -25,8 +25,19 @@ impl Refusals {
 
     /// A whole HTTP/1.1 answer, after which the connection closes.
     pub(super) fn answer(&self, code: Code) -> Vec<u8> {
-        let id = self.request_ids.make();
-        let answer = problem_answer(&Problem::new(code, detail(code)), &id);
+        self.problem(&Problem::new(code, detail(code)))
+    }
+
+    /// The same for whoever speaks plain HTTP where TLS is spoken.
+    pub(super) fn not_tls(&self) -> Vec<u8> {
+        let detail = "Plain HTTP was sent to a port where the service speaks HTTPS.";
+        let hint = "Send the request to the same address with https://.";
+        self.problem(&Problem::new(Code::InvalidHeader, detail).hint(hint))
+    }
+
+    fn problem(&self, problem: &Problem) -> Vec<u8> {
+        let (id, code) = (self.request_ids.make(), problem.code);
+        let answer = problem_answer(problem, &id);
         self.metrics.connection_refused(code);
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
         tracing::info!(

@@ -34,7 +34,7 @@ impl Engine {
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
                 self.records.conclude(&mut job.transfer, from, key).await;
-                self.audit(&job.transfer);
+                self.count(&job.transfer);
                 job.transfer
             }
             Outcome::Unknown(problem) => {
@@ -54,7 +54,7 @@ impl Engine {
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
             self.records.conclude(&mut job.transfer, from, key).await;
-            self.audit(&job.transfer);
+            self.count(&job.transfer);
             if self.settings.confirm == Confirm::Always {
                 self.confirm_in_background(job.transfer.clone());
             }
@@ -62,7 +62,7 @@ impl Engine {
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
-        self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        self.records.conclude_for_now(&mut job.transfer, from).await;
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         let ctx = job.ctx.until(until);
@@ -73,8 +73,8 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
-        self.audit(&job.transfer);
+        self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.count(&job.transfer);
         job.transfer
     }
 
@@ -138,30 +138,6 @@ impl Engine {
         self.metrics.transfer(status, code);
         let correlation = transfer.upstream.correlation_id.as_deref();
         trace::transfer_came_to(status.as_str(), code.map(Code::as_str), correlation);
-    }
-
-    /// A transfer is settled: counts it, and writes one line for the record of who moved what, on
-    /// a target of its own.
-    pub(in crate::transfer) fn audit(&self, transfer: &Transfer) {
-        self.count(transfer);
-        tracing::info!(
-            target: "audit",
-            transfer_id = %transfer.id,
-            status = transfer.stage.status().as_str(),
-            code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str()),
-            caller = %transfer.requested_by,
-            conversation_id = %transfer.request.conversation_id,
-            from_queue_id = transfer
-                .previous
-                .as_ref()
-                .and_then(|previous| previous.queue_id)
-                .map(tracing::field::display),
-            to_queue_id = %transfer.queue.id,
-            reason = transfer.request.reason.as_deref().unwrap_or_default(),
-            reference = transfer.request.reference.as_deref().unwrap_or_default(),
-            correlation_id = transfer.upstream.correlation_id.as_deref().unwrap_or_default(),
-            "transfer settled"
-        );
     }
 
     /// Another process settles the transfer now: what it wrote is the truth.

@@ -34,6 +34,7 @@ static STARTS: Semaphore = Semaphore::const_new(3);
 pub(crate) struct TestApp {
     app: Option<App>,
     address: SocketAddr,
+    scheme: &'static str,
     http: reqwest::Client,
     store: Arc<TempDir>,
     settings: BTreeMap<String, String>,
@@ -112,8 +113,11 @@ impl TestApp {
             sandbox.with(|state| state.behaviour.requests_per_minute = 1_000_000);
         }
         let address = app.address();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app: Some(app), address, http, store, settings, outside }
+        let tls = loaded.server.tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
+        let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(tls);
+        let http = http.build().unwrap();
+        Self { app: Some(app), address, scheme, http, store, settings, outside }
     }
 
     /// Stops the service and starts another on the same store.
@@ -136,7 +140,7 @@ impl TestApp {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
