@@ -19,7 +19,7 @@ use super::{
     fallback::{no_such_path, other_method},
     head::accepts_json,
     metrics,
-    observe::observe,
+    observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
 use crate::problem::Code;
@@ -113,19 +113,13 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// Whether requests for this path are taken however busy the service is.
-pub(super) fn always_has_a_place(path: &str) -> bool {
-    path.starts_with("/health/") || path == metrics::PATH
-}
-
 async fn limit_in_flight(
     State(app): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
-    let path = request.uri().path();
-    if always_has_a_place(path) {
+    if is_watching(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -214,8 +214,7 @@ impl Engine {
                 let command = command(&job.transfer, &plan);
                 match self.send_and_learn(job, &command).await {
                     Outcome::Accepted => {
-                        let span = trace::stage(trace::Stage::Routing);
-                        self.set_routing_after_move(job, &plan.routing).instrument(span).await;
+                        self.set_routing_after_move(job, &plan.routing).await;
                         Outcome::Accepted
                     }
                     other => other,

@@ -160,7 +160,8 @@ impl Engine {
             return;
         }
         crate::failpoint!(BeforeRouting);
-        let set = self.set_routing_on_arrival(&job.transfer, &job.ctx, change).await;
+        let set = self.set_routing_on_arrival(&job.transfer, &job.ctx, change);
+        let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
         crate::failpoint!(AfterRouting);
         if let Err(detail) = set {
             job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
