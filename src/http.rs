@@ -14,8 +14,10 @@ mod access;
 mod answer;
 mod body;
 mod conversations;
+mod docs;
 mod fallback;
 mod fields;
+mod fixed;
 mod head;
 mod health;
 mod json;
@@ -23,6 +25,7 @@ mod layers;
 mod log_level;
 mod metrics;
 mod observe;
+mod openapi;
 mod problems;
 mod query;
 mod queues;
@@ -34,6 +37,7 @@ mod tests;
 mod transfers;
 mod views;
 
+pub use openapi::description;
 pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
@@ -41,6 +45,10 @@ pub use views::JsonAnswers;
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {
     let open = Router::new()
+        .route("/docs", get(docs::show_page))
+        .route("/docs/", get(docs::lead_to_page))
+        .route("/docs/{file}", get(docs::show_file))
+        .route("/openapi.json", get(openapi::describe_api))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/problems", get(problems::list_problems))

@@ -7,6 +7,7 @@ mod arrival;
 mod audit;
 pub mod batch;
 mod caller;
+pub mod class;
 pub mod conversation;
 mod engine;
 pub mod evidence;

@@ -33,7 +33,7 @@ const INVALID: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"genesys-transfer\", error=\"invalid_token\"");
 
 /// What a caller needs for a route. A route without a line of its own here is the admins'.
-fn needed(method: &Method, route: &str) -> &'static [Permission] {
+pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
     use Permission::{Admin, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
     match (method.as_str(), route) {
         ("POST", "/transfers") => &[TransfersWrite],

@@ -19,7 +19,7 @@ use super::{
     fallback::{no_such_path, other_method},
     head::accepts_json,
     metrics,
-    observe::observe,
+    observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
 use crate::problem::Code;
@@ -119,8 +119,7 @@ async fn limit_in_flight(
     next: Next,
 ) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
-    let path = request.uri().path();
-    if path.starts_with("/health/") || path == metrics::PATH {
+    if is_watching(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -7,20 +7,29 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{
     answer::{Failure, ok},
     body::{MAX_BODY, read_json},
-    query, requests,
+    openapi::{Answer, Entry},
+    query,
+    requests::{self, described::LogLevelBody},
     state::{AppState, Arrival},
 };
 use crate::{problem::Code, telemetry::LogState, transfer::service::Caller};
 
 /// What is logged, as admins see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLevel)]
 struct LogLevelView {
+    /// The filter in force.
     filter: String,
+    /// `telemetry.log_filter` of the configuration.
     configured: String,
+    /// When the configured one comes back; null when another was not put in for a while.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
 }
 
@@ -66,4 +75,25 @@ pub(super) async fn change(
         "log filter changed"
     );
     Ok(ok(&LogLevelView::from(state)))
+}
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let state = |about, filter, until: Option<&str>| {
+        let example = json!({"filter": filter, "configured": "info", "until": until});
+        Answer::new(about).json::<LogLevelView>(example)
+    };
+    let more = "info,genesys_transfer=debug";
+    vec![
+        Entry::get("/admin/log-level", "showLogLevel", "See what is logged")
+            .tag("Operations")
+            .answer(200, state("The filter in force.", "info", None)),
+        Entry::post("/admin/log-level", "changeLogLevel", "Log more, or less, for an incident")
+            .tag("Operations")
+            .body::<LogLevelBody>(&[
+                ("More for a while", json!({"filter": more, "for": "15m"})),
+                ("Until the service is restarted", json!({"filter": "warn"})),
+            ])
+            .answer(200, state("It is in force.", more, Some("2026-03-27T09:45:00Z"))),
+    ]
 }

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::state::AppState;
+use super::{
+    openapi::{Answer, Entry, fields},
+    state::AppState,
+};
 use crate::metrics::CONTENT_TYPE;
 
 /// Where the metrics are.
@@ -22,4 +25,16 @@ pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
     }
     let text = app.service.metrics().render(&readings);
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
+}
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let kind = CONTENT_TYPE.split(';').next().unwrap_or_default();
+    let metrics = Answer::new("All metrics.").of_type(kind, fields::any_text());
+    vec![
+        Entry::get(PATH, "showMetrics", "Metrics in Prometheus' text format")
+            .tag("Operations")
+            .lenient()
+            .answer(200, metrics),
+    ]
 }

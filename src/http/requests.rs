@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+pub(super) mod described;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,13 @@ const LOG_CHANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 const MAX_REASON: usize = 500;
 /// Longest `reference`, in characters.
 pub(super) const MAX_REFERENCE: usize = 128;
+
+/// The words for a [`TransferType`].
+pub(super) const TRANSFER_TYPES: [(&str, TransferType); 2] =
+    [("unattended", TransferType::Unattended), ("attended", TransferType::Attended)];
+/// The words for a [`Verdict`].
+const OUTCOMES: [(&str, Verdict); 2] =
+    [("moved", Verdict::Moved), ("not_moved", Verdict::NotMoved)];
 
 /// The fields of a transfer request; every other one is refused.
 const TRANSFER: [&str; 11] = [
@@ -72,8 +80,7 @@ pub(super) fn transfer_at(
     let language_id = fields.uuid("languageId");
     let keep_place = fields.boolean("keepPlace").unwrap_or_default();
     let participant_id = fields.uuid("participantId");
-    let choices = [("unattended", TransferType::Unattended), ("attended", TransferType::Attended)];
-    let transfer_type = fields.choice("transferType", &choices).unwrap_or_default();
+    let transfer_type = fields.choice("transferType", &TRANSFER_TYPES).unwrap_or_default();
     let reason = fields.text("reason", MAX_REASON, true);
     let reference = fields.text("reference", MAX_REFERENCE, false);
     Some(TransferRequest {
@@ -139,8 +146,7 @@ pub(super) fn settle(body: &Value) -> Result<(Verdict, Option<String>), Failure>
     let mut errors = Errors::default();
     let verdict = Fields::open(body, "", &["outcome", "reason"], &mut errors).and_then(|mut f| {
         f.require("outcome");
-        let outcomes = [("moved", Verdict::Moved), ("not_moved", Verdict::NotMoved)];
-        let outcome = f.choice("outcome", &outcomes);
+        let outcome = f.choice("outcome", &OUTCOMES);
         let reason = f.text("reason", MAX_REASON, true);
         Some((outcome?, reason))
     });

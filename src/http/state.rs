@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::server::Shutdown;
+use super::{fixed::Fixed, openapi, server::Shutdown};
 use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
@@ -25,6 +25,7 @@ pub struct AppState {
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
+    pub(super) document: Fixed,
     pub(super) logs: LogFilter,
 }
 
@@ -49,7 +50,18 @@ impl AppState {
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let logs = LogFilter::detached();
-        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over, logs }
+        let document = openapi::served(keyring.is_open());
+        Self {
+            service,
+            keyring,
+            request_ids,
+            limits,
+            in_flight,
+            stopping,
+            grace_over,
+            document,
+            logs,
+        }
     }
 
     /// The same, with the log filter that admins may change.

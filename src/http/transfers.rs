@@ -24,6 +24,10 @@ use crate::{
     },
 };
 
+mod described;
+
+pub(super) use described::entries;
+
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 

@@ -173,6 +173,12 @@ impl Engine {
         }
     }
 
+    /// Whether it is so long since the write that began at `written` that others may have given this
+    /// process up, and told an operator so: it must not send any more.
+    fn is_held_up(&self, written: Instant) -> bool {
+        written.elapsed() > self.lease / 2
+    }
+
     /// Makes the intention durable, then sends the command and learns what became of it.
     pub(super) async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
         if time_left(&job.ctx) < COMMAND_NEEDS {
@@ -198,10 +204,7 @@ impl Engine {
             }
         }
         crate::failpoint!(AfterDispatching);
-        // A process that was stopped for a while here may have been given up by others, who told
-        // an operator so.
-        let held_up = intended.elapsed() > self.lease / 2;
-        if held_up || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
+        if self.is_held_up(intended) || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
         job.sent.store(true, Ordering::SeqCst);
@@ -215,8 +218,7 @@ impl Engine {
                 let command = command(&job.transfer, &plan);
                 match self.send_and_learn(job, &command).await {
                     Outcome::Accepted => {
-                        let span = trace::stage(trace::Stage::Routing);
-                        self.set_routing_after_move(job, &plan.routing).instrument(span).await;
+                        self.set_routing_after_move(job, &plan.routing).await;
                         Outcome::Accepted
                     }
                     other => other,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     audit,
     ids::TransferId,
-    model::{Stage, Transfer},
+    model::{Stage, Transfer, Whose},
     store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
 };
 use crate::clock::Clock;
@@ -124,16 +124,21 @@ impl Records {
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
     /// [`Records::get`] finds it, and is written as soon as the store is back. The write that
     /// settles the transfer is told of in the audit log: of several processes that try, one
-    /// succeeds.
-    pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
+    /// succeeds. `false`: another process has the transfer, and what that one wrote counts.
+    pub async fn conclude(
+        self: &Arc<Self>,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> bool {
         let settles = from.is_unsettled() && !transfer.stage.is_unsettled();
-        self.write(transfer, Outcome { from, key, settles }).await;
+        self.write(transfer, Outcome { from, key, settles }).await
     }
 
     /// Writes an outcome that settles the transfer, but whose last word is still to come, with
     /// [`Records::conclude_at_last`]; that one is told of.
-    pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) {
-        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await;
+    pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) -> bool {
+        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await
     }
 
     /// Writes the last word on a transfer that is settled already.
@@ -142,18 +147,19 @@ impl Records {
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
-    ) {
-        self.write(transfer, Outcome { from, key, settles: true }).await;
+    ) -> bool {
+        self.write(transfer, Outcome { from, key, settles: true }).await
     }
 
-    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) {
+    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) -> bool {
         crate::failpoint!(BeforeOutcome);
         let written = self.write_outcome(transfer, &outcome).await;
         crate::failpoint!(AfterOutcome);
         match written {
-            Ok(()) => {}
+            Ok(()) => true,
             Err(Lost::TakenOver) => {
                 tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
+                false
             }
             Err(Lost::Store(error)) => {
                 tracing::error!(
@@ -161,6 +167,7 @@ impl Records {
                     "the outcome could not be written; kept in memory and tried again"
                 );
                 self.keep(transfer.clone(), outcome);
+                true
             }
         }
     }
@@ -230,24 +237,19 @@ impl Records {
         Ok(())
     }
 
-    /// Writes an outcome that was reached from `from`. The row can be elsewhere: a step further,
-    /// when a write that failed was carried out after all (`dispatching`); or a step behind, when
-    /// an earlier outcome still waits in memory (`unknown`, `accepted`). And who sent the command
-    /// and has Genesys' word on it knows better than another process that took the row over
-    /// meanwhile and only found it `unknown`.
+    /// Writes an outcome that was reached from `from`; the row can also be where
+    /// [`Stage::outcome_also_from`] says.
     async fn write_wherever_it_stands(
         &self,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        let or_else = match (from, transfer.stage) {
-            (Stage::Dispatching, Stage::Accepted | Stage::Failed) => {
-                Expected { stage: Stage::Unknown, owner: None }
-            }
-            (Stage::Dispatching, _) => return self.step(transfer, from, key).await,
-            _ => Expected { stage: Stage::Dispatching, owner: Some(self.owner) },
+        let Some(also) = Stage::outcome_also_from(from, transfer.stage) else {
+            return self.step(transfer, from, key).await;
         };
+        let owner = (also.whose == Whose::Ours).then_some(self.owner);
+        let or_else = Expected { stage: also.stage, owner };
         match self.step(transfer, from, key.clone()).await {
             Err(Lost::TakenOver) => {}
             other => return other,

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::{
     engine::{self, Engine, Job},
     gateway::Lane,
-    model::{Stage, Transfer},
+    model::{Stage, Takeover, Transfer},
     service::Wait,
     store::{KeyChange, StoreError},
 };
@@ -105,19 +105,16 @@ impl Engine {
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
         trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
-        match transfer.stage {
-            Stage::Received | Stage::Prepared if transfer.batch_id.is_some() => {
+        match transfer.stage.left_behind(age < STILL_WANTED) {
+            // Whether it is still wanted its batch says.
+            Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {
                 self.resume_item(transfer).await;
             }
-            Stage::Received | Stage::Prepared if age < STILL_WANTED => {
-                self.carry_on(transfer).await;
-            }
-            Stage::Received | Stage::Prepared => self.give_up(transfer).await,
-            Stage::Dispatching => self.recover_dispatched(transfer).await,
-            Stage::Unknown => {
-                self.settle_in_background(transfer, self.settings.settle_window);
-            }
-            Stage::Accepted | Stage::Confirmed | Stage::Skipped | Stage::Failed => {}
+            Takeover::CarryOn => self.carry_on(transfer).await,
+            Takeover::GiveUp => self.give_up(transfer).await,
+            Takeover::OnlyLook => self.recover_dispatched(transfer).await,
+            Takeover::Settle => self.settle_in_background(transfer, self.settings.settle_window),
+            Takeover::Nothing => {}
         }
     }
 
@@ -143,8 +140,9 @@ impl Engine {
             Code::DeadlineExceeded,
             "The service stopped before it sent the command; nothing was sent.",
         ));
-        self.records.conclude(&mut transfer, from, KeyChange::Free).await;
-        self.count(&transfer);
+        if self.records.conclude(&mut transfer, from, KeyChange::Free).await {
+            self.count(&transfer);
+        }
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what

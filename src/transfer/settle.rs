@@ -11,12 +11,12 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
-    evidence::Seen,
+    evidence::{Finding, Seen},
     gateway::{CallContext, Lane, RoutingChange},
     model::{Stage, Transfer, Warning},
     problems,
     store::KeyChange,
-    watch::{Finding, Schedule},
+    watch::Schedule,
 };
 use crate::{
     problem::Problem,
@@ -120,9 +120,11 @@ impl Engine {
         transfer.updated_at = self.clock.now();
         let key = KeyChange::Settle(self.answers.answer(transfer));
         crate::failpoint!(BeforeSettling);
-        self.records.conclude(transfer, Stage::Unknown, key).await;
+        let ours = self.records.conclude(transfer, Stage::Unknown, key).await;
         crate::failpoint!(AfterSettling);
-        self.count(transfer);
+        if ours {
+            self.count(transfer);
+        }
     }
 
     async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {

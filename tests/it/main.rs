@@ -35,6 +35,8 @@ mod log_lines;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;
@@ -53,6 +55,8 @@ mod readiness;
 #[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
+mod state_model;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -68,3 +72,5 @@ mod token;
 mod traces;
 #[cfg(test)]
 mod transfers;
+#[cfg(test)]
+mod volume;

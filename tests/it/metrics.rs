@@ -88,7 +88,7 @@ async fn neither_paths_nor_names_nor_methods_make_series() {
         about(number).await;
     }
     let after = series(&scrape(&app).await);
-    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(after.difference(&before).next(), None);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ fn alerts(key: &str) -> Vec<String> {
     for line in ALERTS.lines() {
         let depth = line.len() - line.trim_start().len();
         if block.is_some_and(|above| depth > above || line.trim().is_empty()) {
-            found.last_mut().unwrap().push_str(&format!(" {}", line.trim()));
+            found.last_mut().unwrap().extend([" ", line.trim()]);
             continue;
         }
         block = None;

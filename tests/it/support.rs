@@ -4,6 +4,7 @@ pub(crate) mod books;
 pub(crate) mod caller;
 pub(crate) mod child;
 pub(crate) mod collector;
+pub(crate) mod document;
 pub(crate) mod exposition;
 pub(crate) mod postgres;
 pub(crate) mod process;

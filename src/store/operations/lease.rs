@@ -136,6 +136,8 @@ impl ShareRate {
 }
 
 impl Operation for ShareRate {
+    const NAME: StoreOperation = StoreOperation::ShareRate;
+
     type Output = RateShare;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<RateShare, Fault> {

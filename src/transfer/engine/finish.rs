@@ -37,14 +37,15 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
-                self.records.conclude(&mut job.transfer, from, key).await;
-                self.count(&job.transfer);
-                job.transfer
+                let ours = self.records.conclude(&mut job.transfer, from, key).await;
+                self.settled(job.transfer, ours).await
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
                 job.transfer.error = Some(*problem);
-                self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+                if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
+                    return self.as_others_have_it(job.transfer).await;
+                }
                 self.count(&job.transfer);
                 self.settle_in_background(job.transfer.clone(), self.settings.settle_window);
                 job.transfer
@@ -57,17 +58,20 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
-            self.records.conclude(&mut job.transfer, from, key).await;
-            self.count(&job.transfer);
+            let ours = self.records.conclude(&mut job.transfer, from, key).await;
+            let transfer = self.settled(job.transfer, ours).await;
             // Those of a batch are looked for together.
-            if self.settings.confirm == Confirm::Always && job.transfer.batch_id.is_none() {
-                self.confirm_in_background(job.transfer.clone());
+            let confirm = self.settings.confirm == Confirm::Always && transfer.batch_id.is_none();
+            if confirm && transfer.stage == Stage::Accepted {
+                self.confirm_in_background(transfer.clone());
             }
-            return job.transfer;
+            return transfer;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
-        self.records.conclude_for_now(&mut job.transfer, from).await;
+        if !self.records.conclude_for_now(&mut job.transfer, from).await {
+            return self.as_others_have_it(job.transfer).await;
+        }
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         let ctx = job.ctx.until(until);
@@ -78,9 +82,18 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
-        self.count(&job.transfer);
-        job.transfer
+        let ours = self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.settled(job.transfer, ours).await
+    }
+
+    /// A settled transfer as it now stands: as it was recorded here, or as another process has it
+    /// that took it over.
+    async fn settled(&self, transfer: Transfer, ours: bool) -> Transfer {
+        if !ours {
+            return self.as_others_have_it(transfer).await;
+        }
+        self.count(&transfer);
+        transfer
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.

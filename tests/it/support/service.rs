@@ -20,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::document::assert_described;
+
 pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
 pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
 pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
@@ -286,9 +288,14 @@ pub(crate) fn plain(conversation: Uuid, queue: &str) -> Value {
     json!({"conversationId": conversation, "queueName": queue})
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the answer, which must be as the API's description says.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let answer = request.send().await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let answer = client.execute(request).await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
-    Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
+    let body = answer.bytes().await.unwrap().to_vec();
+    assert_described((&method, &path), status.as_u16(), &headers, &body);
+    Answer { status, headers, body }
 }
