@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    class::Class,
     conversation::Conversation,
     ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
@@ -218,20 +217,6 @@ pub enum Sent {
         /// The answer, when there was one.
         answer: Option<UpstreamAnswer>,
     },
-}
-
-impl Sent {
-    /// What is known about the command by its last try.
-    #[must_use]
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Taken(_) => Class::D,
-            Self::NotSent(_) | Self::Abandoned(_) => Class::A,
-            Self::Refused(_) => Class::R,
-            Self::Finished(_) => Class::B,
-            Self::Uncertain { .. } => Class::C,
-        }
-    }
 }
 
 /// Decides after a fresh look whether a command still fits; asked before a repeat.
