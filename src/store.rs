@@ -100,10 +100,7 @@ impl Stores {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn open(
-    settings: &config::Store,
-    clock: Arc<dyn Clock>,
-) -> Result<Stores, OpenError> {
+pub async fn open(settings: &config::Store, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
     let url = settings.url.expose_secret();
     let keys = settings.key_retention;
     match url.split_once(':').map(|(scheme, _)| scheme) {

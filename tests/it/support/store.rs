@@ -47,8 +47,7 @@ impl Fixture {
     /// On the database `url` names.
     pub(crate) async fn at(url: String) -> Self {
         let clock = Arc::new(ManualClock::new("2026-11-22T10:00:00.123456789Z".parse().unwrap()));
-        let Stores { transfers, batches } =
-            open_stores(&url, Arc::clone(&clock)).await.unwrap();
+        let Stores { transfers, batches } = open_stores(&url, Arc::clone(&clock)).await.unwrap();
         let owner = fresh_id(Timestamp::UNIX_EPOCH);
         Self { store: transfers, batches, clock, owner, url, _dir: None }
     }
