@@ -91,6 +91,8 @@ impl Report {
         self.judge_command("conversation:communication:blindTransferQueue", sent);
         let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
         self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
+        let nowhere = QueueId::new(ids.next(clock.now()));
+        self.judge("analytics:queueObservation:view", gateway.waiting(&ctx, nowhere).await);
     }
 
     fn judge<T>(&mut self, permission: &str, result: Result<T, GatewayError>) {

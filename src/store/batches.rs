@@ -38,8 +38,7 @@ impl<B: Backend> Records<B> {
         name: &'static str,
         operation: Result<O, Unreadable>,
     ) -> Result<O::Output, StoreError> {
-        let operation =
-            operation.map_err(|error| Trouble::certain(error.to_string()).of(name))?;
+        let operation = operation.map_err(|error| Trouble::certain(error.to_string()).of(name))?;
         let written = self.backend.write(operation, Durability::Power).await;
         written.map_err(|trouble| trouble.of(name))
     }

@@ -22,6 +22,8 @@ mod order;
 mod pause;
 mod resume;
 mod runner;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod service;
 mod sight;
 mod state;

@@ -19,7 +19,9 @@ pub fn of_batch(order: &BatchOrder) -> [u8; 32] {
     let mut canonical = order.clone();
     match &mut canonical {
         BatchOrder::List { transfers, .. } => {
-            transfers.iter_mut().for_each(|transfer| normalize(transfer.skill_ids.as_mut()));
+            for transfer in transfers {
+                normalize(transfer.skill_ids.as_mut());
+            }
         }
         BatchOrder::Drain(drain) => normalize(drain.skill_ids.as_mut()),
         BatchOrder::Plan(_) => {}

@@ -138,8 +138,7 @@ pub(super) async fn unsettled_of<S: Session>(
     session: &mut S,
     id: ConversationId,
 ) -> Result<Transfer, Fault> {
-    let text =
-        concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
+    let text = concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
     let rows = session.rows(sql(text), &[Value::Id(id.uuid())]).await?;
     // If it is settled by now, there is room.
     let row = rows.first().ok_or(Fault::Race)?;

@@ -89,7 +89,8 @@ impl Confirmer {
         let rest = awaited.looked_at.map_or(LONG_ENOUGH, |at| at.elapsed());
         let long = awaited.calls.iter().any(|(_, at)| at.elapsed() >= LONG_ENOUGH);
         let many = awaited.calls.len() >= ENOUGH_CALLS;
-        if rest < LONG_ENOUGH / 2 || !many && !(long && rest >= LONG_ENOUGH) {
+        let worth = many || (long && rest >= LONG_ENOUGH);
+        if rest < LONG_ENOUGH / 2 || !worth {
             return HashSet::new();
         }
         awaited.looked_at = Some(Instant::now());

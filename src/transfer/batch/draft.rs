@@ -40,21 +40,20 @@ impl Engine {
         transfers: &[TransferRequest],
         reason: Option<String>,
     ) -> Result<Draft, Problem> {
-        self.check_list(caller, transfers)?;
+        self.check_list(caller, transfers).map_err(|problem| *problem)?;
         let mut queues: HashMap<&QueueRef, Queue> = HashMap::new();
         let mut items = Vec::with_capacity(transfers.len());
         for (position, request) in (0..).zip(transfers) {
-            let queue = match queues.get(&request.queue) {
-                Some(queue) => queue.clone(),
-                None => {
-                    let found = self.permitted_queue(ctx, &caller.limits, &request.queue).await;
-                    let found = found.map_err(|problem| {
-                        let member = queue_member(&request.queue, "queueName", "queueId");
-                        at(format!("/transfers/{position}/{member}"), problem)
-                    })?;
-                    queues.insert(&request.queue, found.clone());
-                    found
-                }
+            let queue = if let Some(queue) = queues.get(&request.queue) {
+                queue.clone()
+            } else {
+                let found = self.permitted_queue(ctx, &caller.limits, &request.queue).await;
+                let found = found.map_err(|problem| {
+                    let member = queue_member(&request.queue, "queueName", "queueId");
+                    at(format!("/transfers/{position}/{member}"), problem)
+                })?;
+                queues.insert(&request.queue, found.clone());
+                found
             };
             items.push(Item { position, request: request.clone(), queue, waiting_since: None });
         }
@@ -71,13 +70,17 @@ impl Engine {
     }
 
     /// What can be said of a list without asking anybody.
-    fn check_list(&self, caller: &Caller, transfers: &[TransferRequest]) -> Result<(), Problem> {
+    fn check_list(
+        &self,
+        caller: &Caller,
+        transfers: &[TransferRequest],
+    ) -> Result<(), Box<Problem>> {
         let most = usize::try_from(self.batches.settings.max_size).unwrap_or(usize::MAX);
         if transfers.is_empty() || transfers.len() > most {
-            return Err(Problem::invalid(vec![FieldError {
+            return Err(Box::new(Problem::invalid(vec![FieldError {
                 pointer: "/transfers".to_owned(),
                 detail: format!("Expected 1 to {most} transfers."),
-            }]));
+            }])));
         }
         let mut wrong = Vec::new();
         let mut first: HashMap<ConversationId, usize> = HashMap::new();
@@ -96,9 +99,9 @@ impl Engine {
                 }),
             );
             let allowed = caller.limits.check_priority(request.priority);
-            allowed.map_err(|problem| at(format!("{base}/priority"), *problem))?;
+            allowed.map_err(|problem| Box::new(at(format!("{base}/priority"), *problem)))?;
         }
-        if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
+        if wrong.is_empty() { Ok(()) } else { Err(Box::new(Problem::invalid(wrong))) }
     }
 
     /// The record of a draft, as it is when nothing was done yet.

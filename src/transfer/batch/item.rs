@@ -15,24 +15,20 @@ use super::{
     confirm::Confirmer,
     judge::{self, Refusal},
     order::{Order, Standing},
-    store::Taken,
     trouble::{Strikes, Trouble},
     turns::Turn,
 };
 use crate::{
-    problem::{Code, Problem},
+    problem::Code,
     transfer::{
-        audit,
         caller::{Limits, check_priority},
         conversation::Conversation,
         engine::{self, Engine, Job, Outcome},
         gateway::{CallContext, Lane, Reservation},
         ids::TransferId,
-        model::{Stage, Transfer, UpstreamUse},
+        model::Stage,
         plan::{self, Moment, Plan},
-        problems,
         service::Wait,
-        store::KeyChange,
     },
 };
 
@@ -41,13 +37,9 @@ use crate::{
 const ITEM_TIME: Duration = Duration::from_secs(30);
 
 /// A look older than this is not acted on: an agent may have answered meanwhile.
-const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(5);
 
-/// How often a call that rings, or has another transfer in hand, is looked at again.
-const MOST_LATERS: u32 = 3;
-
-/// Tries to record one transfer before the batch pauses.
-const TAKES: u32 = 3;
+mod take;
 
 /// What the calls of one batch share.
 pub(super) struct Run {
@@ -139,7 +131,7 @@ impl Run {
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;
         let mut seen = self.look(&ctx, open).await?;
-        let mut looked_at = Instant::now();
+        let looked_at = Instant::now();
         self.judged(open, seen.as_ref(), i64::MAX).await?;
         let Some(my_turn) = turn.as_mut() else { return Err(End::Halted) };
         if !my_turn.comes().await {
@@ -147,10 +139,9 @@ impl Run {
         }
         ctx = ctx.until(context().deadline);
         if looked_at.elapsed() > FRESH {
-            seen = self.look(&ctx, open).await?;
-            looked_at = Instant::now();
+            // A request more than was reserved; the command is prepared, and waits for it.
+            seen = self.look(&ctx.in_lane(Lane::Command), open).await?;
         }
-        tracing::trace!(age = ?looked_at.elapsed(), "its turn has come");
         let (plan, place) = self.placed(open, seen.as_ref()).await?;
         let transfer = self.transfer(open, Some(&plan));
         crate::failpoint!(BeforeItem);
@@ -224,31 +215,6 @@ impl Run {
         }
     }
 
-    /// Puts the item back whose transfer certainly was not sent.
-    async fn reopen(&self, open: &mut Open, transfer: &Transfer) -> Result<(), End> {
-        let engine = &self.engine;
-        let mut pauses = super::pause::Pauses::default();
-        loop {
-            // What waits in memory would be written over it.
-            if !engine.records.is_unsaved(transfer.id) {
-                let store = &engine.batches.store;
-                let position = open.item.position;
-                match store.reopen_item(self.batch.id, position, transfer.id).await {
-                    Ok(()) => {
-                        open.transfer_id = None;
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put a call back");
-                    }
-                }
-            }
-            if !engine.pause_until(Instant::now() + pauses.next(), far()).await {
-                return Err(End::Stopped);
-            }
-        }
-    }
-
     async fn check_repetition(&self, open: &mut Open) -> Result<(), End> {
         let most = self.batch.moves_per_conversation;
         let limits = Limits { moves_per_conversation: most, ..Limits::default() };
@@ -277,11 +243,11 @@ impl Run {
             Err(Ok(trouble)) => {
                 let others = self.looked.load(Ordering::Relaxed);
                 if trouble.own && open.looks.strike(others) {
-                    return Err(self.settle(open, Stage::Failed, trouble.problem).await);
+                    return Err(self.settle(open, Stage::Failed, *trouble.problem).await);
                 }
                 Err(End::Trouble(trouble))
             }
-            Err(Err(problem)) => Err(self.settle(open, Stage::Failed, problem).await),
+            Err(Err(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
         }
     }
 
@@ -294,9 +260,9 @@ impl Run {
     ) -> Result<Plan, End> {
         match self.judge(&open.item, seen, most_minutes) {
             Ok(plan) => Ok(plan),
-            Err(Refusal::Later(problem)) => Err(self.later(open, problem).await),
-            Err(Refusal::Skip(problem)) => Err(self.settle(open, Stage::Skipped, problem).await),
-            Err(Refusal::Fail(problem)) => Err(self.settle(open, Stage::Failed, problem).await),
+            Err(Refusal::Later(problem)) => Err(self.later(open, *problem).await),
+            Err(Refusal::Skip(problem)) => Err(self.settle(open, Stage::Skipped, *problem).await),
+            Err(Refusal::Fail(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
         }
     }
 
@@ -316,111 +282,16 @@ impl Run {
         let moment = Moment { now: engine.clock.now(), most_minutes };
         let (request, queue) = (&item.request, &item.queue);
         let plan = plan::plan_at_most(request, queue, conversation, moment, engine.carrier());
-        let plan = plan.map_err(|problem| Refusal::Fail(*problem))?;
-        engine.check_priority(&plan).map_err(|problem| Refusal::Fail(*problem))?;
+        let plan = plan.map_err(Refusal::Fail)?;
+        engine.check_priority(&plan).map_err(Refusal::Fail)?;
         let most = self.batch.max_priority;
-        check_priority(plan.priority, most).map_err(|problem| Refusal::Fail(*problem))?;
+        check_priority(plan.priority, most).map_err(Refusal::Fail)?;
         Ok(plan)
-    }
-
-    async fn later(&self, open: &mut Open, problem: Problem) -> End {
-        open.laters += 1;
-        if open.laters > MOST_LATERS {
-            return self.settle(open, Stage::Failed, problem).await;
-        }
-        End::Later
-    }
-
-    /// Records a call that is not moved.
-    pub(super) async fn settle(&self, open: &mut Open, stage: Stage, problem: Problem) -> End {
-        let mut transfer = self.transfer(open, None);
-        transfer.stage = stage;
-        transfer.error = Some(Problem { retryable: Some(false), ..problem });
-        let end = self.take(open, &transfer).await;
-        match end {
-            Ok(Found::New) => audit::settled(&transfer),
-            Ok(Found::Again) => {
-                // It was recorded as one that goes ahead, and did not.
-                let records = &self.engine.records;
-                records.conclude(&mut transfer, Stage::Received, KeyChange::Free).await;
-            }
-            Err(end) => return end,
-        }
-        self.engine.count(&transfer);
-        End::Taken
-    }
-
-    /// Turns the item into `transfer`.
-    async fn take(&self, open: &mut Open, transfer: &Transfer) -> Result<Found, End> {
-        let engine = &self.engine;
-        let position = open.item.position;
-        let mut tries = TAKES;
-        loop {
-            let store = &engine.batches.store;
-            match store.take_item(transfer, position, engine.records.owner()).await {
-                Ok(Taken::Done) => return Ok(Found::New),
-                Ok(Taken::Already(id)) if id == transfer.id => return Ok(Found::Again),
-                Ok(Taken::Already(_)) => return Err(End::Taken),
-                Ok(Taken::Stopped) => return Err(End::Stopped),
-                Ok(Taken::ConversationTaken(other)) => {
-                    let id = transfer.request.conversation_id;
-                    let problem = problems::transfer_in_progress(id, Some(other));
-                    return Err(Box::pin(self.later(open, problem)).await);
-                }
-                Err(error) => {
-                    // It may have been recorded: from now on under this name only.
-                    open.transfer_id = Some(transfer.id);
-                    tries -= 1;
-                    if tries == 0 {
-                        let problem = problems::from_store(&error);
-                        return Err(End::Trouble(Trouble::of_store(problem)));
-                    }
-                }
-            }
-        }
-    }
-
-    fn transfer(&self, open: &Open, plan: Option<&Plan>) -> Transfer {
-        let engine = &self.engine;
-        let now = engine.clock.now();
-        let Item { request, queue, .. } = &open.item;
-        let mut transfer = Transfer {
-            id: open.transfer_id.unwrap_or_else(|| TransferId::new(engine.ids.next(now))),
-            stage: Stage::Received,
-            request: request.clone(),
-            queue: queue.clone(),
-            requested_by: self.batch.requested_by.clone(),
-            request_id: self.batch.request_id.clone(),
-            batch_id: Some(self.batch.id),
-            participant_id: request.participant_id,
-            previous: None,
-            picture: None,
-            priority: request.priority,
-            waited_minutes: None,
-            max_priority: self.batch.max_priority,
-            warnings: Vec::new(),
-            error: None,
-            upstream: UpstreamUse::default(),
-            created_at: now,
-            updated_at: now,
-        };
-        if let Some(plan) = plan {
-            engine::adopt_plan(&mut transfer, plan);
-        }
-        transfer
     }
 
     pub(super) fn order(&self) -> std::sync::MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How a transfer came to be recorded.
-enum Found {
-    /// Just now.
-    New,
-    /// By an earlier try whose end was not seen.
-    Again,
 }
 
 /// The context of a call's own requests.

@@ -13,11 +13,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Refusal {
     /// It may be moved in a while.
-    Later(Problem),
+    Later(Box<Problem>),
     /// It is not the batch's business any more.
-    Skip(Problem),
+    Skip(Box<Problem>),
     /// It cannot be moved.
-    Fail(Problem),
+    Fail(Box<Problem>),
 }
 
 /// Whether the call still waits in the queue that is drained. What an agent has, or somebody moved
@@ -30,11 +30,11 @@ pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), Ref
         Ok(chosen) => chosen,
         Err(problem) => {
             return Err(match problem.code {
-                Code::ConversationRinging => Refusal::Later(*problem),
+                Code::ConversationRinging => Refusal::Later(problem),
                 Code::ConversationNotTransferable if conversation.blocked.is_some() => {
-                    Refusal::Later(*problem)
+                    Refusal::Later(problem)
                 }
-                Code::ConversationEnded => Refusal::Fail(*problem),
+                Code::ConversationEnded => Refusal::Fail(problem),
                 _ => Refusal::Skip(no_longer_waiting(from)),
             });
         }
@@ -45,11 +45,9 @@ pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), Ref
     if waits { Ok(()) } else { Err(Refusal::Skip(no_longer_waiting(from))) }
 }
 
-fn no_longer_waiting(from: &Queue) -> Problem {
-    Problem::new(
-        Code::NoLongerWaiting,
-        format!("The call no longer waited in \"{}\" when its turn came.", from.name),
-    )
+fn no_longer_waiting(from: &Queue) -> Box<Problem> {
+    let detail = format!("The call no longer waited in \"{}\" when its turn came.", from.name);
+    Box::new(Problem::new(Code::NoLongerWaiting, detail))
 }
 
 /// The batch was stopped before the call's turn came.
@@ -58,8 +56,8 @@ pub(super) fn cancelled() -> Problem {
 }
 
 /// A plan without a look was asked for where one is needed.
-pub(super) fn unseen() -> Problem {
-    Problem::new(Code::InternalError, "The conversation was not looked at.")
+pub(super) fn unseen() -> Box<Problem> {
+    Box::new(Problem::new(Code::InternalError, "The conversation was not looked at."))
 }
 
 #[cfg(test)]

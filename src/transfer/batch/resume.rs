@@ -75,17 +75,17 @@ impl Engine {
             let pause = match self.plan_item(&run, &item, &transfer).await {
                 Ok(plan) => return self.carry_item(run, transfer, plan).await,
                 Err(Held::For(Refusal::Skip(problem))) => {
-                    return self.end_item(&mut transfer, Stage::Skipped, problem).await;
+                    return self.end_item(&mut transfer, Stage::Skipped, *problem).await;
                 }
                 Err(Held::For(Refusal::Later(_))) if laters < LATERS => {
                     laters += 1;
                     LATER
                 }
                 Err(Held::For(Refusal::Fail(problem) | Refusal::Later(problem))) => {
-                    return self.end_item(&mut transfer, Stage::Failed, problem).await;
+                    return self.end_item(&mut transfer, Stage::Failed, *problem).await;
                 }
                 Err(Held::By(trouble)) if trouble.own && strikes.strike(0) => {
-                    return self.end_item(&mut transfer, Stage::Failed, trouble.problem).await;
+                    return self.end_item(&mut transfer, Stage::Failed, *trouble.problem).await;
                 }
                 Err(Held::By(trouble)) => trouble.pause.unwrap_or_else(|| pauses.next()),
             };

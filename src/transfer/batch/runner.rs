@@ -17,6 +17,7 @@ use tokio::{
     time::Instant,
 };
 
+use self::{fetch::View, waits::GLANCE};
 use super::{
     Batch, BatchState, BatchStatus,
     item::{End, Open, Run},
@@ -30,15 +31,14 @@ use crate::{
         engine::{self, Engine, calls_needed},
         gateway::{Lane, Reservation},
         ids::{BatchId, ConversationId},
-        model::Warning,
         problems,
         store::{StoreError, TransferFilter},
     },
 };
-use fetch::View;
 
 mod end;
 mod fetch;
+mod waits;
 
 /// Items in hand at once.
 const IN_HAND: usize = 8;
@@ -48,12 +48,6 @@ const LATER: Duration = Duration::from_secs(10);
 
 /// How long the batch waits in line for its next requests before it asks anew.
 const ADMISSION: Duration = Duration::from_secs(90);
-
-/// While it waits, a batch looks so often whether another process cancelled it.
-const GLANCE: Duration = Duration::from_secs(2);
-
-/// A pause longer than this is told to callers.
-const WORTH_TELLING: Duration = Duration::from_secs(5);
 
 /// The warning a paused batch shows.
 const PAUSED: &str = "paused";
@@ -72,6 +66,7 @@ enum Stop {
 }
 
 /// See the module's text.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each of its own")]
 struct Runner {
     engine: Arc<Engine>,
     run: Arc<Run>,
@@ -89,11 +84,13 @@ struct Runner {
     halted: bool,
     /// An item could not be taken.
     doubted: bool,
+    /// An item was lost on the way: the record has it.
+    lost: bool,
     pauses: Pauses,
     paused_until: Option<Instant>,
     long_pause: bool,
     /// Why it pauses.
-    reason: Option<Problem>,
+    reason: Option<Box<Problem>>,
     stop: Option<Stop>,
 }
 
@@ -149,6 +146,7 @@ impl Runner {
             tasks: JoinSet::new(),
             halted: false,
             doubted: false,
+            lost: false,
             pauses: Pauses::default(),
             paused_until: None,
             long_pause: false,
@@ -209,7 +207,9 @@ impl Runner {
         loop {
             let page = self.engine.records.store().list(&filter, PAGE).await?;
             let mut order = self.run.order();
-            page.iter().for_each(|transfer| order.recall(transfer));
+            for transfer in &page {
+                order.recall(transfer);
+            }
             if page.len() < PAGE as usize {
                 return Ok(());
             }
@@ -293,23 +293,6 @@ impl Runner {
         }
     }
 
-    /// Waits for `work`, unless the batch is stopped meanwhile.
-    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
-        let stop = self.engine.stop.clone();
-        while self.stop.is_none() {
-            tokio::select! {
-                biased;
-                done = &mut work => return Some(done),
-                () = stop.cancelled() => return None,
-                () = self.news.notified() => {}
-                () = tokio::time::sleep(GLANCE) => {}
-            }
-            self.check_the_record().await;
-        }
-        None
-    }
-
     fn take_back_all(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             self.take_back(ended);
@@ -321,6 +304,7 @@ impl Runner {
             Ok(ended) => ended,
             Err(error) => {
                 tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
+                self.lost = true;
                 return;
             }
         };
@@ -358,83 +342,6 @@ impl Runner {
             }
             () = self.engine.stop.cancelled() => {}
         }
-    }
-
-    async fn rest_a_while(&mut self) {
-        let until = Instant::now() + self.pauses.next();
-        self.rest_until(until).await;
-    }
-
-    /// Waits until then, or until something is to be seen to.
-    async fn rest_until(&mut self, until: Instant) {
-        let glance = until.min(Instant::now() + GLANCE);
-        tokio::select! {
-            () = tokio::time::sleep_until(glance) => {}
-            () = self.news.notified() => {}
-            () = self.engine.stop.cancelled() => {
-                self.stop = Some(Stop::Gone);
-                return;
-            }
-        }
-        self.check_the_record().await;
-    }
-
-    /// An item could not be taken: a caller stopped the batch, or another process has it.
-    async fn settle_the_doubt(&mut self) {
-        if self.check_the_record().await {
-            self.stop.get_or_insert(Stop::Gone);
-        } else {
-            self.rest_a_while().await;
-        }
-    }
-
-    /// Whether a caller stopped the batch. `false` when the store is away.
-    async fn check_the_record(&mut self) -> bool {
-        match self.engine.batches.store.batch(self.batch.id).await {
-            Ok(Some(batch)) => match batch.status {
-                BatchStatus::Running => {}
-                BatchStatus::Cancelled if batch.finished_at.is_none() => {
-                    self.stop = Some(Stop::Cancelled);
-                }
-                _ => self.stop = Some(Stop::Gone),
-            },
-            Ok(None) => self.stop = Some(Stop::Gone),
-            Err(error) => {
-                tracing::debug!(cause = %error.cause, "cannot read the batch");
-                return false;
-            }
-        }
-        true
-    }
-
-    fn pause_for(&mut self, trouble: &Trouble) {
-        let now = Instant::now();
-        // Several in hand meet the same trouble: it counts once.
-        if self.paused_until.is_none_or(|until| until <= now) || trouble.pause.is_some() {
-            let pause = trouble.pause.unwrap_or_else(|| self.pauses.next());
-            let pause = pause.max(Duration::from_secs(1));
-            let until = now + pause;
-            self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
-            self.long_pause |= pause >= WORTH_TELLING;
-        }
-        self.reason = Some(trouble.problem.clone());
-    }
-
-    /// Shows or takes back the warning of a pause.
-    async fn tell_the_pause(&mut self) {
-        let shown = self.batch.warnings.iter().any(|warning| warning.code == PAUSED);
-        if self.long_pause == shown {
-            return;
-        }
-        self.batch.warnings.retain(|warning| warning.code != PAUSED);
-        if let (true, Some(problem)) = (self.long_pause, &self.reason) {
-            tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "the batch pauses");
-            let hint = problem.hint.as_deref().unwrap_or_default();
-            let detail = format!("{} {hint}", problem.detail).trim().to_owned();
-            self.batch.warnings.push(Warning { code: PAUSED.to_owned(), detail });
-        }
-        // Should it not be written: the next one will be.
-        self.save().await;
     }
 }
 

@@ -55,7 +55,7 @@ impl Engine {
         if let Some(claim) = &claim {
             let known = self.batches.store.batch_key(&claim.scope).await;
             if let Some(record) = known.map_err(|error| problems::from_store(&error))? {
-                return replayed(claim, record);
+                return replayed(claim, record).map_err(|problem| *problem);
             }
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
@@ -101,7 +101,7 @@ impl Engine {
                 Ok(BatchReply::Started { answer, replayed: false, batch_id })
             }
             Ok(Created::KeyTaken(record)) => match &new.key {
-                Some((claim, _)) => replayed(claim, record),
+                Some((claim, _)) => replayed(claim, record).map_err(|problem| *problem),
                 None => Err(Problem::new(Code::InternalError, "A key was taken without a claim.")),
             },
             Ok(Created::PlanGone) => Err(plan_expired()),
@@ -120,9 +120,10 @@ impl Engine {
     async fn find_out(self: &Arc<Self>, id: BatchId, has_key: bool) {
         let mut pauses = super::pause::Pauses::default();
         loop {
-            let found = match has_key {
-                true => self.batches.store.batch(id).await,
-                false => self.batches.store.cancel_batch(id, self.clock.now()).await,
+            let found = if has_key {
+                self.batches.store.batch(id).await
+            } else {
+                self.batches.store.cancel_batch(id, self.clock.now()).await
             };
             match found {
                 Ok(Some(batch)) => return self.run_batch(batch),
@@ -150,9 +151,9 @@ fn claim(submission: &BatchSubmission) -> Option<KeyClaim> {
 }
 
 /// The answer to a request whose key made a batch before.
-fn replayed(claim: &KeyClaim, record: BatchKeyRecord) -> Result<BatchReply, Problem> {
+fn replayed(claim: &KeyClaim, record: BatchKeyRecord) -> Result<BatchReply, Box<Problem>> {
     if record.fingerprint != claim.fingerprint {
-        return Err(problems::key_reused());
+        return Err(Box::new(problems::key_reused()));
     }
     let BatchKeyRecord { answer, batch_id, .. } = record;
     Ok(BatchReply::Started { answer, replayed: true, batch_id })

@@ -22,7 +22,7 @@ const LONGEST_TROUBLE: Duration = Duration::from_mins(30);
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     /// In the caller's words.
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
     /// How long to wait, when that is known.
     pub(super) pause: Option<Duration>,
     /// Whether it can be the call's own: an answer came, and it was no help.
@@ -34,7 +34,7 @@ impl Trouble {
     ///
     /// # Errors
     /// The problem that stays.
-    pub(super) fn of(error: GatewayError) -> Result<Self, Problem> {
+    pub(super) fn of(error: GatewayError) -> Result<Self, Box<Problem>> {
         let (pause, own) = match &error {
             GatewayError::RateLimited { retry_after, .. }
             | GatewayError::Unavailable { retry_after, .. } => (Some(*retry_after), false),
@@ -45,10 +45,10 @@ impl Trouble {
             GatewayError::CredentialsRejected(_) => (Some(UNTIL_MENDED), false),
             GatewayError::PermissionMissing { .. } => (Some(UNTIL_MENDED), true),
             GatewayError::NotFound(_) | GatewayError::Rejected(_) | GatewayError::Conflict(_) => {
-                return Err(problems::from_gateway(error));
+                return Err(Box::new(problems::from_gateway(error)));
             }
         };
-        Ok(Self { problem: problems::from_gateway(error), pause, own })
+        Ok(Self { problem: Box::new(problems::from_gateway(error)), pause, own })
     }
 
     /// Whether a transfer that certainly did not happen may be tried again later; `answered` when
@@ -67,12 +67,12 @@ impl Trouble {
             Code::GenesysCredentialsRejected => (Some(UNTIL_MENDED), false),
             _ => return None,
         };
-        Some(Self { problem: problem.clone(), pause, own })
+        Some(Self { problem: Box::new(problem.clone()), pause, own })
     }
 
     /// The store is away.
     pub(super) fn of_store(problem: Problem) -> Self {
-        Self { pause: None, problem, own: false }
+        Self { pause: None, problem: Box::new(problem), own: false }
     }
 }
 

@@ -43,11 +43,8 @@ impl Operation for KeepPlan {
         session.execute(sql(forget), &values).await?;
         let keep = "INSERT INTO batch_plans (id, expires_at, data) VALUES ($1, $2, $3) \
                     ON CONFLICT (id) DO NOTHING";
-        let values = [
-            Value::Id(self.id.uuid()),
-            Value::Number(self.expires_at),
-            Value::Text(&self.data),
-        ];
+        let values =
+            [Value::Id(self.id.uuid()), Value::Number(self.expires_at), Value::Text(&self.data)];
         session.execute(sql(keep), &values).await?;
         Ok(())
     }

@@ -71,9 +71,7 @@ impl Operation for ListBatches {
         let status = filter.status.map(super::BatchStatus::as_str);
         let joined;
         let text = match (caller.as_deref(), status) {
-            (None, None) => {
-                "SELECT data FROM batches WHERE id < $1 ORDER BY id DESC LIMIT $2"
-            }
+            (None, None) => "SELECT data FROM batches WHERE id < $1 ORDER BY id DESC LIMIT $2",
             (Some(caller), None) => {
                 values.push(Value::Text(caller));
                 page!(S::DIALECT, " AND caller = $3", " AND caller = $3")

@@ -67,9 +67,8 @@ impl Operation for TakeItem {
             return Ok(Taken::Already(TransferId::new(id)));
         }
         let settled = !self.transfer.stage.is_unsettled();
-        let closing = settled
-            && held.runner == self.runner
-            && held.batch.status == BatchStatus::Cancelled;
+        let closing =
+            settled && held.runner == self.runner && held.batch.status == BatchStatus::Cancelled;
         if !held.runs_at(self.runner) && !closing {
             return Ok(Taken::Stopped);
         }
@@ -78,8 +77,7 @@ impl Operation for TakeItem {
             return Ok(Taken::ConversationTaken(other.id));
         }
         let [id, position] = self.place();
-        let text =
-            "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";
+        let text = "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";
         session.execute(sql(text), &[id, position, Value::Id(self.transfer.uuid())]).await?;
         Ok(Taken::Done)
     }
@@ -99,8 +97,7 @@ impl Operation for ReopenItem {
         let transfer = Value::Id(self.transfer_id.uuid());
         let text = "UPDATE batch_items SET transfer_id = NULL \
                     WHERE batch_id = $1 AND position = $2 AND transfer_id = $3";
-        let values =
-            [Value::Id(self.id.uuid()), Value::Number(i64::from(self.position)), transfer];
+        let values = [Value::Id(self.id.uuid()), Value::Number(i64::from(self.position)), transfer];
         if session.execute(sql(text), &values).await? == 0 {
             // Done by an earlier try.
             return Ok(());

@@ -93,6 +93,10 @@ impl Runner {
 
     /// No item is left and none is in hand: looks for more, or ends.
     pub(super) async fn nothing_to_do(&mut self) {
+        if std::mem::take(&mut self.lost) {
+            self.unread = Some(0);
+            return;
+        }
         if self.room() == 0 {
             self.stop = Some(Stop::Finished);
             return;

@@ -69,8 +69,9 @@ async fn a_drained_call_costs_three_requests_and_a_share_of_the_looks() {
     let bench = BatchBench::new(Arc::clone(&floor)).await;
     bench.drain().await;
     let cost = floor.cost();
-    assert_eq!((cost.reads, cost.commands, cost.patches), (300, 300, 300), "{cost:?}");
-    assert!(cost.looks <= 12, "{cost:?}");
+    // Those that waited less than a minute have no priority to be set.
+    assert_eq!((cost.reads, cost.commands, cost.patches), (300, 300, 293), "{cost:?}");
+    assert!(cost.looks <= 10, "{cost:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,6 +94,7 @@ async fn rows_that_lag_delay_nothing_and_are_not_moved_again() {
     let state = bench.drain().await;
     assert_eq!(closed(&state).accepted, 300);
     once(&floor);
+    assert!(floor.cost().looks <= 40, "{:?}", floor.cost());
 }
 
 #[tokio::test(start_paused = true)]
