@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     conversation::Conversation,
-    ids::{ConversationId, LanguageId, ParticipantId, SkillId},
+    ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
     rate::{RateShare, RateUse},
 };
@@ -291,6 +291,28 @@ pub struct QueueListing {
     pub loaded_at: Timestamp,
 }
 
+/// A call that waits in a queue, as the observations show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingCall {
+    /// The call.
+    pub conversation_id: ConversationId,
+    /// Since when it waits, by Genesys' clock.
+    pub since: Timestamp,
+    /// Its priority, when shown.
+    pub priority: Option<i64>,
+}
+
+/// Who waits in a queue. Rows can lag: a call that was moved may show again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WaitingCalls {
+    /// How many wait, exactly, shown or not.
+    pub count: u64,
+    /// Whether the middle is left out: the rows are the oldest and the newest.
+    pub truncated: bool,
+    /// The rows, longest wait first.
+    pub rows: Vec<WaitingCall>,
+}
+
 /// Genesys Cloud, as far as transfers need it.
 ///
 /// Every method honours `ctx.deadline`, retries what may be retried, and counts its cost in
@@ -380,6 +402,26 @@ pub trait CallGateway: Send + Sync + 'static {
     /// Keeps to `share` of the limit, until it is said again about a second later; `None` when
     /// there is no news, and what was left of the last share goes on counting.
     fn keep_to(&self, share: Option<RateShare>);
+
+    /// The voice calls that wait in a queue.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn waiting(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<WaitingCalls, GatewayError>;
+
+    /// How many people can answer in a queue now, when Genesys says so.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn members(&self, ctx: &CallContext, queue: QueueId)
+    -> Result<Option<u64>, GatewayError>;
+
+    /// Requests a minute that batches may use, as far as is known now.
+    fn batch_allowance(&self) -> u32;
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

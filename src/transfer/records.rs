@@ -122,9 +122,9 @@ impl Records {
     }
 
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
-    /// [`Records::get`] finds it, and is written as soon as the store is back. `false`: another
-    /// process has the transfer, and what that one wrote counts. The write that settles the
-    /// transfer is told of in the audit log: of several processes that try, one succeeds.
+    /// [`Records::get`] finds it, and is written as soon as the store is back. The write that
+    /// settles the transfer is told of in the audit log: of several processes that try, one
+    /// succeeds. `false`: another process has the transfer, and what that one wrote counts.
     pub async fn conclude(
         self: &Arc<Self>,
         transfer: &mut Transfer,
@@ -283,6 +283,11 @@ impl Records {
             return Ok(Some(transfer.clone()));
         }
         self.store.get(id).await
+    }
+
+    /// Whether an outcome of this transfer waits in memory for the store.
+    pub fn is_unsaved(&self, id: TransferId) -> bool {
+        self.lock().contains_key(&id)
     }
 
     /// How many outcomes wait in memory for the store.

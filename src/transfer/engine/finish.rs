@@ -24,7 +24,11 @@ const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// Records the outcome and returns the transfer as it then stands.
-    pub(super) async fn finish(self: &Arc<Self>, mut job: Job, outcome: Outcome) -> Transfer {
+    pub(in crate::transfer) async fn finish(
+        self: &Arc<Self>,
+        mut job: Job,
+        outcome: Outcome,
+    ) -> Transfer {
         let from = job.transfer.stage;
         job.transfer.upstream = job.ctx.usage.sums();
         match outcome {
@@ -33,11 +37,8 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
-                if !self.records.conclude(&mut job.transfer, from, key).await {
-                    return self.as_others_have_it(job.transfer).await;
-                }
-                self.count(&job.transfer);
-                job.transfer
+                let ours = self.records.conclude(&mut job.transfer, from, key).await;
+                self.settled(job.transfer, ours).await
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
@@ -57,14 +58,14 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
-            if !self.records.conclude(&mut job.transfer, from, key).await {
-                return self.as_others_have_it(job.transfer).await;
+            let ours = self.records.conclude(&mut job.transfer, from, key).await;
+            let transfer = self.settled(job.transfer, ours).await;
+            // Those of a batch are looked for together.
+            let confirm = self.settings.confirm == Confirm::Always && transfer.batch_id.is_none();
+            if confirm && transfer.stage == Stage::Accepted {
+                self.confirm_in_background(transfer.clone());
             }
-            self.count(&job.transfer);
-            if self.settings.confirm == Confirm::Always {
-                self.confirm_in_background(job.transfer.clone());
-            }
-            return job.transfer;
+            return transfer;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
@@ -81,11 +82,18 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        if !self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await {
-            return self.as_others_have_it(job.transfer).await;
+        let ours = self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.settled(job.transfer, ours).await
+    }
+
+    /// A settled transfer as it now stands: as it was recorded here, or as another process has it
+    /// that took it over.
+    async fn settled(&self, transfer: Transfer, ours: bool) -> Transfer {
+        if !ours {
+            return self.as_others_have_it(transfer).await;
         }
-        self.count(&job.transfer);
-        job.transfer
+        self.count(&transfer);
+        transfer
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
