@@ -100,7 +100,7 @@ impl App {
         let listener = listen("server.bind", settings.server.bind).await?;
         let address = local_address(&listener, "server.bind", settings.server.bind)?;
         let sandbox = start_sandbox(settings, &around).await?;
-        let store = store::open(&settings.store, Arc::clone(&around.clock))
+        let stores = store::open(&settings.store, Arc::clone(&around.clock))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
@@ -117,7 +117,8 @@ impl App {
         let gateway = Arc::new(gateway);
         let service = Service::new(Parts {
             gateway: Arc::clone(&gateway) as _,
-            store,
+            store: stores.transfers,
+            batches: stores.batches,
             batch_settings: settings.batches.clone(),
             answers: Arc::new(JsonAnswers),
             clock: Arc::clone(&around.clock),

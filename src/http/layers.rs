@@ -16,8 +16,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     access::check_access,
     answer::Failure,
+    batches,
     fallback::{no_such_path, other_method},
-    head::accepts_json,
+    head::{Media, accepts},
     observe::observe,
     state::{AppState, Arrival},
 };
@@ -63,8 +64,18 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    accepts_json(request.headers())?;
+    accepts(request.headers(), offered(&request))?;
     Ok(next.run(request).await)
+}
+
+/// The forms a route's answers have. A problem is sent as what it is, whatever else is asked for.
+fn offered(request: &Request) -> &'static [Media] {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match route {
+        "/batches/{id}" => batches::SHOWN_AS,
+        "/batches/{id}/events" => batches::WATCHED_AS,
+        _ => Media::JSON,
+    }
 }
 
 async fn note_route(request: Request, next: Next) -> Response {
@@ -133,7 +144,11 @@ async fn catch_overdue(
         return Ok(next.run(request).await);
     };
     let give_up = arrival.deadline + NET;
-    let moves = request.method() == Method::POST && request.uri().path() == "/transfers";
+    let moves = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/transfers") => Some(LOOK_FOR_TRANSFER),
+        (&Method::POST, "/batches") => Some(LOOK_FOR_BATCH),
+        _ => None,
+    };
     tokio::select! {
         biased;
         response = next.run(request) => Ok(response),
@@ -142,19 +157,23 @@ async fn catch_overdue(
     }
 }
 
-/// What a request is answered that is not waited for any longer: `code`, unless it `moves` a call.
-fn given_up(moves: bool, code: Code) -> Failure {
+const LOOK_FOR_TRANSFER: &str = "Look for the conversation with GET /transfers?conversationId=…; \
+    the same request with the same Idempotency-Key is answered with what is known.";
+
+const LOOK_FOR_BATCH: &str = "Look for the batch with GET /batches; the same request with the same \
+    Idempotency-Key is answered with it.";
+
+/// What a request is answered that is not waited for any longer: `code`, unless it moves calls;
+/// then where to look for what became of it.
+fn given_up(moves: Option<&'static str>, code: Code) -> Failure {
     let why = match code {
         Code::ShuttingDown => "The service is stopping and did not finish this request",
         _ => "The service did not finish in time",
     };
-    if !moves {
+    let Some(look) = moves else {
         return Failure::new(code, format!("{why}."));
-    }
+    };
     // Whether the command left cannot be seen from here, so nothing certain may be said.
     let detail = format!("{why}, and whether the command was sent is not known to this answer.");
-    Failure::new(Code::OutcomeUnknown, detail).hint(
-        "Look for the conversation with GET /transfers?conversationId=…; the same request with \
-         the same Idempotency-Key is answered with what is known.",
-    )
+    Failure::new(Code::OutcomeUnknown, detail).hint(look)
 }

@@ -10,8 +10,11 @@ use crate::transfer::{
     service::Verdict,
 };
 
+mod batches;
 #[cfg(test)]
 mod tests;
+
+pub(super) use batches::batch;
 
 /// Most skills a transfer may ask for.
 const MAX_SKILLS: usize = 50;

@@ -14,6 +14,10 @@ use crate::{
     transfer::service::Service,
 };
 
+/// Batches watched at once. A watcher has no deadline and asks the store a few times a second, so
+/// they are counted apart from the requests in hand.
+const STREAMS: usize = 64;
+
 /// Everything a request may need. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
@@ -22,6 +26,7 @@ pub struct AppState {
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
     pub(super) in_flight: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
 }
@@ -41,8 +46,9 @@ impl AppState {
         let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
+        let streams = Arc::new(Semaphore::new(STREAMS));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
-        Self { service, keyring, request_ids, limits, in_flight, stopping, grace_over }
+        Self { service, keyring, request_ids, limits, in_flight, streams, stopping, grace_over }
     }
 }
 

@@ -22,6 +22,8 @@ mod order;
 mod pause;
 mod resume;
 mod runner;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod service;
 mod sight;
 mod state;
@@ -53,6 +55,28 @@ pub enum BatchStatus {
     Cancelled,
     /// It could not start; its `error` says why.
     Failed,
+}
+
+impl BatchStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Cancelled, Self::Failed];
+
+    /// The status as callers and the store see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status with this text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// What a drain moves, and where.

@@ -185,7 +185,7 @@ fn only_plain_json_bodies_are_taken() {
 
 #[test]
 fn an_accept_header_that_admits_json_is_taken() {
-    let check = |values: &[&str]| accepts_json(&headers(&header::ACCEPT, values)).is_ok();
+    let check = |values: &[&str]| accepts(&headers(&header::ACCEPT, values), Media::JSON).is_ok();
 
     assert!(check(&[]));
     for value in [
@@ -236,6 +236,6 @@ proptest! {
             all.insert(name, value.clone());
         }
         let _ = (idempotency_key(&all), Prefer::read(&all), traceparent(&all), request_id(&all));
-        let _ = (accepts_json(&all), body_is_json(&all));
+        let _ = (accepts(&all, Media::JSON), body_is_json(&all));
     }
 }
