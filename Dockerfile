@@ -22,7 +22,7 @@ ENV CARGO_BUILD_TARGET=host-tuple \
     RUSTFLAGS="-C target-feature=+crt-static"
 
 # Dependencies, apart from the sources: these two layers stay until Cargo.toml or Cargo.lock
-# changes. The crate itself is empty here, and what was built of it is forgotten again.
+# changes. The crate itself is empty here.
 COPY Cargo.toml Cargo.lock ./
 RUN --mount=type=secret,id=extra_ca \
     --mount=type=secret,id=cargo_config,target=/usr/local/cargo/config.toml \
@@ -34,13 +34,13 @@ RUN --mount=type=secret,id=extra_ca \
  && cargo fetch --locked \
  && rm -f /tmp/ca.pem
 RUN cargo build --locked --offline --profile dist \
- && cargo clean --locked --offline --profile dist --package genesys-transfer \
  && rm -r src
 
-# The crate.
+# The crate. Its files may be older than the empty ones that were built; cargo goes by the time.
 COPY src src
 COPY config config
-RUN cargo build --locked --offline --profile dist \
+RUN touch src/lib.rs src/main.rs \
+ && cargo build --locked --offline --profile dist \
  && cp /target/*/dist/genesys-transfer / \
  && mkdir /empty
 

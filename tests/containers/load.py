@@ -42,8 +42,12 @@ def ask(base, method, path, body=None, headers=None):
         text = json.dumps(body) if body is not None else None
         connection.request(method, path, text, {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
-    except (OSError, http.client.HTTPException, json.JSONDecodeError):
+        text = answer.read()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, {"code": "not the service's answer"}
+    except (OSError, http.client.HTTPException):
         return 0, None
     finally:
         connection.close()
@@ -69,7 +73,7 @@ def insist(call):
         if first and restarting:
             with lock:
                 first_answers[f"{status} {code}"] += 1
-        again = status in (0, 429, 502, 503, 504) or code in ("idempotency_key_in_use",)
+        again = status in (0, 429, 502, 503, 504) or code == "idempotency_key_in_use"
         if not again or time.monotonic() > until:
             return status, code
         with lock:
