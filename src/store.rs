@@ -8,11 +8,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 
-use crate::{clock::Clock, config, transfer::store::TransferStore};
+use crate::{clock::Clock, config, metrics::Metrics, transfer::store::TransferStore};
+use measured::Measured;
 
 mod backend;
 mod doubt;
 mod encoding;
+mod measured;
 mod migrations;
 mod operations;
 mod postgres;
@@ -75,23 +77,25 @@ pub enum OpenError {
 }
 
 /// Opens the store that `settings.url` names, makes it if it is an SQLite file that does not
-/// exist, and brings its schema up to date. The connections live until the store is dropped.
+/// exist, and brings its schema up to date. The connections live until the store is dropped; what
+/// they do is measured in `metrics`.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(
     settings: &config::Store,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
 ) -> Result<Arc<dyn TransferStore>, OpenError> {
     let url = settings.url.expose_secret();
     let keys = settings.key_retention;
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
-            let backend = sqlite::Sqlite::open(url).await?;
+            let backend = Measured::new(sqlite::Sqlite::open(url).await?, metrics);
             Ok(Arc::new(records::Records::new(backend, clock, keys)))
         }
         Some("postgres" | "postgresql") => {
-            let backend = postgres::Postgres::open(url).await?;
+            let backend = Measured::new(postgres::Postgres::open(url).await?, metrics);
             Ok(Arc::new(records::Records::new(backend, clock, keys)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),

@@ -4,7 +4,9 @@
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
 mod arrival;
+mod audit;
 mod caller;
+pub mod class;
 pub mod conversation;
 mod engine;
 pub mod evidence;
@@ -17,6 +19,7 @@ mod permission;
 pub mod plan;
 mod problems;
 mod questions;
+pub mod rate;
 mod readiness;
 mod records;
 mod recovery;

@@ -49,7 +49,7 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     let clock = Arc::clone(&around.clock);
     let gateway = hosts::of(&settings.genesys, sandbox.as_ref()).and_then(|hosts| {
         let (random, stop) = (around.random, stop.clone());
-        Gateway::new(&settings.genesys, &hosts, clock, random, stop, tracker)
+        Gateway::new(&settings.genesys, &hosts, clock, random, stop, tracker, &Arc::default())
             .map_err(|error| StartError::Gateway(error.to_string()))
     });
     match gateway {

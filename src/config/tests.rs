@@ -9,6 +9,7 @@ use super::{
 
 mod secrets;
 mod shipped;
+mod tls;
 mod wrong;
 
 /// Keys made for these tests: EC in PKCS#8, RSA in PKCS#1.
@@ -38,6 +39,11 @@ impl File {
     fn name(&self) -> &str {
         self.path.to_str().unwrap()
     }
+}
+
+/// The path of a file beside these tests.
+fn fixture(name: &str) -> String {
+    format!("{}/src/config/tests/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 fn load_file(file: &File, vars: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {

@@ -12,6 +12,7 @@ use axum::{
 
 use super::{
     answer::Failure,
+    metrics,
     state::{AppState, Arrival},
 };
 use crate::{
@@ -32,14 +33,15 @@ const INVALID: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"genesys-transfer\", error=\"invalid_token\"");
 
 /// What a caller needs for a route. A route without a line of its own here is the admins'.
-fn needed(method: &Method, route: &str) -> &'static [Permission] {
-    use Permission::{Admin, QueuesRead, TransfersRead, TransfersWrite};
+pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
+    use Permission::{Admin, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
     match (method.as_str(), route) {
         ("POST", "/transfers") => &[TransfersWrite],
         ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
             &[TransfersRead]
         }
         ("GET" | "HEAD", "/queues") => &[QueuesRead],
+        ("GET" | "HEAD", metrics::PATH) => &[MetricsRead],
         // Costs requests to Genesys and changes which queue a name stands for.
         ("POST", "/queues/refresh") => &[QueuesRead, TransfersWrite],
         // Also `POST /transfers/{id}/settle`.

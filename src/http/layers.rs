@@ -18,10 +18,14 @@ use super::{
     answer::Failure,
     fallback::{no_such_path, other_method},
     head::accepts_json,
+    metrics,
     observe::observe,
     state::{AppState, Arrival},
 };
 use crate::problem::Code;
+
+#[cfg(test)]
+mod tests;
 
 /// Most bytes of a request's target and headers together.
 const MAX_HEAD: usize = 16 * 1024;
@@ -63,7 +67,10 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    accepts_json(request.headers())?;
+    // The one answer here that is not JSON.
+    if request.uri().path() != metrics::PATH {
+        accepts_json(request.headers())?;
+    }
     Ok(next.run(request).await)
 }
 
@@ -78,11 +85,9 @@ async fn note_route(request: Request, next: Next) -> Response {
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
 fn on_panic(payload: Box<dyn Any + Send>) -> Response {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("not a text"), "a handler panicked");
+    // Only a literal of the program: a text put together at run time may hold anything.
+    let text = payload.downcast_ref::<&'static str>().copied();
+    tracing::error!(panic = text.unwrap_or("its message is withheld"), "a handler panicked");
     Failure::new(Code::InternalError, "The service made a mistake; its log says more.")
         .into_response()
 }
@@ -108,13 +113,19 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
+/// Whether requests for this path are taken however busy the service is.
+pub(super) fn always_has_a_place(path: &str) -> bool {
+    path.starts_with("/health/") || path == metrics::PATH
+}
+
 async fn limit_in_flight(
     State(app): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    // A probe must tell "busy" from "broken".
-    if request.uri().path().starts_with("/health/") {
+    // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
+    let path = request.uri().path();
+    if always_has_a_place(path) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -16,6 +16,11 @@ macro_rules! texts {
                 "history indexes",
                 include_str!(concat!("migrations/", $folder, "/0002_history_indexes.sql")),
             ),
+            (
+                4,
+                "shared rate",
+                include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
+            ),
         ]
     };
 }

@@ -1,6 +1,7 @@
 //! A Genesys and a store of plain memory, so that the engine's rules can be tested against a
 //! paused clock, without a socket.
 
+mod audit;
 mod gateway;
 mod store;
 
@@ -9,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use audit::AuditLog;
 pub(super) use gateway::{Effect, ScriptedGateway};
 pub(super) use store::MemoryStore;
 
@@ -111,6 +113,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
+        metrics: Arc::default(),
     }
 }
 

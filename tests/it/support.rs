@@ -3,9 +3,13 @@
 pub(crate) mod books;
 pub(crate) mod caller;
 pub(crate) mod child;
+pub(crate) mod collector;
+pub(crate) mod document;
+pub(crate) mod exposition;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod service;
 pub(crate) mod steps;
 pub(crate) mod store;
+pub(crate) mod tls;

@@ -232,7 +232,7 @@ fn real_region_needs_a_client() {
 
 #[test]
 fn what_does_not_go_together_is_refused() {
-    for (result, start) in [
+    for (result, start) in vec![
         (
             real_with(&[("GENESYS_PRIVATE_KEY", EC_KEY)]),
             "genesys.private_key (GENESYS_PRIVATE_KEY in the environment): set genesys.private_key \

@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::transfer::{
-    ids::BatchId,
-    model::Transfer,
-    store::{Inserted, KeyClaim},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        ids::BatchId,
+        model::Transfer,
+        store::{Inserted, KeyClaim},
+    },
 };
 
 use super::{
@@ -135,6 +138,8 @@ impl Insert {
 }
 
 impl Operation for Insert {
+    const NAME: StoreOperation = StoreOperation::Insert;
+
     type Output = Inserted;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {

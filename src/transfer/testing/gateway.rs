@@ -18,6 +18,7 @@ use crate::{
         gateway::*,
         ids::ConversationId,
         model::{Priority, Queue, QueueRef, TransferRequest},
+        rate::{RateShare, RateUse},
     },
 };
 
@@ -193,6 +194,12 @@ impl CallGateway for ScriptedGateway {
     async fn strips_skills(&self, _: &CallContext) -> Result<bool, GatewayError> {
         Ok(false)
     }
+
+    fn rate_use(&self) -> RateUse {
+        RateUse { limit: 300, spent: 0 }
+    }
+
+    fn keep_to(&self, _: Option<RateShare>) {}
 
     fn troubles(&self) -> Vec<String> {
         Vec::new()

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::transfer::{
     ids::TransferId,
     model::{Stage, Transfer},
+    rate::{RateShare, RateUse},
     store::*,
 };
 
@@ -176,6 +177,16 @@ impl TransferStore for MemoryStore {
 
     async fn heartbeat(&self, _: Uuid, _: Timestamp) -> Result<(), StoreError> {
         self.broken()
+    }
+
+    async fn share_rate(
+        &self,
+        _: Uuid,
+        _: Timestamp,
+        mine: RateUse,
+        _: Timestamp,
+    ) -> Result<RateShare, StoreError> {
+        Ok(RateShare::of(mine, 0, 1))
     }
 
     async fn retire(&self, _: Uuid) -> Result<(), StoreError> {

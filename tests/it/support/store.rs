@@ -107,5 +107,5 @@ pub(crate) async fn open_with(
         key_retention: KEY_RETENTION.unsigned_abs(),
         lease: Duration::from_secs(20),
     };
-    open(&settings, clock).await
+    open(&settings, clock, Arc::default()).await
 }
