@@ -17,10 +17,12 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-CALLERS = 8
-# Between two requests of one caller: about 80 calls a second in all, and an end.
+CALLERS = 12
+# Between two requests of one caller, in seconds; and an end to all of it.
 PAUSE = 0.1
 LONGEST = 300
+# Genesys takes this long to answer a command, so that a kill meets some on their way.
+SLOWNESS_MS = 300
 # How long a caller repeats, and how long the service settles what it can see, with its lease.
 PATIENCE = 60
 SETTLING = 180
@@ -139,12 +141,16 @@ def balance(call, heard, commands, moves, statuses):
 
 
 def main():
+    slow = {"kind": "delay", "ms": SLOWNESS_MS}
+    order = {"path": "*/replace/queue", "times": "forever", "fault": slow}
+    ordered, _ = ask(sandbox, "POST", "/sandbox/faults", order)
+    assert ordered == 201, "the sandbox is slow on order"
     threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    time.sleep(1)
+    time.sleep(2)
     commands = ledger("requests?commands=true", lambda entry: entry["path"].split("/")[4])
     moves = ledger("moves?", lambda entry: entry["conversationId"])
     until = time.monotonic() + SETTLING
