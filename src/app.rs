@@ -118,12 +118,13 @@ impl App {
         let sandbox = start_sandbox(settings, &around).await?;
         let metrics = Arc::<Metrics>::default();
         let clock = Arc::clone(&around.clock);
-        let store = store::open(&settings.store, clock, Arc::clone(&metrics))
+        let stores = store::open(&settings.store, clock, Arc::clone(&metrics))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
         let gateway = Gateway::new(
             &settings.genesys,
+            settings.batches.reserve,
             &hosts,
             Arc::clone(&around.clock),
             Arc::clone(&around.random),
@@ -135,7 +136,9 @@ impl App {
         let gateway = Arc::new(gateway);
         let service = Service::new(Parts {
             gateway: Arc::clone(&gateway) as _,
-            store,
+            store: stores.transfers,
+            batches: stores.batches,
+            batch_settings: settings.batches.clone(),
             answers: Arc::new(JsonAnswers),
             clock: Arc::clone(&around.clock),
             settings: settings.transfers.clone(),

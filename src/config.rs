@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 mod auth;
+mod batches;
 mod duration;
 mod effective;
 mod env;
@@ -24,6 +25,7 @@ mod transfers;
 mod units;
 
 pub use auth::{ApiKey, Auth, AuthMode, Oidc, Permission, QueuePattern};
+pub use batches::Batches;
 pub use duration::parse as parse_duration;
 pub use effective::Sources;
 pub use env::{Env, ProcessEnv};
@@ -59,6 +61,8 @@ pub struct Settings {
     pub genesys: Genesys,
     /// How transfers are carried out.
     pub transfers: Transfers,
+    /// Many transfers under one id.
+    pub batches: Batches,
     /// The durable record.
     pub store: Store,
     /// Who may call.
@@ -101,6 +105,7 @@ impl Settings {
             server,
             genesys,
             transfers: Transfers::read(from),
+            batches: Batches::read(from),
             store: Store::read(from),
             auth: Auth::read(from, fitting),
             telemetry: Telemetry::read(from),

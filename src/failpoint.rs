@@ -72,6 +72,16 @@ points! {
     BeforeConfirmed = "before_confirmed",
     /// The rows of a dead process are ours; nothing was done with them.
     AfterAdopting = "after_adopting",
+    /// A batch is worked out; nothing of it is recorded.
+    BeforeBatch = "before_batch",
+    /// It is recorded; nobody works through it.
+    AfterBatch = "after_batch",
+    /// A call of a batch may go next; its transfer is not recorded.
+    BeforeItem = "before_item",
+    /// Its transfer is recorded, in `received`.
+    AfterItem = "after_item",
+    /// Nothing of a batch is left to do; that is not recorded.
+    BeforeBatchEnd = "before_batch_end",
     /// A row found in `dispatching` is `unknown` now; nobody looked.
     AfterUnknown = "after_unknown",
     /// What became of an `unknown` transfer is known and not recorded.

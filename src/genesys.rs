@@ -34,9 +34,9 @@ use crate::{
         conversation::Conversation,
         gateway::{
             CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
-            Reservation, RoutingChange, Sent,
+            Reservation, RoutingChange, Sent, WaitingCalls,
         },
-        ids::ConversationId,
+        ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
         rate::{RateShare, RateUse},
     },
@@ -52,6 +52,7 @@ mod credentials;
 mod error;
 mod flight;
 mod layer;
+mod observations;
 mod pacing;
 mod participant_replace;
 mod queues;
@@ -131,13 +132,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds the gateway; does no I/O. `shutdown` ends pauses and background work, which runs
-    /// on `tracker`.
+    /// Builds the gateway; does no I/O. Batches leave `reserve` percent of the request limit to
+    /// single transfers. `shutdown` ends pauses and background work, which runs on `tracker`.
     ///
     /// # Errors
     /// See [`SetupError`].
     pub fn new(
         settings: &config::Genesys,
+        reserve: u32,
         hosts: &Hosts,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -160,7 +162,7 @@ impl Gateway {
         let breaker = |host| Breaker::new(host, counted());
         let (login_breaker, api_breaker) = (breaker(Host::Login), breaker(Host::Api));
         let per_minute = settings.requests_per_minute;
-        let pacer = Pacer::new(per_minute, shutdown.clone(), tracker.clone(), counted());
+        let pacer = Pacer::new(per_minute, reserve, shutdown.clone(), tracker.clone(), counted());
         let login = stack(Parts {
             retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone(), counted()),
             breaker: login_breaker.clone(),
@@ -329,6 +331,26 @@ impl CallGateway for Gateway {
 
     fn keep_to(&self, share: Option<RateShare>) {
         self.pacer.keep_to(share);
+    }
+
+    async fn waiting(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<WaitingCalls, GatewayError> {
+        observations::waiting(&self.api, ctx, queue).await
+    }
+
+    async fn members(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<Option<u64>, GatewayError> {
+        observations::members(&self.api, ctx, queue).await
+    }
+
+    fn batch_allowance(&self) -> u32 {
+        self.pacer.allowance(Lane::Batch)
     }
 
     fn troubles(&self) -> Vec<String> {

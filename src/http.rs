@@ -12,6 +12,7 @@ use axum::{
 
 mod access;
 mod answer;
+mod batches;
 mod body;
 mod conversations;
 mod docs;
@@ -57,6 +58,10 @@ pub fn router(app: &AppState) -> Router {
         .route("/transfers", get(transfers::list_transfers).post(transfers::create_transfer))
         .route("/transfers/{id}", get(transfers::find_transfer))
         .route("/transfers/{id}/settle", post(transfers::settle_transfer))
+        .route("/batches", get(batches::list_batches).post(batches::create_batch))
+        .route("/batches/{id}", get(batches::find_batch).delete(batches::cancel_batch))
+        .route("/batches/{id}/transfers", get(batches::list_batch_transfers))
+        .route("/batches/{id}/events", get(batches::watch_batch))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))

@@ -1,6 +1,6 @@
-//! The durable record of transfers and idempotency keys, on SQLite or PostgreSQL.
+//! The durable record of transfers, batches and idempotency keys, on SQLite or PostgreSQL.
 //!
-//! Implements [`TransferStore`]. What is done to the record is said in `operations`, once for both
+//! Implements [`TransferStore`] and [`BatchStore`]. What is done to the record is said in `operations`, once for both
 //! databases; `sqlite` and `postgres` say how an operation is carried out safely: in which
 //! transaction, with how much care for the disk, within which time.
 
@@ -8,10 +8,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 
-use crate::{clock::Clock, config, metrics::Metrics, transfer::store::TransferStore};
+use crate::{
+    clock::Clock,
+    config,
+    metrics::Metrics,
+    transfer::{batch::store::BatchStore, store::TransferStore},
+};
 use measured::Measured;
 
 mod backend;
+mod batches;
 mod doubt;
 mod encoding;
 mod measured;
@@ -76,6 +82,22 @@ pub enum OpenError {
     Schema(String),
 }
 
+/// One database, through both ports.
+#[derive(Clone)]
+pub struct Stores {
+    /// Transfers and their keys.
+    pub transfers: Arc<dyn TransferStore>,
+    /// Batches.
+    pub batches: Arc<dyn BatchStore>,
+}
+
+impl Stores {
+    fn new(records: impl TransferStore + BatchStore) -> Self {
+        let records = Arc::new(records);
+        Self { transfers: Arc::clone(&records) as _, batches: records }
+    }
+}
+
 /// Opens the store that `settings.url` names, makes it if it is an SQLite file that does not
 /// exist, and brings its schema up to date. The connections live until the store is dropped; what
 /// they do is measured in `metrics`.
@@ -86,17 +108,17 @@ pub async fn open(
     settings: &config::Store,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-) -> Result<Arc<dyn TransferStore>, OpenError> {
+) -> Result<Stores, OpenError> {
     let url = settings.url.expose_secret();
     let keys = settings.key_retention;
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
             let backend = Measured::new(sqlite::Sqlite::open(url).await?, metrics);
-            Ok(Arc::new(records::Records::new(backend, clock, keys)))
+            Ok(Stores::new(records::Records::new(backend, clock, keys)))
         }
         Some("postgres" | "postgresql") => {
             let backend = Measured::new(postgres::Postgres::open(url).await?, metrics);
-            Ok(Arc::new(records::Records::new(backend, clock, keys)))
+            Ok(Stores::new(records::Records::new(backend, clock, keys)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),
     }

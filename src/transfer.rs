@@ -5,6 +5,7 @@
 
 mod arrival;
 mod audit;
+pub mod batch;
 mod caller;
 pub mod class;
 pub mod conversation;

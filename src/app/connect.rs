@@ -49,7 +49,9 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     let clock = Arc::clone(&around.clock);
     let gateway = hosts::of(&settings.genesys, sandbox.as_ref()).and_then(|hosts| {
         let (random, stop) = (around.random, stop.clone());
-        Gateway::new(&settings.genesys, &hosts, clock, random, stop, tracker, &Arc::default())
+        let reserve = settings.batches.reserve;
+        let metrics = Arc::default();
+        Gateway::new(&settings.genesys, reserve, &hosts, clock, random, stop, tracker, &metrics)
             .map_err(|error| StartError::Gateway(error.to_string()))
     });
     match gateway {
@@ -89,6 +91,8 @@ impl Report {
         self.judge_command("conversation:communication:blindTransferQueue", sent);
         let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
         self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
+        let nowhere = QueueId::new(ids.next(clock.now()));
+        self.judge("analytics:queueObservation:view", gateway.waiting(&ctx, nowhere).await);
     }
 
     fn judge<T>(&mut self, permission: &str, result: Result<T, GatewayError>) {

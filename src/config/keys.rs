@@ -66,6 +66,8 @@ pub(super) const KEYS: &[Key] = &[
     open("transfers.resend_after_5xx"),
     open("transfers.settle_window"),
     open("transfers.max_per_conversation_per_hour"),
+    open("batches.max_size"),
+    open("batches.reserve"),
     secret("store.url"),
     open("store.retention"),
     open("store.key_retention"),

@@ -57,6 +57,8 @@ pub(super) enum Operation {
     ReplaceWithQueue,
     /// `PATCH /api/v2/routing/conversations/{id}`
     SetRouting,
+    /// `POST /api/v2/analytics/queues/observations/query`
+    QueryWaiting,
     /// `GET /api/v2/routing/settings/contactcenter`
     GetSettings,
     /// `GET /api/v2/communications/conversations/{id}`
@@ -93,6 +95,7 @@ impl Operation {
             Self::GetConversation => "get_conversation",
             Self::ReplaceWithQueue => "replace_with_queue",
             Self::SetRouting => "set_routing",
+            Self::QueryWaiting => "query_waiting",
             Self::GetSettings => "get_settings",
             Self::GetCommunication => "get_communication",
             Self::PatchCommunication => "patch_communication",
@@ -108,6 +111,7 @@ impl Operation {
             Self::ListQueues
             | Self::GetQueue
             | Self::GetConversation
+            | Self::QueryWaiting
             | Self::GetSettings
             | Self::GetCommunication => Kind::Read,
         }
@@ -116,7 +120,7 @@ impl Operation {
     /// Its HTTP method.
     pub(super) const fn method(self) -> Method {
         match self {
-            Self::Token | Self::ReplaceWithQueue => Method::POST,
+            Self::Token | Self::ReplaceWithQueue | Self::QueryWaiting => Method::POST,
             Self::SetRouting | Self::PatchCommunication => Method::PATCH,
             Self::ListQueues
             | Self::GetQueue
@@ -137,6 +141,7 @@ impl Operation {
                  conversation:communication:blindTransferQueue"
             }
             Self::SetRouting => "routing:conversation:edit",
+            Self::QueryWaiting => "analytics:queueObservation:view",
             Self::GetSettings => "none beyond a valid token",
             Self::GetCommunication => "conversation:view",
             Self::PatchCommunication => "conversation:update",
@@ -148,6 +153,8 @@ impl Operation {
         match self {
             Self::ListQueues => 10 * 1024 * 1024,
             Self::GetConversation | Self::GetCommunication => 4 * 1024 * 1024,
+            // A hundred rows of about a kilobyte.
+            Self::QueryWaiting => 2 * 1024 * 1024,
             Self::Token
             | Self::GetQueue
             | Self::ReplaceWithQueue

@@ -73,14 +73,16 @@ enum Held {
 }
 
 impl Pacer {
-    /// A budget of `per_minute` requests in any 60 s.
+    /// A budget of `per_minute` requests in any 60 s, of which `reserve` percent are kept from
+    /// batches and background loads.
     pub(super) fn new(
         per_minute: u32,
+        reserve: u32,
         shutdown: CancellationToken,
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let line = Line::new(per_minute, Instant::now());
+        let line = Line::new(per_minute, reserve, Instant::now());
         let state = Mutex::new(State { line, seats: HashMap::new(), called_up: false });
         Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker, metrics }))
     }
@@ -119,6 +121,11 @@ impl Pacer {
             Held::Tickets(tickets) => Ok(Arc::new(tickets)),
             Held::Slot(_) => Err(GatewayError::DeadlineExceeded),
         }
+    }
+
+    /// Requests a minute that `lane` may use, as far as is known now.
+    pub(super) fn allowance(&self, lane: Lane) -> u32 {
+        self.0.lock().line.largest(lane)
     }
 
     async fn turn(

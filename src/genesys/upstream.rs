@@ -57,6 +57,22 @@ impl Upstream {
         decoded(error::outcome(operation, self.send(call).await)?)
     }
 
+    /// Reads `T` by a query that travels as a body.
+    pub(super) async fn query<T>(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
+        call.decode = Some(reading::decode::<T>);
+        decoded(error::outcome(operation, self.send(call).await)?)
+    }
+
     /// Sets absolute values.
     pub(super) async fn patch(
         &self,

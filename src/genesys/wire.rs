@@ -75,6 +75,17 @@ pub(super) struct QueueEntity {
     pub division: Option<Named>,
 }
 
+/// How many people are in a queue (`Queue`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QueueMembers {
+    /// Members on queue.
+    #[serde(default, deserialize_with = "whole")]
+    pub joined_member_count: Option<u64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub member_count: Option<u64>,
+}
+
 /// Anything with a name.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Named {
@@ -267,6 +278,8 @@ pub(super) struct CommunicationTarget {
     pub priority: i32,
     pub skill_requirements: Vec<String>,
 }
+
+pub(super) mod observations;
 
 #[cfg(test)]
 mod tests;

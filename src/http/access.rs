@@ -34,12 +34,14 @@ const INVALID: HeaderValue =
 
 /// What a caller needs for a route. A route without a line of its own here is the admins'.
 pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
-    use Permission::{Admin, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
+    use Permission::{Admin, BatchesWrite, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
     match (method.as_str(), route) {
         ("POST", "/transfers") => &[TransfersWrite],
         ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
             &[TransfersRead]
         }
+        ("POST", "/batches") | ("DELETE", "/batches/{id}") => &[BatchesWrite],
+        ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
         ("GET" | "HEAD", "/queues") => &[QueuesRead],
         ("GET" | "HEAD", metrics::PATH) => &[MetricsRead],
         // Costs requests to Genesys and changes which queue a name stands for.
@@ -47,6 +49,12 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
         // Also `POST /transfers/{id}/settle`.
         _ => &[Admin],
     }
+}
+
+/// What is as good as what a route needs: whoever may begin a batch may also see how his go.
+fn instead(method: &Method, route: &str) -> Option<Permission> {
+    let looks = matches!(method.as_str(), "GET" | "HEAD");
+    (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)
 }
 
 /// Lets a request through to its handler, with its
@@ -127,13 +135,16 @@ fn permit(app: &AppState, identity: &Arc<Identity>, request: &Request) -> Result
         .retry_after(wait)
     })?;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let instead = instead(request.method(), route);
     let missing: Vec<_> =
         identity.lacks(needed(request.method(), route)).into_iter().map(Permission::name).collect();
     match missing.as_slice() {
         [] => Ok(()),
+        _ if instead.is_some_and(|other| identity.lacks(&[other]).is_empty()) => Ok(()),
         names => {
             let names = names.join(" and ");
-            let detail = format!("This request needs the permission {names}.");
+            let other = instead.map(|other| format!(" or {}", other.name())).unwrap_or_default();
+            let detail = format!("This request needs the permission {names}{other}.");
             Err(Failure::new(Code::NotPermitted, detail))
         }
     }

@@ -229,6 +229,11 @@ pub(super) fn ok(value: &impl Serialize) -> Response {
     ([(header::CONTENT_TYPE, JSON)], json_bytes(value)).into_response()
 }
 
+/// The same with another status.
+pub(super) fn ok_with(status: StatusCode, value: &impl Serialize) -> Response {
+    (status, ok(value)).into_response()
+}
+
 /// An answer of the domain's, byte for byte.
 pub(super) fn send(answer: Answer) -> Response {
     let mut headers = HeaderMap::new();

@@ -17,6 +17,9 @@ use crate::problem::Code;
 /// Largest body of a single request, in bytes.
 pub(super) const MAX_BODY: usize = 256 * 1024;
 
+/// Largest body of a request for a batch, in bytes.
+pub(super) const MAX_BATCH: usize = 1024 * 1024;
+
 /// Reads a JSON body of at most `limit` bytes that must be there in full at `by`.
 ///
 /// # Errors

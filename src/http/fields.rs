@@ -196,6 +196,19 @@ impl<'v, 'e> Fields<'v, 'e> {
         Some(ids)
     }
 
+    /// A list of `min` to `max` members.
+    pub(super) fn list(&mut self, name: &str, min: usize, max: usize) -> Option<&'v [Value]> {
+        let detail = match self.get(name)? {
+            Value::Array(items) if (min..=max).contains(&items.len()) => return Some(items),
+            Value::Array(items) => {
+                format!("must hold {min} to {max} members, not {}", items.len())
+            }
+            other => format!("must be a list, not {}", other.kind()),
+        };
+        self.note(name, detail);
+        None
+    }
+
     fn note_item(&mut self, name: &str, index: usize, detail: String) {
         let pointer = format!("{}/{index}", self.at(name));
         self.errors.note(pointer, detail);

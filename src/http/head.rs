@@ -12,7 +12,7 @@ mod media;
 #[cfg(test)]
 mod tests;
 
-pub(super) use media::{accepts_json, body_is_json};
+pub(super) use media::{Media, accepts, body_is_json, chosen};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

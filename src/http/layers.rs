@@ -16,10 +16,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     access::check_access,
     answer::Failure,
+    batches,
     fallback::{no_such_path, other_method},
-    head::accepts_json,
+    head::{Media, accepts},
     metrics,
-    observe::observe,
+    observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
 use crate::problem::Code;
@@ -67,11 +68,21 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    // The one answer here that is not JSON.
+    // Metrics have a form of their own, whatever is asked for.
     if request.uri().path() != metrics::PATH {
-        accepts_json(request.headers())?;
+        accepts(request.headers(), offered(&request))?;
     }
     Ok(next.run(request).await)
+}
+
+/// The forms a route's answers have. A problem is sent as what it is, whatever else is asked for.
+fn offered(request: &Request) -> &'static [Media] {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match route {
+        "/batches/{id}" => batches::SHOWN_AS,
+        "/batches/{id}/events" => batches::WATCHED_AS,
+        _ => Media::JSON,
+    }
 }
 
 async fn note_route(request: Request, next: Next) -> Response {
@@ -113,19 +124,13 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// Whether requests for this path are taken however busy the service is.
-pub(super) fn always_has_a_place(path: &str) -> bool {
-    path.starts_with("/health/") || path == metrics::PATH
-}
-
 async fn limit_in_flight(
     State(app): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
-    let path = request.uri().path();
-    if always_has_a_place(path) {
+    if is_watching(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {
@@ -144,7 +149,11 @@ async fn catch_overdue(
         return Ok(next.run(request).await);
     };
     let give_up = arrival.deadline + NET;
-    let moves = request.method() == Method::POST && request.uri().path() == "/transfers";
+    let moves = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/transfers") => Some(LOOK_FOR_TRANSFER),
+        (&Method::POST, "/batches") => Some(LOOK_FOR_BATCH),
+        _ => None,
+    };
     tokio::select! {
         biased;
         response = next.run(request) => Ok(response),
@@ -153,19 +162,23 @@ async fn catch_overdue(
     }
 }
 
-/// What a request is answered that is not waited for any longer: `code`, unless it `moves` a call.
-fn given_up(moves: bool, code: Code) -> Failure {
+const LOOK_FOR_TRANSFER: &str = "Look for the conversation with GET /transfers?conversationId=…; \
+    the same request with the same Idempotency-Key is answered with what is known.";
+
+const LOOK_FOR_BATCH: &str = "Look for the batch with GET /batches; the same request with the same \
+    Idempotency-Key is answered with it.";
+
+/// What a request is answered that is not waited for any longer: `code`, unless it moves calls;
+/// then where to look for what became of it.
+fn given_up(moves: Option<&'static str>, code: Code) -> Failure {
     let why = match code {
         Code::ShuttingDown => "The service is stopping and did not finish this request",
         _ => "The service did not finish in time",
     };
-    if !moves {
+    let Some(look) = moves else {
         return Failure::new(code, format!("{why}."));
-    }
+    };
     // Whether the command left cannot be seen from here, so nothing certain may be said.
     let detail = format!("{why}, and whether the command was sent is not known to this answer.");
-    Failure::new(Code::OutcomeUnknown, detail).hint(
-        "Look for the conversation with GET /transfers?conversationId=…; the same request with \
-         the same Idempotency-Key is answered with what is known.",
-    )
+    Failure::new(Code::OutcomeUnknown, detail).hint(look)
 }

@@ -35,7 +35,11 @@ pub(super) async fn observe(
     let (method, version) = (request.method().clone(), request.version());
     let now = Instant::now();
     let sent = traceparent(request.headers());
-    let span = trace::request(known_method(&method), &id, sent.as_ref());
+    let span = if is_watching(request.uri().path()) {
+        Span::none()
+    } else {
+        trace::request(known_method(&method), &id, sent.as_ref())
+    };
     let mut line = Line::new(&id, &method, now, Arc::clone(app.service.metrics()));
     line.trace_id = trace::trace_id(&span, sent.as_ref());
     request.extensions_mut().insert(Arrival::new(&id, now, app.limits));
@@ -44,6 +48,11 @@ pub(super) async fn observe(
     line.note(&response);
     line.tell(&span);
     response
+}
+
+/// Probes and scrapes come every few seconds, and a trace of each would bury the others.
+pub(super) fn is_watching(path: &str) -> bool {
+    path.starts_with("/health/") || path == super::metrics::PATH
 }
 
 /// Callers may make up methods; a trace holds only names that are known (OpenTelemetry's semantic

@@ -14,7 +14,8 @@ use super::{
     requests::{MAX_REFERENCE, parse_queue_name},
 };
 use crate::transfer::{
-    ids::TransferId,
+    batch::{BatchStatus, store::BatchFilter},
+    ids::{BatchId, TransferId},
     model::{QueueName, QueueRef, Status},
     store::TransferFilter,
 };
@@ -29,6 +30,8 @@ const MAX_PAGE: u32 = 200;
 const DEFAULT_PAGE: u32 = 50;
 /// First byte of a cursor, so that its form may change one day without being misread.
 const CURSOR_VERSION: u8 = 1;
+/// The same of a list of batches.
+const BATCH_CURSOR: u8 = 2;
 
 /// A query string's parameters, read one by one.
 struct Query {
@@ -102,11 +105,37 @@ pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Fail
             check_text(text, MAX_REFERENCE, false).map(|()| text.to_owned())
         }),
         since: query.read("since", since),
-        before: query.read("cursor", cursor),
+        before: query.read("cursor", |text| cursor(text, CURSOR_VERSION)).map(TransferId::new),
         ..TransferFilter::default()
     };
     let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
     query.errors.finish(Some((filter, limit)))
+}
+
+/// Reads the query of `GET /batches`: the filter, and how many to a page.
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn batches(raw: Option<&str>) -> Result<(BatchFilter, u32), Failure> {
+    let mut query = Query::open(raw, &["status", "limit", "cursor"]);
+    let filter = BatchFilter {
+        status: query.read("status", batch_status),
+        before: query.read("cursor", |text| cursor(text, BATCH_CURSOR)).map(BatchId::new),
+        caller: None,
+    };
+    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
+    query.errors.finish(Some((filter, limit)))
+}
+
+/// Reads the query of `GET /batches/{id}/transfers`: where to go on, and how many to a page.
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn batch_transfers(raw: Option<&str>) -> Result<(Option<TransferId>, u32), Failure> {
+    let mut query = Query::open(raw, &["limit", "cursor"]);
+    let before = query.read("cursor", |text| cursor(text, CURSOR_VERSION)).map(TransferId::new);
+    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
+    query.errors.finish(Some((before, limit)))
 }
 
 /// Reads the query of `GET /conversations/{id}`: at most one of `queueName` and `queueId`.
@@ -140,6 +169,11 @@ fn status(text: &str) -> Result<Status, String> {
     Status::from_text(text).ok_or_else(|| format!("must be one of {}", words()))
 }
 
+fn batch_status(text: &str) -> Result<BatchStatus, String> {
+    let words = || BatchStatus::ALL.map(BatchStatus::as_str).join(", ");
+    BatchStatus::from_text(text).ok_or_else(|| format!("must be one of {}", words()))
+}
+
 fn limit(text: &str) -> Result<u32, String> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse()
@@ -155,20 +189,27 @@ fn since(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "must be a time such as 2026-03-27T09:30:00Z".to_owned())
 }
 
-fn cursor(text: &str) -> Result<TransferId, String> {
+fn cursor(text: &str, version: u8) -> Result<Uuid, String> {
     let invalid = || "must be a nextCursor as it was given".to_owned();
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
     match bytes.split_first() {
-        Some((&CURSOR_VERSION, id)) => {
-            Uuid::from_slice(id).map(TransferId::new).map_err(|_| invalid())
-        }
+        Some((first, id)) if *first == version => Uuid::from_slice(id).map_err(|_| invalid()),
         _ => Err(invalid()),
     }
 }
 
 /// The cursor that leads past the transfer `last`.
 pub(super) fn cursor_after(last: TransferId) -> String {
-    let mut bytes = vec![CURSOR_VERSION];
-    bytes.extend_from_slice(last.uuid().as_bytes());
+    cursor_to(CURSOR_VERSION, last.uuid())
+}
+
+/// The cursor that leads past the batch `last`.
+pub(super) fn cursor_after_batch(last: BatchId) -> String {
+    cursor_to(BATCH_CURSOR, last.uuid())
+}
+
+fn cursor_to(version: u8, id: Uuid) -> String {
+    let mut bytes = vec![version];
+    bytes.extend_from_slice(id.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -15,9 +15,12 @@ use crate::{
     },
 };
 
+mod batches;
 pub(super) mod described;
 #[cfg(test)]
 mod tests;
+
+pub(super) use batches::batch;
 
 /// Most skills a transfer may ask for.
 const MAX_SKILLS: usize = 50;

@@ -15,6 +15,10 @@ use crate::{
     transfer::service::Service,
 };
 
+/// Batches watched at once. A watcher has no deadline and asks the store a few times a second, so
+/// they are counted apart from the requests in hand.
+const STREAMS: usize = 64;
+
 /// Everything a request may need. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
@@ -23,6 +27,7 @@ pub struct AppState {
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
     pub(super) in_flight: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     pub(super) document: Fixed,
@@ -48,6 +53,7 @@ impl AppState {
         };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
+        let streams = Arc::new(Semaphore::new(STREAMS));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
@@ -57,6 +63,7 @@ impl AppState {
             request_ids,
             limits,
             in_flight,
+            streams,
             stopping,
             grace_over,
             document,

@@ -29,7 +29,7 @@ mod described;
 pub(super) use described::entries;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// `POST /transfers`
 pub(super) async fn create_transfer(
@@ -81,15 +81,20 @@ pub(super) async fn list_transfers(
 ) -> Result<Response, Failure> {
     let (filter, limit) = query::transfers(raw.as_deref())?;
     // One more than a page tells whether another page follows.
-    let mut transfers = app.service.list(&caller, filter, limit + 1).await?;
+    let transfers = app.service.list(&caller, filter, limit + 1).await?;
+    Ok(page_of(transfers, limit))
+}
+
+/// A page of `limit` from `transfers`, which are one more when another page follows.
+pub(super) fn page_of(mut transfers: Vec<Transfer>, limit: u32) -> Response {
     let page = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = transfers.len() > page;
     transfers.truncate(page);
     let last = transfers.last().filter(|_| more);
-    Ok(ok(&TransferPage {
+    ok(&TransferPage {
         next_cursor: last.map(|transfer| query::cursor_after(transfer.id)),
         items: transfers.iter().map(TransferView::from).collect(),
-    }))
+    })
 }
 
 /// `GET /transfers/{id}`

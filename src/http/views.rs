@@ -11,6 +11,7 @@ use super::{
 use crate::{
     problem::{Code, Problem},
     transfer::{
+        batch::BatchState,
         ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
         model::{
             CallerName, Previous, Priority, Queue, Status, Transfer, TransferType, UpstreamUse,
@@ -21,8 +22,11 @@ use crate::{
     },
 };
 
+mod batches;
 #[cfg(test)]
 mod tests;
+
+pub(super) use batches::{BatchPage, BatchView, PlanView};
 
 /// RFC 3339 in UTC with milliseconds, always the same width, so that texts sort like times.
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -301,6 +305,16 @@ impl From<Code> for ProblemPage {
 pub struct JsonAnswers;
 
 impl Answers for JsonAnswers {
+    fn batch(&self, state: &BatchState) -> Answer {
+        Answer {
+            status: 202,
+            content_type: "application/json".to_owned(),
+            location: Some(format!("/batches/{}", state.batch.id)),
+            retry_after: None,
+            body: json_bytes(&BatchView::from(state)),
+        }
+    }
+
     fn answer(&self, transfer: &Transfer) -> Answer {
         match transfer.stage.status() {
             Status::Accepted | Status::Confirmed => made(201, transfer),

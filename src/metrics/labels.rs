@@ -152,6 +152,8 @@ labels! {
         Reap = "reap",
         /// The process signs off.
         Retire = "retire",
+        /// Replicas tell each other what they use of the rate limit.
+        ShareRate = "share_rate",
         /// An insert of uncertain outcome is given up.
         Undo = "undo",
         /// A step of a transfer is recorded.

@@ -58,7 +58,7 @@ pub struct QueueMapReading {
 pub struct RateReading {
     /// Requests in any minute: the configured limit, or Genesys' own when that is lower.
     pub limit: u64,
-    /// Requests that may be sent now.
+    /// Requests that this minute leaves, those of replicas on the same store counted.
     pub left: u64,
 }
 
@@ -150,7 +150,7 @@ impl Readings {
         );
         sheet.gauge(
             "upstream_rate_budget_left",
-            "Requests to Genesys that may be sent now.",
+            "Requests to Genesys that this minute leaves, those of replicas on the same store counted.",
             self.rate.map(|rate| whole(rate.left)),
         );
         let lanes: Vec<_> = self.waiting.iter().map(|(lane, _)| [("lane", *lane)]).collect();

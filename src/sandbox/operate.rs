@@ -131,7 +131,7 @@ fn route(order: &Order<'_>, method: &Method, path: &str) -> Outcome {
         ("GET", ["queues"]) => queues::list(order),
         ("POST", ["queues"]) => queues::create(order),
         ("GET", ["queues", id]) => queues::show(order, id_of(id)?),
-        ("PATCH", ["queues", id]) => queues::rename(order, id_of(id)?),
+        ("PATCH", ["queues", id]) => queues::change(order, id_of(id)?),
         ("DELETE", ["queues", id]) => queues::delete(order, id_of(id)?),
         ("GET", ["conversations"]) => conversations::list(order),
         ("POST", ["conversations"]) => conversations::create(order),

@@ -71,6 +71,8 @@ impl Scenario {
 
 const OUTAGE_CALLS: i64 = 300;
 const OUTAGE_LIMIT: u32 = 180;
+/// The few agents left.
+const OUTAGE_AGENTS: u32 = 2;
 /// How often something happens during an outage, and how many times.
 const OUTAGE_BEAT: Duration = Duration::from_millis(750);
 const OUTAGE_BEATS: usize = 400;
@@ -134,6 +136,7 @@ fn queue_outage(state: &mut State, now: jiff::Timestamp) -> Result<(), Refused> 
     if state.world.queue(seed::SUPPORT_TIER_1).is_none() {
         state.world = seed::world(now)?;
     }
+    state.world.set_joined(seed::SUPPORT_TIER_1, OUTAGE_AGENTS)?;
     for number in 0..OUTAGE_CALLS {
         state.world.add_conversation(
             NewConversation {

@@ -20,7 +20,7 @@ pub const BILLING_EMEA: Uuid = queue(4);
 pub const SALES: Uuid = queue(5);
 /// `Retention`.
 pub const RETENTION: Uuid = queue(6);
-/// `After Hours`.
+/// `After Hours`: it has members, but none of them is on queue.
 pub const AFTER_HOURS: Uuid = queue(7);
 
 /// An agent talks to the customer.
@@ -101,6 +101,8 @@ pub fn world(now: Timestamp) -> Result<World, Refused> {
     ] {
         world.add_queue(Some(id), name, division.clone(), members, now)?;
     }
+    // So that a drain into a queue without agents can be tried.
+    world.set_joined(AFTER_HOURS, 0)?;
     for new in conversations() {
         world.add_conversation(new, now)?;
     }

@@ -91,7 +91,7 @@ impl QueueBody {
             date_modified: Stamp(queue.modified),
             member_count: queue.member_count,
             user_member_count: queue.member_count,
-            joined_member_count: queue.member_count,
+            joined_member_count: queue.joined_count,
             scoring_method: "TimestampAndPriority",
             skill_evaluation_method: "ALL",
             auto_answer_only: false,

@@ -177,11 +177,41 @@ impl World {
         self.lines.get(&(queue, media)).map_or(0, Line::len)
     }
 
+    /// The conversations that wait in a queue by one medium, in the order they are served.
+    #[must_use]
+    pub fn served_next(&self, queue: Uuid, media: Media) -> Vec<Served> {
+        let served = |id: Uuid| {
+            let leg = self.conversation(id)?.waiting_leg()?;
+            let priority = leg.routing.as_ref().map_or(0, |routing| routing.priority);
+            let earlier = priority.saturating_mul(60_000);
+            let score = leg.started.as_millisecond().saturating_sub(earlier);
+            Some(Served { conversation: id, since: leg.started, priority, score })
+        };
+        let mut line: Vec<Served> =
+            self.waiting_ids(queue, media).into_iter().filter_map(served).collect();
+        line.sort_by_key(|served| (served.score, served.conversation));
+        line
+    }
+
     /// Ids of the conversations that wait in a queue by one medium, longest wait first.
     #[must_use]
     pub fn waiting_ids(&self, queue: Uuid, media: Media) -> Vec<Uuid> {
         self.lines.get(&(queue, media)).map_or_else(Vec::new, Line::ids)
     }
+}
+
+/// A conversation in the order it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// The conversation.
+    pub conversation: Uuid,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Its priority.
+    pub priority: i64,
+    /// The lowest is served first: milliseconds since 1970 at which it began to wait, less a
+    /// minute for each point of priority.
+    pub score: i64,
 }
 
 /// Where a conversation stands in line, and since when.

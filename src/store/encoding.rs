@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::transfer::model::Transfer;
+use crate::transfer::model::{Status, Transfer};
 
 /// A record in the database could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -37,16 +38,22 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
 }
 
 /// The whole record as JSON. Its escapes keep every character, NUL too.
-pub(super) fn encode(transfer: &Transfer) -> Result<String, Unreadable> {
-    serde_json::to_string(transfer).map_err(|error| Unreadable(error.to_string()))
+pub(super) fn encode<T: Serialize>(record: &T) -> Result<String, Unreadable> {
+    serde_json::to_string(record).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// The record back from JSON.
-pub(super) fn decode(data: &str) -> Result<Transfer, Unreadable> {
+pub(super) fn decode<T: DeserializeOwned>(data: &str) -> Result<T, Unreadable> {
     // serde's message may quote the value it stumbled over: only its place is kept.
     serde_json::from_str(data).map_err(|error| {
         Unreadable(format!("the record cannot be read at column {}", error.column()))
     })
+}
+
+/// Why a transfer failed or was skipped; `None` for every other one.
+pub(super) fn code(transfer: &Transfer) -> Option<&'static str> {
+    let ended_so = matches!(transfer.stage.status(), Status::Failed | Status::Skipped);
+    transfer.error.as_ref().filter(|_| ended_so).map(|problem| problem.code.as_str())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ macro_rules! texts {
                 "history indexes",
                 include_str!(concat!("migrations/", $folder, "/0002_history_indexes.sql")),
             ),
+            (3, "batches", include_str!(concat!("migrations/", $folder, "/0003_batches.sql"))),
             (
                 4,
                 "shared rate",

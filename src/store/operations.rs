@@ -9,6 +9,7 @@ use sqlx::{SqlSafeStr, SqlStr};
 use super::{encoding::Unreadable, session::Session};
 use crate::metrics::StoreOperation;
 
+mod batches;
 mod history;
 mod insert;
 mod keys;
@@ -16,6 +17,11 @@ mod lease;
 mod update;
 mod upkeep;
 
+pub(super) use batches::{
+    AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
+    KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, RunningDrains, TakeItem,
+    TallyOf, UpdateBatch,
+};
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;
 pub(super) use keys::FindKey;

@@ -31,7 +31,7 @@ use crate::{
 
 /// The record of transfers in database `B`.
 pub(super) struct Records<B> {
-    backend: B,
+    pub(super) backend: B,
     clock: Arc<dyn Clock>,
     key_retention: SignedDuration,
     doubtful: Doubtful,
@@ -45,7 +45,7 @@ impl<B: Backend> Records<B> {
     }
 
     /// Keys settled before this time have outlived themselves.
-    fn key_cutoff(&self) -> Timestamp {
+    pub(super) fn key_cutoff(&self) -> Timestamp {
         self.clock.now().saturating_sub(self.key_retention).unwrap_or(Timestamp::MIN)
     }
 
@@ -191,7 +191,8 @@ impl<B: Backend> TransferStore for Records<B> {
         limit: u32,
     ) -> Result<u64, StoreError> {
         let (transfers_before, keys_before) = (micros(transfers_before), micros(keys_before));
-        let reap = Reap { transfers_before, keys_before, limit };
+        let plans_before = micros(self.clock.now());
+        let reap = Reap { transfers_before, keys_before, plans_before, limit };
         self.backend.write(reap, Durability::Process).await.map_err(|trouble| trouble.of("reap"))
     }
 

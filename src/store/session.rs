@@ -25,6 +25,7 @@ pub(super) enum Value<'a> {
 /// A row, by column position.
 pub(super) trait Fields {
     fn id(&self, column: usize) -> Result<Uuid, sqlx::Error>;
+    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, sqlx::Error>;
     fn number(&self, column: usize) -> Result<i64, sqlx::Error>;
     fn maybe_number(&self, column: usize) -> Result<Option<i64>, sqlx::Error>;
     fn text(&self, column: usize) -> Result<String, sqlx::Error>;
@@ -78,6 +79,9 @@ macro_rules! session {
     ($connection:ty, $row:ty, $dialect:expr) => {
         impl Fields for $row {
             fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
+                self.try_get(column)
+            }
+            fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, sqlx::Error> {
                 self.try_get(column)
             }
             fn number(&self, column: usize) -> Result<i64, sqlx::Error> {

@@ -1,6 +1,8 @@
 //! What is known about the command after a try, and whether it may be sent again. Pure, and the
 //! one place that decides either.
 
+use super::gateway::Sent;
+
 /// What one try of the command brought, as far as its class rests on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trace {
@@ -72,6 +74,20 @@ impl Class {
             Self::A => Again::Yes,
             Self::B => Again::OnceIfUnmoved,
             Self::R | Self::C | Self::D => Again::Never,
+        }
+    }
+}
+
+impl Sent {
+    /// What is known about the command by its last try.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Taken(_) => Class::D,
+            Self::NotSent(_) | Self::Abandoned(_) => Class::A,
+            Self::Refused(_) => Class::R,
+            Self::Finished(_) => Class::B,
+            Self::Uncertain { .. } => Class::C,
         }
     }
 }

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::{
     arrival::ArrivalDelay,
+    batch::{desk::Desk, turns::Turn},
     caller::check_priority,
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
@@ -54,6 +55,7 @@ pub struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: IdSource,
     pub(super) settings: Settings,
+    pub(super) batches: Desk,
     /// Longest a request may take (`server.deadline`).
     pub(super) deadline: Duration,
     /// A process that was not heard of for this long is taken to be dead (`store.lease`).
@@ -77,6 +79,8 @@ pub(super) struct Job {
     pub given: Option<Answer>,
     /// Set right before the first byte may leave.
     pub sent: Arc<AtomicBool>,
+    /// Of a batch: its turn among the commands, until its own has been answered.
+    pub turn: Option<Turn>,
 }
 
 /// What became of a transfer.
@@ -154,7 +158,7 @@ impl Engine {
         Outcome::not_sent(problems::forgotten())
     }
 
-    fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
+    pub(super) fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
         match plan.priority {
             Some(priority) if !self.gateway.takes_priority(priority) => {
                 Err(Box::new(Problem::invalid(vec![FieldError {
@@ -176,7 +180,7 @@ impl Engine {
     }
 
     /// Makes the intention durable, then sends the command and learns what became of it.
-    async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
+    pub(super) async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
         if time_left(&job.ctx) < COMMAND_NEEDS {
             return Outcome::not_sent(too_late());
         }
@@ -214,8 +218,7 @@ impl Engine {
                 let command = command(&job.transfer, &plan);
                 match self.send_and_learn(job, &command).await {
                     Outcome::Accepted => {
-                        let span = trace::stage(trace::Stage::Routing);
-                        self.set_routing_after_move(job, &plan.routing).instrument(span).await;
+                        self.set_routing_after_move(job, &plan.routing).await;
                         Outcome::Accepted
                     }
                     other => other,
@@ -237,7 +240,7 @@ pub(super) fn calls_needed(request: &super::model::TransferRequest, engine: &Eng
     look + 1 + u32::from(routing)
 }
 
-fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
+pub(super) fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
     transfer.participant_id = plan.participant_id;
     transfer.previous.clone_from(&plan.previous);
     transfer.picture.clone_from(&plan.picture);

@@ -13,9 +13,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    class::Class,
     conversation::Conversation,
-    ids::{ConversationId, LanguageId, ParticipantId, SkillId},
+    ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
     rate::{RateShare, RateUse},
 };
@@ -220,20 +219,6 @@ pub enum Sent {
     },
 }
 
-impl Sent {
-    /// What is known about the command by its last try.
-    #[must_use]
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Taken(_) => Class::D,
-            Self::NotSent(_) | Self::Abandoned(_) => Class::A,
-            Self::Refused(_) => Class::R,
-            Self::Finished(_) => Class::B,
-            Self::Uncertain { .. } => Class::C,
-        }
-    }
-}
-
 /// Decides after a fresh look whether a command still fits; asked before a repeat.
 pub type StillFits = Arc<dyn Fn(&Conversation) -> Result<(), Box<Problem>> + Send + Sync>;
 
@@ -304,6 +289,28 @@ pub struct QueueListing {
     pub items: Vec<Queue>,
     /// When the map was loaded from Genesys.
     pub loaded_at: Timestamp,
+}
+
+/// A call that waits in a queue, as the observations show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingCall {
+    /// The call.
+    pub conversation_id: ConversationId,
+    /// Since when it waits, by Genesys' clock.
+    pub since: Timestamp,
+    /// Its priority, when shown.
+    pub priority: Option<i64>,
+}
+
+/// Who waits in a queue. Rows can lag: a call that was moved may show again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WaitingCalls {
+    /// How many wait, exactly, shown or not.
+    pub count: u64,
+    /// Whether the middle is left out: the rows are the oldest and the newest.
+    pub truncated: bool,
+    /// The rows, longest wait first.
+    pub rows: Vec<WaitingCall>,
 }
 
 /// Genesys Cloud, as far as transfers need it.
@@ -395,6 +402,26 @@ pub trait CallGateway: Send + Sync + 'static {
     /// Keeps to `share` of the limit, until it is said again about a second later; `None` when
     /// there is no news, and what was left of the last share goes on counting.
     fn keep_to(&self, share: Option<RateShare>);
+
+    /// The voice calls that wait in a queue.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn waiting(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<WaitingCalls, GatewayError>;
+
+    /// How many people can answer in a queue now, when Genesys says so.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn members(&self, ctx: &CallContext, queue: QueueId)
+    -> Result<Option<u64>, GatewayError>;
+
+    /// Requests a minute that batches may use, as far as is known now.
+    fn batch_allowance(&self) -> u32;
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

@@ -67,6 +67,8 @@ ids! {
     TransferId,
     /// A batch of transfers of ours (UUIDv7).
     BatchId,
+    /// The list of a dry run of ours (UUIDv7).
+    PlanId,
     /// A Genesys conversation.
     ConversationId,
     /// A participant ("leg") of a Genesys conversation.

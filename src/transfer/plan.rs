@@ -76,6 +76,29 @@ pub fn plan(
     now: Timestamp,
     carrier: Carrier,
 ) -> Result<Plan, Box<Problem>> {
+    plan_at_most(request, queue, conversation, Moment { now, most_minutes: i64::MAX }, carrier)
+}
+
+/// When a transfer is planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub now: Timestamp,
+    /// Most minutes that `keepPlace` may add then.
+    pub most_minutes: i64,
+}
+
+/// As [`plan`], where a call may not get ahead of others.
+///
+/// # Errors
+/// The problem it is refused with.
+pub fn plan_at_most(
+    request: &TransferRequest,
+    queue: &Queue,
+    conversation: &Conversation,
+    Moment { now, most_minutes }: Moment,
+    carrier: Carrier,
+) -> Result<Plan, Box<Problem>> {
     let chosen = legs::choose(conversation, request.participant_id)?;
     let Some(leg) = conversation.legs.get(chosen.index) else {
         return Err(Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")));
@@ -85,6 +108,7 @@ pub fn plan(
     let mut waited_minutes = None;
     if request.keep_place {
         let waited = if deed == Deed::Move { waited_minutes_of(leg, now, carrier)? } else { 0 };
+        let waited = waited.min(most_minutes);
         let current = current_priority(conversation, leg);
         let base = keep_place_base(request, current, carrier)?;
         let sum = Priority::saturating(base.saturating_add(waited));

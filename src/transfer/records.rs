@@ -122,41 +122,36 @@ impl Records {
     }
 
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
-<<<<<<< HEAD
-    /// [`Records::get`] finds it, and is written as soon as the store is back. `false`: another
-    /// process has the transfer, and what that one wrote counts.
-    pub async fn conclude(
-=======
     /// [`Records::get`] finds it, and is written as soon as the store is back. The write that
     /// settles the transfer is told of in the audit log: of several processes that try, one
-    /// succeeds.
-    pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
-        let settles = from.is_unsettled() && !transfer.stage.is_unsettled();
-        self.write(transfer, Outcome { from, key, settles }).await;
-    }
-
-    /// Writes an outcome that settles the transfer, but whose last word is still to come, with
-    /// [`Records::conclude_at_last`]; that one is told of.
-    pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) {
-        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await;
-    }
-
-    /// Writes the last word on a transfer that is settled already.
-    pub async fn conclude_at_last(
->>>>>>> main
+    /// succeeds. `false`: another process has the transfer, and what that one wrote counts.
+    pub async fn conclude(
         self: &Arc<Self>,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
-<<<<<<< HEAD
     ) -> bool {
-=======
-    ) {
-        self.write(transfer, Outcome { from, key, settles: true }).await;
+        let settles = from.is_unsettled() && !transfer.stage.is_unsettled();
+        self.write(transfer, Outcome { from, key, settles }).await
     }
 
-    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) {
->>>>>>> main
+    /// Writes an outcome that settles the transfer, but whose last word is still to come, with
+    /// [`Records::conclude_at_last`]; that one is told of.
+    pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) -> bool {
+        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await
+    }
+
+    /// Writes the last word on a transfer that is settled already.
+    pub async fn conclude_at_last(
+        self: &Arc<Self>,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> bool {
+        self.write(transfer, Outcome { from, key, settles: true }).await
+    }
+
+    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) -> bool {
         crate::failpoint!(BeforeOutcome);
         let written = self.write_outcome(transfer, &outcome).await;
         crate::failpoint!(AfterOutcome);
@@ -171,12 +166,8 @@ impl Records {
                     transfer_id = %transfer.id, operation = error.operation, cause = %error.cause,
                     "the outcome could not be written; kept in memory and tried again"
                 );
-<<<<<<< HEAD
-                self.keep(transfer.clone(), from, key);
-                true
-=======
                 self.keep(transfer.clone(), outcome);
->>>>>>> main
+                true
             }
         }
     }
@@ -218,11 +209,6 @@ impl Records {
         }
     }
 
-<<<<<<< HEAD
-    /// Writes an outcome that was reached from `from`; the row can also be where
-    /// [`Stage::outcome_also_from`] says.
-    async fn write_outcome(
-=======
     /// The row is not where it was left: perhaps because the last try to write `transfer`, which
     /// seemed to fail, was carried out after all. Then it is ours to tell of.
     async fn tell_if_written(&self, transfer: &Transfer, outcome: &Outcome) {
@@ -251,13 +237,9 @@ impl Records {
         Ok(())
     }
 
-    /// Writes an outcome that was reached from `from`. The row can be elsewhere: a step further,
-    /// when a write that failed was carried out after all (`dispatching`); or a step behind, when
-    /// an earlier outcome still waits in memory (`unknown`, `accepted`). And who sent the command
-    /// and has Genesys' word on it knows better than another process that took the row over
-    /// meanwhile and only found it `unknown`.
+    /// Writes an outcome that was reached from `from`; the row can also be where
+    /// [`Stage::outcome_also_from`] says.
     async fn write_wherever_it_stands(
->>>>>>> main
         &self,
         transfer: &mut Transfer,
         from: Stage,
@@ -301,6 +283,11 @@ impl Records {
             return Ok(Some(transfer.clone()));
         }
         self.store.get(id).await
+    }
+
+    /// Whether an outcome of this transfer waits in memory for the store.
+    pub fn is_unsaved(&self, id: TransferId) -> bool {
+        self.lock().contains_key(&id)
     }
 
     /// How many outcomes wait in memory for the store.

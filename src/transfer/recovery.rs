@@ -77,6 +77,7 @@ impl Engine {
             tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
             self.resume_all(all);
         }
+        self.adopt_batches(stale_before).await?;
         Ok(count)
     }
 
@@ -105,6 +106,10 @@ impl Engine {
         trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
         match transfer.stage.left_behind(age < STILL_WANTED) {
+            // Whether it is still wanted its batch says.
+            Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {
+                self.resume_item(transfer).await;
+            }
             Takeover::CarryOn => self.carry_on(transfer).await,
             Takeover::GiveUp => self.give_up(transfer).await,
             Takeover::OnlyLook => self.recover_dispatched(transfer).await,
@@ -122,6 +127,7 @@ impl Engine {
             wait: Wait::Outcome,
             given: None,
             sent: Arc::default(),
+            turn: None,
         };
         self.carry_out(job).await;
     }
@@ -134,14 +140,9 @@ impl Engine {
             Code::DeadlineExceeded,
             "The service stopped before it sent the command; nothing was sent.",
         ));
-<<<<<<< HEAD
         if self.records.conclude(&mut transfer, from, KeyChange::Free).await {
-            self.audit(&transfer);
+            self.count(&transfer);
         }
-=======
-        self.records.conclude(&mut transfer, from, KeyChange::Free).await;
-        self.count(&transfer);
->>>>>>> main
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     arrival::ArrivalDelay,
+    batch::{BatchState, desk::Desk, store::BatchStore},
     conversation::Leg,
     engine::{self, Engine},
     gateway::{CallGateway, Lane, QueueListing},
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, IdSource},
-    config::Transfers as Settings,
+    config::{Batches, Transfers as Settings},
     metrics::{Metrics, Readings},
     problem::{Code, Problem},
     trace::TraceParent,
@@ -86,6 +87,9 @@ pub struct Reply {
 pub trait Answers: Send + Sync + 'static {
     /// The answer for `transfer` as it stands.
     fn answer(&self, transfer: &Transfer) -> Answer;
+
+    /// The answer to the request that made a batch: 202 with the batch, `Location`.
+    fn batch(&self, state: &BatchState) -> Answer;
 }
 
 /// How an operator closes an unknown transfer.
@@ -136,12 +140,16 @@ pub struct Parts {
     pub gateway: Arc<dyn CallGateway>,
     /// The durable record.
     pub store: Arc<dyn TransferStore>,
+    /// The durable record of batches, in the same database.
+    pub batches: Arc<dyn BatchStore>,
     /// How answers are rendered.
     pub answers: Arc<dyn Answers>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// `[transfers]` of the settings.
     pub settings: Settings,
+    /// `[batches]` of the settings.
+    pub batch_settings: Batches,
     /// Longest a request may take.
     pub deadline: Duration,
     /// How long settled records are kept.
@@ -159,7 +167,7 @@ pub struct Parts {
 /// Moves calls and answers questions about them. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     retention: Retention,
     probe: Arc<Probe>,
 }
@@ -184,6 +192,7 @@ impl Service {
             clock: parts.clock,
             ids,
             settings: parts.settings,
+            batches: Desk::new(parts.batches, parts.batch_settings),
             deadline: parts.deadline,
             lease: parts.lease,
             tracker: parts.tracker,

@@ -122,13 +122,9 @@ impl Engine {
         crate::failpoint!(BeforeSettling);
         let ours = self.records.conclude(transfer, Stage::Unknown, key).await;
         crate::failpoint!(AfterSettling);
-<<<<<<< HEAD
         if ours {
-            self.audit(transfer);
+            self.count(transfer);
         }
-=======
-        self.count(transfer);
->>>>>>> main
     }
 
     async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {

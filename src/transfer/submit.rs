@@ -225,7 +225,7 @@ impl Engine {
 }
 
 fn job(transfer: Transfer, ctx: CallContext, wait: Wait, progress: &Progress) -> Job {
-    Job { transfer, ctx, wait, given: None, sent: Arc::clone(&progress.sent) }
+    Job { transfer, ctx, wait, given: None, sent: Arc::clone(&progress.sent), turn: None }
 }
 
 fn claim(submission: &Submission) -> Option<KeyClaim> {

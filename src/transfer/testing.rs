@@ -2,6 +2,7 @@
 //! paused clock, without a socket.
 
 mod audit;
+mod floor;
 mod gateway;
 mod store;
 
@@ -11,11 +12,14 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(super) use audit::AuditLog;
+pub(super) use floor::{BatchBench, Floor, Stand, call, from, order, to};
 pub(super) use gateway::{Effect, ScriptedGateway};
 pub(super) use store::MemoryStore;
 
 use super::{
+    batch::BatchState,
     conversation::samples,
+    gateway::CallGateway,
     model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
     recovery::Retention,
     service::{Answers, Caller, Limits, Parts, Reply, Service, Submission, Wait},
@@ -23,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{Confirm, QueuePattern, Transfers},
+    config::{Batches, Confirm, QueuePattern, Transfers},
     problem::Problem,
 };
 
@@ -46,6 +50,16 @@ impl Answers for PlainAnswers {
             retry_after: None,
             body: format!("{} {code} {}", transfer.stage.status().as_str(), transfer.id)
                 .into_bytes(),
+        }
+    }
+
+    fn batch(&self, state: &BatchState) -> Answer {
+        Answer {
+            status: 202,
+            content_type: String::new(),
+            location: None,
+            retry_after: None,
+            body: format!("{} {}", state.batch.id, state.batch.total).into_bytes(),
         }
     }
 }
@@ -95,9 +109,10 @@ impl Bench {
     }
 }
 
-fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
+fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
     Parts {
         gateway,
+        batches: store.clone(),
         store,
         answers: Arc::new(PlainAnswers),
         clock: Arc::new(SystemClock),
@@ -108,6 +123,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
             settle_window: Duration::from_mins(2),
             max_per_conversation_per_hour: 10,
         },
+        batch_settings: Batches { max_size: 10_000, reserve: 30 },
         deadline: DEADLINE,
         lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
@@ -120,7 +136,7 @@ fn parts(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, resend_after_5x
 impl Service {
     /// A service for tests of what surrounds it.
     pub(crate) fn placeholder() -> Self {
-        Self::new(parts(Arc::default(), Arc::default(), true))
+        Self::new(parts(Arc::<ScriptedGateway>::default(), Arc::default(), true))
     }
 }
 

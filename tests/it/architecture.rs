@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["problem"]),
     ("trace", &[]),
     ("cli", &["config"]),
-    ("telemetry", &["clock", "config"]),
+    ("telemetry", &["clock", "config", "trace"]),
     ("transfer", &["clock", "config", "failpoint", "metrics", "problem", "trace"]),
     ("genesys", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
     ("store", &["clock", "config", "metrics", "problem", "trace", "transfer"]),

@@ -44,6 +44,7 @@ async fn each_missing_permission_is_named() {
         "conversation:communication:view",
         "conversation:communication:blindTransferQueue",
         "routing:conversation:edit",
+        "analytics:queueObservation:view",
     ] {
         let app = TestApp::start().await;
         let mut denied = BTreeSet::from([permission.to_owned()]);

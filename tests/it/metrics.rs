@@ -1,6 +1,6 @@
 //! `GET /metrics`, and the dashboard and alerts that are built on it.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use genesys_transfer::sandbox::{
     faults::{Fault, StatusAnswer},
@@ -88,7 +88,7 @@ async fn neither_paths_nor_names_nor_methods_make_series() {
         about(number).await;
     }
     let after = series(&scrape(&app).await);
-    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(after.difference(&before).next(), None);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ fn alerts(key: &str) -> Vec<String> {
     for line in ALERTS.lines() {
         let depth = line.len() - line.trim_start().len();
         if block.is_some_and(|above| depth > above || line.trim().is_empty()) {
-            write!(found.last_mut().unwrap(), " {}", line.trim()).unwrap();
+            found.last_mut().unwrap().extend([" ", line.trim()]);
             continue;
         }
         block = None;

@@ -1,6 +1,7 @@
 //! What a probe is told: what is wrong, and who has to do something about it.
 
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support::service::{CONVERSATION, TestApp, plain, send};
 
@@ -8,6 +9,7 @@ use crate::support::service::{CONVERSATION, TestApp, plain, send};
 async fn a_genesys_that_is_down_is_told_and_takes_no_instance_out() {
     let app = TestApp::start().await;
     app.get("/queues").await;
+    assert_eq!(app.get("/health/ready").await.json()["reasons"], json!([]));
     app.answers("GET", CONVERSATION, 1_000, 503);
     for _ in 0..4 {
         let answer = app.transfer(app.fresh_call(), "Support Tier 2").await;

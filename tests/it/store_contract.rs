@@ -1,5 +1,6 @@
 //! What every store must do: each test runs on SQLite and on PostgreSQL.
 
+mod batches;
 mod constraints;
 mod history;
 mod keys;

@@ -171,12 +171,11 @@ async fn a_collector_that_never_answers_neither_slows_a_transfer_nor_holds_up_th
     for _ in 0..20 {
         assert_eq!(transfer(&site, &process, &[]).await.status, 201);
     }
-    let moving = began.elapsed();
-    let stopped = Instant::now();
-    let ended = stop(process).await;
     // An export is given up after five seconds, the last one after two.
-    assert!(moving < Duration::from_secs(5), "{moving:?}");
-    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let stopping = Instant::now();
+    let ended = stop(process).await;
+    assert!(stopping.elapsed() < Duration::from_secs(5), "{:?}", stopping.elapsed());
     assert_eq!(ended.status.code(), Some(0));
     assert!(ended.log.iter().any(|line| line.contains("last spans")), "{:?}", ended.log);
 }

@@ -94,6 +94,7 @@ fn sample(key: &str) -> String {
         "genesys.transfer_api" => "conversation-patch".to_owned(),
         "genesys.region" => "eu-west-2".to_owned(),
         "transfers.confirm" => "always".to_owned(),
+        "batches.max_size" => "500".to_owned(),
         "store.url" => "sqlite::memory:".to_owned(),
         "auth.mode" => "required".to_owned(),
         "auth.api_keys" => KEYS_JSON.to_owned(),

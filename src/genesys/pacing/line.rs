@@ -18,11 +18,6 @@ use crate::{
     },
 };
 
-/// Share of every limit, in percent, that batches and background loads leave untouched, so that a
-/// person who moves one call never waits for a batch. Generous, because a transfer is two or
-/// three requests.
-const SINGLES_RESERVE_PERCENT: u64 = 30;
-
 const LANES: usize = 5;
 
 /// What is asked for.
@@ -77,6 +72,9 @@ struct Waiter {
 /// The line of one OAuth client.
 #[derive(Debug)]
 pub(super) struct Line {
+    /// Share of every limit, in percent, that batches and background loads leave untouched
+    /// (`batches.reserve`).
+    reserve: u64,
     window: Window,
     ceiling: Ceiling,
     share: Share,
@@ -99,9 +97,11 @@ const fn rank(lane: Lane) -> usize {
 }
 
 impl Line {
-    /// An empty line with a limit per minute.
-    pub(super) fn new(limit: u32, now: Instant) -> Self {
+    /// An empty line with a limit per minute, of which `reserve` percent are kept for single
+    /// transfers.
+    pub(super) fn new(limit: u32, reserve: u32, now: Instant) -> Self {
         Self {
+            reserve: u64::from(reserve.min(100)),
             window: Window::new(limit, now),
             ceiling: Ceiling::Unknown,
             share: Share::default(),
@@ -320,7 +320,7 @@ impl Line {
         if rank < self::rank(Lane::Batch) {
             return (0, 0);
         }
-        let share = |limit: u64| limit * SINGLES_RESERVE_PERCENT / 100;
+        let share = |limit: u64| limit * self.reserve / 100;
         (share(self.window.limit()), self.ceiling.allowed().map_or(0, share))
     }
 

@@ -215,3 +215,41 @@ async fn the_end_of_the_service_releases_a_call_from_its_pause() {
     assert!(began.elapsed() < Duration::from_secs(4));
     assert_eq!(upstream.count("GET", "/conversations/"), 1);
 }
+
+#[tokio::test]
+async fn who_waits_is_asked_for_by_queue_and_medium() {
+    let upstream = upstream(|seen| {
+        let row =
+            json!({"conversationId": CONVERSATION, "observationDate": "2026-01-01T00:00:00Z"});
+        let data = json!({"metric": "oWaiting", "stats": {"count": 1}, "observations": [row]});
+        let group = json!({"queueId": QUEUE, "mediaType": "voice"});
+        seen.is("POST", "/api/v2/analytics/queues/observations/query")
+            .then(|| Act::json(200, &json!({"results": [{"group": group, "data": [data]}]})))
+    })
+    .await;
+    let calls = gateway(&upstream).waiting(&ctx(), QUEUE.parse().unwrap()).await.unwrap();
+    assert_eq!(calls.rows[0].conversation_id, conversation_id());
+    let all = upstream.all();
+    let asked = all.iter().find(|seen| seen.path.ends_with("/query")).unwrap();
+    let asked: Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(asked["filter"]["predicates"][0]["value"], QUEUE);
+    assert_eq!(asked["filter"]["predicates"][1]["value"], "voice");
+    assert_eq!(asked["detailMetrics"], json!(["oWaiting"]));
+}
+
+#[tokio::test]
+async fn the_people_on_queue_are_counted_else_the_members() {
+    let upstream = upstream(|seen| {
+        let body = match seen.before {
+            0 => json!({"id": QUEUE, "memberCount": 9, "joinedMemberCount": 0}),
+            1 => json!({"id": QUEUE, "memberCount": 9}),
+            _ => json!({"id": QUEUE}),
+        };
+        seen.is("GET", "/api/v2/routing/queues/").then(|| Act::json(200, &body))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    for expected in [Some(0), Some(9), None] {
+        assert_eq!(gateway.members(&ctx(), QUEUE.parse().unwrap()).await.unwrap(), expected);
+    }
+}

@@ -41,23 +41,71 @@ fn is_utf8_or_no_charset(parameter: &str) -> bool {
         || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
 }
 
-/// Checks that the caller takes JSON answers. Members of `Accept` that cannot be read are
-/// skipped; when none can, it is as if the header were not there.
+/// A form an answer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Media {
+    /// `application/json`
+    Json,
+    /// `application/problem+json`
+    Problem,
+    /// `text/plain`
+    Text,
+    /// `text/event-stream`
+    Events,
+}
+
+impl Media {
+    /// What most answers are.
+    pub(in super::super) const JSON: &'static [Self] = &[Self::Json, Self::Problem];
+
+    const fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Json => ("application", "json"),
+            Self::Problem => ("application", "problem+json"),
+            Self::Text => ("text", "plain"),
+            Self::Events => ("text", "event-stream"),
+        }
+    }
+}
+
+/// Checks that the caller takes an answer in one of the forms `offered`.
 ///
 /// # Errors
-/// `not_acceptable` when it admits neither `application/json` nor `application/problem+json`.
-pub(in super::super) fn accepts_json(headers: &HeaderMap) -> Result<(), Failure> {
+/// `not_acceptable`.
+pub(in super::super) fn accepts(headers: &HeaderMap, offered: &[Media]) -> Result<(), Failure> {
+    if chosen(headers, offered).is_some() {
+        return Ok(());
+    }
+    let name = |media: &Media| {
+        let (kind, subtype) = media.name();
+        format!("{kind}/{subtype}")
+    };
+    let names: Vec<_> = offered.iter().map(name).collect();
+    let detail = match names.as_slice() {
+        [one, other] => format!("The Accept header admits neither {one} nor {other}."),
+        names => format!("The Accept header does not admit {}.", names.join(" or ")),
+    };
+    Err(Failure::new(Code::NotAcceptable, detail))
+}
+
+/// The one of `offered` that the caller likes best, the first of those he likes alike; `None` when
+/// he takes none. Members of `Accept` that cannot be read are skipped; when none can, it is as if
+/// the header were not there.
+pub(in super::super) fn chosen(headers: &HeaderMap, offered: &[Media]) -> Option<Media> {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<_> =
         lines.flat_map(|line| split_outside_quotes(line, ',')).filter_map(range).collect();
-    let admits = |kind| quality(&ranges, kind) > 0.0;
-    if ranges.is_empty() || admits("json") || admits("problem+json") {
-        return Ok(());
+    if ranges.is_empty() {
+        return offered.first().copied();
     }
-    Err(Failure::new(
-        Code::NotAcceptable,
-        "The Accept header admits neither application/json nor application/problem+json.",
-    ))
+    let mut best: Option<(Media, f32)> = None;
+    for media in offered {
+        let quality = quality(&ranges, *media);
+        if quality > best.map_or(0.0, |(_, best)| best) {
+            best = Some((*media, quality));
+        }
+    }
+    best.map(|(media, _)| media)
 }
 
 struct Range<'a> {
@@ -76,14 +124,13 @@ fn range(text: &str) -> Option<Range<'_>> {
     (0.0..=1.0).contains(&quality).then_some(Range { kind, subtype, quality })
 }
 
-/// The quality of `application/{subtype}`: that of the most specific range that covers it.
-fn quality(ranges: &[Range<'_>], subtype: &str) -> f32 {
+/// The quality of `media`: that of the most specific range that covers it.
+fn quality(ranges: &[Range<'_>], media: Media) -> f32 {
+    let (group, subtype) = media.name();
     let rank = |range: &Range<'_>| match (range.kind, range.subtype) {
         ("*", "*") => Some(0),
-        (kind, "*") if kind.eq_ignore_ascii_case("application") => Some(1),
-        (kind, sub)
-            if kind.eq_ignore_ascii_case("application") && sub.eq_ignore_ascii_case(subtype) =>
-        {
+        (kind, "*") if kind.eq_ignore_ascii_case(group) => Some(1),
+        (kind, sub) if kind.eq_ignore_ascii_case(group) && sub.eq_ignore_ascii_case(subtype) => {
             Some(2)
         }
         _ => None,

@@ -20,7 +20,7 @@ use super::{
     fields::{header_reference, reference},
 };
 use crate::{
-    http::{access::needed, layers::always_has_a_place},
+    http::{access::needed, observe::is_watching},
     problem::Code,
 };
 
@@ -149,7 +149,7 @@ impl Entry {
         if !about.is_empty() {
             operation = operation.description(Some(about.join("\n\n")));
         }
-        if !always_has_a_place(self.path) {
+        if !is_watching(self.path) {
             self.codes.push(Code::Overloaded);
         }
         for (status, codes) in failures::by_status(&self.codes) {

@@ -110,7 +110,8 @@ proptest! {
     #[test]
     fn a_cursor_leads_back_to_its_transfer(bits: u128) {
         let id = TransferId::new(Uuid::from_u128(bits));
-        prop_assert_eq!(cursor(&cursor_after(id)), Ok(id));
+        prop_assert_eq!(cursor(&cursor_after(id), CURSOR_VERSION), Ok(id.uuid()));
+        prop_assert!(cursor(&cursor_after(id), BATCH_CURSOR).is_err());
     }
 
     #[test]

@@ -19,8 +19,16 @@ const ENTRIES: [(&str, &str, &str); 28] = [
         "/sandbox/queues",
         r#"{"name","id"?,"division"?,"memberCount"?} or {"count","prefix"?}"#,
     ),
-    ("GET", "/sandbox/queues/{id}", "one queue and who waits"),
-    ("PATCH", "/sandbox/queues/{id}", r#"{"name"}: rename it"#),
+    (
+        "GET",
+        "/sandbox/queues/{id}?next=",
+        "one queue, how many wait, and the calls served next (score: ms waited from, less a minute a point)",
+    ),
+    (
+        "PATCH",
+        "/sandbox/queues/{id}",
+        r#"{"name"?,"joinedMemberCount"?}: rename it, or let agents go on or off queue"#,
+    ),
     ("DELETE", "/sandbox/queues/{id}", "delete it"),
     ("GET", "/sandbox/conversations?state=&queueId=&limit=&offset=", "conversations, oldest first"),
     (

@@ -7,11 +7,14 @@ use uuid::Uuid;
 use super::{Oops, Order, Outcome, Told};
 use crate::sandbox::{
     state::State,
+    wire::Stamp,
     world::{Media, Queue, Refused},
 };
 
 /// Queues made by one request at most, and listed by one request at most.
 const MAX_AT_ONCE: usize = 50_000;
+/// Calls of a queue's line that are shown when no number is asked for.
+const USUAL_NEXT: usize = 10;
 /// Longest queue name, in characters.
 const MAX_NAME: usize = 256;
 
@@ -27,6 +30,7 @@ fn view(state: &State, queue: &Queue) -> Value {
         "name": queue.name,
         "division": {"id": queue.division.id, "name": queue.division.name},
         "memberCount": queue.member_count,
+        "joinedMemberCount": queue.joined_count,
         "waiting": waiting,
     })
 }
@@ -101,24 +105,47 @@ fn checked(name: &str) -> Result<&str, Oops> {
 }
 
 pub(super) fn show(order: &Order<'_>, id: Uuid) -> Outcome {
+    let next = order.number("next", USUAL_NEXT)?.min(MAX_AT_ONCE);
     order.shared.with(|state| {
         let queue = state.world.queue(id).ok_or(Refused::UnknownQueue)?;
-        Ok(Told::ok(view(state, queue)))
+        let mut view = view(state, queue);
+        if let Some(view) = view.as_object_mut() {
+            let line = state.world.served_next(id, Media::Voice);
+            let served = line.iter().take(next).map(|served| {
+                json!({
+                    "conversationId": served.conversation,
+                    "waitingSince": Stamp(served.since),
+                    "priority": served.priority,
+                    "score": served.score,
+                })
+            });
+            view.insert("next".to_owned(), served.collect());
+        }
+        Ok(Told::ok(view))
     })
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rename {
-    name: String,
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    joined_member_count: Option<u32>,
 }
 
-pub(super) fn rename(order: &Order<'_>, id: Uuid) -> Outcome {
-    let body: Rename = order.body()?;
-    let name = checked(&body.name)?;
+pub(super) fn change(order: &Order<'_>, id: Uuid) -> Outcome {
+    let body: Change = order.body()?;
+    let name = body.name.as_deref().map(checked).transpose()?;
     let now = order.shared.clock.now();
-    order.shared.with(|state| state.world.rename_queue(id, name, now))?;
-    Ok(Told::ok(json!({"id": id, "name": name})))
+    order.shared.with(|state| {
+        if let Some(name) = name {
+            state.world.rename_queue(id, name, now)?;
+        }
+        if let Some(count) = body.joined_member_count {
+            state.world.set_joined(id, count)?;
+        }
+        let queue = state.world.queue(id).ok_or(Refused::UnknownQueue)?;
+        Ok(Told::ok(view(state, queue)))
+    })
 }
 
 pub(super) fn delete(order: &Order<'_>, id: Uuid) -> Outcome {

@@ -115,6 +115,39 @@ async fn twenty_thousand_queues_are_made_at_once() {
 }
 
 #[tokio::test]
+async fn queue_shows_who_is_served_next_a_point_of_priority_being_a_minute() {
+    let bench = Bench::new().await;
+    let path = format!("/sandbox/queues/{}", seed::SUPPORT_TIER_1);
+    for (minutes, priority) in [(14, 0), (1, 20), (16, 0)] {
+        let call = json!({
+            "shape": "waiting", "queueName": "Support Tier 1",
+            "sinceSeconds": minutes * 60, "priority": priority,
+        });
+        posted(&bench, "/sandbox/conversations", &call).await;
+    }
+
+    let queue = bench.json(&format!("{path}?next=3")).await;
+
+    // The seeded call waits for 12 minutes with 5 points: as long as 17.
+    let priorities: Vec<_> =
+        queue["next"].as_array().unwrap().iter().map(|c| &c["priority"]).collect();
+    assert_eq!(priorities, [&json!(20), &json!(5), &json!(0)]);
+    assert_eq!(queue["next"][1]["conversationId"], json!(seed::WAITING_CALL));
+}
+
+#[tokio::test]
+async fn agents_go_on_and_off_queue() {
+    let bench = Bench::new().await;
+    let path = format!("/api/v2/routing/queues/{}", seed::SALES);
+    let order = format!("/sandbox/queues/{}", seed::SALES);
+
+    bench.send(Method::PATCH, &order, &json!({"joinedMemberCount": 0})).await;
+    let queue = bench.json(&path).await;
+
+    assert_eq!((&queue["memberCount"], &queue["joinedMemberCount"]), (&json!(18), &json!(0)));
+}
+
+#[tokio::test]
 async fn queue_is_renamed_and_deleted() {
     let bench = Bench::new().await;
     let path = format!("/sandbox/queues/{}", seed::SALES);

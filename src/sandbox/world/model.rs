@@ -22,6 +22,8 @@ pub struct Queue {
     pub division: Division,
     /// Agents in it.
     pub member_count: u32,
+    /// Those of them who are on queue.
+    pub joined_count: u32,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last changed.

@@ -86,7 +86,15 @@ impl World {
         }
         let name = name.to_owned();
         self.by_name.insert((name.to_lowercase(), id));
-        let queue = Queue { id, name, division, member_count, created: now, modified: now };
+        let queue = Queue {
+            id,
+            name,
+            division,
+            member_count,
+            joined_count: member_count,
+            created: now,
+            modified: now,
+        };
         self.queues.insert(id, queue);
         Ok(id)
     }
@@ -101,6 +109,15 @@ impl World {
         name.clone_into(&mut queue.name);
         queue.modified = now;
         self.by_name.insert((name.to_lowercase(), id));
+        Ok(())
+    }
+
+    /// So many of a queue's agents are on queue from now on.
+    ///
+    /// # Errors
+    /// [`Refused::UnknownQueue`].
+    pub fn set_joined(&mut self, id: Uuid, count: u32) -> Result<(), Refused> {
+        self.queues.get_mut(&id).ok_or(Refused::UnknownQueue)?.joined_count = count;
         Ok(())
     }
 

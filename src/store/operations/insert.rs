@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     metrics::StoreOperation,
     transfer::{
-        ids::BatchId,
+        ids::{BatchId, ConversationId},
         model::Transfer,
         store::{Inserted, KeyClaim},
     },
@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     super::{
-        encoding::{Unreadable, decode, encode, micros, storable},
+        encoding::{Unreadable, code, decode, encode, micros, storable},
         session::{Fields, Session, Value},
     },
     Fault, Operation, keys, sql, unsettled,
@@ -60,51 +60,8 @@ impl Insert {
         }))
     }
 
-    async fn add_row<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        let new = &self.transfer;
-        let reference = new.request.reference.as_deref().map(storable);
-        let added = session
-            .execute(
-                sql(concat!(
-                    "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, \
-                     caller, reference, batch_id, created_at, updated_at, data) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-                     ON CONFLICT (conversation_id) WHERE ",
-                    unsettled!(),
-                    " DO NOTHING"
-                )),
-                &[
-                    Value::Id(new.id.uuid()),
-                    Value::Text(new.stage.as_str()),
-                    Value::Text(new.stage.status().as_str()),
-                    Value::Id(self.owner),
-                    Value::Id(new.request.conversation_id.uuid()),
-                    Value::Id(new.queue.id.uuid()),
-                    Value::Text(&storable(new.requested_by.as_str())),
-                    Value::MaybeText(reference.as_deref()),
-                    Value::MaybeId(new.batch_id.map(BatchId::uuid)),
-                    Value::Number(micros(new.created_at)),
-                    Value::Number(micros(new.updated_at)),
-                    Value::Text(&self.data),
-                ],
-            )
-            .await?;
-        Ok(added > 0)
-    }
-
     async fn conversation_holder<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {
-        let rows = session
-            .rows(
-                sql(concat!(
-                    "SELECT data FROM transfers WHERE conversation_id = $1 AND ",
-                    unsettled!()
-                )),
-                &[Value::Id(self.transfer.request.conversation_id.uuid())],
-            )
-            .await?;
-        // It was there a moment ago; if it is settled by now, there is room.
-        let row = rows.first().ok_or(Fault::Race)?;
-        let holder = decode(&row.text(0)?)?;
+        let holder = unsettled_of(session, self.transfer.request.conversation_id).await?;
         if holder.id == self.transfer.id {
             return Ok(Inserted::Done);
         }
@@ -137,6 +94,57 @@ impl Insert {
     }
 }
 
+/// Adds the row of a transfer, whose record is `data`. `false` when it is not settled and its
+/// conversation has another one that is not.
+pub(super) async fn add_row<S: Session>(
+    session: &mut S,
+    new: &Transfer,
+    data: &str,
+    owner: Uuid,
+) -> Result<bool, Fault> {
+    let reference = new.request.reference.as_deref().map(storable);
+    let added = session
+        .execute(
+            sql(concat!(
+                "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, \
+                 caller, reference, batch_id, created_at, updated_at, data, code) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+                 ON CONFLICT (conversation_id) WHERE ",
+                unsettled!(),
+                " DO NOTHING"
+            )),
+            &[
+                Value::Id(new.id.uuid()),
+                Value::Text(new.stage.as_str()),
+                Value::Text(new.stage.status().as_str()),
+                Value::Id(owner),
+                Value::Id(new.request.conversation_id.uuid()),
+                Value::Id(new.queue.id.uuid()),
+                Value::Text(&storable(new.requested_by.as_str())),
+                Value::MaybeText(reference.as_deref()),
+                Value::MaybeId(new.batch_id.map(BatchId::uuid)),
+                Value::Number(micros(new.created_at)),
+                Value::Number(micros(new.updated_at)),
+                Value::Text(data),
+                Value::MaybeText(code(new)),
+            ],
+        )
+        .await?;
+    Ok(added > 0)
+}
+
+/// The transfer of a conversation that is not settled, where one was in the way a moment ago.
+pub(super) async fn unsettled_of<S: Session>(
+    session: &mut S,
+    id: ConversationId,
+) -> Result<Transfer, Fault> {
+    let text = concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
+    let rows = session.rows(sql(text), &[Value::Id(id.uuid())]).await?;
+    // If it is settled by now, there is room.
+    let row = rows.first().ok_or(Fault::Race)?;
+    Ok(decode(&row.text(0)?)?)
+}
+
 impl Operation for Insert {
     const NAME: StoreOperation = StoreOperation::Insert;
 
@@ -146,7 +154,7 @@ impl Operation for Insert {
         if let Some(holder) = self.key_holder(session).await? {
             return Ok(holder);
         }
-        if !self.add_row(session).await? {
+        if !add_row(session, &self.transfer, &self.data, self.owner).await? {
             // A twin with the same key and conversation may have come in between: the key wins.
             return match self.key_holder(session).await? {
                 Some(holder) => Ok(holder),

@@ -67,7 +67,7 @@ impl Operation for Adopt {
             Value::Number(i64::from(self.limit)),
         ];
         let rows = session.rows(sql(text), &values).await?;
-        let mut adopted = Vec::with_capacity(rows.len());
+        let mut adopted: Vec<Transfer> = Vec::with_capacity(rows.len());
         for row in &rows {
             // One record that cannot be read must not keep all others from being settled.
             match decode(&row.text(1)?) {
@@ -136,6 +136,8 @@ impl ShareRate {
 }
 
 impl Operation for ShareRate {
+    const NAME: StoreOperation = StoreOperation::ShareRate;
+
     type Output = RateShare;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<RateShare, Fault> {

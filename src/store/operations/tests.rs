@@ -68,7 +68,7 @@ async fn no_operation_reads_a_whole_table() {
     Adopt { owner, stale_before: 0, limit: 10 }.apply(&mut session).await.unwrap();
     Retire { owner, now: 0 }.apply(&mut session).await.unwrap();
     Count.apply(&mut session).await.unwrap();
-    let reap = Reap { transfers_before: 0, keys_before: 0, limit: 10 };
+    let reap = Reap { transfers_before: 0, keys_before: 0, plans_before: 0, limit: 10 };
     reap.apply(&mut session).await.unwrap();
     let undo = Undo { id: owner, owner, stage: "received", updated_at: 0, given_up: String::new() };
     undo.apply(&mut session).await.unwrap();

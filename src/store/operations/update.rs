@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     super::{
-        encoding::{Unreadable, encode, micros},
+        encoding::{Unreadable, code, encode, micros},
         session::{Fields, Session, Value},
     },
     Fault, Operation, sql,
@@ -58,13 +58,14 @@ impl Update {
             Value::Text(stage.status().as_str()),
             Value::Number(micros(self.transfer.updated_at)),
             Value::Text(&self.data),
+            Value::MaybeText(code(&self.transfer)),
         ];
         let text = if let Some(owner) = self.expected.owner {
             values.push(Value::Id(owner));
-            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6 \
-             WHERE id = $1 AND stage = $2 AND owner = $7"
+            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6, code = $7 \
+             WHERE id = $1 AND stage = $2 AND owner = $8"
         } else {
-            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6 \
+            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6, code = $7 \
              WHERE id = $1 AND stage = $2"
         };
         Ok(session.execute(sql(text), &values).await? > 0)

@@ -6,13 +6,61 @@ use super::{
     super::session::{Session, Value},
     Fault, Operation, settled, sql, unsettled,
 };
-use crate::{metrics::StoreOperation, transfer::model::Stage};
+use crate::{metrics::StoreOperation, problem::Code, transfer::model::Stage};
 
 /// Deletes what has been kept long enough. Times in microseconds.
 pub(in crate::store) struct Reap {
+    /// Also of batches.
     pub(in crate::store) transfers_before: i64,
     pub(in crate::store) keys_before: i64,
+    /// Plans that expired before.
+    pub(in crate::store) plans_before: i64,
     pub(in crate::store) limit: u32,
+}
+
+impl Reap {
+    /// Batches that finished long ago, with what hangs on them, and forgotten plans.
+    async fn reap_batches<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
+        let limit = Value::Number(i64::from(self.limit));
+        let keys = session
+            .execute(
+                sql("DELETE FROM batch_keys WHERE (caller, route, key) IN \
+                     (SELECT caller, route, key FROM batch_keys \
+                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)"),
+                &[Value::Number(self.keys_before), limit],
+            )
+            .await?;
+        let finished = [Value::Number(self.transfers_before), limit];
+        // A batch may have thousands of items: they go first, a part at a time.
+        let items = session
+            .execute(
+                sql("DELETE FROM batch_items WHERE (batch_id, position) IN \
+                     (SELECT i.batch_id, i.position FROM batches b \
+                     JOIN batch_items i ON i.batch_id = b.id WHERE b.finished_at < $1 \
+                     AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
+                     LIMIT $2)"),
+                &finished,
+            )
+            .await?;
+        let batches = session
+            .execute(
+                sql("DELETE FROM batches WHERE id IN (SELECT b.id FROM batches b \
+                     WHERE b.finished_at < $1 \
+                     AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
+                     AND NOT EXISTS (SELECT 1 FROM batch_items i WHERE i.batch_id = b.id) \
+                     ORDER BY b.finished_at LIMIT $2)"),
+                &finished,
+            )
+            .await?;
+        let plans = session
+            .execute(
+                sql("DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
+                     WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"),
+                &[Value::Number(self.plans_before), limit],
+            )
+            .await?;
+        Ok(keys + items + batches + plans)
+    }
 }
 
 impl Operation for Reap {
@@ -30,7 +78,8 @@ impl Operation for Reap {
                 &[Value::Number(self.keys_before), limit],
             )
             .await?;
-        // A key that still counts needs its transfer.
+        let batches = self.reap_batches(session).await?;
+        // A key that still counts needs its transfer, and a batch that is still there needs all.
         let transfers = session
             .execute(
                 sql(concat!(
@@ -38,12 +87,13 @@ impl Operation for Reap {
                     settled!(),
                     " AND t.updated_at < $1 AND NOT EXISTS (SELECT 1 FROM idempotency_keys k \
                      WHERE k.transfer_id = t.id AND k.settled_at >= $2) \
+                     AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = t.batch_id) \
                      ORDER BY t.updated_at LIMIT $3)"
                 )),
                 &[Value::Number(self.transfers_before), Value::Number(self.keys_before), limit],
             )
             .await?;
-        Ok(keys + transfers)
+        Ok(keys + batches + transfers)
     }
 }
 
@@ -56,7 +106,7 @@ pub(in crate::store) struct Undo {
     pub(in crate::store) stage: &'static str,
     /// Microseconds.
     pub(in crate::store) updated_at: i64,
-    /// The record as it is to stand then: failed.
+    /// The record as it is to stand then: failed, `store_unavailable`.
     pub(in crate::store) given_up: String,
 }
 
@@ -68,7 +118,7 @@ impl Operation for Undo {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
         // A row that was settled when it came (a skipped one) is true as it is.
         let text = concat!(
-            "UPDATE transfers SET stage = $5, status = $5, data = $6 \
+            "UPDATE transfers SET stage = $5, status = $5, data = $6, code = $7 \
              WHERE id = $1 AND owner = $2 AND stage = $3 AND updated_at = $4 AND ",
             unsettled!()
         );
@@ -79,6 +129,7 @@ impl Operation for Undo {
             Value::Number(self.updated_at),
             Value::Text(Stage::Failed.as_str()),
             Value::Text(&self.given_up),
+            Value::Text(Code::StoreUnavailable.as_str()),
         ];
         let given_up = session.execute(sql(text), &values).await?;
         if given_up > 0 {

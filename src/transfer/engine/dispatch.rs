@@ -1,6 +1,8 @@
 //! Sending the command, and what each kind of answer means (the classes A, B, C, D and R of the
 //! retry rules).
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -22,6 +24,12 @@ use crate::{
     },
 };
 
+/// How long setting priority and skills of a moved call of a batch is tried.
+const ROUTING_PATIENCE: Duration = Duration::from_mins(3);
+
+/// Shortest pause between two such tries.
+const ROUTING_PAUSE: Duration = Duration::from_secs(2);
+
 /// The transfer went ahead but its priority or skills could not be set.
 pub(in crate::transfer) const ROUTING_NOT_APPLIED: &str = "routing_attributes_not_applied";
 
@@ -33,6 +41,9 @@ impl Engine {
         let span = trace::stage(trace::Stage::Send);
         let sent = self.gateway.send(&ctx, command).instrument(span).await;
         crate::failpoint!(AfterSend);
+        if let Some(turn) = job.turn.take() {
+            turn.pass(&sent, self.clock.now());
+        }
         let again = sent.class().again() == Again::OnceIfUnmoved;
         match sent {
             Sent::Finished(answer) => match self.after_5xx(job, answer.clone(), again).await {
@@ -160,7 +171,12 @@ impl Engine {
             return;
         }
         crate::failpoint!(BeforeRouting);
-        let set = self.set_routing_on_arrival(&job.transfer, &job.ctx, change).await;
+        let ctx = match job.transfer.batch_id {
+            Some(_) => job.ctx.until(Instant::now() + ROUTING_PATIENCE),
+            None => job.ctx.clone(),
+        };
+        let set = self.set_routing_on_arrival(&job.transfer, &ctx, change);
+        let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
         crate::failpoint!(AfterRouting);
         if let Err(detail) = set {
             job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
@@ -201,6 +217,8 @@ impl Engine {
                             .to_owned(),
                     );
                 }
+                Err(error)
+                    if transfer.batch_id.is_some() && self.retry_routing(&error, &ctx).await => {}
                 // "Nothing was sent" would be said of a call that moved.
                 Err(GatewayError::DeadlineExceeded | GatewayError::ShuttingDown) => {
                     return Err("There was no time left to set them.".to_owned());
@@ -208,6 +226,26 @@ impl Engine {
                 Err(error) => return Err(problems::from_gateway(error).detail),
             }
         }
+    }
+}
+
+/// How long a pause may be before the next try to set a batch's priority and skills.
+const LONGEST_ROUTING_PAUSE: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Nobody waits for the answer to a call of a batch: for what may pass there is time. Whether
+    /// to try again, after the pause it takes.
+    async fn retry_routing(&self, error: &GatewayError, ctx: &CallContext) -> bool {
+        let pause = match error {
+            GatewayError::RateLimited { retry_after, .. }
+            | GatewayError::Unavailable { retry_after, .. } => *retry_after,
+            GatewayError::Failed(_)
+            | GatewayError::Unreadable { .. }
+            | GatewayError::Unclear { .. } => ROUTING_PAUSE,
+            _ => return false,
+        };
+        let pause = pause.clamp(ROUTING_PAUSE, LONGEST_ROUTING_PAUSE);
+        self.pause_until(Instant::now() + pause, ctx.deadline).await
     }
 }
 

@@ -24,7 +24,11 @@ const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// Records the outcome and returns the transfer as it then stands.
-    pub(super) async fn finish(self: &Arc<Self>, mut job: Job, outcome: Outcome) -> Transfer {
+    pub(in crate::transfer) async fn finish(
+        self: &Arc<Self>,
+        mut job: Job,
+        outcome: Outcome,
+    ) -> Transfer {
         let from = job.transfer.stage;
         job.transfer.upstream = job.ctx.usage.sums();
         match outcome {
@@ -33,13 +37,8 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
-<<<<<<< HEAD
-                self.conclude(job.transfer, from, key).await
-=======
-                self.records.conclude(&mut job.transfer, from, key).await;
-                self.count(&job.transfer);
-                job.transfer
->>>>>>> main
+                let ours = self.records.conclude(&mut job.transfer, from, key).await;
+                self.settled(job.transfer, ours).await
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
@@ -59,28 +58,20 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
-<<<<<<< HEAD
-            let transfer = self.conclude(job.transfer, from, key).await;
-            if self.settings.confirm == Confirm::Always && transfer.stage == Stage::Accepted {
+            let ours = self.records.conclude(&mut job.transfer, from, key).await;
+            let transfer = self.settled(job.transfer, ours).await;
+            // Those of a batch are looked for together.
+            let confirm = self.settings.confirm == Confirm::Always && transfer.batch_id.is_none();
+            if confirm && transfer.stage == Stage::Accepted {
                 self.confirm_in_background(transfer.clone());
-=======
-            self.records.conclude(&mut job.transfer, from, key).await;
-            self.count(&job.transfer);
-            if self.settings.confirm == Confirm::Always {
-                self.confirm_in_background(job.transfer.clone());
->>>>>>> main
             }
             return transfer;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
-<<<<<<< HEAD
-        if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
+        if !self.records.conclude_for_now(&mut job.transfer, from).await {
             return self.as_others_have_it(job.transfer).await;
         }
-=======
-        self.records.conclude_for_now(&mut job.transfer, from).await;
->>>>>>> main
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
         let ctx = job.ctx.until(until);
@@ -91,23 +82,18 @@ impl Engine {
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-<<<<<<< HEAD
-        self.conclude(job.transfer, Stage::Accepted, key).await
+        let ours = self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.settled(job.transfer, ours).await
     }
 
-    /// Records a settled transfer and returns it as it then stands: as another process has it,
-    /// when that one took it over.
-    async fn conclude(&self, mut transfer: Transfer, from: Stage, key: KeyChange) -> Transfer {
-        if !self.records.conclude(&mut transfer, from, key).await {
+    /// A settled transfer as it now stands: as it was recorded here, or as another process has it
+    /// that took it over.
+    async fn settled(&self, transfer: Transfer, ours: bool) -> Transfer {
+        if !ours {
             return self.as_others_have_it(transfer).await;
         }
-        self.audit(&transfer);
+        self.count(&transfer);
         transfer
-=======
-        self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
-        self.count(&job.transfer);
-        job.transfer
->>>>>>> main
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.

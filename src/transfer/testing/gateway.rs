@@ -16,7 +16,7 @@ use crate::{
     transfer::{
         conversation::{Conversation, Leg, LegState, samples::*},
         gateway::*,
-        ids::ConversationId,
+        ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
         rate::{RateShare, RateUse},
     },
@@ -200,6 +200,17 @@ impl CallGateway for ScriptedGateway {
     }
 
     fn keep_to(&self, _: Option<RateShare>) {}
+    async fn waiting(&self, _: &CallContext, _: QueueId) -> Result<WaitingCalls, GatewayError> {
+        Ok(WaitingCalls::default())
+    }
+
+    async fn members(&self, _: &CallContext, _: QueueId) -> Result<Option<u64>, GatewayError> {
+        Ok(None)
+    }
+
+    fn batch_allowance(&self) -> u32 {
+        u32::MAX
+    }
 
     fn troubles(&self) -> Vec<String> {
         Vec::new()

@@ -13,16 +13,36 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::transfer::{
-    ids::TransferId,
+    ids::{ConversationId, TransferId},
     model::{Stage, Transfer},
     rate::{RateShare, RateUse},
     store::*,
 };
 
+mod batches;
+
 #[derive(Default)]
 struct Rows {
     transfers: BTreeMap<TransferId, (Transfer, Uuid)>,
     keys: HashMap<KeyScope, ([u8; 32], TransferId, Option<Answer>)>,
+    /// When who was heard of last.
+    alive: HashMap<Uuid, Timestamp>,
+    batches: batches::Batches,
+}
+
+impl Rows {
+    fn is_alive(&self, owner: Uuid, stale_before: Timestamp) -> bool {
+        self.alive.get(&owner).is_some_and(|heard| *heard >= stale_before)
+    }
+
+    /// The unsettled transfer of the same conversation.
+    fn in_the_way(&self, transfer: &Transfer) -> Option<&Transfer> {
+        let conversation = transfer.request.conversation_id;
+        let unsettled = |other: &&Transfer| {
+            other.stage.is_unsettled() && other.request.conversation_id == conversation
+        };
+        self.transfers.values().map(|(other, _)| other).find(unsettled)
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +52,10 @@ pub(in crate::transfer) struct MemoryStore {
     pub broken: AtomicBool,
     /// So many next changes are carried out, but reported as failed.
     pub unheard: AtomicUsize,
+    /// So many next items are taken, but reported as not.
+    pub unheard_takes: AtomicUsize,
+    /// Whether several processes share it.
+    pub shared: AtomicBool,
 }
 
 impl MemoryStore {
@@ -55,6 +79,20 @@ impl MemoryStore {
         let mut rows = self.rows.lock().unwrap();
         rows.transfers.remove(&id);
         rows.keys.retain(|_, (_, transfer, _)| *transfer != id);
+    }
+
+    /// Everybody was silent for a while.
+    pub(in crate::transfer) fn forget_heartbeats(&self) {
+        self.rows.lock().unwrap().alive.clear();
+    }
+
+    /// The newest transfer of a call stands as if its command had not been sent.
+    pub(in crate::transfer) fn back_to_received(&self, call: ConversationId) -> TransferId {
+        let mut rows = self.rows.lock().unwrap();
+        let mut all = rows.transfers.values_mut().rev().map(|(transfer, _)| transfer);
+        let transfer = all.find(|transfer| transfer.request.conversation_id == call).unwrap();
+        transfer.stage = Stage::Received;
+        transfer.id
     }
 
     /// Puts a row there as a dead process left it.
@@ -89,11 +127,7 @@ impl TransferStore for MemoryStore {
         }
         self.broken()?;
         let mut rows = self.rows.lock().unwrap();
-        let conversation = transfer.request.conversation_id;
-        let taken = rows.transfers.values().find(|(other, _)| {
-            other.stage.is_unsettled() && other.request.conversation_id == conversation
-        });
-        if let Some((other, _)) = taken {
+        if let Some(other) = rows.in_the_way(transfer) {
             let caller = other.requested_by.clone();
             return Ok(Inserted::ConversationTaken { transfer_id: other.id, caller });
         }
@@ -153,6 +187,8 @@ impl TransferStore for MemoryStore {
             filter.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
                 && filter.since.is_none_or(|since| transfer.created_at >= since)
                 && filter.conversation_id.is_none_or(|id| transfer.request.conversation_id == id)
+                && filter.batch_id.is_none_or(|id| transfer.batch_id == Some(id))
+                && filter.before.is_none_or(|id| transfer.id < id)
         };
         let newest_first = rows.transfers.values().rev().map(|(transfer, _)| transfer);
         Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
@@ -161,13 +197,15 @@ impl TransferStore for MemoryStore {
     async fn adopt(
         &self,
         new_owner: Uuid,
-        _: Timestamp,
+        stale_before: Timestamp,
         _: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
         let mut rows = self.rows.lock().unwrap();
+        let Rows { alive, transfers, .. } = &mut *rows;
         let mut adopted = Vec::new();
-        for (transfer, owner) in rows.transfers.values_mut() {
-            if transfer.stage.is_unsettled() && *owner != new_owner {
+        for (transfer, owner) in transfers.values_mut() {
+            let is_alive = alive.get(owner).is_some_and(|heard| *heard >= stale_before);
+            if transfer.stage.is_unsettled() && *owner != new_owner && !is_alive {
                 *owner = new_owner;
                 adopted.push(transfer.clone());
             }
@@ -175,8 +213,10 @@ impl TransferStore for MemoryStore {
         Ok(adopted)
     }
 
-    async fn heartbeat(&self, _: Uuid, _: Timestamp) -> Result<(), StoreError> {
-        self.broken()
+    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError> {
+        self.broken()?;
+        self.rows.lock().unwrap().alive.insert(owner, now);
+        Ok(())
     }
 
     async fn share_rate(
@@ -189,8 +229,10 @@ impl TransferStore for MemoryStore {
         Ok(RateShare::of(mine, 0, 1))
     }
 
-    async fn retire(&self, _: Uuid) -> Result<(), StoreError> {
-        self.broken()
+    async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {
+        self.broken()?;
+        self.rows.lock().unwrap().alive.remove(&owner);
+        Ok(())
     }
 
     async fn unsettled(&self) -> Result<u64, StoreError> {
@@ -203,7 +245,7 @@ impl TransferStore for MemoryStore {
     }
 
     fn is_shared(&self) -> bool {
-        false
+        self.shared.load(Ordering::SeqCst)
     }
 
     async fn secure(&self) -> Result<(), StoreError> {

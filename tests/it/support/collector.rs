@@ -142,6 +142,6 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 /// Bytes in hexadecimal, as headers write ids.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     digits.concat()
 }

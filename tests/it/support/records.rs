@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use genesys_transfer::{
     clock::IdSource,
     transfer::{
-        ids::{ConversationId, QueueId, TransferId},
+        batch::{Batch, BatchStatus, Drain, Item, Kind},
+        ids::{BatchId, ConversationId, QueueId, TransferId},
         model::{
             CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, TransferType,
             UpstreamUse,
@@ -78,5 +79,62 @@ pub(crate) fn answer() -> Answer {
         location: Some("/transfers/1".to_owned()),
         retry_after: Some(7),
         body: b"{\"bytes\":\"\xff\x00\"}".to_vec(),
+    }
+}
+
+/// A drain of `total` calls between queues of its own that just began.
+pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
+    let queue =
+        || Queue { id: QueueId::new(fresh_id(now)), name: "Support".to_owned(), division: None };
+    Batch {
+        id: BatchId::new(fresh_id(now)),
+        kind: Kind::Drain,
+        status: BatchStatus::Running,
+        requested_by: CallerName::new("crm"),
+        request_id: "request".to_owned(),
+        reason: Some("the \\ and \0".to_owned()),
+        reference: None,
+        drain: Some(Drain {
+            from: queue(),
+            to: queue(),
+            priority: None,
+            skill_ids: None,
+            language_id: None,
+            keep_place: true,
+            limit: None,
+            waiting_by: now,
+        }),
+        max_priority: None,
+        moves_per_conversation: None,
+        total,
+        vanished: 0,
+        warnings: Vec::new(),
+        error: None,
+        created_at: now,
+        updated_at: now,
+        finished_at: None,
+    }
+}
+
+/// Items of `batch` from `position` on, each of a conversation of its own.
+pub(crate) fn items(batch: &Batch, position: u32, count: u32) -> Vec<Item> {
+    let queue = batch.drain.as_ref().unwrap().to.clone();
+    (position..position + count)
+        .map(|position| Item {
+            position,
+            request: transfer(batch.created_at).request,
+            queue: queue.clone(),
+            waiting_since: Some(batch.created_at),
+        })
+        .collect()
+}
+
+/// The transfer that `item` of `batch` becomes.
+pub(crate) fn transfer_of(batch: &Batch, item: &Item) -> Transfer {
+    Transfer {
+        request: item.request.clone(),
+        queue: item.queue.clone(),
+        batch_id: Some(batch.id),
+        ..transfer(batch.created_at)
     }
 }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use genesys_transfer::{
     clock::ManualClock,
     config,
-    store::{OpenError, open},
+    store::{OpenError, Stores, open},
     transfer::{
+        batch::store::BatchStore,
         model::{Stage, Transfer},
         store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
     },
@@ -23,6 +24,7 @@ pub(crate) const KEY_RETENTION: SignedDuration = SignedDuration::from_hours(72);
 /// A store, the clock it sees, and a process that uses it.
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn TransferStore>,
+    pub(crate) batches: Arc<dyn BatchStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) owner: Uuid,
     pub(crate) url: String,
@@ -45,9 +47,9 @@ impl Fixture {
     /// On the database `url` names.
     pub(crate) async fn at(url: String) -> Self {
         let clock = Arc::new(ManualClock::new("2026-11-22T10:00:00.123456789Z".parse().unwrap()));
-        let store = open_with(&url, Arc::clone(&clock)).await.unwrap();
+        let Stores { transfers, batches } = open_stores(&url, Arc::clone(&clock)).await.unwrap();
         let owner = fresh_id(Timestamp::UNIX_EPOCH);
-        Self { store, clock, owner, url, _dir: None }
+        Self { store: transfers, batches, clock, owner, url, _dir: None }
     }
 
     /// Another process on the same database; where only one is allowed, the same one.
@@ -56,6 +58,14 @@ impl Fixture {
             return Arc::clone(&self.store);
         }
         open_with(&self.url, Arc::clone(&self.clock)).await.unwrap()
+    }
+
+    /// Batches as another process on the same database sees them.
+    pub(crate) async fn batches_replica(&self) -> Arc<dyn BatchStore> {
+        if self.url.starts_with("sqlite") {
+            return Arc::clone(&self.batches);
+        }
+        open_stores(&self.url, Arc::clone(&self.clock)).await.unwrap().batches
     }
 
     /// Inserts `transfer`, safe against a loss of power.
@@ -96,11 +106,15 @@ impl Fixture {
     }
 }
 
-/// Opens the store at `url`.
+/// Opens the store of transfers at `url`.
 pub(crate) async fn open_with(
     url: &str,
     clock: Arc<ManualClock>,
 ) -> Result<Arc<dyn TransferStore>, OpenError> {
+    open_stores(url, clock).await.map(|stores| stores.transfers)
+}
+
+async fn open_stores(url: &str, clock: Arc<ManualClock>) -> Result<Stores, OpenError> {
     let settings = config::Store {
         url: url.to_owned().into(),
         retention: Duration::from_hours(90 * 24),

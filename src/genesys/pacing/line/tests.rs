@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Percent kept for single transfers.
+const RESERVE: u32 = 30;
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -28,7 +31,7 @@ fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
 #[test]
 fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
     let now = Instant::now();
-    let mut line = Line::new(300, now);
+    let mut line = Line::new(300, RESERVE, now);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 300);
     (0..300).for_each(|_| line.answer(now));
     assert_eq!(burst(&mut line, now + secs(60), Lane::Single, now + secs(60)), 0);
@@ -38,7 +41,7 @@ fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
 #[test]
 fn one_who_cannot_go_in_time_is_told_when_he_could() {
     let now = Instant::now();
-    let mut line = Line::new(1, now);
+    let mut line = Line::new(1, RESERVE, now);
     assert_eq!(line.enter(now, Lane::Single, Ask::Request, now), Entry::Granted);
     line.answer(now);
     let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(30));
@@ -49,7 +52,7 @@ fn one_who_cannot_go_in_time_is_told_when_he_could() {
 #[test]
 fn a_batch_never_takes_the_reserve_of_singles() {
     let now = Instant::now();
-    let mut line = Line::new(100, now);
+    let mut line = Line::new(100, RESERVE, now);
     assert_eq!(burst(&mut line, now, Lane::Batch, now), 70);
     assert_eq!(burst(&mut line, now, Lane::Refresh, now), 0);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 30);
@@ -58,7 +61,7 @@ fn a_batch_never_takes_the_reserve_of_singles() {
 #[test]
 fn the_neediest_goes_first_and_each_lane_in_order() {
     let now = Instant::now();
-    let mut line = Line::new(3, now);
+    let mut line = Line::new(3, RESERVE, now);
     burst(&mut line, now, Lane::Single, now);
     (0..3).for_each(|_| line.answer(now));
     let by = now + secs(90);
@@ -73,7 +76,7 @@ fn the_neediest_goes_first_and_each_lane_in_order() {
 #[test]
 fn a_429_rests_its_lane_and_those_with_less_need() {
     let now = Instant::now();
-    let mut line = Line::new(100, now);
+    let mut line = Line::new(100, RESERVE, now);
     line.pause(Lane::Single, now + secs(10));
     for (lane, rests) in [
         (Lane::Settling, false),
@@ -90,7 +93,7 @@ fn a_429_rests_its_lane_and_those_with_less_need() {
 #[test]
 fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
     let now = Instant::now();
-    let mut line = Line::new(100, now);
+    let mut line = Line::new(100, RESERVE, now);
     line.pause(Lane::Single, now + secs(2));
     let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(20));
     line.pause(Lane::Single, now + secs(60));
@@ -102,7 +105,7 @@ fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
 #[test]
 fn headers_lower_the_limit_at_once_until_their_window_ends() {
     let now = Instant::now();
-    let mut line = Line::new(300, now);
+    let mut line = Line::new(300, RESERVE, now);
     line.observe(now, headers(180, 178, 20));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 2);
     assert_eq!(burst(&mut line, now + secs(21), Lane::Single, now + secs(21)), 178);
@@ -111,7 +114,7 @@ fn headers_lower_the_limit_at_once_until_their_window_ends() {
 #[test]
 fn reserved_requests_go_without_asking_for_room_again() {
     let now = Instant::now();
-    let mut line = Line::new(3, now);
+    let mut line = Line::new(3, RESERVE, now);
     assert_eq!(line.enter(now, Lane::Single, Ask::Reserve(3), now), Entry::Granted);
     assert_eq!(burst(&mut line, now, Lane::Settling, now), 0);
     for _ in 0..3 {
@@ -123,7 +126,7 @@ fn reserved_requests_go_without_asking_for_room_again() {
 #[test]
 fn reserved_requests_are_not_stuck_in_a_window_without_answers() {
     let now = Instant::now();
-    let mut line = Line::new(300, now);
+    let mut line = Line::new(300, RESERVE, now);
     line.observe(now, headers(2, 2, 1));
     let later = now + secs(2);
     assert_eq!(line.enter(later, Lane::Single, Ask::Reserve(2), later), Entry::Granted);
@@ -134,7 +137,7 @@ fn reserved_requests_are_not_stuck_in_a_window_without_answers() {
 #[test]
 fn what_was_reserved_and_not_used_is_there_again() {
     let now = Instant::now();
-    let mut line = Line::new(3, now);
+    let mut line = Line::new(3, RESERVE, now);
     line.enter(now, Lane::Single, Ask::Reserve(3), now);
     line.give_back(3);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 3);
@@ -189,7 +192,7 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..250),
     ) {
         let mut now = Instant::now();
-        let mut line = Line::new(limit, now);
+        let mut line = Line::new(limit, RESERVE, now);
         let (mut sent, mut tickets): (Vec<Sent>, u32) = (Vec::new(), 0);
         for step in steps {
             let mut gone = 0;
@@ -256,7 +259,7 @@ proptest! {
         others in proptest::collection::vec(any_lane(), 0..60),
     ) {
         let now = Instant::now();
-        let mut line = Line::new(limit, now);
+        let mut line = Line::new(limit, RESERVE, now);
         burst(&mut line, now, Lane::Batch, now);
         burst(&mut line, now, Lane::Single, now);
         (0..limit).for_each(|_| line.answer(now));
@@ -276,7 +279,7 @@ proptest! {
     #[test]
     fn a_told_time_is_kept(limit in 1u32..10, waiting in 1usize..30) {
         let start = Instant::now();
-        let mut line = Line::new(limit, start);
+        let mut line = Line::new(limit, RESERVE, start);
         burst(&mut line, start, Lane::Single, start);
         (0..limit).for_each(|_| line.answer(start));
         for _ in 0..waiting {
@@ -298,7 +301,7 @@ proptest! {
 #[test]
 fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
     let now = Instant::now();
-    let mut line = Line::new(10, now);
+    let mut line = Line::new(10, 30, now);
     line.keep_to(now, Some(RateShare { others: 0, left: 0, parts: 3 }));
     let Entry::Waiting(number) = line.enter(now, Lane::Single, Ask::Request, now + secs(20)) else {
         panic!("it may wait for the next round");
@@ -311,7 +314,7 @@ fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
 #[test]
 fn a_share_ends_with_the_next_round() {
     let now = Instant::now();
-    let mut line = Line::new(300, now);
+    let mut line = Line::new(300, 30, now);
     line.keep_to(now, Some(RateShare { others: 100, left: 20, parts: 3 }));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 20);
     assert_eq!(line.used(now), RateUse { limit: 300, spent: 20 });

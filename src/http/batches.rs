@@ -1,0 +1,148 @@
+//! `/batches`: move many calls or empty a queue, look at how it goes, stop it.
+
+use axum::{
+    Extension,
+    extract::{Path, RawQuery, Request, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    answer::{Failure, ok, ok_with, send},
+    body::{MAX_BATCH, read_json},
+    head::{Media, chosen, idempotency_key, traceparent},
+    query, requests,
+    state::{AppState, Arrival},
+    transfers::{IDEMPOTENT_REPLAYED, page_of},
+    views::{BatchPage, BatchView, PlanView},
+};
+use crate::{
+    problem::Code,
+    transfer::{
+        batch::{
+            BatchState,
+            service::{BatchReply, BatchSubmission},
+        },
+        ids::BatchId,
+        service::Caller,
+    },
+};
+
+mod events;
+mod stream;
+mod table;
+
+pub(super) use events::watch_batch;
+
+/// What a batch can be shown as. A problem is shown as one whatever is asked for.
+pub(super) const SHOWN_AS: &[Media] = &[Media::Json, Media::Problem, Media::Text];
+/// What a batch's events come as.
+pub(super) const WATCHED_AS: &[Media] = &[Media::Events];
+
+/// `POST /batches`
+pub(super) async fn create_batch(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
+    RawQuery(raw): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let key = idempotency_key(&head.headers)?;
+    let body = read_json(&head.headers, body, MAX_BATCH, arrival.body_by).await?;
+    query::none(raw.as_deref())?;
+    let submission = BatchSubmission {
+        caller,
+        order: requests::batch(&body)?,
+        key,
+        deadline: arrival.deadline,
+        request_id: arrival.request_id.to_string(),
+        traceparent: traceparent(&head.headers),
+    };
+    match app.service.submit_batch(submission).await? {
+        BatchReply::Planned(plan) => Ok(ok(&PlanView::from(&*plan))),
+        BatchReply::Started { answer, replayed, .. } => {
+            let mut response = send(answer);
+            if replayed {
+                let yes = HeaderValue::from_static("true");
+                response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// `GET /batches`
+pub(super) async fn list_batches(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Failure> {
+    let (filter, limit) = query::batches(raw.as_deref())?;
+    // One more than a page tells whether another page follows.
+    let mut states = app.service.batches(&caller, filter, limit + 1).await?;
+    let page = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = states.len() > page;
+    states.truncate(page);
+    let last = states.last().filter(|_| more);
+    Ok(ok(&BatchPage {
+        next_cursor: last.map(|state| query::cursor_after_batch(state.batch.id)),
+        items: states.iter().map(BatchView::from).collect(),
+    }))
+}
+
+/// `GET /batches/{id}`
+pub(super) async fn find_batch(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    query::none(raw.as_deref())?;
+    let state = app.service.batch(&caller, batch_id(id)?).await?;
+    Ok(show(StatusCode::OK, &state, &headers))
+}
+
+/// `DELETE /batches/{id}`
+pub(super) async fn cancel_batch(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    query::none(raw.as_deref())?;
+    let state = app.service.cancel_batch(&caller, batch_id(id)?).await?;
+    Ok(show(StatusCode::ACCEPTED, &state, &headers))
+}
+
+/// `GET /batches/{id}/transfers`
+pub(super) async fn list_batch_transfers(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Failure> {
+    let (before, limit) = query::batch_transfers(raw.as_deref())?;
+    let id = batch_id(id)?;
+    let transfers = app.service.batch_transfers(&caller, id, before, limit + 1).await?;
+    Ok(page_of(transfers, limit))
+}
+
+/// The batch in the form the caller likes best.
+fn show(status: StatusCode, state: &BatchState, headers: &HeaderMap) -> Response {
+    match chosen(headers, SHOWN_AS) {
+        Some(Media::Text) => {
+            const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+            (status, [(header::CONTENT_TYPE, PLAIN)], table::of(state)).into_response()
+        }
+        _ => ok_with(status, &BatchView::from(state)),
+    }
+}
+
+/// An id that is no UUID names nothing, so it is 404 like any other that is not there.
+fn batch_id(id: Result<Path<String>, PathRejection>) -> Result<BatchId, Failure> {
+    let parsed = id.ok().and_then(|Path(text)| text.parse().ok());
+    parsed.ok_or_else(|| Failure::new(Code::NotFound, "There is no such batch: not a UUID."))
+}

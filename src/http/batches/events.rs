@@ -1,0 +1,54 @@
+//! `GET /batches/{id}/events`: a batch's progress as server-sent events
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{super::query, batch_id, stream::Lines};
+use crate::{
+    http::{answer::Failure, state::AppState},
+    problem::Code,
+    transfer::service::Caller,
+};
+
+/// What a browser sends along when it connects again (section 9.2.4 of the standard).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells a proxy not to collect events before it hands them on.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The id of the last event of a batch.
+pub(super) const END: &str = "end";
+
+/// `GET /batches/{id}/events`
+pub(in crate::http) async fn watch_batch(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    query::none(raw.as_deref())?;
+    let watch = app.service.watch_batch(&caller, batch_id(id)?).await?;
+    if headers.get(LAST_EVENT_ID).is_some_and(|last| last == END) {
+        // He has heard all. A browser whose stream ended connects again by itself until it is
+        // answered so.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+        Failure::new(Code::Overloaded, "As many batches are watched already as may be.")
+            .hint("GET /batches/{id} tells how the batch stands.")
+    })?;
+    let lines = Lines::new(watch, app.stopping.clone(), place);
+    let head = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
+    ];
+    Ok((head, Body::from_stream(lines.into_stream())).into_response())
+}

@@ -1,0 +1,115 @@
+//! The bodies of `POST /batches`.
+
+use super::{
+    super::{
+        answer::Failure,
+        fields::{Errors, Fields},
+        json::Value,
+    },
+    MAX_REASON, MAX_REFERENCE, MAX_SKILLS, queue, transfer_at,
+};
+use crate::transfer::{
+    batch::{BatchOrder, DrainOrder},
+    model::Priority,
+};
+
+/// Most transfers in a list.
+const MAX_LIST: usize = 1000;
+/// Most calls a drain may be limited to.
+const MAX_DRAIN: i64 = 10_000;
+
+/// The fields of a list; every other one is refused.
+const LIST: [&str; 2] = ["transfers", "reason"];
+/// The fields of a drain.
+const DRAIN: [&str; 12] = [
+    "fromQueueName",
+    "fromQueueId",
+    "toQueueName",
+    "toQueueId",
+    "priority",
+    "skillIds",
+    "languageId",
+    "keepPlace",
+    "limit",
+    "dryRun",
+    "reason",
+    "reference",
+];
+/// The one field by which a dry run's list is carried out.
+const PLAN: [&str; 1] = ["planId"];
+
+/// Reads the body of `POST /batches`: a list, a drain, or a plan's id.
+///
+/// # Errors
+/// `invalid_request` with every bad field.
+pub(in crate::http) fn batch(body: &Value) -> Result<BatchOrder, Failure> {
+    let mut errors = Errors::default();
+    let has = |field: &str| match body {
+        Value::Object(members) => members.iter().any(|(name, _)| name == field),
+        _ => false,
+    };
+    let order = if has("planId") {
+        plan(body, &mut errors)
+    } else if has("transfers") {
+        list(body, &mut errors)
+    } else if DRAIN.iter().any(|field| has(field)) || !matches!(body, Value::Object(_)) {
+        drain(body, &mut errors)
+    } else {
+        errors.note(
+            "",
+            "must have transfers (a list), or fromQueueName and toQueueName (a drain), or planId \
+             (what a dry run showed)",
+        );
+        None
+    };
+    errors.finish(order)
+}
+
+fn plan(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
+    let mut fields = Fields::open(body, "", &PLAN, errors)?;
+    fields.require("planId");
+    fields.uuid("planId").map(BatchOrder::Plan)
+}
+
+fn list(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
+    let mut fields = Fields::open(body, "", &LIST, errors)?;
+    fields.require("transfers");
+    let reason = fields.text("reason", MAX_REASON, true);
+    let items = fields.list("transfers", 1, MAX_LIST)?;
+    let mut transfers = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        transfers.extend(transfer_at(item, &format!("/transfers/{index}"), errors));
+    }
+    Some(BatchOrder::List { transfers, reason })
+}
+
+fn drain(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
+    let mut fields = Fields::open(body, "", &DRAIN, errors)?;
+    let from = queue(&mut fields, "fromQueueName", "fromQueueId");
+    let to = queue(&mut fields, "toQueueName", "toQueueId");
+    let priority = fields
+        .whole("priority", i64::from(Priority::MIN), i64::from(Priority::MAX))
+        .and_then(Priority::new);
+    let skill_ids = fields.uuids("skillIds", MAX_SKILLS);
+    let language_id = fields.uuid("languageId");
+    let keep_place = fields.boolean("keepPlace").unwrap_or(true);
+    let limit = fields.whole("limit", 1, MAX_DRAIN).and_then(|limit| u32::try_from(limit).ok());
+    let dry_run = fields.boolean("dryRun").unwrap_or_default();
+    let reason = fields.text("reason", MAX_REASON, true);
+    let reference = fields.text("reference", MAX_REFERENCE, false);
+    Some(BatchOrder::Drain(DrainOrder {
+        from: from?,
+        to: to?,
+        priority,
+        skill_ids,
+        language_id,
+        keep_place,
+        limit,
+        dry_run,
+        reason,
+        reference,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

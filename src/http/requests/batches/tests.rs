@@ -1,0 +1,114 @@
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::{
+    http::json::parse,
+    problem::{Code, Problem},
+    transfer::model::QueueRef,
+};
+
+const ID: &str = "11111111-2222-4333-8444-55555555aaaa";
+
+fn read(body: &Json) -> Result<BatchOrder, Box<Problem>> {
+    batch(&parse(body.to_string().as_bytes()).unwrap()).map_err(Failure::into_problem)
+}
+
+fn pointers(body: &Json) -> Vec<String> {
+    let problem = read(body).unwrap_err();
+    assert_eq!(problem.code, Code::InvalidRequest);
+    problem.errors.into_iter().map(|error| error.pointer).collect()
+}
+
+fn transfer(queue: &str) -> Json {
+    json!({"conversationId": ID, "queueName": queue})
+}
+
+#[test]
+fn a_list_is_taken_with_every_field_a_transfer_has() {
+    let mut one = transfer("Support");
+    one["priority"] = json!(5);
+    let order = read(&json!({"transfers": [one], "reason": "closed"})).unwrap();
+    let BatchOrder::List { transfers, reason } = order else { panic!("a list") };
+    assert_eq!(transfers[0].priority, Priority::new(5));
+    assert_eq!(reason.as_deref(), Some("closed"));
+}
+
+#[test]
+fn a_drain_keeps_places_unless_it_is_told_not_to() {
+    let body = json!({"fromQueueName": " A ", "toQueueId": ID});
+    let BatchOrder::Drain(order) = read(&body).unwrap() else { panic!("a drain") };
+    assert!(order.keep_place && !order.dry_run && order.limit.is_none());
+    assert!(matches!(order.from, QueueRef::Name(name) if name.as_str() == "A"));
+    assert!(matches!(order.to, QueueRef::Id(_)));
+    let mut body = body;
+    body["keepPlace"] = json!(false);
+    assert!(matches!(read(&body), Ok(BatchOrder::Drain(order)) if !order.keep_place));
+}
+
+#[test]
+fn every_field_of_a_drain_is_taken() {
+    let body = json!({
+        "fromQueueId": ID, "toQueueName": "B", "priority": -1, "skillIds": [], "languageId": ID,
+        "keepPlace": false, "limit": 10_000, "dryRun": true, "reason": "r", "reference": "CASE",
+    });
+    let BatchOrder::Drain(order) = read(&body).unwrap() else { panic!("a drain") };
+    assert_eq!(order.limit, Some(10_000));
+    assert_eq!(order.skill_ids, Some(Vec::new()));
+    assert!(order.dry_run && !order.keep_place && order.language_id.is_some());
+    assert_eq!(order.reference.as_deref(), Some("CASE"));
+}
+
+#[test]
+fn a_plan_stands_alone() {
+    assert!(matches!(read(&json!({"planId": ID})), Ok(BatchOrder::Plan(_))));
+    assert_eq!(pointers(&json!({"planId": ID, "reason": "x"})), ["/reason"]);
+    assert_eq!(pointers(&json!({"planId": null})), ["/planId"]);
+    assert_eq!(pointers(&json!({"planId": "x"})), ["/planId"]);
+}
+
+#[test]
+fn every_bad_field_has_its_pointer() {
+    let cases = [
+        (json!({}), vec![""]),
+        (json!([]), vec![""]),
+        (json!({"transfers": []}), vec!["/transfers"]),
+        (json!({"transfers": null}), vec!["/transfers"]),
+        (json!({"transfers": {}}), vec!["/transfers"]),
+        (json!({"transfers": [transfer("Q"), 1]}), vec!["/transfers/1"]),
+        (json!({"transfers": [transfer(" ")]}), vec!["/transfers/0/queueName"]),
+        (
+            json!({"transfers": [{"conversationId": ID, "queueNme": "Q"}]}),
+            vec!["/transfers/0/queueNme", "/transfers/0/queueName"],
+        ),
+        (json!({"transfers": [transfer("Q")], "toQueueName": "B"}), vec!["/toQueueName"]),
+        (json!({"fromQueueName": "A"}), vec!["/toQueueName"]),
+        (
+            json!({"toQueueName": "A", "fromQueueName": "B", "fromQueueId": ID}),
+            vec!["/fromQueueId"],
+        ),
+        (json!({"fromQueueName": "A", "toQueueName": "B", "limit": 0}), vec!["/limit"]),
+        (json!({"fromQueueName": "A", "toQueueName": "B", "limit": 10_001}), vec!["/limit"]),
+        (json!({"fromQueueName": "A", "toQueueName": "B", "dryrun": true}), vec!["/dryrun"]),
+        (json!({"fromQueueName": "A", "toQueueName": "B", "dryRun": 1}), vec!["/dryRun"]),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(pointers(&body), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_list_holds_a_thousand_and_no_more() {
+    let list = |count| json!({"transfers": vec![transfer("Q"); count]});
+    assert!(read(&list(1000)).is_ok());
+    assert_eq!(pointers(&list(1001)), ["/transfers"]);
+}
+
+proptest! {
+    #[test]
+    fn no_body_makes_a_panic(text in "[\\[\\]{}:,\"a-z0-9 ]{0,60}") {
+        if let Ok(value) = parse(text.as_bytes()) {
+            let _ = batch(&value);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    http::JsonAnswers,
+    problem::{Code, Problem},
+    transfer::{
+        batch::{BatchState, BatchStatus, Counts, Kind, Pace, samples},
+        ids::{ConversationId, PlanId},
+        model::{Priority, Warning},
+        service::Answers as _,
+    },
+};
+
+use super::*;
+
+fn state() -> BatchState {
+    BatchState {
+        batch: samples::batch(Kind::Drain, 180),
+        counts: Counts { pending: 120, accepted: 58, failed: 1, skipped: 1, ..Counts::default() },
+        reasons: vec![(Code::NoLongerWaiting, 1), (Code::ConversationEnded, 1)],
+        pace: Pace { per_minute: 140, eta_seconds: Some(52) },
+    }
+}
+
+#[test]
+fn a_batch_is_shown_member_for_member() {
+    let answer = JsonAnswers.batch(&state());
+
+    let expected = concat!(
+        r#"{"id":"00000000-0000-0000-0000-000000000001","kind":"drain","status":"running","#,
+        r#""total":180,"counts":{"pending":120,"accepted":58,"confirmed":0,"failed":1,"#,
+        r#""unknown":0,"skipped":1},"reasons":{"no_longer_waiting":1,"conversation_ended":1},"#,
+        r#""pace":{"perMinute":140,"etaSeconds":52},"#,
+        r#""from":{"id":"00000000-0000-0000-0000-000000000002","name":"Support Tier 1"},"#,
+        r#""to":{"id":"00000000-0000-0000-0000-000000000003","name":"Support Tier 2"},"#,
+        r#""reason":null,"reference":"CASE-4711","requestedBy":"crm","warnings":[],"error":null,"#,
+        r#""createdAt":"2026-03-27T09:30:00.000Z","updatedAt":"2026-03-27T09:30:00.000Z","#,
+        r#""finishedAt":null}"#,
+        "\n"
+    );
+    assert_eq!(std::str::from_utf8(&answer.body).unwrap(), expected);
+    assert_eq!(answer.status, 202);
+    let address = "/batches/00000000-0000-0000-0000-000000000001";
+    assert_eq!(answer.location.as_deref(), Some(address));
+}
+
+#[test]
+fn a_batch_that_could_not_start_says_why() {
+    let mut state = state();
+    state.batch.status = BatchStatus::Failed;
+    state.batch.error = Some(Problem::new(Code::GenesysError, "It broke."));
+    state.batch.warnings = vec![Warning { code: "paused".to_owned(), detail: "x".to_owned() }];
+    let shown: Value = serde_json::from_slice(&JsonAnswers.batch(&state).body).unwrap();
+    assert_eq!(shown["error"]["code"], "genesys_error");
+    assert_eq!(shown["warnings"], json!([{"code": "paused", "detail": "x"}]));
+}
+
+#[test]
+fn a_plan_is_shown_member_for_member() {
+    let at = "2026-03-27T09:30:00Z".parse().unwrap();
+    let batch = samples::batch(Kind::Drain, 2);
+    let call = |priority, new_priority| PlannedCall {
+        conversation_id: ConversationId::new(Uuid::nil()),
+        waiting_since: at,
+        priority,
+        new_priority,
+    };
+    let plan = Plan {
+        id: PlanId::new(Uuid::nil()),
+        requested_by: batch.requested_by,
+        drain: batch.drain.unwrap(),
+        total: 2,
+        items: vec![call(Some(1), Priority::new(11)), call(None, None)],
+        reason: None,
+        reference: None,
+        created_at: at,
+        expires_at: at,
+    };
+    let none = "00000000-0000-0000-0000-000000000000";
+    let queue =
+        |n, name| json!({"id": format!("00000000-0000-0000-0000-00000000000{n}"), "name": name});
+    assert_eq!(
+        serde_json::to_value(PlanView::from(&plan)).unwrap(),
+        json!({
+            "planId": none, "expiresAt": "2026-03-27T09:30:00.000Z", "total": 2,
+            "from": queue(2, "Support Tier 1"), "to": queue(3, "Support Tier 2"),
+            "items": [
+                {"conversationId": none, "waitingSince": "2026-03-27T09:30:00.000Z",
+                 "priority": 1, "newPriority": 11},
+                {"conversationId": none, "waitingSince": "2026-03-27T09:30:00.000Z",
+                 "priority": null, "newPriority": null},
+            ],
+        })
+    );
+}

@@ -1,0 +1,149 @@
+//! The port of batches, over any database.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    backend::{Backend, Trouble},
+    encoding::{Unreadable, micros},
+    operations::{
+        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
+        KeepPlan, KnownConversations, ListBatches, OpenItems, Operation, ReopenItem, RunningDrains,
+        TakeItem, TallyOf, UpdateBatch,
+    },
+    records::Records,
+};
+use crate::transfer::{
+    batch::{
+        Batch, DrainEdge, Item, Plan, Tally,
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+    },
+    ids::{BatchId, ConversationId, PlanId, TransferId},
+    model::Transfer,
+    store::{Durability, KeyScope, StoreError},
+};
+
+impl<B: Backend> Records<B> {
+    async fn look<O: Operation>(
+        &self,
+        name: &'static str,
+        operation: O,
+    ) -> Result<O::Output, StoreError> {
+        self.backend.read(operation).await.map_err(|trouble| trouble.of(name))
+    }
+
+    async fn record<O: Operation>(
+        &self,
+        name: &'static str,
+        operation: Result<O, Unreadable>,
+    ) -> Result<O::Output, StoreError> {
+        let operation = operation.map_err(|error| Trouble::certain(error.to_string()).of(name))?;
+        let written = self.backend.write(operation, Durability::Power).await;
+        written.map_err(|trouble| trouble.of(name))
+    }
+}
+
+#[async_trait]
+impl<B: Backend> BatchStore for Records<B> {
+    async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
+        let cutoff = micros(self.key_cutoff());
+        self.look("find batch key", FindBatchKey { scope: scope.clone(), cutoff }).await
+    }
+
+    async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
+        self.record("create batch", CreateBatch::new(new, runner, self.key_cutoff())).await
+    }
+
+    async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {
+        self.record("keep plan", KeepPlan::new(plan)).await
+    }
+
+    async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError> {
+        self.look("get plan", GetPlan(id)).await
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
+        self.look("get batch", GetBatch(id)).await
+    }
+
+    async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError> {
+        self.look("list batches", ListBatches { filter: filter.clone(), limit }).await
+    }
+
+    async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError> {
+        self.look("tally", TallyOf { id, since: micros(since) }).await
+    }
+
+    async fn changed(
+        &self,
+        id: BatchId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        self.look("list changed", Changed { id, since: micros(since), limit }).await
+    }
+
+    async fn open_items(
+        &self,
+        id: BatchId,
+        position: u32,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
+        self.look("list items", OpenItems { id, position, limit }).await
+    }
+
+    async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError> {
+        self.look("list conversations", KnownConversations(id)).await
+    }
+
+    async fn add_items(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        items: &[Item],
+        total: u32,
+    ) -> Result<bool, StoreError> {
+        self.record("add items", AddItems::new(id, runner, items, total)).await
+    }
+
+    async fn take_item(
+        &self,
+        transfer: &Transfer,
+        position: u32,
+        runner: Uuid,
+    ) -> Result<Taken, StoreError> {
+        self.record("take item", TakeItem::new(transfer, position, runner)).await
+    }
+
+    async fn reopen_item(
+        &self,
+        id: BatchId,
+        position: u32,
+        transfer_id: TransferId,
+    ) -> Result<(), StoreError> {
+        self.record("reopen item", Ok(ReopenItem { id, position, transfer_id })).await
+    }
+
+    async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError> {
+        self.record("update batch", Ok(UpdateBatch { batch: batch.clone(), runner })).await
+    }
+
+    async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+        self.record("cancel batch", Ok(CancelBatch { id, now })).await
+    }
+
+    async fn adopt_batches(
+        &self,
+        runner: Uuid,
+        stale_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError> {
+        let adopt = AdoptBatches { runner, stale_before: micros(stale_before), limit };
+        self.record("adopt batches", Ok(adopt)).await
+    }
+
+    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
+        self.look("list drains", RunningDrains).await
+    }
+}

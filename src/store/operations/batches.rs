@@ -1,0 +1,133 @@
+//! What is done to batches: the rows of batches themselves, their items, the lists of dry runs.
+
+use uuid::Uuid;
+
+use super::{
+    super::{
+        encoding::{Unreadable, decode, encode, micros},
+        session::{Dialect, Fields, Session, Value},
+    },
+    Fault, Operation, sql,
+};
+use crate::transfer::{
+    batch::{Batch, BatchStatus},
+    ids::BatchId,
+};
+
+mod adopt;
+mod create;
+mod items;
+mod plans;
+mod read;
+mod take;
+
+pub(in crate::store) use adopt::AdoptBatches;
+pub(in crate::store) use create::{CreateBatch, FindBatchKey};
+pub(in crate::store) use items::{AddItems, KnownConversations, OpenItems};
+pub(in crate::store) use plans::{GetPlan, KeepPlan};
+pub(in crate::store) use read::{Changed, GetBatch, ListBatches, RunningDrains, TallyOf};
+pub(in crate::store) use take::{ReopenItem, TakeItem};
+
+/// Reads a row and keeps others from changing it until the transaction ends. SQLite has one writer
+/// at a time and needs no word for that.
+macro_rules! held {
+    ($session:ty, $text:literal, $lock:literal) => {
+        match <$session as Session>::DIALECT {
+            Dialect::Sqlite => sql($text),
+            Dialect::Postgres => sql(concat!($text, " ", $lock)),
+        }
+    };
+}
+use held;
+
+/// A batch as it stands, and the process that works through it.
+struct Held {
+    batch: Batch,
+    runner: Uuid,
+}
+
+impl Held {
+    /// Whether `runner` may take more of it.
+    fn runs_at(&self, runner: Uuid) -> bool {
+        self.batch.status == BatchStatus::Running && self.runner == runner
+    }
+}
+
+/// The batch, which nobody else changes until the transaction ends.
+async fn hold<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
+    let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR UPDATE");
+    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
+    rows.first().map(read_held).transpose()
+}
+
+/// The same for one who does not change it himself: several may hold it so at once.
+async fn hold_shared<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
+    let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR SHARE");
+    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
+    rows.first().map(read_held).transpose()
+}
+
+fn read_held(row: &impl Fields) -> Result<Held, Fault> {
+    Ok(Held { batch: decode(&row.text(0)?)?, runner: row.id(1)? })
+}
+
+/// Writes a batch that is held.
+async fn write<S: Session>(session: &mut S, batch: &Batch) -> Result<(), Fault> {
+    let data = encode(batch)?;
+    let text = "UPDATE batches SET status = $2, finished_at = $3, data = $4 WHERE id = $1";
+    let values = [
+        Value::Id(batch.id.uuid()),
+        Value::Text(batch.status.as_str()),
+        Value::MaybeNumber(batch.finished_at.map(micros)),
+        Value::Text(&data),
+    ];
+    session.execute(sql(text), &values).await?;
+    Ok(())
+}
+
+/// Changes a batch's row, as its runner.
+pub(in crate::store) struct UpdateBatch {
+    pub(in crate::store) batch: Batch,
+    pub(in crate::store) runner: Uuid,
+}
+
+impl Operation for UpdateBatch {
+    type Output = bool;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+        let held = hold(session, self.batch.id).await?;
+        let Some(held) = held.filter(|held| held.runner == self.runner) else { return Ok(false) };
+        let status = match held.batch.status {
+            // A caller stopped it; that stays.
+            BatchStatus::Cancelled => BatchStatus::Cancelled,
+            _ => self.batch.status,
+        };
+        write(session, &Batch { status, total: held.batch.total, ..self.batch.clone() }).await?;
+        Ok(true)
+    }
+}
+
+/// Stops a batch that runs.
+pub(in crate::store) struct CancelBatch {
+    pub(in crate::store) id: BatchId,
+    pub(in crate::store) now: jiff::Timestamp,
+}
+
+impl Operation for CancelBatch {
+    type Output = Option<Batch>;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {
+        let Some(Held { batch, .. }) = hold(session, self.id).await? else { return Ok(None) };
+        if batch.status != BatchStatus::Running {
+            return Ok(Some(batch));
+        }
+        let stopped = Batch { status: BatchStatus::Cancelled, updated_at: self.now, ..batch };
+        write(session, &stopped).await?;
+        Ok(Some(stopped))
+    }
+}
+
+/// A number of items as the database has it.
+fn count(number: i64) -> Result<u32, Unreadable> {
+    u32::try_from(number).map_err(|_| Unreadable("a count is no number of items".to_owned()))
+}

@@ -1,0 +1,73 @@
+//! Which process works through a batch.
+
+use uuid::Uuid;
+
+use super::super::{
+    super::{
+        encoding::decode,
+        session::{Dialect, Fields, Session, Value},
+    },
+    Fault, Operation, sql,
+};
+use crate::transfer::{batch::Batch, ids::BatchId};
+
+/// Hands unfinished batches of dead processes to `runner`.
+pub(in crate::store) struct AdoptBatches {
+    pub(in crate::store) runner: Uuid,
+    /// A process is dead when its heartbeat (microseconds) is older, or when it has none.
+    pub(in crate::store) stale_before: i64,
+    pub(in crate::store) limit: u32,
+}
+
+macro_rules! stale {
+    ($hint:literal) => {
+        concat!(
+            "SELECT b.id FROM batches b ",
+            $hint,
+            " WHERE b.finished_at IS NULL AND b.runner <> $1 AND NOT EXISTS \
+             (SELECT 1 FROM instances i WHERE i.owner = b.runner AND i.heartbeat >= $2) \
+             ORDER BY b.id LIMIT $3"
+        )
+    };
+}
+
+impl Operation for AdoptBatches {
+    type Output = Vec<Batch>;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {
+        let text = match S::DIALECT {
+            Dialect::Sqlite => concat!(
+                "UPDATE batches SET runner = $1 WHERE id IN (",
+                stale!("INDEXED BY batches_open"),
+                ") RETURNING id, data"
+            ),
+            // One that another replica is adopting, or a caller stopping, comes with the next
+            // heartbeat.
+            Dialect::Postgres => concat!(
+                "WITH stale AS (",
+                stale!(""),
+                " FOR UPDATE OF b SKIP LOCKED) UPDATE batches SET runner = $1 FROM stale \
+                 WHERE batches.id = stale.id RETURNING batches.id, batches.data"
+            ),
+        };
+        let values = [
+            Value::Id(self.runner),
+            Value::Number(self.stale_before),
+            Value::Number(i64::from(self.limit)),
+        ];
+        let rows = session.rows(sql(text), &values).await?;
+        let mut adopted: Vec<Batch> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            // One record that cannot be read must not keep the others from going on.
+            match decode(&row.text(1)?) {
+                Ok(batch) => adopted.push(batch),
+                Err(error) => {
+                    let batch_id = BatchId::new(row.id(0)?);
+                    tracing::error!(%batch_id, %error, "batch cannot go on");
+                }
+            }
+        }
+        adopted.sort_unstable_by_key(|batch| batch.id);
+        Ok(adopted)
+    }
+}

@@ -1,0 +1,305 @@
+//! One call of a batch: look, wait for its turn, record, send.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Batch, Item,
+    confirm::Confirmer,
+    judge::{self, Refusal},
+    order::{Order, Standing},
+    trouble::{Strikes, Trouble},
+    turns::Turn,
+};
+use crate::{
+    problem::Code,
+    transfer::{
+        caller::{Limits, check_priority},
+        conversation::Conversation,
+        engine::{self, Engine, Job, Outcome},
+        gateway::{CallContext, Lane, Reservation},
+        ids::TransferId,
+        model::Stage,
+        plan::{self, Moment, Plan},
+        service::Wait,
+    },
+};
+
+/// Time for one call from its turn on. Nobody waits for the answer, but a command is not to be sent
+/// long after its look.
+const ITEM_TIME: Duration = Duration::from_secs(30);
+
+/// A look older than this is not acted on: an agent may have answered meanwhile.
+const FRESH: Duration = Duration::from_secs(5);
+
+mod take;
+
+/// What the calls of one batch share.
+pub(super) struct Run {
+    pub(super) engine: Arc<Engine>,
+    pub(super) batch: Batch,
+    pub(super) order: Arc<Mutex<Order>>,
+    pub(super) confirmer: Arc<Confirmer>,
+    /// Looks that succeeded.
+    pub(super) looked: AtomicU64,
+    /// Calls that moved.
+    pub(super) moved: AtomicU64,
+}
+
+/// An item that is not a transfer yet.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) item: Item,
+    /// Not to be looked at before.
+    pub(super) not_before: Option<Instant>,
+    /// The transfer that may have been recorded: the store did not say.
+    transfer_id: Option<TransferId>,
+    laters: u32,
+    looks: Strikes,
+    commands: Strikes,
+}
+
+impl From<Item> for Open {
+    fn from(item: Item) -> Self {
+        Self {
+            item,
+            not_before: None,
+            transfer_id: None,
+            laters: 0,
+            looks: Strikes::default(),
+            commands: Strikes::default(),
+        }
+    }
+}
+
+/// How an item left our hands.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It is a transfer.
+    Taken,
+    /// To be looked at again in a while.
+    Later,
+    /// Something that passes is in the way of all.
+    Trouble(Trouble),
+    /// One before it stays behind.
+    Halted,
+    /// The batch is not ours any more, or not running.
+    Stopped,
+}
+
+impl Run {
+    pub(super) fn new(engine: Arc<Engine>, batch: Batch) -> Self {
+        Self {
+            order: Arc::default(),
+            confirmer: Confirmer::new(Arc::clone(&engine)),
+            looked: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            engine,
+            batch,
+        }
+    }
+
+    /// Carries one item as far as it goes.
+    pub(super) async fn carry(
+        &self,
+        mut open: Open,
+        admission: Arc<dyn Reservation>,
+        turn: Turn,
+    ) -> (Open, End) {
+        let mut turn = Some(turn);
+        let end = self.attempt(&mut open, admission, &mut turn).await.unwrap_or_else(|end| end);
+        if let (End::Trouble(_), Some(turn)) = (&end, &turn) {
+            turn.halt();
+        }
+        (open, end)
+    }
+
+    async fn attempt(
+        &self,
+        open: &mut Open,
+        admission: Arc<dyn Reservation>,
+        turn: &mut Option<Turn>,
+    ) -> Result<End, End> {
+        let mut ctx = context();
+        ctx.admission = Some(admission);
+        self.check_repetition(open).await?;
+        let mut seen = self.look(&ctx, open).await?;
+        let looked_at = Instant::now();
+        self.judged(open, seen.as_ref(), i64::MAX).await?;
+        let Some(my_turn) = turn.as_mut() else { return Err(End::Halted) };
+        if !my_turn.comes().await {
+            return Err(End::Halted);
+        }
+        ctx = ctx.until(context().deadline);
+        if looked_at.elapsed() > FRESH {
+            // A request more than was reserved; the command is prepared, and waits for it.
+            seen = self.look(&ctx.in_lane(Lane::Command), open).await?;
+        }
+        let (plan, place) = self.placed(open, seen.as_ref()).await?;
+        let transfer = self.transfer(open, Some(&plan));
+        crate::failpoint!(BeforeItem);
+        self.take(open, &transfer).await?;
+        crate::failpoint!(AfterItem);
+        if let Some((standing, priority)) = place {
+            my_turn.takes(standing, priority);
+        }
+        let job = Job {
+            transfer,
+            ctx,
+            wait: Wait::Outcome,
+            given: None,
+            sent: Arc::default(),
+            turn: turn.take(),
+        };
+        self.send(open, job, plan).await
+    }
+
+    /// The plan for right now, and the place it gives the call.
+    async fn placed(
+        &self,
+        open: &mut Open,
+        seen: Option<&Conversation>,
+    ) -> Result<(Plan, Option<(Standing, i64)>), End> {
+        let plan = self.judged(open, seen, i64::MAX).await?;
+        let (Some(since), Some(waited), Some(priority), Some(_)) =
+            (open.item.waiting_since, plan.waited_minutes, plan.priority, &self.batch.drain)
+        else {
+            return Ok((plan, None));
+        };
+        let base = i64::from(priority.get()).saturating_sub(waited);
+        let standing = Standing { since, base };
+        let now = self.engine.clock.now();
+        let most = self.order().most_minutes(standing, now);
+        let plan = if most < waited { self.judged(open, seen, most).await? } else { plan };
+        let priority = plan.priority.map_or(0, |priority| i64::from(priority.get()));
+        Ok((plan, Some((standing, priority))))
+    }
+
+    /// Sends the command and records what became of it.
+    async fn send(&self, open: &mut Open, mut job: Job, plan: Plan) -> Result<End, End> {
+        let engine = &self.engine;
+        let outcome = engine.dispatch(&mut job, plan).await;
+        let trouble = match &outcome {
+            Outcome::Failed { problem, key_used } => Trouble::of_command(problem, *key_used),
+            _ => None,
+        };
+        // Held back until it is known whether this one comes back.
+        let turn = job.turn.take();
+        let ours = trouble.as_ref().is_some_and(|trouble| {
+            trouble.own && open.commands.strike(self.moved.load(Ordering::Relaxed))
+        });
+        let again = trouble.filter(|_| !ours);
+        if let (Some(_), Some(turn)) = (&again, &turn) {
+            turn.halt();
+        }
+        drop(turn);
+        let transfer = engine.finish(job, outcome).await;
+        match (again, transfer.stage) {
+            (Some(trouble), Stage::Failed) => {
+                self.reopen(open, &transfer).await?;
+                Err(End::Trouble(trouble))
+            }
+            (_, Stage::Accepted) => {
+                self.moved.fetch_add(1, Ordering::Relaxed);
+                self.confirmer.add(transfer);
+                Ok(End::Taken)
+            }
+            _ => Ok(End::Taken),
+        }
+    }
+
+    async fn check_repetition(&self, open: &mut Open) -> Result<(), End> {
+        let most = self.batch.moves_per_conversation;
+        let limits = Limits { moves_per_conversation: most, ..Limits::default() };
+        let id = open.item.request.conversation_id;
+        match self.engine.check_repetition(&limits, id).await {
+            Ok(()) => Ok(()),
+            Err(problem) if problem.code == Code::StoreUnavailable => {
+                Err(End::Trouble(Trouble::of_store(problem)))
+            }
+            Err(problem) => Err(self.settle(open, Stage::Failed, problem).await),
+        }
+    }
+
+    /// Looks at the call; `None` when it is to be moved without a look.
+    async fn look(&self, ctx: &CallContext, open: &mut Open) -> Result<Option<Conversation>, End> {
+        let request = &open.item.request;
+        if !self.engine.settings.verify && plan::blind(request).is_some() {
+            return Ok(None);
+        }
+        let looked = self.engine.gateway.conversation(ctx, request.conversation_id).await;
+        match looked.map_err(Trouble::of) {
+            Ok(conversation) => {
+                self.looked.fetch_add(1, Ordering::Relaxed);
+                Ok(Some(conversation))
+            }
+            Err(Ok(trouble)) => {
+                let others = self.looked.load(Ordering::Relaxed);
+                if trouble.own && open.looks.strike(others) {
+                    return Err(self.settle(open, Stage::Failed, *trouble.problem).await);
+                }
+                Err(End::Trouble(trouble))
+            }
+            Err(Err(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
+        }
+    }
+
+    /// What is to be done with the call as it was seen, adding at most so many minutes.
+    async fn judged(
+        &self,
+        open: &mut Open,
+        seen: Option<&Conversation>,
+        most_minutes: i64,
+    ) -> Result<Plan, End> {
+        match self.judge(&open.item, seen, most_minutes) {
+            Ok(plan) => Ok(plan),
+            Err(Refusal::Later(problem)) => Err(self.later(open, *problem).await),
+            Err(Refusal::Skip(problem)) => Err(self.settle(open, Stage::Skipped, *problem).await),
+            Err(Refusal::Fail(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
+        }
+    }
+
+    pub(super) fn judge(
+        &self,
+        item: &Item,
+        seen: Option<&Conversation>,
+        most_minutes: i64,
+    ) -> Result<Plan, Refusal> {
+        let engine = &self.engine;
+        let Some(conversation) = seen else {
+            return plan::blind(&item.request).ok_or_else(|| Refusal::Fail(judge::unseen()));
+        };
+        if let Some(drain) = &self.batch.drain {
+            judge::waits(conversation, &drain.from)?;
+        }
+        let moment = Moment { now: engine.clock.now(), most_minutes };
+        let (request, queue) = (&item.request, &item.queue);
+        let plan = plan::plan_at_most(request, queue, conversation, moment, engine.carrier());
+        let plan = plan.map_err(Refusal::Fail)?;
+        engine.check_priority(&plan).map_err(Refusal::Fail)?;
+        let most = self.batch.max_priority;
+        check_priority(plan.priority, most).map_err(Refusal::Fail)?;
+        Ok(plan)
+    }
+
+    pub(super) fn order(&self) -> std::sync::MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The context of a call's own requests.
+pub(super) fn context() -> CallContext {
+    engine::context(Instant::now() + ITEM_TIME, Lane::Batch)
+}
+
+/// A time that no pause reaches.
+pub(super) fn far() -> Instant {
+    Instant::now() + Duration::from_hours(365 * 24)
+}

@@ -1,0 +1,151 @@
+//! From an item to a transfer, and back.
+
+use tokio::time::Instant;
+
+use super::{End, Open, Run, far};
+use crate::{
+    problem::Problem,
+    transfer::{
+        audit,
+        batch::{Item, pause::Pauses, store::Taken, trouble::Trouble},
+        engine,
+        ids::TransferId,
+        model::{Stage, Transfer, UpstreamUse},
+        plan::Plan,
+        problems,
+        store::KeyChange,
+    },
+};
+
+/// How often a call that rings, or has another transfer in hand, is looked at again.
+const MOST_LATERS: u32 = 3;
+
+/// Tries to record one transfer before the batch pauses.
+const TAKES: u32 = 3;
+
+/// How a transfer came to be recorded.
+pub(super) enum Found {
+    /// Just now.
+    New,
+    /// By an earlier try whose end was not seen.
+    Again,
+}
+
+impl Run {
+    pub(super) async fn later(&self, open: &mut Open, problem: Problem) -> End {
+        open.laters += 1;
+        if open.laters > MOST_LATERS {
+            return self.settle(open, Stage::Failed, problem).await;
+        }
+        End::Later
+    }
+
+    /// Records a call that is not moved.
+    pub(in crate::transfer::batch) async fn settle(
+        &self,
+        open: &mut Open,
+        stage: Stage,
+        problem: Problem,
+    ) -> End {
+        let mut transfer = self.transfer(open, None);
+        transfer.stage = stage;
+        transfer.error = Some(Problem { retryable: Some(false), ..problem });
+        let end = self.take(open, &transfer).await;
+        match end {
+            Ok(Found::New) => audit::settled(&transfer),
+            Ok(Found::Again) => {
+                // It was recorded as one that goes ahead, and did not.
+                let records = &self.engine.records;
+                records.conclude(&mut transfer, Stage::Received, KeyChange::Free).await;
+            }
+            Err(end) => return end,
+        }
+        self.engine.count(&transfer);
+        End::Taken
+    }
+
+    /// Turns the item into `transfer`.
+    pub(super) async fn take(&self, open: &mut Open, transfer: &Transfer) -> Result<Found, End> {
+        let engine = &self.engine;
+        let position = open.item.position;
+        let mut tries = TAKES;
+        loop {
+            let store = &engine.batches.store;
+            match store.take_item(transfer, position, engine.records.owner()).await {
+                Ok(Taken::Done) => return Ok(Found::New),
+                Ok(Taken::Already(id)) if id == transfer.id => return Ok(Found::Again),
+                Ok(Taken::Already(_)) => return Err(End::Taken),
+                Ok(Taken::Stopped) => return Err(End::Stopped),
+                Ok(Taken::ConversationTaken(other)) => {
+                    let id = transfer.request.conversation_id;
+                    let problem = problems::transfer_in_progress(id, Some(other));
+                    return Err(Box::pin(self.later(open, problem)).await);
+                }
+                Err(error) => {
+                    // It may have been recorded: from now on under this name only.
+                    open.transfer_id = Some(transfer.id);
+                    tries -= 1;
+                    if tries == 0 {
+                        let problem = problems::from_store(&error);
+                        return Err(End::Trouble(Trouble::of_store(problem)));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn transfer(&self, open: &Open, plan: Option<&Plan>) -> Transfer {
+        let engine = &self.engine;
+        let now = engine.clock.now();
+        let Item { request, queue, .. } = &open.item;
+        let mut transfer = Transfer {
+            id: open.transfer_id.unwrap_or_else(|| TransferId::new(engine.ids.next(now))),
+            stage: Stage::Received,
+            request: request.clone(),
+            queue: queue.clone(),
+            requested_by: self.batch.requested_by.clone(),
+            request_id: self.batch.request_id.clone(),
+            batch_id: Some(self.batch.id),
+            participant_id: request.participant_id,
+            previous: None,
+            picture: None,
+            priority: request.priority,
+            waited_minutes: None,
+            max_priority: self.batch.max_priority,
+            warnings: Vec::new(),
+            error: None,
+            upstream: UpstreamUse::default(),
+            created_at: now,
+            updated_at: now,
+        };
+        if let Some(plan) = plan {
+            engine::adopt_plan(&mut transfer, plan);
+        }
+        transfer
+    }
+
+    /// Puts the item back whose transfer certainly was not sent.
+    pub(super) async fn reopen(&self, open: &mut Open, transfer: &Transfer) -> Result<(), End> {
+        let engine = &self.engine;
+        let mut pauses = Pauses::default();
+        loop {
+            // What waits in memory would be written over it.
+            if !engine.records.is_unsaved(transfer.id) {
+                let store = &engine.batches.store;
+                let position = open.item.position;
+                match store.reopen_item(self.batch.id, position, transfer.id).await {
+                    Ok(()) => {
+                        open.transfer_id = None;
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put a call back");
+                    }
+                }
+            }
+            if !engine.pause_until(Instant::now() + pauses.next(), far()).await {
+                return Err(End::Stopped);
+            }
+        }
+    }
+}

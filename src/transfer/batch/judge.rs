@@ -1,0 +1,99 @@
+//! Whether a drain may take a call. Pure.
+
+use crate::{
+    problem::{Code, Problem},
+    transfer::{
+        conversation::{Conversation, LegState},
+        legs,
+        model::Queue,
+    },
+};
+
+/// Why a call of a batch is not moved now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Refusal {
+    /// It may be moved in a while.
+    Later(Box<Problem>),
+    /// It is not the batch's business any more.
+    Skip(Box<Problem>),
+    /// It cannot be moved.
+    Fail(Box<Problem>),
+}
+
+/// Whether the call still waits in the queue that is drained. What an agent has, or somebody moved
+/// elsewhere, is left alone.
+///
+/// # Errors
+/// Why it is not to be moved now.
+pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), Refusal> {
+    let chosen = match legs::choose(conversation, None) {
+        Ok(chosen) => chosen,
+        Err(problem) => {
+            return Err(match problem.code {
+                Code::ConversationRinging => Refusal::Later(problem),
+                Code::ConversationNotTransferable if conversation.blocked.is_some() => {
+                    Refusal::Later(problem)
+                }
+                Code::ConversationEnded => Refusal::Fail(problem),
+                _ => Refusal::Skip(no_longer_waiting(from)),
+            });
+        }
+    };
+    let leg = conversation.legs.get(chosen.index);
+    let waits =
+        leg.is_some_and(|leg| leg.state == LegState::Waiting && leg.queue_id == Some(from.id));
+    if waits { Ok(()) } else { Err(Refusal::Skip(no_longer_waiting(from))) }
+}
+
+fn no_longer_waiting(from: &Queue) -> Box<Problem> {
+    let detail = format!("The call no longer waited in \"{}\" when its turn came.", from.name);
+    Box::new(Problem::new(Code::NoLongerWaiting, detail))
+}
+
+/// The batch was stopped before the call's turn came.
+pub(super) fn cancelled() -> Problem {
+    Problem::new(Code::Cancelled, "The batch was cancelled before this call's turn came.")
+}
+
+/// A plan without a look was asked for where one is needed.
+pub(super) fn unseen() -> Box<Problem> {
+    Box::new(Problem::new(Code::InternalError, "The conversation was not looked at."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::conversation::{Leg, samples::*};
+
+    fn from() -> Queue {
+        Queue { id: queue(5), name: "Support".to_owned(), division: None }
+    }
+
+    fn code(legs: Vec<Leg>) -> Result<(), (&'static str, Code)> {
+        waits(&conversation(legs), &from()).map_err(|refusal| match refusal {
+            Refusal::Later(problem) => ("later", problem.code),
+            Refusal::Skip(problem) => ("skip", problem.code),
+            Refusal::Fail(problem) => ("fail", problem.code),
+        })
+    }
+
+    #[test]
+    fn only_a_call_that_waits_in_the_queue_is_taken() {
+        let skip = Err(("skip", Code::NoLongerWaiting));
+        let ringing = || agent(3, LegState::Ringing);
+        for (legs, expected) in [
+            (vec![customer(), waiting(2, queue(5))], Ok(())),
+            (vec![customer(), ended(waiting(2, queue(5))), agent(3, LegState::Connected)], skip),
+            (vec![customer(), waiting(2, queue(9))], skip),
+            (vec![customer(), ended(waiting(2, queue(5)))], skip),
+            (vec![customer(), agent(3, LegState::Held), agent(4, LegState::Connected)], skip),
+            (
+                vec![customer(), waiting(2, queue(5)), ringing()],
+                Err(("later", Code::ConversationRinging)),
+            ),
+            (vec![ended(customer())], Err(("fail", Code::ConversationEnded))),
+        ] {
+            assert_eq!(code(legs.clone()), expected, "{legs:?}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Working through a batch: one task per batch, one process at a time.
+//!
+//! The task keeps a few items in hand at once; each is admitted to the request budget before it is
+//! begun, and their commands leave in order (`turns`). What may pass pauses the whole batch, not
+//! an item. The store decides in the step that takes an item whether the batch is still running and
+//! ours, so a cancel or a take-over counts at once.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    task::JoinSet,
+    time::Instant,
+};
+
+use self::{fetch::View, waits::GLANCE};
+use super::{
+    Batch, BatchState, BatchStatus,
+    item::{End, Open, Run},
+    pause::Pauses,
+    trouble::Trouble,
+    turns::Turns,
+};
+use crate::{
+    problem::Problem,
+    transfer::{
+        engine::{self, Engine, calls_needed},
+        gateway::{Lane, Reservation},
+        ids::{BatchId, ConversationId},
+        problems,
+        store::{StoreError, TransferFilter},
+    },
+};
+
+mod end;
+mod fetch;
+mod waits;
+
+/// Items in hand at once.
+const IN_HAND: usize = 8;
+
+/// A ringing call is looked at again after this time.
+const LATER: Duration = Duration::from_secs(10);
+
+/// How long the batch waits in line for its next requests before it asks anew.
+const ADMISSION: Duration = Duration::from_secs(90);
+
+/// The warning a paused batch shows.
+const PAUSED: &str = "paused";
+
+/// Transfers read at once.
+const PAGE: u32 = 500;
+
+/// Why the runner stops.
+enum Stop {
+    /// All is done.
+    Finished,
+    /// A caller stopped the batch.
+    Cancelled,
+    /// The service stops, or another process has the batch.
+    Gone,
+}
+
+/// See the module's text.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each of its own")]
+struct Runner {
+    engine: Arc<Engine>,
+    run: Arc<Run>,
+    batch: Batch,
+    news: Arc<Notify>,
+    /// Items to do, by position.
+    open: BTreeMap<u32, Open>,
+    /// From here on the store may hold more of them; `None` when all are read.
+    unread: Option<u32>,
+    known: HashSet<ConversationId>,
+    view: View,
+    tasks: JoinSet<(Open, End)>,
+    turns: Arc<Turns>,
+    /// One stays behind: those behind it come back.
+    halted: bool,
+    /// An item could not be taken.
+    doubted: bool,
+    /// An item was lost on the way: the record has it.
+    lost: bool,
+    pauses: Pauses,
+    paused_until: Option<Instant>,
+    long_pause: bool,
+    /// Why it pauses.
+    reason: Option<Box<Problem>>,
+    stop: Option<Stop>,
+}
+
+impl Engine {
+    /// Works through a recorded batch whose runner this process is.
+    pub(in crate::transfer) fn run_batch(self: &Arc<Self>, batch: Batch) {
+        if batch.finished_at.is_some() {
+            return;
+        }
+        let Some(news) = self.batches.enter(&batch) else { return };
+        let engine = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let id = batch.id;
+            let runner = Runner::new(Arc::clone(&engine), batch, news);
+            runner.work().await;
+            if let Some(batch) = engine.batches.leave(id) {
+                engine.run_batch(batch);
+            }
+        });
+    }
+
+    /// Stops a batch, whoever its runner is; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub(in crate::transfer) async fn cancel_batch(
+        self: &Arc<Self>,
+        id: BatchId,
+    ) -> Result<Option<BatchState>, Problem> {
+        let cancelled = self.batches.store.cancel_batch(id, self.clock.now()).await;
+        let Some(batch) = cancelled.map_err(|error| problems::from_store(&error))? else {
+            return Ok(None);
+        };
+        self.batches.wake(id);
+        let state = self.batch_state(batch).await;
+        state.map(Some).map_err(|error| problems::from_store(&error))
+    }
+}
+
+impl Runner {
+    fn new(engine: Arc<Engine>, batch: Batch, news: Arc<Notify>) -> Self {
+        let run = Arc::new(Run::new(Arc::clone(&engine), batch.clone()));
+        Self {
+            turns: Turns::new(Arc::clone(&run.order)),
+            engine,
+            run,
+            batch,
+            news,
+            open: BTreeMap::new(),
+            unread: Some(0),
+            known: HashSet::new(),
+            view: View::default(),
+            tasks: JoinSet::new(),
+            halted: false,
+            doubted: false,
+            lost: false,
+            pauses: Pauses::default(),
+            paused_until: None,
+            long_pause: false,
+            reason: None,
+            stop: None,
+        }
+    }
+
+    async fn work(mut self) {
+        let _place = self.a_place().await;
+        while self.stop.is_none() && !self.recall().await {
+            self.rest_a_while().await;
+        }
+        while self.stop.is_none() {
+            self.step().await;
+        }
+        self.finish_what_is_in_hand().await;
+        match self.stop.take() {
+            Some(Stop::Finished) => self.complete().await,
+            Some(Stop::Cancelled) => self.skip_the_rest().await,
+            Some(Stop::Gone) | None => {}
+        }
+    }
+
+    /// A place among the batches that run; `None` when it is not to run any more.
+    async fn a_place(&mut self) -> Option<OwnedSemaphorePermit> {
+        if self.batch.status == BatchStatus::Cancelled {
+            self.stop = Some(Stop::Cancelled);
+        }
+        while self.stop.is_none() {
+            let places = Arc::clone(&self.engine.batches.places);
+            if let Ok(place) = places.try_acquire_owned() {
+                return Some(place);
+            }
+            self.rest_until(Instant::now() + GLANCE).await;
+        }
+        None
+    }
+
+    /// Reads what was done before. `false` when the store is away.
+    async fn recall(&mut self) -> bool {
+        match self.read_the_record().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot read the batch");
+                false
+            }
+        }
+    }
+
+    async fn read_the_record(&mut self) -> Result<(), StoreError> {
+        let store = &self.engine.batches.store;
+        self.known = store.known_conversations(self.batch.id).await?.into_iter().collect();
+        if self.batch.drain.as_ref().is_none_or(|drain| !drain.keep_place) {
+            return Ok(());
+        }
+        let mut filter = TransferFilter { batch_id: Some(self.batch.id), ..Default::default() };
+        loop {
+            let page = self.engine.records.store().list(&filter, PAGE).await?;
+            let mut order = self.run.order();
+            for transfer in &page {
+                order.recall(transfer);
+            }
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+            filter.before = page.last().map(|transfer| transfer.id);
+        }
+    }
+
+    /// One step: whatever is to be done next, or a wait for it.
+    async fn step(&mut self) {
+        self.take_back_all();
+        if self.engine.stop.is_cancelled() {
+            self.stop = Some(Stop::Gone);
+        }
+        if self.doubted && self.stop.is_none() {
+            self.settle_the_doubt().await;
+        }
+        if self.stop.is_some() {
+            return;
+        }
+        self.tell_the_pause().await;
+        if self.halted {
+            // Those behind the one that stays behind come back, and all begin again in order.
+            self.finish_what_is_in_hand().await;
+            self.turns = Turns::new(Arc::clone(&self.run.order));
+            self.halted = false;
+            return;
+        }
+        if let Some(until) = self.paused_until {
+            if Instant::now() < until {
+                return self.rest_until(until).await;
+            }
+            self.paused_until = None;
+            self.long_pause = false;
+        }
+        if !self.fetch().await {
+            return;
+        }
+        match self.next_due() {
+            Some(position) if self.tasks.len() < IN_HAND => self.begin(position).await,
+            _ if !self.tasks.is_empty() => self.wait_for_one().await,
+            _ => match self.open.values().filter_map(|open| open.not_before).min() {
+                Some(until) => self.rest_until(until).await,
+                None => self.nothing_to_do().await,
+            },
+        }
+    }
+
+    fn next_due(&self) -> Option<u32> {
+        let now = Instant::now();
+        let due = |open: &Open| open.not_before.is_none_or(|at| at <= now);
+        self.open.iter().find(|(_, open)| due(open)).map(|(position, _)| *position)
+    }
+
+    /// Waits for room in the request budget, then begins an item.
+    async fn begin(&mut self, position: u32) {
+        let Some(open) = self.open.get(&position) else { return };
+        let calls = calls_needed(&open.item.request, &self.engine);
+        let Some(admission) = self.admission(calls).await else { return };
+        let Some(open) = self.open.remove(&position) else { return };
+        let (run, turn) = (Arc::clone(&self.run), self.turns.draw());
+        self.tasks.spawn(async move { run.carry(open, admission, turn).await });
+    }
+
+    /// Room for `calls` requests; `None` when something else is to be seen to first.
+    async fn admission(&mut self, calls: u32) -> Option<Arc<dyn Reservation>> {
+        let engine = Arc::clone(&self.engine);
+        let ctx = engine::context(Instant::now() + ADMISSION, Lane::Batch);
+        let admitted = self.unless_stopped(engine.gateway.admit(&ctx, calls)).await?;
+        self.take_back_all();
+        match admitted {
+            Ok(admission) => (!self.halted && !self.doubted).then_some(admission),
+            Err(error) => {
+                match Trouble::of(error) {
+                    Ok(trouble) => self.pause_for(&trouble),
+                    Err(problem) => {
+                        tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "not admitted");
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    fn take_back_all(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.take_back(ended);
+        }
+    }
+
+    fn take_back(&mut self, ended: Result<(Open, End), tokio::task::JoinError>) {
+        let (mut open, end) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
+                self.lost = true;
+                return;
+            }
+        };
+        match end {
+            End::Taken => {
+                self.pauses = Pauses::default();
+                return;
+            }
+            End::Later => open.not_before = Some(Instant::now() + LATER),
+            End::Halted => self.halted = true,
+            End::Trouble(trouble) => {
+                self.halted = true;
+                self.pause_for(&trouble);
+            }
+            End::Stopped => self.doubted = true,
+        }
+        self.open.insert(open.item.position, open);
+    }
+
+    async fn finish_what_is_in_hand(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.take_back(ended);
+        }
+    }
+
+    async fn wait_for_one(&mut self) {
+        tokio::select! {
+            ended = self.tasks.join_next() => {
+                if let Some(ended) = ended {
+                    self.take_back(ended);
+                }
+            }
+            () = self.news.notified() => {
+                self.check_the_record().await;
+            }
+            () = self.engine.stop.cancelled() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

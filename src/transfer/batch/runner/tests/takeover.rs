@@ -1,0 +1,90 @@
+//! Several processes, one batch.
+
+use super::*;
+use crate::transfer::testing::MemoryStore;
+
+fn floor() -> Arc<Floor> {
+    let floor = Floor::with(180, seconds(8));
+    *floor.latency.lock().unwrap() = Duration::from_millis(250);
+    floor
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_goes_on_where_one_died() {
+    let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+    let before = floor.line(from());
+    let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let id = first.start(drain()).await;
+    let second = BatchBench::sharing(Arc::clone(&floor), store).await;
+    after(seconds(10)).await;
+    first.die().await;
+    let moved = floor.moves().len();
+    assert!((10..170).contains(&moved), "{moved}");
+    let state = second.finished(id).await;
+    assert_eq!(closed(&state).accepted, 180);
+    once(&floor);
+    assert_eq!((floor.moves(), floor.line(to())), (before.clone(), before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_taken_over_in_the_middle_takes_nothing_more() {
+    let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+    let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let id = first.start(drain()).await;
+    after(seconds(10)).await;
+    // As if it had been stopped for a while: its heartbeats are missing, and it goes on.
+    store.forget_heartbeats();
+    let second = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let state = second.finished(id).await;
+    let counts = closed(&state);
+    assert_eq!(counts.accepted + counts.unknown, 180, "{state:?}");
+    once(&floor);
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_on_one_process_stops_the_runner_on_another() {
+    let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+    let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let second = BatchBench::sharing(Arc::clone(&floor), store).await;
+    let id = first.start(drain()).await;
+    after(seconds(5)).await;
+    second.service.cancel_batch(&caller(), id).await.unwrap();
+    let moved = floor.moves().len();
+    let state = second.finished(id).await;
+    assert!(floor.moves().len() <= moved + 1, "{moved} then {}", floor.moves().len());
+    assert_eq!(closed(&state).skipped as usize, 180 - floor.moves().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
+    for (stand, expected) in [
+        (None, Status::Accepted),
+        (Some(Stand::Answered), Status::Skipped),
+        (Some(Stand::Ended), Status::Failed),
+    ] {
+        let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+        let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+        let id = first.start(drain()).await;
+        after(seconds(5)).await;
+        first.die().await;
+        let left = store.back_to_received(call(3));
+        if let Some(stand) = stand {
+            floor.becomes(call(3), stand);
+        } else {
+            floor.becomes(call(3), floor_stand(&floor));
+        }
+        after(Duration::from_mins(2)).await;
+        let second = BatchBench::sharing(floor, store).await;
+        second.finished(id).await;
+        let transfers = second.transfers(id).await;
+        let transfer = transfers.iter().find(|transfer| transfer.id == left).unwrap();
+        assert_eq!(transfer.stage.status(), expected, "{transfer:?}");
+    }
+}
+
+/// Waiting in the queue that is drained.
+fn floor_stand(floor: &Floor) -> Stand {
+    let since = crate::clock::Clock::now(&*floor.clock);
+    Stand::Waiting { queue: from(), since, priority: 0 }
+}

@@ -1,0 +1,121 @@
+//! What is in the way of a batch, and whether it passes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    problem::{Code, Problem},
+    transfer::{gateway::GatewayError, problems},
+};
+
+/// Nobody mends credentials or permissions within seconds.
+const UNTIL_MENDED: Duration = Duration::from_secs(30);
+
+/// So often one call may be in trouble while others get through before it is given up.
+const MOST_STRIKES: u32 = 5;
+
+/// And so long when no other call shows whether Genesys is well.
+const LONGEST_TROUBLE: Duration = Duration::from_mins(30);
+
+/// Something that may pass: the call waits, and with it all behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Trouble {
+    /// In the caller's words.
+    pub(super) problem: Box<Problem>,
+    /// How long to wait, when that is known.
+    pub(super) pause: Option<Duration>,
+    /// Whether it can be the call's own: an answer came, and it was no help.
+    pub(super) own: bool,
+}
+
+impl Trouble {
+    /// Whether a failed look passes; otherwise the problem it is for good.
+    ///
+    /// # Errors
+    /// The problem that stays.
+    pub(super) fn of(error: GatewayError) -> Result<Self, Box<Problem>> {
+        let (pause, own) = match &error {
+            GatewayError::RateLimited { retry_after, .. }
+            | GatewayError::Unavailable { retry_after, .. } => (Some(*retry_after), false),
+            GatewayError::DeadlineExceeded | GatewayError::ShuttingDown => (None, false),
+            GatewayError::Failed(_)
+            | GatewayError::Unreadable { .. }
+            | GatewayError::Unclear { .. } => (None, true),
+            GatewayError::CredentialsRejected(_) => (Some(UNTIL_MENDED), false),
+            GatewayError::PermissionMissing { .. } => (Some(UNTIL_MENDED), true),
+            GatewayError::NotFound(_) | GatewayError::Rejected(_) | GatewayError::Conflict(_) => {
+                return Err(Box::new(problems::from_gateway(error)));
+            }
+        };
+        Ok(Self { problem: Box::new(problems::from_gateway(error)), pause, own })
+    }
+
+    /// Whether a transfer that certainly did not happen may be tried again later; `answered` when
+    /// its command was, or may have been, worked on.
+    pub(super) fn of_command(problem: &Problem, answered: bool) -> Option<Self> {
+        let (pause, own) = match problem.code {
+            // Answered with a complete 500 or 503, and seen not to have moved ever since.
+            Code::GenesysError if answered && problem.upstream.is_some() => (None, true),
+            Code::GenesysPermissionMissing => (Some(UNTIL_MENDED), true),
+            _ if answered => return None,
+            Code::GenesysRateLimited
+            | Code::GenesysUnavailable
+            | Code::DeadlineExceeded
+            | Code::ShuttingDown
+            | Code::StoreUnavailable => (problem.retry_after, false),
+            Code::GenesysCredentialsRejected => (Some(UNTIL_MENDED), false),
+            _ => return None,
+        };
+        Some(Self { problem: Box::new(problem.clone()), pause, own })
+    }
+
+    /// The store is away.
+    pub(super) fn of_store(problem: Problem) -> Self {
+        Self { pause: None, problem: Box::new(problem), own: false }
+    }
+}
+
+/// How often one call was in trouble that can be its own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Strikes {
+    count: u32,
+    first: Option<Instant>,
+    /// How many others had got through at the last one.
+    others: u64,
+}
+
+impl Strikes {
+    /// Counts one more, when `others` calls have got through so far. `true`: it is the call's own,
+    /// and stays.
+    pub(super) fn strike(&mut self, others: u64) -> bool {
+        let now = Instant::now();
+        let first = *self.first.get_or_insert(now);
+        // While nobody gets through, it is not this call's fault.
+        if self.count == 0 || others > self.others {
+            self.count += 1;
+            self.others = others;
+        }
+        self.count >= MOST_STRIKES || now.duration_since(first) >= LONGEST_TROUBLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_given_up_when_others_get_through_and_it_does_not() {
+        let mut strikes = Strikes::default();
+        let ends: Vec<bool> = (0..5).map(|others| strikes.strike(others)).collect();
+        assert_eq!(ends, [false, false, false, false, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_storm_no_call_is_given_up_for_half_an_hour() {
+        let mut strikes = Strikes::default();
+        assert!((0..100).all(|_| !strikes.strike(7)));
+        tokio::time::advance(LONGEST_TROUBLE).await;
+        assert!(strikes.strike(7));
+    }
+}

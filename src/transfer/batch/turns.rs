@@ -1,0 +1,142 @@
+//! Commands of a batch leave in the order of its items, though several items are in hand at once.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::order::{Order, Standing};
+use crate::transfer::gateway::Sent;
+
+/// The turns of one batch.
+#[derive(Debug)]
+pub(super) struct Turns {
+    stand: watch::Sender<Stand>,
+    order: Arc<Mutex<Order>>,
+}
+
+#[derive(Debug, Default)]
+struct Stand {
+    drawn: u64,
+    /// Whose turn it is.
+    current: u64,
+    /// Turns behind it that are over already.
+    over: BTreeSet<u64>,
+    /// Those behind this one are not to go.
+    halted: Option<u64>,
+}
+
+impl Turns {
+    /// Nobody has drawn yet. Who goes is given his place in `order`.
+    pub(super) fn new(order: Arc<Mutex<Order>>) -> Arc<Self> {
+        Arc::new(Self { stand: watch::Sender::default(), order })
+    }
+
+    /// The turn behind all drawn before.
+    pub(super) fn draw(self: &Arc<Self>) -> Turn {
+        let mut number = 0;
+        self.stand.send_modify(|stand| {
+            number = stand.drawn;
+            stand.drawn += 1;
+        });
+        Turn { turns: Arc::clone(self), number, place: None }
+    }
+}
+
+/// One item's turn. It is over when dropped.
+#[derive(Debug)]
+pub(in crate::transfer) struct Turn {
+    turns: Arc<Turns>,
+    number: u64,
+    place: Option<(Standing, i64)>,
+}
+
+impl Turn {
+    /// Waits until all before have gone. `false`: one of them stays behind, so nobody may go.
+    pub(super) async fn comes(&self) -> bool {
+        let mut stand = self.turns.stand.subscribe();
+        let halted = |stand: &Stand| stand.halted.is_some_and(|at| at < self.number);
+        let ready = stand.wait_for(|stand| halted(stand) || stand.current == self.number).await;
+        // The sender lives as long as the turn.
+        ready.is_ok_and(|stand| !halted(&stand))
+    }
+
+    /// Nobody behind may go: this one has to come back first.
+    pub(super) fn halt(&self) {
+        self.turns.stand.send_modify(|stand| {
+            stand.halted = Some(stand.halted.map_or(self.number, |at| at.min(self.number)));
+        });
+    }
+
+    /// The place the call gets when it goes.
+    pub(super) fn takes(&mut self, standing: Standing, priority: i64) {
+        self.place = Some((standing, priority));
+    }
+
+    /// The command was answered, or not, by `now`: the next may go, if this one went.
+    pub(in crate::transfer) fn pass(self, sent: &Sent, now: Timestamp) {
+        match sent {
+            Sent::NotSent(_) => self.halt(),
+            Sent::Refused(_) | Sent::Abandoned(_) => {}
+            Sent::Taken(_) | Sent::Finished(_) | Sent::Uncertain { .. } => {
+                if let Some((standing, priority)) = self.place {
+                    let order = &self.turns.order;
+                    let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
+                    order.give(standing, priority, now);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.turns.stand.send_modify(|stand| {
+            stand.over.insert(self.number);
+            while stand.over.remove(&stand.current) {
+                stand.current += 1;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn turns() -> Arc<Turns> {
+        Turns::new(Arc::default())
+    }
+
+    async fn waits(turn: &Turn) -> bool {
+        timeout(Duration::from_secs(1), turn.comes()).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_is_over_early_lets_nobody_overtake() {
+        let turns = turns();
+        let (first, second, third) = (turns.draw(), turns.draw(), turns.draw());
+        assert!(first.comes().await);
+        drop(second);
+        assert!(waits(&third).await);
+        drop(first);
+        assert!(third.comes().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_stays_behind_holds_back_all_behind_him_and_nobody_before() {
+        let turns = turns();
+        let (first, second, third) = (turns.draw(), turns.draw(), turns.draw());
+        second.halt();
+        drop(second);
+        assert!(first.comes().await);
+        assert!(!third.comes().await);
+    }
+}

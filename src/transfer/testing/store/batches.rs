@@ -1,0 +1,299 @@
+//! Batches in memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::transfer::{
+    batch::{
+        Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+    },
+    ids::{BatchId, PlanId},
+    model::Status,
+};
+
+#[derive(Default)]
+pub(super) struct Batches {
+    all: BTreeMap<BatchId, Row>,
+    keys: HashMap<KeyScope, BatchKeyRecord>,
+    plans: HashMap<PlanId, Plan>,
+}
+
+struct Row {
+    batch: Batch,
+    runner: Uuid,
+    items: BTreeMap<u32, (Item, Option<TransferId>)>,
+}
+
+impl Batches {
+    fn edges(&self) -> Vec<(BatchId, DrainEdge)> {
+        let running = self.all.values().filter(|row| row.batch.status == BatchStatus::Running);
+        running
+            .filter_map(|row| {
+                let drain = row.batch.drain.as_ref()?;
+                Some((row.batch.id, (drain.from.id, drain.to.id)))
+            })
+            .collect()
+    }
+
+    fn row(&mut self, id: BatchId) -> Result<&mut Row, StoreError> {
+        self.all.get_mut(&id).ok_or(StoreError { operation: "batch", cause: "none".to_owned() })
+    }
+}
+
+impl Row {
+    fn runs_at(&self, runner: Uuid) -> bool {
+        self.batch.status == BatchStatus::Running && self.runner == runner
+    }
+}
+
+#[async_trait]
+impl BatchStore for MemoryStore {
+    async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.keys.get(scope).cloned())
+    }
+
+    async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let batches = &mut rows.batches;
+        let taken = new.key.as_ref().and_then(|(claim, _)| batches.keys.get(&claim.scope));
+        if let Some(record) = taken {
+            return Ok(Created::KeyTaken(record.clone()));
+        }
+        if new.plan.is_some_and(|plan| !batches.plans.contains_key(&plan)) {
+            return Ok(Created::PlanGone);
+        }
+        if let Some(drain) = &new.batch.drain
+            && let Some(id) = closes_circle(&batches.edges(), (drain.from.id, drain.to.id))
+        {
+            return Ok(Created::Loop(id));
+        }
+        if let Some(plan) = new.plan {
+            batches.plans.remove(&plan);
+        }
+        if let Some((claim, answer)) = &new.key {
+            let record = BatchKeyRecord {
+                fingerprint: claim.fingerprint,
+                batch_id: new.batch.id,
+                answer: answer.clone(),
+            };
+            batches.keys.insert(claim.scope.clone(), record);
+        }
+        let items = new.items.iter().map(|item| (item.position, (item.clone(), None))).collect();
+        batches.all.insert(new.batch.id, Row { batch: new.batch.clone(), runner, items });
+        Ok(Created::Done)
+    }
+
+    async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {
+        self.broken()?;
+        self.rows.lock().unwrap().batches.plans.insert(plan.id, plan.clone());
+        Ok(())
+    }
+
+    async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.plans.get(&id).cloned())
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.all.get(&id).map(|row| row.batch.clone()))
+    }
+
+    async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        let wanted = |batch: &&Batch| {
+            filter.caller.as_ref().is_none_or(|caller| batch.requested_by == *caller)
+                && filter.status.is_none_or(|status| batch.status == status)
+                && filter.before.is_none_or(|before| batch.id < before)
+        };
+        let newest_first = rows.batches.all.values().rev().map(|row| &row.batch);
+        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
+    }
+
+    async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        let mut tally = Tally::default();
+        for (transfer, _) in rows.transfers.values().filter(|(t, _)| t.batch_id == Some(id)) {
+            let status = transfer.stage.status();
+            let code = match status {
+                Status::Failed | Status::Skipped => transfer.error.as_ref().map(|e| e.code),
+                _ => None,
+            };
+            match tally.settled.iter_mut().find(|(s, c, _)| (*s, *c) == (status, code)) {
+                Some((_, _, count)) => *count += 1,
+                None => tally.settled.push((status, code, 1)),
+            }
+            tally.last_minute += u32::from(transfer.created_at >= since);
+        }
+        Ok(tally)
+    }
+
+    async fn changed(
+        &self,
+        id: BatchId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        let wanted = |transfer: &&Transfer| {
+            transfer.batch_id == Some(id)
+                && transfer.updated_at >= since
+                && transfer.stage.status() != Status::Pending
+        };
+        let all = rows.transfers.values().map(|(transfer, _)| transfer);
+        let mut found: Vec<Transfer> = all.filter(wanted).cloned().collect();
+        found.sort_by_key(|transfer| (transfer.updated_at, transfer.id));
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn open_items(
+        &self,
+        id: BatchId,
+        position: u32,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.batches.row(id)?;
+        let open = row.items.range(position..).filter(|(_, (_, taken))| taken.is_none());
+        Ok(open.map(|(_, (item, _))| item.clone()).take(limit as usize).collect())
+    }
+
+    async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let items = rows.batches.row(id)?.items.values();
+        Ok(items.map(|(item, _)| item.request.conversation_id).collect())
+    }
+
+    async fn add_items(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        items: &[Item],
+        total: u32,
+    ) -> Result<bool, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.batches.row(id)?;
+        if !row.runs_at(runner) {
+            return Ok(false);
+        }
+        for item in items {
+            let known = row
+                .items
+                .values()
+                .any(|(known, _)| known.request.conversation_id == item.request.conversation_id);
+            if !known {
+                let before = row.items.insert(item.position, (item.clone(), None));
+                assert!(before.is_none(), "position {} is taken", item.position);
+            }
+        }
+        row.batch.total = total.max(u32::try_from(row.items.len()).unwrap());
+        Ok(true)
+    }
+
+    async fn take_item(
+        &self,
+        transfer: &Transfer,
+        position: u32,
+        runner: Uuid,
+    ) -> Result<Taken, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let in_the_way = rows.in_the_way(transfer).map(|other| other.id);
+        let settled = !transfer.stage.is_unsettled();
+        let row = rows.batches.row(transfer.batch_id.unwrap())?;
+        let cancelled = row.batch.status == BatchStatus::Cancelled;
+        if row.runner != runner || !(row.runs_at(runner) || cancelled && settled) {
+            return Ok(Taken::Stopped);
+        }
+        let (_, taken) = row.items.get_mut(&position).unwrap();
+        if let Some(id) = taken {
+            return Ok(Taken::Already(*id));
+        }
+        if let Some(other) = in_the_way.filter(|_| !settled) {
+            return Ok(Taken::ConversationTaken(other));
+        }
+        *taken = Some(transfer.id);
+        rows.transfers.insert(transfer.id, (transfer.clone(), runner));
+        if self.unheard_takes.swap(0, Ordering::SeqCst) > 0 {
+            return Err(StoreError { operation: "take", cause: "end not seen".to_owned() });
+        }
+        Ok(Taken::Done)
+    }
+
+    async fn reopen_item(
+        &self,
+        id: BatchId,
+        position: u32,
+        transfer_id: TransferId,
+    ) -> Result<(), StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let (_, taken) = rows.batches.row(id)?.items.get_mut(&position).unwrap();
+        if *taken == Some(transfer_id) {
+            *taken = None;
+            let (transfer, _) = rows.transfers.get_mut(&transfer_id).unwrap();
+            assert_eq!(transfer.stage, Stage::Failed);
+            transfer.batch_id = None;
+        }
+        Ok(())
+    }
+
+    async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.batches.row(batch.id)?;
+        if row.runner != runner {
+            return Ok(false);
+        }
+        let cancelled = row.batch.status == BatchStatus::Cancelled;
+        row.batch = Batch { total: row.batch.total, ..batch.clone() };
+        if cancelled {
+            row.batch.status = BatchStatus::Cancelled;
+        }
+        Ok(true)
+    }
+
+    async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+        self.broken()?;
+        let mut rows = self.rows.lock().unwrap();
+        let Some(row) = rows.batches.all.get_mut(&id) else { return Ok(None) };
+        if row.batch.status == BatchStatus::Running {
+            row.batch.status = BatchStatus::Cancelled;
+            row.batch.updated_at = now;
+        }
+        Ok(Some(row.batch.clone()))
+    }
+
+    async fn adopt_batches(
+        &self,
+        runner: Uuid,
+        stale_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let stale: Vec<BatchId> = rows
+            .batches
+            .all
+            .values()
+            .filter(|row| row.batch.finished_at.is_none() && row.runner != runner)
+            .filter(|row| !rows.is_alive(row.runner, stale_before))
+            .map(|row| row.batch.id)
+            .take(limit as usize)
+            .collect();
+        let mut adopted = Vec::new();
+        for id in stale {
+            let row = rows.batches.row(id)?;
+            row.runner = runner;
+            adopted.push(row.batch.clone());
+        }
+        Ok(adopted)
+    }
+
+    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.edges())
+    }
+}
