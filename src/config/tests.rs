@@ -153,6 +153,19 @@ fn real_region_with_hosts_of_a_test_server_is_taken() {
     assert_eq!(settings.genesys.api_url.unwrap().as_str(), "http://127.0.0.1:9001/");
 }
 
+#[test]
+fn stand_in_on_another_machine_may_be_asked_without_tls_while_nothing_is_secret() {
+    let hosts = [
+        ("GENESYS_API_URL", "http://stand-in:9001"),
+        ("GENESYS_LOGIN_URL", "http://stand-in:9001"),
+    ];
+    let settings = load(&hosts).unwrap();
+    assert_eq!(settings.genesys.api_url.unwrap().as_str(), "http://stand-in:9001/");
+
+    let own = [("GENESYS_CLIENT_ID", "id"), ("GENESYS_CLIENT_SECRET", "secret")];
+    load(&[hosts, own].concat()).expect_err("a secret would go over the wire");
+}
+
 const KEYS_JSON: &str = r#"[{"caller":"crm","permissions":["queues:read"],"max_priority":null,
     "sha256":["0000000000000000000000000000000000000000000000000000000000000001"]}]"#;
 const KEYS_TOML: &str = "[[api_keys]]\ncaller = 'crm'\npermissions = ['queues:read']\n\
