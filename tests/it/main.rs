@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
 mod command_line;
