@@ -97,6 +97,7 @@ impl Options {
             behaviour: Behaviour {
                 effect_delay_ms: u64::try_from(self.effect_delay.as_millis()).unwrap_or(u64::MAX),
                 requests_per_minute: self.requests_per_minute,
+                rate_window_seconds: access::WINDOW,
                 token_lifetime_seconds: u32::try_from(self.token_lifetime.as_secs())
                     .unwrap_or(u32::MAX),
                 max_page_size: MAX_PAGE_SIZE,

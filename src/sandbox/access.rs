@@ -15,8 +15,8 @@ pub const MAX_CLIENTS: usize = 1_000;
 pub const MAX_TOKENS: usize = 100;
 /// Assertion ids remembered at most; the oldest go first.
 const MAX_ASSERTIONS: usize = 10_000;
-/// Length of a rate-limit window.
-const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// Length of a rate-limit window, in seconds.
+pub const WINDOW: u32 = 60;
 
 /// An OAuth client.
 pub struct Client {
@@ -192,14 +192,22 @@ impl Access {
         self.client(&held.client)
     }
 
-    /// Counts a request against the token's window.
-    pub fn count(&mut self, token: &str, allowed: u32, now: Timestamp) -> Option<Quota> {
+    /// Counts a request against the token's window, `seconds` long.
+    pub fn count(
+        &mut self,
+        token: &str,
+        allowed: u32,
+        seconds: u32,
+        now: Timestamp,
+    ) -> Option<Quota> {
         let held = self.tokens.get_mut(token)?;
+        let length = SignedDuration::from_secs(seconds.into());
         let fresh = Window { began: now, count: 0 };
-        let mut window = held.window.filter(|window| left(*window, now) > 0).unwrap_or(fresh);
+        let lasts = |window: &Window| left(*window, length, now) > 0;
+        let mut window = held.window.filter(lasts).unwrap_or(fresh);
         window.count = window.count.saturating_add(1);
         held.window = Some(window);
-        Some(Quota { allowed, count: window.count, reset: left(window, now) })
+        Some(Quota { allowed, count: window.count, reset: left(window, length, now) })
     }
 
     /// Gives every client every permission, and every token a new window.
@@ -214,12 +222,12 @@ impl Access {
 }
 
 /// Whole seconds, rounded up, until the window ends; 0 when it has ended or lies in the future.
-fn left(window: Window, now: Timestamp) -> i64 {
+fn left(window: Window, length: SignedDuration, now: Timestamp) -> i64 {
     let gone = now.duration_since(window.began);
-    if gone.is_negative() || gone >= WINDOW {
+    if gone.is_negative() || gone >= length {
         return 0;
     }
-    let left = WINDOW - gone;
+    let left = length - gone;
     left.as_secs() + i64::from(left.subsec_nanos() > 0)
 }
 
@@ -291,10 +299,10 @@ mod tests {
         let mut access = access();
         let token = token(&mut access, 300);
 
-        let first = access.count(&token, 2, at(10)).unwrap();
-        let second = access.count(&token, 2, at(30)).unwrap();
-        let third = access.count(&token, 2, at(69)).unwrap();
-        let fourth = access.count(&token, 2, at(70)).unwrap();
+        let first = access.count(&token, 2, WINDOW, at(10)).unwrap();
+        let second = access.count(&token, 2, WINDOW, at(30)).unwrap();
+        let third = access.count(&token, 2, WINDOW, at(69)).unwrap();
+        let fourth = access.count(&token, 2, WINDOW, at(70)).unwrap();
 
         assert_eq!(first, Quota { allowed: 2, count: 1, reset: 60 });
         assert_eq!(second, Quota { allowed: 2, count: 2, reset: 40 });

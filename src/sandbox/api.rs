@@ -163,7 +163,8 @@ fn admitted(call: &mut Call<'_>, quota: &mut Option<Quota>) -> Result<Endpoint, 
         entry.token_tail = Some(tail);
     });
     let allowed = call.state.behaviour.requests_per_minute;
-    *quota = call.state.access.count(token, allowed, call.now);
+    let seconds = call.state.behaviour.rate_window_seconds;
+    *quota = call.state.access.count(token, allowed, seconds, call.now);
     if quota.is_some_and(|quota| quota.is_exceeded()) {
         return Err(ApiError::too_many(allowed));
     }

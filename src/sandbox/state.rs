@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -27,6 +27,8 @@ pub struct Behaviour {
     pub effect_delay_ms: u64,
     /// Requests a minute and token.
     pub requests_per_minute: u32,
+    /// Seconds the minute of a limit lasts, to rehearse a long drain in a short time.
+    pub rate_window_seconds: u32,
     /// Lifetime of new tokens in seconds.
     pub token_lifetime_seconds: u32,
     /// Queues a page holds at most; larger wishes are silently cut.
@@ -166,14 +168,16 @@ impl Shared {
         delay: Duration,
     ) {
         let shared = Arc::clone(self);
+        // Not when the timer happens to fire: two commands take effect in their order.
+        let wait = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+        let due = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = shared.stop.cancelled() => {}
                 () = tokio::time::sleep(delay) => {
-                    let now = shared.clock.now();
                     shared.with(|state| {
                         if state.epoch == epoch {
-                            state.apply(&order, seq, now);
+                            state.apply(&order, seq, due);
                         }
                     });
                 }

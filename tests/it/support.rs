@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod batches;
 pub(crate) mod books;
 pub(crate) mod caller;
 pub(crate) mod child;

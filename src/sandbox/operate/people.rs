@@ -24,6 +24,7 @@ pub(super) fn settings(order: &Order<'_>) -> Told {
 struct Changes {
     effect_delay_ms: Option<u64>,
     requests_per_minute: Option<u32>,
+    rate_window_seconds: Option<u32>,
     token_lifetime_seconds: Option<u32>,
     max_page_size: Option<u32>,
     remove_skills_from_blind_transfer: Option<bool>,
@@ -37,6 +38,10 @@ impl Changes {
         let wrong = [
             (self.effect_delay_ms.is_some_and(|it| it > MAX_MS), "effectDelayMs: at most 3600000"),
             (self.requests_per_minute == Some(0), "requestsPerMinute: at least 1"),
+            (
+                self.rate_window_seconds.is_some_and(|it| !(1..=60).contains(&it)),
+                "rateWindowSeconds: 1 to 60",
+            ),
             (
                 self.token_lifetime_seconds.is_some_and(|it| !(1..=172_800).contains(&it)),
                 "tokenLifetimeSeconds: 1 to 172800",
@@ -60,6 +65,7 @@ impl Changes {
         let now = &mut state.behaviour;
         set(&mut now.effect_delay_ms, self.effect_delay_ms);
         set(&mut now.requests_per_minute, self.requests_per_minute);
+        set(&mut now.rate_window_seconds, self.rate_window_seconds);
         set(&mut now.token_lifetime_seconds, self.token_lifetime_seconds);
         set(&mut now.max_page_size, self.max_page_size);
         set(&mut now.remove_skills_from_blind_transfer, self.remove_skills_from_blind_transfer);

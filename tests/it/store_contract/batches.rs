@@ -49,7 +49,7 @@ pub(super) fn new(batch: &Batch, items: Vec<Item>) -> NewBatch {
 
 impl Fixture {
     /// Records `batch`, which must work; `self.owner` is its runner.
-    pub(super) async fn begin(&self, batch: &Batch, items: &[Item]) {
+    pub(crate) async fn begin(&self, batch: &Batch, items: &[Item]) {
         let created = self.batches.create_batch(&new(batch, items.to_vec()), self.owner).await;
         assert_eq!(created.unwrap(), Created::Done);
     }

@@ -4,6 +4,10 @@
 use genesys_transfer::{
     clock::Clock,
     transfer::{
+        batch::{
+            BatchStatus,
+            store::{BatchFilter, NewBatch},
+        },
         ids::{BatchId, ConversationId, QueueId, TransferId},
         model::{CallerName, Stage, Status, Transfer},
         store::{KeyChange, TransferFilter},
@@ -14,7 +18,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::{
     postgres::Server,
-    records::{answer, claim, transfer},
+    records::{answer, batch, claim, items, transfer, transfer_of},
     store::Fixture,
 };
 
@@ -132,13 +136,55 @@ async fn no_filter_makes_postgres_read_past_the_page() {
     }
 }
 
+/// 20 000 batches, all finished; the first hundred of a rare caller and cancelled.
+const BATCHES: &str = "INSERT INTO batches (id, status, caller, runner, finished_at, data) SELECT \
+    (lpad(to_hex($1 + n * 1000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid, \
+    CASE WHEN n <= 100 THEN 'cancelled' ELSE 'completed' END, \
+    CASE WHEN n <= 100 THEN 'rare' ELSE 'crm' END, md5('owner')::uuid, ($1 + n * 1000) * 1000, $2 \
+    FROM generate_series(1, 20000) n";
+
+async fn every_operation_on_batches(fixture: &Fixture) {
+    let (store, now, owner) = (&fixture.batches, fixture.clock.now(), fixture.owner);
+    let mut row = batch(now, 2);
+    let items = items(&row, 0, 2);
+    let key = Some((claim("k", 1), answer()));
+    let new = NewBatch { batch: row.clone(), items: items.clone(), key, plan: None };
+    store.create_batch(&new, owner).await.unwrap();
+    store.add_items(row.id, owner, &items, 2).await.unwrap();
+    let mut taken = transfer_of(&row, &items[0]);
+    store.take_item(&taken, 0, owner).await.unwrap();
+    fixture.settle(&mut taken, Stage::Failed).await;
+    store.tally(row.id, now).await.unwrap();
+    store.changed(row.id, now, PAGE).await.unwrap();
+    store.reopen_item(row.id, 0, taken.id).await.unwrap();
+    store.open_items(row.id, 0, PAGE).await.unwrap();
+    store.known_conversations(row.id).await.unwrap();
+    store.running_drains().await.unwrap();
+    for caller in [None, Some(CallerName::new("rare")), Some(CallerName::new("crm"))] {
+        for status in [None, Some(BatchStatus::Cancelled), Some(BatchStatus::Failed)] {
+            let filter = BatchFilter { caller: caller.clone(), status, before: Some(row.id) };
+            store.batches(&filter, PAGE).await.unwrap();
+        }
+    }
+    store.adopt_batches(owner, now, PAGE).await.unwrap();
+    store.cancel_batch(row.id, now).await.unwrap();
+    row.finished_at = Some(now);
+    store.update_batch(&row, owner).await.unwrap();
+    fixture.store.reap(now, now, 20).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_makes_postgres_read_a_whole_table() {
     let server = Server::start();
     let mut fixture = Fixture::at(server.database().await).await;
     let mut admin = seed(&fixture).await;
+    let start = fixture.clock.now();
+    let template = serde_json::to_string(&batch(start, 1)).unwrap();
+    let seeding = sqlx::query(BATCHES).bind(start.as_millisecond()).bind(template);
+    seeding.execute(&mut admin).await.unwrap();
     explain(&mut admin).await;
     fixture.store = fixture.replica().await;
+    fixture.batches = fixture.batches_replica().await;
     let (store, now) = (&fixture.store, fixture.clock.now());
     let start = server.log().len();
 
@@ -151,6 +197,7 @@ async fn no_operation_makes_postgres_read_a_whole_table() {
     store.adopt(fixture.owner, now, 100).await.unwrap();
     store.unsettled().await.unwrap();
     store.reap(now + SignedDuration::from_hours(1), now, 20).await.unwrap();
+    every_operation_on_batches(&fixture).await;
     store.check().await.unwrap();
     store.retire(fixture.owner).await.unwrap();
 

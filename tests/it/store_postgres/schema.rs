@@ -3,12 +3,21 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::future::join_all;
-use genesys_transfer::{clock::Clock, store::OpenError, transfer::store::TransferFilter};
+use genesys_transfer::{
+    clock::Clock,
+    problem::{Code, Problem},
+    store::OpenError,
+    transfer::{
+        model::{Stage, Status},
+        store::TransferFilter,
+    },
+};
+use jiff::Timestamp;
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
 use crate::support::{
     postgres,
-    records::transfer,
+    records::{batch, items, transfer, transfer_of},
     store::{Fixture, open_with},
 };
 
@@ -46,6 +55,34 @@ async fn replicas_that_start_together_migrate_once() {
     for store in opened {
         store.unwrap().check().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_version_before_settles_is_told_with_its_reason() {
+    let fixture = Fixture::postgres().await;
+    let (batch, mut row) = {
+        let batch = batch(fixture.clock.now(), 1);
+        let items = items(&batch, 0, 1);
+        fixture.begin(&batch, &items).await;
+        let row = transfer_of(&batch, &items[0]);
+        fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
+        (batch, row)
+    };
+    let mut old = PgConnection::connect(&fixture.url).await.unwrap();
+    row.stage = Stage::Failed;
+    row.error = Some(Problem::new(Code::Conflict, "It happened."));
+    sqlx::query(
+        "UPDATE transfers SET stage = 'failed', status = 'failed', data = $2 WHERE id = $1",
+    )
+    .bind(row.uuid())
+    .bind(serde_json::to_string(&row).unwrap())
+    .execute(&mut old)
+    .await
+    .unwrap();
+
+    let tally = fixture.batches.tally(batch.id, Timestamp::MIN).await.unwrap();
+
+    assert_eq!(tally.settled, [(Status::Failed, Some(Code::Conflict), 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

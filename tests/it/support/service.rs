@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use genesys_transfer::{
     app::{App, StartError, Surroundings},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Args, Settings},
     sandbox::{
         Options, Sandbox,
@@ -26,6 +26,7 @@ pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace
 pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
 pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
 pub(crate) const QUEUES: &str = "/api/v2/routing/queues";
+pub(crate) const OBSERVATIONS: &str = "/api/v2/analytics/queues/observations/query";
 pub(crate) const TOKEN: &str = "/oauth/token";
 
 /// Services that start at the same time. Each makes a database, and tables of tests start dozens:
@@ -100,16 +101,31 @@ impl TestApp {
         Self::run(settings, store, Some(Arc::clone(sandbox))).await
     }
 
+    /// The same at the time of a clock of the test's own.
+    pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
+        let around = Surroundings { clock, ..Surroundings::default() };
+        Self::run_at(all_settings(&[]), Arc::new(tempfile::tempdir().unwrap()), None, around).await
+    }
+
     async fn run(
+        settings: BTreeMap<String, String>,
+        store: Arc<TempDir>,
+        outside: Option<Arc<Sandbox>>,
+    ) -> Self {
+        Self::run_at(settings, store, outside, Surroundings::default()).await
+    }
+
+    async fn run_at(
         mut settings: BTreeMap<String, String>,
         store: Arc<TempDir>,
         outside: Option<Arc<Sandbox>>,
+        around: Surroundings,
     ) -> Self {
         settings.entry("STORE_URL".to_owned()).or_insert_with(|| store_url(&store));
         let loaded = Settings::load(&Args::default(), &settings).unwrap();
         let app = {
             let _place = STARTS.acquire().await.unwrap();
-            App::start(&loaded, Surroundings::default()).await.unwrap()
+            App::start(&loaded, around).await.unwrap()
         };
         if let Some(sandbox) = app.sandbox() {
             sandbox.with(|state| state.behaviour.requests_per_minute = 1_000_000);

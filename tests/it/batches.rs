@@ -1,0 +1,11 @@
+//! Batches over HTTP, with the whole service and its sandbox.
+
+mod crowds;
+mod drains;
+mod keys;
+mod lists;
+mod lives;
+mod pace;
+mod plans;
+mod sights;
+mod watching;

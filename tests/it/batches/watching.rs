@@ -1,0 +1,121 @@
+//! Events: what a watcher is told, and when the stream ends.
+
+use std::collections::BTreeSet;
+
+use genesys_transfer::sandbox::faults::Fault;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{
+    batches::{Events, assert_closed, crowd, drain, number},
+    process::until,
+    service::{REPLACE, TestApp, send, soon},
+};
+
+#[tokio::test]
+async fn a_watcher_is_told_everything_once_and_in_order() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 40);
+    let id = app.begin(&drain(json!({}))).await;
+
+    let (events, comments) = soon("the stream ends", app.watch(&id).await.all()).await;
+
+    let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!((names.first(), names.last()), (Some(&"progress"), Some(&"end")));
+    assert_eq!(names.iter().filter(|name| **name == "end").count(), 1);
+    let moved: Vec<_> = events.iter().filter(|event| event.name == "transfer").collect();
+    let calls: BTreeSet<_> = moved.iter().map(|e| e.data["conversationId"].to_string()).collect();
+    assert_eq!((moved.len(), calls.len()), (40, 40));
+    assert!(moved.iter().all(|e| e.data["batchId"] == *id && e.data["status"] == "accepted"));
+    let last = events.last().unwrap();
+    assert_eq!((&last.data, last.id.as_str()), (&app.batch(&id).await, "end"));
+    assert!(events.iter().all(|e| e.name == "transfer" || {
+        assert_closed(&e.data);
+        true
+    }));
+    assert_eq!(comments.len(), events.len());
+    assert!(comments.last().unwrap().starts_with("completed 40 of 40 (100 %), 40 moved;"));
+}
+
+#[tokio::test]
+async fn ids_of_events_differ() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 5);
+    let id = app.begin(&drain(json!({}))).await;
+    let (events, _) = soon("the stream ends", app.watch(&id).await.all()).await;
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.as_str()).collect();
+    assert_eq!(ids.len(), events.len());
+}
+
+#[tokio::test]
+async fn who_comes_late_is_told_all_the_same() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 5);
+    let batch = app.carried_out(&drain(json!({}))).await;
+    let (events, _) = app.watch(batch["id"].as_str().unwrap()).await.all().await;
+    assert_eq!(events.iter().filter(|event| event.name == "transfer").count(), 5);
+    assert_eq!(events.last().unwrap().data, batch);
+}
+
+#[tokio::test]
+async fn progress_comes_at_most_four_times_a_second() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 60);
+    app.fault("POST", REPLACE, 60, Fault::Delay { ms: 30 });
+    let began = std::time::Instant::now();
+    let id = app.begin(&drain(json!({}))).await;
+    let (events, _) = soon("the stream ends", app.watch(&id).await.all()).await;
+    let progress = events.iter().filter(|event| event.name == "progress").count();
+    let beats = usize::try_from(began.elapsed().as_millis() / 250).unwrap();
+    assert!((2..=beats + 2).contains(&progress), "{progress} in {beats} quarters of a second");
+}
+
+#[tokio::test]
+async fn a_browser_that_has_heard_the_end_is_sent_away() {
+    let app = TestApp::start().await;
+    let id = app.begin(&drain(json!({}))).await;
+    let again = app.request(Method::GET, &format!("/batches/{id}/events"));
+    let answer = send(again.header("last-event-id", "end")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
+}
+
+/// A service with a batch that stays in hand for seconds.
+async fn busy() -> (TestApp, String) {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 3);
+    app.fault("POST", REPLACE, 1, Fault::Delay { ms: 5000 });
+    let id = app.begin(&drain(json!({}))).await;
+    (app, id)
+}
+
+#[tokio::test]
+async fn streams_end_when_the_service_stops() {
+    let (app, id) = busy().await;
+    let mut events = app.watch(&id).await;
+    assert_eq!(events.next().await.unwrap().name, "progress");
+    let rest = tokio::spawn(events.all());
+    app.shut_down().await;
+    let (rest, _) = soon("the stream ends", rest).await.unwrap();
+    assert!(rest.iter().all(|event| event.name != "end" || event.data["status"] == "completed"));
+}
+
+#[tokio::test]
+async fn streams_are_bounded_and_leave_room_for_requests() {
+    let (app, id) = busy().await;
+    let mut watchers: Vec<Events> = Vec::new();
+    for _ in 0..64 {
+        watchers.push(app.watch(&id).await);
+    }
+    let path = format!("/batches/{id}/events");
+    let refused = app.get(&path).await;
+    assert_eq!(refused.outcome(), (503, "overloaded".to_owned()));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(number(&app.batch(&id).await, "/total"), 3);
+
+    watchers.pop();
+    until(|| async {
+        let response = app.request(Method::GET, &path).send().await.unwrap();
+        (response.status() == 200).then_some(())
+    })
+    .await;
+}
