@@ -11,9 +11,11 @@ use crate::{
     clock::{Clock, IdSource, Random, SystemClock, SystemRandom},
     config::{self, Settings},
     genesys::Gateway,
-    http::{self, AppState, JsonAnswers, RequestIds, Shutdown},
+    http::{self, AppState, JsonAnswers, RequestIds, Shutdown, Tls},
+    metrics::Metrics,
     sandbox::Sandbox,
     store,
+    telemetry::LogFilter,
     transfer::{
         Retention,
         service::{Parts, Service},
@@ -21,6 +23,9 @@ use crate::{
 };
 
 pub mod connect;
+mod files;
+mod hangup;
+mod health;
 pub mod hosts;
 pub mod run;
 mod welcome;
@@ -35,11 +40,17 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Randomness for jitter.
     pub random: Arc<dyn Random>,
+    /// The log filter that admins may change.
+    pub logs: LogFilter,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            logs: LogFilter::detached(),
+        }
     }
 }
 
@@ -62,6 +73,9 @@ pub enum StartError {
     /// The gateway cannot be built from the settings.
     #[error("genesys: {0}")]
     Gateway(String),
+    /// TLS cannot be set up.
+    #[error("server.tls_cert: {0}")]
+    Tls(String),
     /// Callers' credentials cannot be checked as configured.
     #[error("auth.oidc_issuer: {0}")]
     Auth(#[from] BuildError),
@@ -95,12 +109,16 @@ impl App {
     /// [`StartError`], before anything was sent to Genesys.
     pub async fn start(settings: &Settings, around: Surroundings) -> Result<Self, StartError> {
         let keyring = keyring(settings, &around)?;
+        let tls = settings.server.tls.as_ref().map(Tls::new).transpose();
+        let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?;
         let stopping = Stopping::default();
         let tracker = TaskTracker::new();
         let listener = listen("server.bind", settings.server.bind).await?;
         let address = local_address(&listener, "server.bind", settings.server.bind)?;
         let sandbox = start_sandbox(settings, &around).await?;
-        let stores = store::open(&settings.store, Arc::clone(&around.clock))
+        let metrics = Arc::<Metrics>::default();
+        let clock = Arc::clone(&around.clock);
+        let stores = store::open(&settings.store, clock, Arc::clone(&metrics))
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
         let hosts = hosts::of(&settings.genesys, sandbox.as_ref())?;
@@ -112,6 +130,7 @@ impl App {
             Arc::clone(&around.random),
             stopping.stop.clone(),
             tracker.clone(),
+            &metrics,
         )
         .map_err(|error| StartError::Gateway(error.to_string()))?;
         let gateway = Arc::new(gateway);
@@ -131,11 +150,12 @@ impl App {
             lease: settings.store.lease,
             tracker: tracker.clone(),
             stop: stopping.stop.clone(),
+            metrics,
         });
         service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
         gateway.warm_up();
         keyring.keep_current(&tracker, &stopping.stop);
-        let server = serve(settings, &around, &service, keyring, &stopping, listener);
+        let server = serve(settings, &around, &service, keyring, &stopping, (listener, tls));
         Ok(Self { address, sandbox, service, stopping, server, tracker })
     }
 
@@ -190,7 +210,7 @@ fn serve(
     service: &Service,
     keyring: Keyring,
     stopping: &Stopping,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
 ) -> tokio::task::JoinHandle<http::Finished> {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown {
@@ -198,10 +218,13 @@ fn serve(
         now: stopping.now.clone(),
         ..Shutdown::default()
     };
-    let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown);
+    let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown)
+        .with_logs(around.logs.clone());
     let router = http::router(&state);
-    let settings = settings.server.clone();
-    tokio::spawn(async move { http::serve(listener, router, &settings, ids, shutdown).await })
+    let (settings, metrics) = (settings.server.clone(), Arc::clone(service.metrics()));
+    tokio::spawn(async move {
+        http::serve(listener, tls, router, &settings, ids, shutdown, metrics).await
+    })
 }
 
 fn keyring(settings: &Settings, around: &Surroundings) -> Result<Keyring, BuildError> {

@@ -119,6 +119,12 @@ impl Keyring {
         }))
     }
 
+    /// Whether nobody is asked for credentials (`auth.mode = none`).
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.anonymous.is_some()
+    }
+
     /// Reads the file of keys again every two seconds and keeps the issuer's keys fresh, in the
     /// background until `stop`.
     pub fn keep_current(&self, tracker: &TaskTracker, stop: &CancellationToken) {

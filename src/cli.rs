@@ -9,7 +9,7 @@ use std::{
 use clap::{Parser, Subcommand, error::ErrorKind};
 use url::Url;
 
-use crate::config::Args;
+use crate::config::{Args, Listening};
 
 /// Exit code for a command line that is not understood (`EX_USAGE` of `sysexits.h`, the family
 /// [`ConfigErrors::EXIT_CODE`](crate::config::ConfigErrors::EXIT_CODE) is from).
@@ -117,16 +117,18 @@ impl Cli {
     }
 }
 
-/// Where a service that listens on `bind` answers whether it is ready, from the same machine.
+/// Where a service that listens so answers whether it is ready, from the same machine.
 #[must_use]
-pub fn ready_url(bind: SocketAddr) -> String {
+pub fn ready_url(listening: Listening) -> String {
+    let Listening { bind, tls } = listening;
     // The wildcard address is one to listen on, not one to connect to.
     let ip = match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}/health/ready", SocketAddr::new(ip, bind.port()))
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}/health/ready", SocketAddr::new(ip, bind.port()))
 }
 
 fn http_url(text: &str) -> Result<Url, &'static str> {
@@ -207,7 +209,10 @@ mod tests {
             ("[::]:8080", "http://[::1]:8080/health/ready"),
             ("127.0.0.1:1", "http://127.0.0.1:1/health/ready"),
         ] {
-            assert_eq!(ready_url(bind.parse().unwrap()), url);
+            let bind = bind.parse().unwrap();
+            assert_eq!(ready_url(Listening { bind, tls: false }), url);
+            let over_tls = url.replace("http:", "https:");
+            assert_eq!(ready_url(Listening { bind, tls: true }), over_tls);
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod genesys;
 mod keys;
 mod layers;
+mod partly;
 mod reader;
 mod region;
 mod rules;
@@ -19,20 +20,24 @@ mod sandbox;
 mod server;
 mod store;
 mod telemetry;
+mod tls;
 mod transfers;
 mod units;
 
 pub use auth::{ApiKey, Auth, AuthMode, Oidc, Permission, QueuePattern};
 pub use batches::Batches;
+pub use duration::parse as parse_duration;
 pub use effective::Sources;
 pub use env::{Env, ProcessEnv};
 pub use error::{ConfigError, ConfigErrors, one_line};
 pub use genesys::{Genesys, TransferApi};
+pub use partly::{Listening, log_filter};
 pub use region::Region;
 pub use sandbox::Sandbox;
 pub use server::Server;
 pub use store::Store;
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::{LogFormat, Telemetry, is_log_filter};
+pub use tls::{Tls, TlsFileError, TlsFiles};
 pub use transfers::{Confirm, Transfers};
 
 /// Every key, its default and why; part of the program, so that it runs from anywhere.

@@ -14,7 +14,7 @@ use url::Url;
 
 use self::{
     breaker::Breaker,
-    call::{Kind, start_by},
+    call::{Kind, Operation, start_by},
     credentials::Credentials,
     pacing::Pacer,
     queues::Queues,
@@ -28,6 +28,7 @@ use self::{
 use crate::{
     clock::{Clock, Random},
     config::{self, TransferApi},
+    metrics::{Host, Metrics, Readings},
     problem::FieldError,
     transfer::{
         conversation::Conversation,
@@ -37,6 +38,7 @@ use crate::{
         },
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
+        rate::{RateShare, RateUse},
     },
 };
 
@@ -56,6 +58,7 @@ mod participant_replace;
 mod queues;
 mod reading;
 mod recheck;
+mod report;
 mod retry;
 mod retry_after;
 mod settings;
@@ -142,7 +145,9 @@ impl Gateway {
         random: Arc<dyn Random>,
         shutdown: CancellationToken,
         tracker: TaskTracker,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, SetupError> {
+        metrics.know_operations::<Operation>();
         let limits = Limits {
             token: settings.token_timeout,
             read: settings.read_timeout,
@@ -153,35 +158,40 @@ impl Gateway {
         };
         let (api_client, login_client) = clients(settings, hosts)?;
         let credentials = Credentials::new(settings, Arc::clone(&clock))?;
-        let (login_breaker, api_breaker) =
-            (Breaker::new("Genesys login host"), Breaker::new("Genesys API host"));
-        let limit = settings.requests_per_minute;
-        let pacer = Pacer::new(limit, reserve, shutdown.clone(), tracker.clone());
+        let counted = || Arc::clone(metrics);
+        let breaker = |host| Breaker::new(host, counted());
+        let (login_breaker, api_breaker) = (breaker(Host::Login), breaker(Host::Api));
+        let per_minute = settings.requests_per_minute;
+        let pacer = Pacer::new(per_minute, reserve, shutdown.clone(), tracker.clone(), counted());
         let login = stack(Parts {
-            retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone()),
+            retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone(), counted()),
             breaker: login_breaker.clone(),
             pacer: None,
             tokens: None,
             limits: limits.clone(),
             client: login_client,
             shutdown: shutdown.clone(),
+            metrics: counted(),
         });
         let login = Upstream::new(login, hosts.login.clone());
-        let tokens = tokens(login, credentials, settings.token_timeout, tracker.clone());
+        let timeout = settings.token_timeout;
+        let tokens = tokens(login, credentials, timeout, tracker.clone(), counted());
         let api = stack(Parts {
-            retry: RetryPolicy::new(random, shutdown.clone()),
+            retry: RetryPolicy::new(random, shutdown.clone(), counted()),
             breaker: api_breaker.clone(),
             pacer: Some(pacer.clone()),
             tokens: Some(tokens.clone()),
             limits,
             client: api_client,
             shutdown: shutdown.clone(),
+            metrics: counted(),
         });
         let api = Upstream::new(api, hosts.api.clone());
         let ttl = settings.queue_cache_ttl;
+        let (stop, tasks) = (shutdown.clone(), tracker.clone());
         Ok(Self {
             transfer_api: settings.transfer_api,
-            queues: Queues::new(api.clone(), clock, ttl, shutdown.clone(), tracker.clone()),
+            queues: Queues::new(api.clone(), clock, ttl, stop, tasks, counted()),
             settings: OrganisationSettings::new(api.clone(), ttl, tracker.clone()),
             api,
             pacer,
@@ -205,6 +215,7 @@ fn tokens(
     credentials: Credentials,
     timeout: Duration,
     tracker: TaskTracker,
+    metrics: Arc<Metrics>,
 ) -> TokenCache {
     // All tries of one fetch in full, with the pauses between them; callers wait for it no longer
     // than their own deadline.
@@ -216,7 +227,7 @@ fn tokens(
         Box::pin(async move { login.token(&ctx, &credentials).await })
             as futures_util::future::BoxFuture<'static, _>
     };
-    TokenCache::new(Arc::new(fetch), longest, tracker)
+    TokenCache::new(Arc::new(fetch), longest, tracker, metrics)
 }
 
 #[async_trait]
@@ -314,6 +325,14 @@ impl CallGateway for Gateway {
         self.settings.strips_skills(ctx.deadline).await
     }
 
+    fn rate_use(&self) -> RateUse {
+        self.pacer.used()
+    }
+
+    fn keep_to(&self, share: Option<RateShare>) {
+        self.pacer.keep_to(share);
+    }
+
     async fn waiting(
         &self,
         ctx: &CallContext,
@@ -337,6 +356,15 @@ impl CallGateway for Gateway {
     fn troubles(&self) -> Vec<String> {
         let breakers = self.breakers.iter().filter_map(Breaker::trouble);
         self.tokens.trouble().into_iter().chain(self.queues.trouble()).chain(breakers).collect()
+    }
+
+    fn read(&self, readings: &mut Readings) {
+        readings.token = self.tokens.reading();
+        readings.queue_map = self.queues.reading();
+        readings.breakers = self.breakers.iter().map(Breaker::reading).collect();
+        let (rate, waiting) = self.pacer.reading();
+        readings.rate = Some(rate);
+        readings.waiting = waiting;
     }
 }
 

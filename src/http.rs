@@ -15,13 +15,18 @@ mod answer;
 mod batches;
 mod body;
 mod conversations;
+mod docs;
 mod fallback;
 mod fields;
+mod fixed;
 mod head;
 mod health;
 mod json;
 mod layers;
+mod log_level;
+mod metrics;
 mod observe;
+mod openapi;
 mod problems;
 mod query;
 mod queues;
@@ -33,13 +38,18 @@ mod tests;
 mod transfers;
 mod views;
 
-pub use server::{Finished, Shutdown, serve};
+pub use openapi::description;
+pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
 
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {
     let open = Router::new()
+        .route("/docs", get(docs::show_page))
+        .route("/docs/", get(docs::lead_to_page))
+        .route("/docs/{file}", get(docs::show_file))
+        .route("/openapi.json", get(openapi::describe_api))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/problems", get(problems::list_problems))
@@ -54,6 +64,8 @@ pub fn router(app: &AppState) -> Router {
         .route("/batches/{id}/events", get(batches::watch_batch))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
-        .route("/queues/refresh", post(queues::refresh_queues));
+        .route("/queues/refresh", post(queues::refresh_queues))
+        .route("/admin/log-level", get(log_level::show).post(log_level::change))
+        .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(open, closed, app)
 }

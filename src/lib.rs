@@ -7,8 +7,8 @@
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
-//!           http ─→ auth ─→ transfer
-//!           clock, config, problem: leaves that anyone may use
+//!           http ─→ auth ─→ transfer      http ─→ telemetry
+//!           clock, config, metrics, problem, trace: leaves that anyone may use
 //! ```
 
 /// Comes to a named place between two steps of a transfer; see `crate::failpoint`. Nothing at all
@@ -30,8 +30,10 @@ pub mod config;
 pub mod failpoint;
 pub mod genesys;
 pub mod http;
+pub mod metrics;
 pub mod problem;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 pub mod transfer;

@@ -11,13 +11,16 @@ use secrecy::ExposeSecret;
 use crate::{
     clock::Clock,
     config,
+    metrics::Metrics,
     transfer::{batch::store::BatchStore, store::TransferStore},
 };
+use measured::Measured;
 
 mod backend;
 mod batches;
 mod doubt;
 mod encoding;
+mod measured;
 mod migrations;
 mod operations;
 mod postgres;
@@ -96,20 +99,25 @@ impl Stores {
 }
 
 /// Opens the store that `settings.url` names, makes it if it is an SQLite file that does not
-/// exist, and brings its schema up to date. The connections live until the store is dropped.
+/// exist, and brings its schema up to date. The connections live until the store is dropped; what
+/// they do is measured in `metrics`.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn open(settings: &config::Store, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
+pub async fn open(
+    settings: &config::Store,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Result<Stores, OpenError> {
     let url = settings.url.expose_secret();
     let keys = settings.key_retention;
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
-            let backend = sqlite::Sqlite::open(url).await?;
+            let backend = Measured::new(sqlite::Sqlite::open(url).await?, metrics);
             Ok(Stores::new(records::Records::new(backend, clock, keys)))
         }
         Some("postgres" | "postgresql") => {
-            let backend = postgres::Postgres::open(url).await?;
+            let backend = Measured::new(postgres::Postgres::open(url).await?, metrics);
             Ok(Stores::new(records::Records::new(backend, clock, keys)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),

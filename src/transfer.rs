@@ -4,8 +4,10 @@
 //! behind [`store::TransferStore`]; both ports speak the words of this module.
 
 mod arrival;
+mod audit;
 pub mod batch;
 mod caller;
+pub mod class;
 pub mod conversation;
 mod engine;
 pub mod evidence;
@@ -18,6 +20,7 @@ mod permission;
 pub mod plan;
 mod problems;
 mod questions;
+pub mod rate;
 mod readiness;
 mod records;
 mod recovery;

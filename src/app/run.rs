@@ -1,22 +1,21 @@
 //! The subcommands: from parsed words to an exit code.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, StartError, Surroundings, connect, listen, sandbox_options, welcome};
+use super::{
+    App, StartError, Surroundings, connect, files, hangup, health, listen, sandbox_options, welcome,
+};
 use crate::{
     auth::{self, KeygenError},
     cli::{self, Cli, Command},
     clock::{Clock, SystemClock},
-    config::{ConfigErrors, ProcessEnv, Settings},
+    config::{Args, ConfigErrors, ProcessEnv, Settings},
     sandbox::Sandbox,
-    telemetry,
+    telemetry::{self, LogFilter, Traces},
 };
-
-/// How long `healthcheck` waits for an answer.
-const HEALTHCHECK_TIME: Duration = Duration::from_secs(5);
 
 /// Runs what the command line asks for.
 pub async fn command(cli: Cli) -> ExitCode {
@@ -24,19 +23,20 @@ pub async fn command(cli: Cli) -> ExitCode {
     if let Command::Keygen { name } = &cli.command {
         return keygen(name);
     }
-    let settings = match Settings::load(&cli.settings_args(), &ProcessEnv) {
+    let args = cli.settings_args();
+    if let Command::Healthcheck { url } = cli.command {
+        return health::check(url, &args).await;
+    }
+    let settings = match Settings::load(&args, &ProcessEnv) {
         Ok(settings) => settings,
         Err(errors) => return misconfigured(&errors),
     };
     match cli.command {
-        Command::Serve => serve(&settings).await,
-        Command::Keygen { name } => keygen(&name),
+        Command::Serve => serve(&settings, args).await,
         Command::Sandbox { .. } => sandbox_alone(&settings).await,
         Command::CheckConfig { connect } => check_config(&settings, connect).await,
-        Command::Healthcheck { url } => {
-            let url = url.map_or_else(|| cli::ready_url(settings.server.bind), String::from);
-            healthcheck(&url).await
-        }
+        // Done above.
+        Command::Keygen { .. } | Command::Healthcheck { .. } => ExitCode::SUCCESS,
     }
 }
 
@@ -60,7 +60,7 @@ fn keygen(name: &str) -> ExitCode {
     }
 }
 
-fn misconfigured(errors: &ConfigErrors) -> ExitCode {
+pub(super) fn misconfigured(errors: &ConfigErrors) -> ExitCode {
     leave(&errors.to_string(), ConfigErrors::EXIT_CODE)
 }
 
@@ -68,25 +68,31 @@ fn failed(error: &StartError) -> ExitCode {
     leave(&error.to_string(), 1)
 }
 
-fn start_logging(settings: &Settings) -> Result<(), ExitCode> {
-    telemetry::init(&settings.telemetry)
+fn start_logging(settings: &Settings) -> Result<(LogFilter, Traces), ExitCode> {
+    let started = telemetry::init(&settings.telemetry)
         .map_err(|error| leave(&error.to_string(), ConfigErrors::EXIT_CODE))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(started)
 }
 
-async fn serve(settings: &Settings) -> ExitCode {
-    if let Err(code) = start_logging(settings) {
-        return code;
+async fn serve(settings: &Settings, args: Args) -> ExitCode {
+    let (logs, traces) = match start_logging(settings) {
+        Ok(started) => started,
+        Err(code) => return code,
+    };
+    if let Err(error) = hangup::follow(logs.clone(), args) {
+        return leave(&format!("signals cannot be received: {error}"), 1);
     }
+    files::raise_limit(settings.server.max_connections);
+    let around = Surroundings { logs, ..Surroundings::default() };
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
     };
     let started = tokio::select! {
-        started = App::start(settings, Surroundings::default()) => started,
+        started = App::start(settings, around) => started,
         // A store that is away is waited for; nobody must wait for it to end the service. No
         // request was taken, so nothing is in hand.
         () = signals.first() => {
@@ -100,13 +106,16 @@ async fn serve(settings: &Settings) -> ExitCode {
     };
     tracing::info!(address = %app.address(), region = %settings.genesys.region, "ready");
     if let Some(sandbox) = app.sandbox() {
-        let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), sandbox));
+        let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), settings, sandbox));
         let _ = std::io::stdout().flush();
     }
     signals.first().await;
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
-    signals.cut_on_next(app.cut());
+    let now = app.cut();
+    signals.cut_on_next(now.clone());
     let cut = app.shut_down().await;
+    // After the work whose spans are the last.
+    let _ = now.run_until_cancelled(traces.flush()).await;
     tracing::info!(cut_connections = cut, "stopped");
     ExitCode::SUCCESS
 }
@@ -156,28 +165,6 @@ async fn check_config(settings: &Settings, connect: bool) -> ExitCode {
     }
     let _ = write!(std::io::stdout(), "{text}");
     ExitCode::from(code)
-}
-
-async fn healthcheck(url: &str) -> ExitCode {
-    let client = reqwest::Client::builder().no_proxy().timeout(HEALTHCHECK_TIME).build();
-    let answer = match client {
-        Ok(client) => client.get(url).send().await,
-        Err(error) => Err(error),
-    };
-    match answer {
-        Ok(answer) if answer.status().is_success() => ExitCode::SUCCESS,
-        Ok(answer) => leave(&format!("{url} answered {}", answer.status()), 1),
-        Err(error) => leave(&format!("{url}: {}", root_cause(&error)), 1),
-    }
-}
-
-/// What the system said; the layers above it only say that a request failed.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
 }
 
 /// SIGTERM and SIGINT.

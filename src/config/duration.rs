@@ -8,7 +8,8 @@ const UNITS: [(&str, u64); 5] =
 
 /// Reads whole numbers with their units, longest unit first. `None` when the text is anything
 /// else, a number without a unit included: nobody can tell whether `30` means seconds.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut units = UNITS.iter();

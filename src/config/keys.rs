@@ -44,6 +44,9 @@ pub(super) const KEYS: &[Key] = &[
     open("server.body_timeout"),
     open("server.max_connections"),
     open("server.max_in_flight"),
+    open("server.tls_cert"),
+    // The path of a key; whoever puts the key itself here must not see it in a message.
+    guarded("server.tls_key"),
     open("genesys.region"),
     open("genesys.client_id"),
     secret("genesys.client_secret"),
@@ -76,6 +79,7 @@ pub(super) const KEYS: &[Key] = &[
     open("telemetry.log_format"),
     open("telemetry.log_filter"),
     guarded("telemetry.otlp_endpoint"),
+    open("telemetry.trace_ratio"),
     open("sandbox.bind"),
     open("sandbox.effect_delay"),
 ];

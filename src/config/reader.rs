@@ -120,6 +120,18 @@ impl Reader {
         })
     }
 
+    /// A share of a whole, 0 to 1.
+    pub(super) fn share(&mut self, key: &'static str) -> f64 {
+        self.required(key, 0.0, "a number from 0 to 1, such as 0.1", |kind| {
+            let number = match kind {
+                ValueKind::Float(number) => *number,
+                ValueKind::I64(number) => f64::from(i32::try_from(*number).ok()?),
+                kind => text(kind)?.parse().ok()?,
+            };
+            (0.0..=1.0).contains(&number).then_some(number)
+        })
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         self.required(key, false, "true or false", |kind| match kind {

@@ -15,6 +15,7 @@ pub(super) fn check(settings: &Settings, from: &mut Reader) {
         sandbox_address(settings, from);
     } else {
         client(settings.genesys.region, from);
+        no_demo_key(settings, from);
         no_sandbox(settings.genesys.region, from);
     }
     one_credential(from);
@@ -41,6 +42,23 @@ fn client(region: Region, from: &mut Reader) {
         from.complain(
             SECRET,
             format!("missing; needed with region {region} (set {variable}, or {KEY} instead)"),
+        );
+    }
+}
+
+/// SHA-256 of the key in `config/demo/api_keys.toml`, which is printed in the README.
+const DEMO_KEY: [u8; 32] = [
+    0x28, 0x8a, 0xd3, 0x5d, 0x2a, 0x47, 0xd2, 0x7f, 0x47, 0xc4, 0x1d, 0x34, 0x2e, 0x03, 0xea, 0x60,
+    0xaf, 0x5b, 0xd7, 0x57, 0xc9, 0xc8, 0xbf, 0x1b, 0xc8, 0x7f, 0xd9, 0xa0, 0xb6, 0xc6, 0xcd, 0xe1,
+];
+
+/// A key that everybody knows opens the sandbox only.
+fn no_demo_key(settings: &Settings, from: &mut Reader) {
+    if settings.auth.api_keys.iter().any(|caller| caller.sha256.contains(&DEMO_KEY)) {
+        from.complain(
+            keys::API_KEYS,
+            "the demo key is known to everybody and opens the sandbox only; make one with \
+             `genesys-transfer keygen NAME`",
         );
     }
 }

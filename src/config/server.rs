@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     reader::Reader,
+    tls::{self, Tls},
     units::{milliseconds, minutes, seconds},
 };
 
@@ -24,6 +25,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Requests worked on at once; more are answered `overloaded`.
     pub max_in_flight: usize,
+    /// Certificate and key; `None` serves plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Server {
@@ -36,6 +39,7 @@ impl Server {
             body_timeout: from.duration("server.body_timeout", milliseconds(100)..=minutes(10)),
             max_connections: from.integer("server.max_connections", 1..=1_000_000),
             max_in_flight: from.integer("server.max_in_flight", 1..=100_000),
+            tls: tls::read_from(from),
         }
     }
 }

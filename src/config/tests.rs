@@ -9,6 +9,7 @@ use super::{
 
 mod secrets;
 mod shipped;
+mod tls;
 mod wrong;
 
 /// Keys made for these tests: EC in PKCS#8, RSA in PKCS#1.
@@ -38,6 +39,11 @@ impl File {
     fn name(&self) -> &str {
         self.path.to_str().unwrap()
     }
+}
+
+/// The path of a file beside these tests.
+fn fixture(name: &str) -> String {
+    format!("{}/src/config/tests/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 fn load_file(file: &File, vars: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
@@ -145,6 +151,19 @@ fn real_region_with_hosts_of_a_test_server_is_taken() {
     .unwrap();
     assert_eq!(settings.genesys.region, Region::EuCentral1);
     assert_eq!(settings.genesys.api_url.unwrap().as_str(), "http://127.0.0.1:9001/");
+}
+
+#[test]
+fn stand_in_on_another_machine_may_be_asked_without_tls_while_nothing_is_secret() {
+    let hosts = [
+        ("GENESYS_API_URL", "http://stand-in:9001"),
+        ("GENESYS_LOGIN_URL", "http://stand-in:9001"),
+    ];
+    let settings = load(&hosts).unwrap();
+    assert_eq!(settings.genesys.api_url.unwrap().as_str(), "http://stand-in:9001/");
+
+    let own = [("GENESYS_CLIENT_ID", "id"), ("GENESYS_CLIENT_SECRET", "secret")];
+    load(&[hosts, own].concat()).expect_err("a secret would go over the wire");
 }
 
 const KEYS_JSON: &str = r#"[{"caller":"crm","permissions":["queues:read"],"max_priority":null,

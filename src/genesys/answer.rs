@@ -5,7 +5,7 @@ use std::{error::Error as _, time::Duration};
 use super::{call::Decoded, pacing::RateHeaders};
 use crate::{
     problem::{Problem, UpstreamAnswer},
-    transfer::gateway::GatewayError,
+    transfer::{class::Trace, gateway::GatewayError},
 };
 
 /// An HTTP answer, good or bad.
@@ -28,6 +28,11 @@ impl Answer {
     /// The HTTP status.
     pub(super) const fn status(&self) -> u16 {
         self.upstream.status
+    }
+
+    /// What it says about a command. A 2xx that is not Genesys' own is a [`Failure::Unreadable`].
+    pub(super) const fn trace(&self) -> Trace {
+        Trace::Answered { status: self.status(), complete: self.complete, genuine: true }
     }
 
     /// Whether the status is 2xx.
@@ -70,6 +75,17 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// What it says about a command.
+    pub(super) const fn trace(&self) -> Trace {
+        match self {
+            Self::NothingLeft(_) | Self::HeldBack(_) | Self::Abandoned(_) => Trace::NothingLeft,
+            Self::Broken(_) | Self::Late(_) | Self::Garbled(_) => Trace::NoAnswer,
+            Self::Unreadable { answer, .. } => {
+                Trace::Answered { status: answer.status, complete: true, genuine: false }
+            }
+        }
+    }
+
     /// Sorts an error of the HTTP client by what is known about the bytes.
     pub(super) fn of(error: reqwest::Error) -> Self {
         // The URL may carry a queue name; the root cause says more anyway.

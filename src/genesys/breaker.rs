@@ -12,21 +12,37 @@ use super::{
     call::{Call, Kind},
     layer::Next,
 };
-use crate::transfer::gateway::GatewayError;
+use crate::{
+    metrics::{BreakerReading, Host, Metrics},
+    transfer::gateway::GatewayError,
+};
 
 mod core;
 
 /// The breaker of one host, shared by all calls to it.
 #[derive(Clone)]
 pub(super) struct Breaker {
-    host: &'static str,
+    host: Host,
     core: Arc<Mutex<Core>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Breaker {
-    /// A closed breaker; `host` is its name in messages.
-    pub(super) fn new(host: &'static str) -> Self {
-        Self { host, core: Arc::new(Mutex::new(Core::new(Instant::now()))) }
+    /// A closed breaker for `host`.
+    pub(super) fn new(host: Host, metrics: Arc<Metrics>) -> Self {
+        Self { host, core: Arc::new(Mutex::new(Core::new(Instant::now()))), metrics }
+    }
+
+    /// Its state now.
+    pub(super) fn reading(&self) -> BreakerReading {
+        BreakerReading { host: self.host, state: self.lock().state(Instant::now()) }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self.host {
+            Host::Api => "Genesys API host",
+            Host::Login => "Genesys login host",
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {
@@ -41,7 +57,7 @@ impl Breaker {
     /// Why calls are refused now, if they are.
     pub(super) fn trouble(&self) -> Option<String> {
         let wait = self.lock().open_until(Instant::now())?;
-        Some(format!("the {} does not answer; next try in {} s", self.host, wait.as_secs() + 1))
+        Some(format!("the {} does not answer; next try in {} s", self.name(), wait.as_secs() + 1))
     }
 
     fn enter(&self, kind: Kind) -> Result<Permit, Failure> {
@@ -51,7 +67,10 @@ impl Breaker {
             Ok(pass) => Ok(Permit { breaker: self.clone(), pass, outcome: Outcome::Nothing }),
             Err(Refused(retry_after)) => Err(Failure::HeldBack(GatewayError::Unavailable {
                 retry_after,
-                detail: format!("the {} failed repeatedly and is given time to recover", self.host),
+                detail: format!(
+                    "the {} failed repeatedly and is given time to recover",
+                    self.name()
+                ),
             })),
         }
     }
@@ -66,7 +85,9 @@ struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.lock().record(Instant::now(), self.pass, self.outcome);
+        if self.breaker.lock().record(Instant::now(), self.pass, self.outcome) {
+            self.breaker.metrics.breaker_opened(self.breaker.host);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::recheck::Recheck;
-use crate::transfer::gateway::CallContext;
+use crate::{metrics::Label, transfer::gateway::CallContext};
 
 /// What a repeat of a call would mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +67,26 @@ pub(super) enum Operation {
     PatchCommunication,
 }
 
+impl Label for Operation {
+    const ALL: &'static [Self] = &[
+        Self::Token,
+        Self::ListQueues,
+        Self::GetQueue,
+        Self::GetConversation,
+        Self::ReplaceWithQueue,
+        Self::SetRouting,
+        Self::GetSettings,
+        Self::GetCommunication,
+        Self::PatchCommunication,
+    ];
+
+    fn label(self) -> &'static str {
+        self.name()
+    }
+}
+
 impl Operation {
-    /// The name in logs.
+    /// The name in logs, metrics and traces.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Token => "token",

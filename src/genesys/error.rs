@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     problem::UpstreamAnswer,
-    transfer::gateway::{GatewayError, Sent},
+    transfer::{
+        class::Class,
+        gateway::{GatewayError, Sent},
+    },
 };
 
 /// When a host that did not answer may be tried again.
@@ -84,36 +87,46 @@ fn of_failure(failure: Failure) -> GatewayError {
     }
 }
 
-/// What became of a command or a setting of values, by the classes of the rules: A `NotSent`, R `Refused`, B `Finished`,
-/// C `Uncertain`, D `Taken`.
+/// What became of a command or a setting of values, told by its [`Class`].
 pub(super) fn sent(operation: Operation, result: Result<Answer, Failure>) -> Sent {
     match result {
-        Ok(answer) => of_status(operation, answer),
+        Ok(answer) => of_answer(operation, answer),
         Err(Failure::Abandoned(problem)) => Sent::Abandoned(problem),
-        Err(failure @ (Failure::NothingLeft(_) | Failure::HeldBack(_))) => {
+        Err(failure) if Class::of(failure.trace()) == Class::A => {
             Sent::NotSent(of_failure(failure))
-        }
-        Err(Failure::Broken(detail) | Failure::Late(detail) | Failure::Garbled(detail)) => {
-            Sent::Uncertain { detail, answer: None }
         }
         Err(Failure::Unreadable { detail, answer }) => {
             Sent::Uncertain { detail, answer: Some(answer) }
         }
+        Err(failure) => Sent::Uncertain { detail: detail_of(failure), answer: None },
     }
 }
 
-fn of_status(operation: Operation, answer: Answer) -> Sent {
-    match answer.status() {
-        200..=299 => Sent::Taken(answer.upstream),
-        401 | 429 => Sent::NotSent(refusal(operation, answer)),
-        400 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 422 => {
-            Sent::Refused(refusal(operation, answer))
-        }
-        500 | 503 if answer.complete => Sent::Finished(answer.upstream),
-        status => Sent::Uncertain {
-            detail: format!("answered with status {status}, which does not say what was done"),
+fn detail_of(failure: Failure) -> String {
+    match failure {
+        Failure::NothingLeft(detail)
+        | Failure::Broken(detail)
+        | Failure::Late(detail)
+        | Failure::Garbled(detail)
+        | Failure::Unreadable { detail, .. } => detail,
+        Failure::HeldBack(error) => in_words(&error),
+        Failure::Abandoned(problem) => problem.detail,
+    }
+}
+
+fn of_answer(operation: Operation, answer: Answer) -> Sent {
+    match Class::of(answer.trace()) {
+        Class::A => Sent::NotSent(refusal(operation, answer)),
+        Class::R => Sent::Refused(refusal(operation, answer)),
+        Class::B => Sent::Finished(answer.upstream),
+        Class::C => Sent::Uncertain {
+            detail: format!(
+                "answered with status {}, which does not say what was done",
+                answer.status()
+            ),
             answer: Some(answer.upstream),
         },
+        Class::D => Sent::Taken(answer.upstream),
     }
 }
 
@@ -167,6 +180,7 @@ pub(super) fn failure_in_words(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::class::Trace;
 
     fn answer(status: u16, complete: bool) -> Answer {
         Answer {
@@ -179,29 +193,12 @@ mod tests {
         }
     }
 
-    fn class(status: u16) -> char {
-        match sent(Operation::ReplaceWithQueue, Ok(answer(status, true))) {
-            Sent::NotSent(_) => 'A',
-            Sent::Refused(_) => 'R',
-            Sent::Finished(_) => 'B',
-            Sent::Uncertain { .. } => 'C',
-            Sent::Taken(_) => 'D',
-            Sent::Abandoned(_) => '?',
-        }
-    }
-
     #[test]
-    fn every_status_of_a_command_has_its_class() {
-        let listed = [400, 403, 404, 405, 409, 410, 413, 415, 422];
+    fn every_status_of_a_command_is_told_as_its_class() {
         for status in 100..=999 {
-            let expected = match status {
-                200..=299 => 'D',
-                401 | 429 => 'A',
-                500 | 503 => 'B',
-                status if listed.contains(&status) => 'R',
-                _ => 'C',
-            };
-            assert_eq!(class(status), expected, "{status}");
+            let trace = Trace::Answered { status, complete: true, genuine: true };
+            let sent = sent(Operation::ReplaceWithQueue, Ok(answer(status, true)));
+            assert_eq!(sent.class(), Class::of(trace), "{status}");
         }
     }
 

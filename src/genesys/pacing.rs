@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+use tracing::Instrument as _;
 
 pub(super) use self::ceiling::RateHeaders;
 use self::line::{Ask, Entry, Fate, Line};
@@ -25,10 +26,18 @@ use super::{
     layer::Next,
     retry_after,
 };
-use crate::transfer::gateway::{CallContext, GatewayError, Lane, Reservation};
+use crate::{
+    metrics::{Label as _, Metrics, RateReading},
+    trace,
+    transfer::{
+        gateway::{CallContext, GatewayError, Lane, Reservation},
+        rate::{RateShare, RateUse},
+    },
+};
 
 mod ceiling;
 mod line;
+mod share;
 mod window;
 
 /// Shortest time between two looks at the line.
@@ -43,6 +52,7 @@ struct Shared {
     changed: Notify,
     shutdown: CancellationToken,
     tracker: TaskTracker,
+    metrics: Arc<Metrics>,
 }
 
 struct State {
@@ -70,10 +80,19 @@ impl Pacer {
         reserve: u32,
         shutdown: CancellationToken,
         tracker: TaskTracker,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let line = Line::new(per_minute, reserve, Instant::now());
         let state = Mutex::new(State { line, seats: HashMap::new(), called_up: false });
-        Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker }))
+        Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker, metrics }))
+    }
+
+    /// The budget now, and how many wait for it in each lane.
+    pub(super) fn reading(&self) -> (RateReading, Vec<(&'static str, usize)>) {
+        let mut state = self.0.lock();
+        let waiting = Lane::ALL.iter().map(|lane| (lane.label(), state.line.waiting(*lane)));
+        let waiting = waiting.collect();
+        (state.line.budget(Instant::now()), waiting)
     }
 
     /// Waits for leave to send one request, which counts against `ctx`'s reservation if it has
@@ -116,6 +135,18 @@ impl Pacer {
         start_by: Instant,
     ) -> Result<Held, GatewayError> {
         let asked = Instant::now();
+        let turn = self.find_turn(ctx, ask, start_by, asked).await;
+        self.0.metrics.paced(ctx.lane, asked.elapsed(), turn.is_ok());
+        turn
+    }
+
+    async fn find_turn(
+        &self,
+        ctx: &CallContext,
+        ask: Ask,
+        start_by: Instant,
+        asked: Instant,
+    ) -> Result<Held, GatewayError> {
         let (seat, turn) = oneshot::channel();
         let entry = {
             let mut state = self.0.lock();
@@ -131,7 +162,8 @@ impl Pacer {
             Entry::Waiting(number) => {
                 let _left = Leaver { pacer: self, number };
                 self.call_up();
-                let turn = self.wait(turn, start_by).await;
+                let span = trace::stage(trace::Stage::Wait);
+                let turn = self.wait(turn, start_by).instrument(span).await;
                 ctx.usage.add_wait(asked.elapsed());
                 turn
             }
@@ -214,6 +246,16 @@ impl Pacer {
             }
         }
         Some(next?.max(now + TICK))
+    }
+
+    /// What of this minute's limit is used; holds until [`Pacer::keep_to`].
+    pub(super) fn used(&self) -> RateUse {
+        self.0.lock().line.used(Instant::now())
+    }
+
+    /// Keeps to a share of the limit.
+    pub(super) fn keep_to(&self, share: Option<RateShare>) {
+        self.settle(|line| line.keep_to(Instant::now(), share));
     }
 
     fn leave(&self, number: u64) {

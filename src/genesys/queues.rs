@@ -22,6 +22,7 @@ use self::{
 use super::{error::in_words, flight::Flight, upstream::Upstream};
 use crate::{
     clock::Clock,
+    metrics::{Fetched, Metrics, QueueMapReading},
     transfer::{
         gateway::{CallContext, GatewayError, Lane, QueueError, QueueListing},
         ids::QueueId,
@@ -62,6 +63,7 @@ struct Shared {
     failure: Mutex<Option<(GatewayError, Instant)>>,
     used_at: Mutex<Instant>,
     misses: Misses,
+    metrics: Arc<Metrics>,
 }
 
 impl Queues {
@@ -72,6 +74,7 @@ impl Queues {
         ttl: Duration,
         shutdown: CancellationToken,
         tracker: TaskTracker,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self(Arc::new(Shared {
             upstream,
@@ -84,7 +87,17 @@ impl Queues {
             failure: Mutex::default(),
             used_at: Mutex::new(Instant::now()),
             misses: Misses::new(tracker),
+            metrics,
         }))
+    }
+
+    /// The map in use, if there is one.
+    pub(super) fn reading(&self) -> Option<QueueMapReading> {
+        let now = Instant::now();
+        self.0.current(now).map(|map| QueueMapReading {
+            age: now.saturating_duration_since(map.loaded),
+            queues: map.len(),
+        })
     }
 
     /// Finds a queue.
@@ -253,6 +266,13 @@ impl Shared {
         let ctx = CallContext::new(began + LOAD_DEADLINE, lane);
         let load = self.shutdown.run_until_cancelled(load::all(&self.upstream, &ctx));
         let loaded = load.await.unwrap_or(Err(GatewayError::ShuttingDown));
+        self.metrics.queue_map_loaded(match &loaded {
+            Ok(_) => Fetched::Success,
+            Err(GatewayError::CredentialsRejected(_) | GatewayError::PermissionMissing { .. }) => {
+                Fetched::Refused
+            }
+            Err(_) => Fetched::Failed,
+        });
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         match loaded {
             Ok(queues) => {

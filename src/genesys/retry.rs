@@ -19,7 +19,7 @@ use super::{
     answer::{Answer, Failure},
     call::{Call, Kind},
 };
-use crate::clock::Random;
+use crate::{clock::Random, metrics::Metrics};
 
 pub(super) mod backoff;
 mod budget;
@@ -32,13 +32,18 @@ pub(super) struct RetryPolicy {
     budget: Arc<Mutex<Budget>>,
     random: Arc<dyn Random>,
     shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
 }
 
 impl RetryPolicy {
     /// A policy with a budget of its own.
-    pub(super) fn new(random: Arc<dyn Random>, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(
+        random: Arc<dyn Random>,
+        shutdown: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let budget = Arc::new(Mutex::new(Budget::new(Instant::now())));
-        Self { budget, random, shutdown }
+        Self { budget, random, shutdown, metrics }
     }
 
     fn decide(&self, call: &Call, seen: Seen) -> Decision {
@@ -95,6 +100,9 @@ impl Policy<Call, Answer, Failure> for RetryPolicy {
     ) -> Option<Self::Future> {
         let seen = Seen::of(result, call.reauthorized);
         let decision = self.decide(call, seen);
+        if !matches!(decision, Decision::Keep) {
+            self.metrics.retried(call.operation);
+        }
         call.attempt += 1;
         call.throttled |= matches!(seen, Seen::Throttled { .. });
         call.reauthorized |= matches!(seen, Seen::Unauthorized { .. });

@@ -1,5 +1,7 @@
 //! The outbound stack. What a layer does is in its own file; why it sits where it sits is here.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use reqwest::{Client, Response};
 use tokio_util::sync::CancellationToken;
@@ -12,10 +14,12 @@ use super::{
     layer::{Next, around},
     pacing::{Pacer, pace},
     recheck::recheck,
+    report::report,
     retry::RetryPolicy,
     token::TokenCache,
-    transport::{Limits, Wire, bounded, trace},
+    transport::{Limits, Wire, bounded},
 };
+use crate::metrics::Metrics;
 
 /// What the stack to one host is made of.
 pub(super) struct Parts {
@@ -33,11 +37,13 @@ pub(super) struct Parts {
     pub client: Client,
     /// Ends pauses early.
     pub shutdown: CancellationToken,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Puts the layers together, outermost first.
 pub(super) fn stack(parts: Parts) -> Next {
-    let Parts { retry, breaker, pacer, tokens, limits, client, shutdown } = parts;
+    let Parts { retry, breaker, pacer, tokens, limits, client, shutdown, metrics } = parts;
     let probe = breaker.clone();
     let service = ServiceBuilder::new()
         // Outermost: each repeat passes everything below again, so that it is paced, carries the
@@ -60,13 +66,15 @@ pub(super) fn stack(parts: Parts) -> Next {
         .option_layer(tokens.map(|tokens| {
             around(move |call: Call, next: Next| authorize(tokens.clone(), call, next).boxed())
         }))
-        // One try's time and size. Above trace, so that a try cut off here is still traced by the
-        // layer below up to that moment, and an answer is traced when its head arrives.
+        // One try's time and size. Above report, so that a try cut off here is still reported by
+        // the layer below up to that moment, and an answer is reported when its head arrives.
         .layer(around(move |call: Call, next: Next<Response>| {
             bounded(limits.clone(), call, next).boxed()
         }))
         // Innermost: exactly the requests that go out are counted and reported.
-        .layer(around(|call: Call, next: Next<Response>| trace(call, next).boxed()))
+        .layer(around(move |call: Call, next: Next<Response>| {
+            report(Arc::clone(&metrics), call, next).boxed()
+        }))
         .service(Wire(client));
     BoxCloneSyncService::new(service)
 }

@@ -58,7 +58,7 @@ fn gateway_at(hosts: &Hosts, settings: &config::Genesys) -> Gateway {
     // The smallest jitter, so that tests are quick.
     let random = Arc::new(FixedRandom(0.01));
     let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
-    Gateway::new(settings, 30, hosts, clock, random, shutdown, tracker).unwrap()
+    Gateway::new(settings, 30, hosts, clock, random, shutdown, tracker, &Arc::default()).unwrap()
 }
 
 fn gateway(upstream: &Scripted) -> Gateway {

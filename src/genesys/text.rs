@@ -3,6 +3,9 @@
 /// Longest digits-only run that may follow a `+` and still stand in a message.
 const MAX_PHONE_DIGITS: usize = 6;
 
+/// This many digits in a word without letters are taken for a telephone number.
+const DIALLED_DIGITS: usize = 10;
+
 /// `text` on one line, without control characters, telephone numbers and SIP addresses, and at
 /// most `max` characters long.
 pub(super) fn tidy(text: &str, max: usize) -> String {
@@ -27,10 +30,17 @@ fn redact(word: &str) -> std::borrow::Cow<'_, str> {
 }
 
 fn has_phone_number(word: &str) -> bool {
-    word.split('+').skip(1).any(|rest| {
-        let digits = rest.chars().take_while(|c| c.is_ascii_digit() || "-.()".contains(*c));
-        digits.filter(char::is_ascii_digit).count() > MAX_PHONE_DIGITS
-    })
+    is_bare_number(word)
+        || word.split('+').skip(1).any(|rest| {
+            let digits = rest.chars().take_while(|c| c.is_ascii_digit() || "-.()".contains(*c));
+            digits.filter(char::is_ascii_digit).count() > MAX_PHONE_DIGITS
+        })
+}
+
+/// A number as it is dialled, `555-010-0199`. Shorter ones may be times and sizes.
+fn is_bare_number(word: &str) -> bool {
+    word.chars().filter(char::is_ascii_digit).count() >= DIALLED_DIGITS
+        && !word.contains(char::is_alphabetic)
 }
 
 #[cfg(test)]
@@ -46,6 +56,8 @@ mod tests {
     fn phone_numbers_are_taken_out() {
         let text = tidy("no route to +49 and +4930123456 or tel:0301 via sip:a@b", 100);
         assert_eq!(text, "no route to +49 and [address] or [address] via [address]");
+        let text = tidy("no route to \"15550100199\", 555-010-0199 since 2026-01-02", 100);
+        assert_eq!(text, "no route to [address] [address] since 2026-01-02");
     }
 
     #[test]

@@ -19,7 +19,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{error::in_words, flight::Flight};
-use crate::transfer::gateway::GatewayError;
+use crate::{
+    metrics::{Fetched, Metrics, TokenReading},
+    transfer::gateway::GatewayError,
+};
 
 /// How long refused credentials, or another final answer, are not tried again.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
@@ -64,6 +67,7 @@ struct Shared {
     flight: Flight<Result<Arc<Token>, GatewayError>>,
     fetch: Fetch,
     longest_fetch: Duration,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -77,13 +81,29 @@ struct State {
 
 impl TokenCache {
     /// An empty cache. `longest_fetch` bounds one fetch with its repeats.
-    pub(super) fn new(fetch: Fetch, longest_fetch: Duration, tracker: TaskTracker) -> Self {
+    pub(super) fn new(
+        fetch: Fetch,
+        longest_fetch: Duration,
+        tracker: TaskTracker,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             flight: Flight::new(tracker),
             fetch,
             longest_fetch,
+            metrics,
         }))
+    }
+
+    /// The token in use, if it is good now.
+    pub(super) fn reading(&self) -> Option<TokenReading> {
+        let now = Instant::now();
+        let (token, _) = self.0.look(now);
+        token.map(|token| TokenReading {
+            age: now.saturating_duration_since(token.fetched_at),
+            left: token.ends_at.saturating_duration_since(now),
+        })
     }
 
     /// A token that is good now.
@@ -184,6 +204,11 @@ impl Shared {
             return Ok(token);
         }
         let grant = (self.fetch)().await;
+        self.metrics.token_fetched(match &grant {
+            Ok(_) => Fetched::Success,
+            Err(failure) if is_final(failure) => Fetched::Refused,
+            Err(_) => Fetched::Failed,
+        });
         let mut state = self.lock();
         match grant {
             Ok(grant) => {

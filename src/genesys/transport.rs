@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
-    config,
+    config, trace,
     transfer::gateway::GatewayError,
 };
 
@@ -44,6 +44,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a command's body may take after its status line; the status is what matters.
 const COMMAND_BODY: Duration = Duration::from_secs(1);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// `ININ-Correlation-Id`
 pub(super) const CORRELATION: &str = "inin-correlation-id";
@@ -115,8 +118,9 @@ fn request(client: &Client, call: Call) -> reqwest::RequestBuilder {
     if let Some(authorization) = call.authorization {
         headers.insert(AUTHORIZATION, authorization);
     }
-    if let Some(value) = call.ctx.traceparent.and_then(|text| HeaderValue::from_str(&text).ok()) {
-        headers.insert(HeaderName::from_static("traceparent"), value);
+    if let Some(context) = trace::outgoing(call.ctx.traceparent.as_ref()) {
+        insert(&mut headers, TRACEPARENT, Some(&context.parent));
+        insert(&mut headers, TRACESTATE, context.state.as_deref());
     }
     let request = client.request(call.operation.method(), call.url);
     let (kind, body) = match call.payload {
@@ -128,29 +132,11 @@ fn request(client: &Client, call: Call) -> reqwest::RequestBuilder {
     request.headers(headers).body(body.to_vec())
 }
 
-/// Counts and reports one HTTP request. Operation names only: a URL may hold a queue name.
-pub(super) async fn trace(call: Call, next: Next<Response>) -> Result<Response, Failure> {
-    let (operation, attempt) = (call.operation.name(), call.attempt);
-    let usage = Arc::clone(&call.ctx.usage);
-    usage.count_attempt();
-    let began = Instant::now();
-    let result = next.oneshot(call).await;
-    let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match &result {
-        Ok(response) => {
-            let status = response.status().as_u16();
-            let correlation = correlation_id(response.headers()).unwrap_or_default();
-            if !correlation.is_empty() {
-                usage.correlate(&correlation);
-            }
-            tracing::debug!(operation, attempt, status, latency_ms, correlation, "upstream answer");
-        }
-        Err(failure) => {
-            let reason = super::error::failure_in_words(failure);
-            tracing::debug!(operation, attempt, latency_ms, reason, "upstream failure");
-        }
+/// Sets a header, unless its value cannot be sent.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(name, value);
     }
-    result
 }
 
 /// The correlation id, if it is fit to be passed on.

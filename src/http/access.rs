@@ -12,6 +12,7 @@ use axum::{
 
 use super::{
     answer::Failure,
+    metrics,
     state::{AppState, Arrival},
 };
 use crate::{
@@ -32,8 +33,8 @@ const INVALID: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"genesys-transfer\", error=\"invalid_token\"");
 
 /// What a caller needs for a route. A route without a line of its own here is the admins'.
-fn needed(method: &Method, route: &str) -> &'static [Permission] {
-    use Permission::{Admin, BatchesWrite, QueuesRead, TransfersRead, TransfersWrite};
+pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
+    use Permission::{Admin, BatchesWrite, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
     match (method.as_str(), route) {
         ("POST", "/transfers") => &[TransfersWrite],
         ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
@@ -42,6 +43,7 @@ fn needed(method: &Method, route: &str) -> &'static [Permission] {
         ("POST", "/batches") | ("DELETE", "/batches/{id}") => &[BatchesWrite],
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
         ("GET" | "HEAD", "/queues") => &[QueuesRead],
+        ("GET" | "HEAD", metrics::PATH) => &[MetricsRead],
         // Costs requests to Genesys and changes which queue a name stands for.
         ("POST", "/queues/refresh") => &[QueuesRead, TransfersWrite],
         // Also `POST /transfers/{id}/settle`.

@@ -9,9 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::access::CHALLENGE;
+use super::{access::CHALLENGE, openapi::shapes};
 use crate::{
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
     transfer::store::Answer,
@@ -77,12 +78,14 @@ impl IntoResponse for Failure {
 }
 
 /// What the log line should name; carried in a response's extensions.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     /// The transfer the request was about.
     pub(super) transfer_id: Option<Uuid>,
     /// Upstream requests it took.
     pub(super) upstream_calls: Option<u32>,
+    /// Genesys' correlation id of the last of them.
+    pub(super) correlation_id: Option<String>,
 }
 
 /// Writes the body of a [`Failure`] into the response that carries one; leaves others as they are.
@@ -99,8 +102,9 @@ pub(super) fn render(response: Response, request_id: &str) -> Response {
         parts.headers.entry(header::WWW_AUTHENTICATE).or_insert(CHALLENGE);
     }
     parts.extensions.insert(failure.code());
-    let transfer_id = failure.problem.transfer_id;
-    parts.extensions.insert(Told { transfer_id, upstream_calls: None });
+    let Problem { transfer_id, upstream, .. } = *failure.problem;
+    let correlation_id = upstream.and_then(|answer| answer.correlation_id);
+    parts.extensions.insert(Told { transfer_id, upstream_calls: None, correlation_id });
     Response::from_parts(parts, Body::from(answer.body))
 }
 
@@ -127,7 +131,13 @@ fn retry_after(problem: &Problem) -> Option<u64> {
         let part = u64::from(wait.subsec_nanos() > 0);
         wait.as_secs().saturating_add(part).max(1)
     });
-    own.or(match problem.code {
+    own.or_else(|| usual_pause(problem.code))
+}
+
+/// The `Retry-After` that answers with this code always have, in seconds, unless the problem knows
+/// better.
+pub(super) const fn usual_pause(code: Code) -> Option<u64> {
+    match code {
         Code::Overloaded | Code::IdempotencyKeyInUse | Code::TooManyRequests => Some(1),
         Code::TransferInProgress | Code::StoreUnavailable => Some(2),
         Code::ShuttingDown
@@ -135,30 +145,52 @@ fn retry_after(problem: &Problem) -> Option<u64> {
         | Code::GenesysUnavailable
         | Code::NotReady => Some(5),
         _ => None,
-    })
+    }
 }
 
-/// A problem as callers see it; also used inside a transfer, there without a request id.
-#[derive(Debug, Serialize)]
+/// What went wrong (RFC 9457); also inside a transfer, there without a `requestId`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProblemBody<'a> {
+    /// Leads to an explanation: `GET` it.
+    #[schema(examples("/problems/queue_not_found"))]
     r#type: String,
+    /// The same for every occurrence of the code.
     title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    #[schema(value_type = shapes::CodeWord)]
     code: Code,
+    /// What happened this time.
     detail: &'a str,
+    /// What to do next.
     hint: &'a str,
+    /// Whether the same request with the same key may be sent again and may then succeed.
     retryable: bool,
+    /// The request it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     request_id: Option<&'a str>,
+    /// The transfer it is about, if one was recorded.
+    #[schema(required, value_type = Option<Uuid>)]
     transfer_id: Option<Uuid>,
+    /// Only there when Genesys answered.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = shapes::UpstreamAnswerShape)]
     upstream: Option<&'a UpstreamAnswer>,
+    /// The bad fields of a request; only there when some are.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, value_type = Vec<shapes::FieldErrorShape>)]
     errors: &'a [FieldError],
+    /// What the request may have meant; only there when it is ambiguous.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, value_type = Vec<shapes::CandidateShape>)]
     candidates: &'a [Candidate],
+    /// All that is wrong; only there when `GET /health/ready` answers so.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     reasons: &'a [String],
 }
 

@@ -5,9 +5,15 @@ use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
     response::Response,
 };
+use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
+    openapi::{
+        Answer, Entry,
+        failures::{GENESYS, QUEUE_LOOK_UP},
+        fields,
+    },
     query,
     state::{AppState, Arrival},
     views::PreviewView,
@@ -28,4 +34,36 @@ pub(super) async fn preview_transfer(
     })?;
     let preview = app.service.preview(&caller, id, target, arrival.deadline).await?;
     Ok(ok(&PreviewView::from(&preview)))
+}
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let call = "c1000000-0000-4000-8000-000000000001";
+    let preview = json!({
+        "conversationId": call, "transferable": true, "code": null,
+        "detail": "agent leg connected",
+        "legs": [{
+            "participantId": "b1000000-0000-4000-8000-000000000103", "purpose": "agent",
+            "state": "connected", "held": false,
+            "queueId": "a1000000-0000-4000-8000-000000000001", "replaced": true,
+            "why": "the only connected agent",
+        }],
+        "target": {"id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2"},
+        "skillsWillBeStripped": false, "waitedMinutes": 0, "priority": 0,
+    });
+    let about = "The call. What is no UUID names nothing: 404.";
+    let operation = Entry::get(
+        "/conversations/{id}",
+        "previewTransfer",
+        "See what a transfer would do",
+    )
+    .tag("Conversations")
+    .about("Nothing is moved. With a target queue the answer also says how it would fare there.")
+    .parameters([fields::in_path("id", about, fields::uuid(), call)])
+    .parameters(query::described::target())
+    .answer(200, Answer::new("What would happen.").json::<PreviewView<'_>>(preview))
+    .can_fail(&GENESYS)
+    .can_fail(&QUEUE_LOOK_UP)
+    .can_fail(&[Code::ConversationNotFound, Code::Conflict, Code::RejectedByGenesys]);
+    vec![operation]
 }

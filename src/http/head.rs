@@ -6,7 +6,7 @@ use std::{str, sync::Arc, time::Duration};
 use axum::http::{HeaderMap, HeaderName};
 
 use super::answer::Failure;
-use crate::{problem::Code, transfer::service::Wait};
+use crate::{problem::Code, trace::TraceParent, transfer::service::Wait};
 
 mod media;
 #[cfg(test)]
@@ -18,9 +18,13 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Longest `Idempotency-Key`, in characters, quotes and escapes not counted.
 const MAX_KEY: usize = 255;
+/// Longest `tracestate` that is passed on; 512 is the least that has to be.
+const MAX_TRACESTATE: usize = 1024;
+const MAX_TRACESTATE_MEMBERS: usize = 32;
 /// Longest `X-Request-Id` that is echoed.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -31,9 +35,21 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
     ((1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(allowed)).then_some(id)
 }
 
-/// `traceparent`, if it is one (W3C Trace Context, section 3.2); else as if it were not there.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    only(headers, &TRACEPARENT).filter(|value| is_traceparent(value)).map(Into::into)
+/// `traceparent`, if it is one (W3C Trace Context, section 3.2), with its `tracestate`; else as if
+/// neither were there.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let parent = only(headers, &TRACEPARENT).filter(|value| is_traceparent(value))?;
+    Some(TraceParent { parent: parent.into(), state: tracestate(headers) })
+}
+
+/// All `tracestate` headers as one list (section 3.3), if it has at most 32 members in visible
+/// ASCII and is not so long that it must be someone's mistake.
+fn tracestate(headers: &HeaderMap) -> Option<Arc<str>> {
+    let values = headers.get_all(TRACESTATE).iter().map(|value| value.to_str().ok());
+    let list = values.collect::<Option<Vec<_>>>()?.join(",");
+    let fits = (1..=MAX_TRACESTATE).contains(&list.len())
+        && list.split(',').count() <= MAX_TRACESTATE_MEMBERS;
+    fits.then(|| list.into())
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -5,13 +5,15 @@ use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
+    openapi::{Answer, Entry},
     state::AppState,
+    views::Health,
 };
 use crate::{problem::Code, transfer::Readiness};
 
 /// `GET /health/live`: the process answers, nothing more.
 pub(super) async fn live() -> Response {
-    ok(&json!({"status": "live"}))
+    ok(&Health { status: "live", reasons: None })
 }
 
 /// `GET /health/ready`: whether transfers can be carried out now, and if not, why.
@@ -25,11 +27,28 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
     // requests elsewhere.
     reasons.extend(app.keyring.troubles());
     if ready {
-        return Ok(ok(&json!({"status": "ready", "reasons": reasons})));
+        return Ok(ok(&Health { status: "ready", reasons: Some(reasons) }));
     }
     let detail = match reasons.as_slice() {
         [] => "Genesys has not been reached yet.".to_owned(),
         some => some.join("; "),
     };
     Err(Failure::new(Code::NotReady, detail).reasons(reasons))
+}
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let live = Answer::new("The process answers.").json::<Health>(json!({"status": "live"}));
+    let ready = json!({"status": "ready", "reasons": []});
+    vec![
+        Entry::get("/health/live", "isLive", "Whether the process answers")
+            .tag("Health")
+            .open()
+            .answer(200, live),
+        Entry::get("/health/ready", "isReady", "Whether transfers can be carried out now")
+            .tag("Health")
+            .open()
+            .answer(200, Answer::new("They can.").json::<Health>(ready))
+            .can_fail(&[Code::NotReady]),
+    ]
 }

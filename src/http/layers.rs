@@ -19,10 +19,14 @@ use super::{
     batches,
     fallback::{no_such_path, other_method},
     head::{Media, accepts},
-    observe::observe,
+    metrics,
+    observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
 use crate::problem::Code;
+
+#[cfg(test)]
+mod tests;
 
 /// Most bytes of a request's target and headers together.
 const MAX_HEAD: usize = 16 * 1024;
@@ -64,7 +68,10 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
 }
 
 async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
-    accepts(request.headers(), offered(&request))?;
+    // Metrics have a form of their own, whatever is asked for.
+    if request.uri().path() != metrics::PATH {
+        accepts(request.headers(), offered(&request))?;
+    }
     Ok(next.run(request).await)
 }
 
@@ -89,11 +96,9 @@ async fn note_route(request: Request, next: Next) -> Response {
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
 fn on_panic(payload: Box<dyn Any + Send>) -> Response {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("not a text"), "a handler panicked");
+    // Only a literal of the program: a text put together at run time may hold anything.
+    let text = payload.downcast_ref::<&'static str>().copied();
+    tracing::error!(panic = text.unwrap_or("its message is withheld"), "a handler panicked");
     Failure::new(Code::InternalError, "The service made a mistake; its log says more.")
         .into_response()
 }
@@ -124,8 +129,8 @@ async fn limit_in_flight(
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    // A probe must tell "busy" from "broken".
-    if request.uri().path().starts_with("/health/") {
+    // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
+    if is_watching(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Ok(_place) = app.in_flight.try_acquire() else {

@@ -1,6 +1,8 @@
 //! The outermost layer: gives a request its id and deadline, writes the body of problems, sets
 //! what every answer has, and writes one log line.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, HttpBody},
     extract::{MatchedPath, Request, State},
@@ -9,13 +11,19 @@ use axum::{
     response::Response,
 };
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use super::{
     answer::{Told, render, set},
-    head::{X_REQUEST_ID, request_id},
+    head::{X_REQUEST_ID, request_id, traceparent},
     state::{AppState, Arrival},
 };
-use crate::{problem::Code, transfer::service::Caller};
+use crate::{
+    metrics::{self, InFlight, Label as _, Metrics},
+    problem::Code,
+    trace,
+    transfer::service::Caller,
+};
 
 pub(super) async fn observe(
     State(app): State<AppState>,
@@ -26,11 +34,34 @@ pub(super) async fn observe(
     let id = given.unwrap_or_else(|| app.request_ids.make());
     let (method, version) = (request.method().clone(), request.version());
     let now = Instant::now();
-    let mut line = Line::new(&id, &method, now);
+    let sent = traceparent(request.headers());
+    let span = if is_watching(request.uri().path()) {
+        Span::none()
+    } else {
+        trace::request(known_method(&method), &id, sent.as_ref())
+    };
+    let mut line = Line::new(&id, &method, now, Arc::clone(app.service.metrics()));
+    line.trace_id = trace::trace_id(&span, sent.as_ref());
     request.extensions_mut().insert(Arrival::new(&id, now, app.limits));
-    let response = finish(next.run(request).await, &id, &method, version);
+    let response = next.run(request).instrument(span.clone()).await;
+    let response = finish(response, &id, &method, version);
     line.note(&response);
+    line.tell(&span);
     response
+}
+
+/// Probes and scrapes come every few seconds, and a trace of each would bury the others.
+pub(super) fn is_watching(path: &str) -> bool {
+    path.starts_with("/health/") || path == super::metrics::PATH
+}
+
+/// Callers may make up methods; a trace holds only names that are known (OpenTelemetry's semantic
+/// conventions for HTTP spans).
+fn known_method(method: &Method) -> &'static str {
+    match metrics::Method::named(method.as_str()) {
+        metrics::Method::Other => "_OTHER",
+        known => known.label(),
+    }
 }
 
 fn finish(response: Response, id: &str, method: &Method, version: Version) -> Response {
@@ -81,9 +112,12 @@ fn without_body(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-/// The log line of one request. Written when it is dropped, so that a caller who hung up leaves
-/// one too.
+/// The log line of one request, and its place in the metrics. Written when it is dropped, so that
+/// a caller who hung up leaves one too.
 struct Line {
+    metrics: Arc<Metrics>,
+    _in_flight: InFlight,
+    trace_id: Option<String>,
     request_id: String,
     method: Method,
     began: Instant,
@@ -95,8 +129,11 @@ struct Line {
 }
 
 impl Line {
-    fn new(request_id: &str, method: &Method, began: Instant) -> Self {
+    fn new(request_id: &str, method: &Method, began: Instant, metrics: Arc<Metrics>) -> Self {
         Self {
+            _in_flight: metrics.request_begins(),
+            metrics,
+            trace_id: None,
             request_id: request_id.to_owned(),
             method: method.clone(),
             began,
@@ -114,13 +151,34 @@ impl Line {
         self.route = extensions.get().cloned();
         self.code = extensions.get().copied();
         self.caller = extensions.get().cloned();
-        self.told = extensions.get().copied();
+        self.told = extensions.get().cloned();
+    }
+
+    /// Notes the answer on the request's span.
+    fn tell(&self, span: &Span) {
+        let Some(status) = self.status else { return };
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let code = self.code.map(Code::as_str);
+        let correlation = self.told.as_ref().and_then(|told| told.correlation_id.as_deref());
+        let method = known_method(&self.method);
+        trace::answered(span, method, route, status.as_u16(), code, correlation);
+    }
+
+    fn count(&self) {
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let method = metrics::Method::named(self.method.as_str());
+        let status = self.status.map(|status| status.as_u16());
+        self.metrics.request_ended(route, method, status, self.began.elapsed());
+        if let Some(code) = self.code {
+            self.metrics.problem(code);
+        }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let told = self.told.unwrap_or_default();
+        self.count();
+        let told = self.told.take().unwrap_or_default();
         let latency = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "access",
@@ -133,6 +191,8 @@ impl Drop for Line {
             code = self.code.map(Code::as_str),
             transfer_id = told.transfer_id.map(tracing::field::display),
             upstream_calls = told.upstream_calls,
+            correlation_id = told.correlation_id,
+            trace_id = self.trace_id,
             caller = self.caller.as_ref().map(|caller| caller.name.as_str()),
             "{}", if self.status.is_some() { "answered" } else { "the caller hung up" },
         );

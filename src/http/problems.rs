@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
-    views::ProblemPage,
+    openapi::{Answer, Entry, fields},
+    views::{ProblemPage, ProblemPages},
 };
 use crate::problem::Code;
 
@@ -18,8 +19,8 @@ const CACHED: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "public
 
 /// `GET /problems`
 pub(super) async fn list_problems() -> Response {
-    let items: Vec<_> = Code::ALL.iter().copied().map(ProblemPage::from).collect();
-    (CACHED, ok(&json!({ "items": items }))).into_response()
+    let items = Code::ALL.iter().copied().map(ProblemPage::from).collect();
+    (CACHED, ok(&ProblemPages { items })).into_response()
 }
 
 /// `GET /problems/{code}`
@@ -32,4 +33,22 @@ pub(super) async fn explain_problem(
             .hint("GET /problems lists all codes.")
     })?;
     Ok((CACHED, ok(&ProblemPage::from(code))).into_response())
+}
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let one = json!(ProblemPage::from(Code::QueueNotFound));
+    let codes = fields::one_of(Code::ALL.iter().map(|code| code.as_str()));
+    vec![
+        Entry::get("/problems", "listProblems", "List all problem codes")
+            .tag("Meta")
+            .open()
+            .answer(200, Answer::new("All codes.").json::<ProblemPages>(json!({"items": [one]}))),
+        Entry::get("/problems/{code}", "explainProblem", "Explain a problem code")
+            .tag("Meta")
+            .open()
+            .parameters([fields::in_path("code", "The code.", codes, "queue_not_found")])
+            .answer(200, Answer::new("What it means, what to do.").json::<ProblemPage>(one))
+            .can_fail(&[Code::NotFound]),
+    ]
 }

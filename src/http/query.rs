@@ -20,6 +20,7 @@ use crate::transfer::{
     store::TransferFilter,
 };
 
+pub(super) mod described;
 #[cfg(test)]
 mod tests;
 

@@ -5,14 +5,16 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
+use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
+    openapi::{Answer, Entry, failures::GENESYS},
     query,
     state::{AppState, Arrival},
     views::QueuesView,
 };
-use crate::transfer::service::Caller;
+use crate::{problem::Code, transfer::service::Caller};
 
 /// `GET /queues`
 pub(super) async fn search_queues(
@@ -36,4 +38,35 @@ pub(super) async fn refresh_queues(
     query::none(raw.as_deref())?;
     let listing = app.service.refresh_queues(&caller, arrival.deadline).await?;
     Ok(ok(&QueuesView::new(&listing.items, listing.loaded_at)))
+}
+
+/// Genesys may refuse to give the list.
+const REFUSED: [Code; 2] = [Code::Conflict, Code::RejectedByGenesys];
+
+/// The operations of this module.
+pub(super) fn entries() -> Vec<Entry> {
+    let queues = |about| {
+        Answer::new(about).json::<QueuesView<'_>>(json!({
+            "items": [{
+                "id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2",
+                "division": "Home",
+            }],
+            "loadedAt": "2026-03-27T09:30:00.000Z",
+        }))
+    };
+    vec![
+        Entry::get("/queues", "searchQueues", "Search the queues by name")
+            .tag("Queues")
+            .about("Looks into the cached map; a caller sees the queues it may use.")
+            .parameters(query::described::queues())
+            .answer(200, queues("Queues whose name contains the text, by name."))
+            .can_fail(&GENESYS)
+            .can_fail(&REFUSED),
+        Entry::post("/queues/refresh", "refreshQueues", "Load the queues from Genesys again")
+            .tag("Queues")
+            .about("For a queue that was just made or renamed. A body is not looked at.")
+            .answer(200, queues("All queues the caller may use, just loaded."))
+            .can_fail(&GENESYS)
+            .can_fail(&REFUSED),
+    ]
 }

@@ -1,16 +1,22 @@
 //! The bodies callers send, validated into the domain's words.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use super::{
     answer::Failure,
     fields::{Errors, Fields},
     json::Value,
 };
-use crate::transfer::{
-    model::{Priority, QueueName, QueueRef, TransferRequest, TransferType},
-    service::Verdict,
+use crate::{
+    config,
+    transfer::{
+        model::{Priority, QueueName, QueueRef, TransferRequest, TransferType},
+        service::Verdict,
+    },
 };
 
 mod batches;
+pub(super) mod described;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +24,21 @@ pub(super) use batches::batch;
 
 /// Most skills a transfer may ask for.
 const MAX_SKILLS: usize = 50;
+/// Longest `filter` of a log, in characters.
+const MAX_FILTER: usize = 1000;
+/// A change of the log for an incident lasts from a second to a day.
+const LOG_CHANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 /// Longest `reason`, in characters.
 const MAX_REASON: usize = 500;
 /// Longest `reference`, in characters.
 pub(super) const MAX_REFERENCE: usize = 128;
+
+/// The words for a [`TransferType`].
+pub(super) const TRANSFER_TYPES: [(&str, TransferType); 2] =
+    [("unattended", TransferType::Unattended), ("attended", TransferType::Attended)];
+/// The words for a [`Verdict`].
+const OUTCOMES: [(&str, Verdict); 2] =
+    [("moved", Verdict::Moved), ("not_moved", Verdict::NotMoved)];
 
 /// The fields of a transfer request; every other one is refused.
 const TRANSFER: [&str; 11] = [
@@ -66,8 +83,7 @@ pub(super) fn transfer_at(
     let language_id = fields.uuid("languageId");
     let keep_place = fields.boolean("keepPlace").unwrap_or_default();
     let participant_id = fields.uuid("participantId");
-    let choices = [("unattended", TransferType::Unattended), ("attended", TransferType::Attended)];
-    let transfer_type = fields.choice("transferType", &choices).unwrap_or_default();
+    let transfer_type = fields.choice("transferType", &TRANSFER_TYPES).unwrap_or_default();
     let reason = fields.text("reason", MAX_REASON, true);
     let reference = fields.text("reference", MAX_REFERENCE, false);
     Some(TransferRequest {
@@ -133,10 +149,36 @@ pub(super) fn settle(body: &Value) -> Result<(Verdict, Option<String>), Failure>
     let mut errors = Errors::default();
     let verdict = Fields::open(body, "", &["outcome", "reason"], &mut errors).and_then(|mut f| {
         f.require("outcome");
-        let outcomes = [("moved", Verdict::Moved), ("not_moved", Verdict::NotMoved)];
-        let outcome = f.choice("outcome", &outcomes);
+        let outcome = f.choice("outcome", &OUTCOMES);
         let reason = f.text("reason", MAX_REASON, true);
         Some((outcome?, reason))
     });
     errors.finish(verdict)
+}
+
+/// Reads the body of `POST /admin/log-level`: the filter, and how long it is to last.
+///
+/// # Errors
+/// `invalid_request` with every bad field.
+pub(super) fn log_level(body: &Value) -> Result<(String, Option<Duration>), Failure> {
+    let mut errors = Errors::default();
+    let change = Fields::open(body, "", &["filter", "for"], &mut errors).and_then(|mut f| {
+        f.require("filter");
+        let filter = f.text("filter", MAX_FILTER, false);
+        if filter.as_deref().is_some_and(|filter| !config::is_log_filter(filter)) {
+            f.note(
+                "filter",
+                "must be a level, or target=level pairs, such as info,genesys_transfer=debug",
+            );
+        }
+        let lasting = f.string("for").and_then(|text| {
+            let time = config::parse_duration(text).filter(|time| LOG_CHANGE.contains(time));
+            if time.is_none() {
+                f.note("for", "must be a duration with its unit, such as 15m, from 1s to 24h");
+            }
+            time
+        });
+        Some((filter?, lasting))
+    });
+    errors.finish(change)
 }

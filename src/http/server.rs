@@ -12,16 +12,23 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::state::RequestIds;
-use crate::config;
+use crate::{
+    config,
+    metrics::{InFlight, Metrics},
+};
 use connection::Host;
 use refusal::Refusals;
 
 mod activity;
 mod connection;
 mod refusal;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod wire;
+
+pub use tls::Tls;
 
 /// Pause after the system could not hand over a connection, so that a lack of file descriptors
 /// does not turn into a busy loop.
@@ -51,24 +58,30 @@ pub struct Finished {
     pub cut: usize,
 }
 
-/// Serves `router` on `listener` until `shutdown` says so, then until every connection is done
-/// or the grace is over.
+/// Serves `router` on `listener`, over TLS or not, until `shutdown` says so, then until every
+/// connection is done or the grace is over. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     settings: &config::Server,
     request_ids: RequestIds,
     shutdown: Shutdown,
+    metrics: Arc<Metrics>,
 ) -> Finished {
     let cut = shutdown.now.child_token();
-    let refusals = Refusals::new(request_ids);
+    let refusals = Refusals::new(request_ids, Arc::clone(&metrics));
     let stop = shutdown.graceful.clone();
-    let host = Arc::new(Host::new(router, refusals, settings.header_timeout, stop, cut.clone()));
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    let header_timeout = settings.header_timeout;
+    let host = Host::new(router, acceptor, refusals, header_timeout, stop, cut.clone());
+    let host = Arc::new(host);
     let connections = TaskTracker::new();
     tokio::select! {
         () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
-        () = accept_all(&listener, settings.max_connections, &host, &connections) => {}
+        () = accept_all(&listener, settings.max_connections, &host, &connections, &metrics) => {}
+        () = follow(tls.as_ref()) => {}
     }
     // Whoever comes now is refused by the system and may try another instance at once.
     drop(listener);
@@ -86,6 +99,14 @@ pub async fn serve(
     finished
 }
 
+/// Keeps the certificate fresh; never ends.
+async fn follow(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits until every connection is done, for as long as `grace` and the last answers after it.
 async fn answered_in_grace(connections: &TaskTracker, grace: Duration, shutdown: &Shutdown) {
     if timeout(grace, connections.wait()).await.is_err() {
@@ -101,18 +122,20 @@ async fn accept_all(
     max_connections: usize,
     host: &Arc<Host>,
     connections: &TaskTracker,
+    metrics: &Metrics,
 ) {
     let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     // Without a place the connection stays in the system's backlog. The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let stream = accept(listener).await;
-        connections.spawn(hold(stream, Arc::clone(host), place));
+        let held = (place, metrics.connection_opens());
+        connections.spawn(hold(stream, Arc::clone(host), held));
     }
 }
 
-async fn hold(stream: TcpStream, host: Arc<Host>, place: OwnedSemaphorePermit) {
+async fn hold(stream: TcpStream, host: Arc<Host>, held: (OwnedSemaphorePermit, InFlight)) {
     host.talk(stream).await;
-    drop(place);
+    drop(held);
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

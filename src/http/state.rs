@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::server::Shutdown;
+use super::{fixed::Fixed, openapi, server::Shutdown};
 use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
     config::Server,
+    telemetry::LogFilter,
     transfer::service::Service,
 };
 
@@ -29,6 +30,8 @@ pub struct AppState {
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
+    pub(super) document: Fixed,
+    pub(super) logs: LogFilter,
 }
 
 impl AppState {
@@ -43,20 +46,45 @@ impl AppState {
         request_ids: RequestIds,
         shutdown: &Shutdown,
     ) -> Self {
-        let limits = Limits { deadline: settings.deadline, body_timeout: settings.body_timeout };
+        let limits = Limits {
+            deadline: settings.deadline,
+            body_timeout: settings.body_timeout,
+            max_connections: settings.max_connections,
+        };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let streams = Arc::new(Semaphore::new(STREAMS));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
-        Self { service, keyring, request_ids, limits, in_flight, streams, stopping, grace_over }
+        let logs = LogFilter::detached();
+        let document = openapi::served(keyring.is_open());
+        Self {
+            service,
+            keyring,
+            request_ids,
+            limits,
+            in_flight,
+            streams,
+            stopping,
+            grace_over,
+            document,
+            logs,
+        }
+    }
+
+    /// The same, with the log filter that admins may change.
+    #[must_use]
+    pub fn with_logs(self, logs: LogFilter) -> Self {
+        Self { logs, ..self }
     }
 }
 
-/// How long things may take, counted from the arrival of a request's head.
+/// How long things may take, counted from the arrival of a request's head, and how many there may
+/// be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
+    pub(super) max_connections: usize,
 }
 
 /// Makes ids for requests that bring none.

@@ -36,6 +36,7 @@ pub(super) fn settings() -> config::Server {
         body_timeout: Duration::from_secs(10),
         max_connections: 100,
         max_in_flight: 100,
+        tls: None,
     }
 }
 
@@ -71,10 +72,10 @@ pub(super) async fn start_with(
     let listener = TcpListener::bind(settings.bind).await.unwrap();
     let address = listener.local_addr().unwrap();
     let orders = shutdown.clone();
-    let done =
-        tokio::spawn(
-            async move { serve(listener, router, &settings, request_ids(), orders).await },
-        );
+    let tls = settings.tls.as_ref().map(|tls| Tls::new(tls).unwrap());
+    let done = tokio::spawn(async move {
+        serve(listener, tls, router, &settings, request_ids(), orders, Arc::default()).await
+    });
     Running { address, shutdown, done }
 }
 

@@ -24,6 +24,10 @@ use crate::{
     },
 };
 
+mod described;
+
+pub(super) use described::entries;
+
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -64,6 +68,7 @@ fn reply(reply: Reply, prefer: Prefer) -> Response {
     response.extensions_mut().insert(Told {
         transfer_id: reply.transfer_id.map(TransferId::uuid),
         upstream_calls: Some(reply.upstream_attempts),
+        correlation_id: reply.correlation_id,
     });
     response
 }
@@ -123,7 +128,7 @@ pub(super) async fn settle_transfer(
 }
 
 fn about(transfer: &Transfer) -> Response {
-    let told = Told { transfer_id: Some(transfer.uuid()), upstream_calls: None };
+    let told = Told { transfer_id: Some(transfer.uuid()), ..Told::default() };
     (Extension(told), ok(&TransferView::from(transfer))).into_response()
 }
 

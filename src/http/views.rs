@@ -2,8 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
-use super::answer::{ProblemBody, json_bytes, problem_answer};
+use super::{
+    answer::{ProblemBody, json_bytes, problem_answer},
+    openapi::shapes,
+};
 use crate::{
     problem::{Code, Problem},
     transfer::{
@@ -29,9 +33,14 @@ fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
-#[derive(Serialize)]
+/// A queue.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueueName)]
 struct QueueName<'a> {
+    /// Its id.
+    #[schema(value_type = Uuid)]
     id: QueueId,
+    /// Its name as Genesys spells it.
     name: &'a str,
 }
 
@@ -41,31 +50,64 @@ impl<'a> From<&'a Queue> for QueueName<'a> {
     }
 }
 
-/// A transfer.
-#[derive(Serialize)]
+/// A transfer: what was asked for, where it stands, what became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transfer)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TransferView<'a> {
+    /// Its id (UUIDv7).
+    #[schema(value_type = Uuid)]
     id: TransferId,
+    #[schema(value_type = shapes::StatusWord)]
     status: Status,
+    /// The call.
+    #[schema(value_type = Uuid)]
     conversation_id: ConversationId,
+    /// The target queue.
     queue: QueueName<'a>,
+    /// The leg that is replaced, once it is chosen.
+    #[schema(required, value_type = Option<Uuid>)]
     participant_id: Option<ParticipantId>,
+    /// That leg before the move.
+    #[schema(required, value_type = Option<shapes::PreviousShape>)]
     previous: Option<&'a Previous>,
+    /// The priority in the target queue, when one was asked for.
+    #[schema(required, value_type = Option<i32>)]
     priority: Option<Priority>,
+    /// The minutes waited that `keepPlace` added to the priority.
+    #[schema(required)]
     waited_minutes: Option<i64>,
+    /// The skills, when some were asked for.
+    #[schema(required, value_type = Option<Vec<Uuid>>)]
     skill_ids: Option<&'a [SkillId]>,
+    /// The language, when one was asked for.
+    #[schema(required, value_type = Option<Uuid>)]
     language_id: Option<LanguageId>,
+    #[schema(value_type = shapes::TransferTypeWord)]
     transfer_type: TransferType,
+    #[schema(required)]
     reason: Option<&'a str>,
+    #[schema(required)]
     reference: Option<&'a str>,
+    /// The caller who asked.
+    #[schema(value_type = String)]
     requested_by: &'a CallerName,
+    /// The batch it belongs to.
+    #[schema(required, value_type = Option<Uuid>)]
     batch_id: Option<BatchId>,
+    /// What to know although it went ahead.
+    #[schema(value_type = Vec<shapes::WarningShape>)]
     warnings: &'a [Warning],
+    /// Why it failed, was skipped, or is unknown.
+    #[schema(required)]
     error: Option<ProblemBody<'a>>,
+    #[schema(value_type = shapes::UpstreamUseShape)]
     upstream: &'a UpstreamUse,
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
@@ -98,22 +140,34 @@ impl<'a> From<&'a Transfer> for TransferView<'a> {
 }
 
 /// A page of transfers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TransferPage)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TransferPage<'a> {
     pub items: Vec<TransferView<'a>>,
+    /// Goes into `cursor` for the next page; null on the last one.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A leg of the conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Leg)]
 #[serde(rename_all = "camelCase")]
 struct LegItem<'a> {
+    /// Goes into `participantId`.
+    #[schema(required, value_type = Option<Uuid>)]
     participant_id: Option<ParticipantId>,
+    /// What it is for, in Genesys' words.
     purpose: &'a str,
+    /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
     state: &'a str,
     held: bool,
+    #[schema(required, value_type = Option<Uuid>)]
     queue_id: Option<QueueId>,
+    /// Whether a transfer would replace this leg.
     replaced: bool,
+    /// Why it would, or why not.
     why: &'a str,
 }
 
@@ -133,17 +187,30 @@ impl<'a> From<&'a LegView> for LegItem<'a> {
 }
 
 /// What a transfer would do.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PreviewView<'a> {
+    #[schema(value_type = Uuid)]
     conversation_id: ConversationId,
     transferable: bool,
+    /// The code a transfer would be refused with.
+    #[schema(required, value_type = Option<shapes::CodeWord>)]
     code: Option<Code>,
+    /// In a sentence.
     detail: &'a str,
     legs: Vec<LegItem<'a>>,
+    /// The target queue, when one was asked about.
+    #[schema(required)]
     target: Option<QueueName<'a>>,
+    /// Whether the organisation strips skills from such transfers; null when no target was asked
+    /// about or it could not be found out.
+    #[schema(required)]
     skills_will_be_stripped: Option<bool>,
+    /// Whole minutes waited in the queue it would leave.
     waited_minutes: i64,
+    /// The priority it has now, when known.
+    #[schema(required)]
     priority: Option<i64>,
 }
 
@@ -164,11 +231,15 @@ impl<'a> From<&'a Preview> for PreviewView<'a> {
 }
 
 /// Queues of the cached map.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queues)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueuesView<'a> {
+    #[schema(value_type = Vec<shapes::QueueShape>)]
     items: &'a [Queue],
+    /// When the map was loaded from Genesys.
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     loaded_at: Timestamp,
 }
 
@@ -179,15 +250,40 @@ impl<'a> QueuesView<'a> {
 }
 
 /// A problem code in words.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemMeaning)]
 pub(super) struct ProblemPage {
+    /// This page's path.
     r#type: String,
+    #[schema(value_type = shapes::CodeWord)]
     code: Code,
     title: &'static str,
+    /// The HTTP status it comes with.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// Whether the same request with the same key may usually be sent again.
     retryable: bool,
+    /// What it means.
     meaning: &'static str,
+    /// What to do about it.
     remedy: &'static str,
+}
+
+/// All problem codes.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemPages {
+    pub items: Vec<ProblemPage>,
+}
+
+/// What a probe is told when all is well.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `live` or `ready`.
+    pub status: &'static str,
+    /// What is not as it should be although requests are taken; only in `GET /health/ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reasons: Option<Vec<String>>,
 }
 
 impl From<Code> for ProblemPage {

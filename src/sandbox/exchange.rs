@@ -86,6 +86,7 @@ fn enter(shared: &Shared, asked: &Asked, correlation: Uuid) -> u64 {
         status: None,
         client: None,
         token_tail: None,
+        traceparent: asked.header(HeaderName::from_static("traceparent")).map(cut),
         body: command_body(asked),
         effect: Effect::None,
         fault: None,

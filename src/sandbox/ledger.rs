@@ -46,6 +46,8 @@ pub struct Request {
     pub client: Option<String>,
     /// The last four characters of its token.
     pub token_tail: Option<String>,
+    /// Its `traceparent`.
+    pub traceparent: Option<String>,
     /// The body of a command.
     pub body: Option<serde_json::Value>,
     /// What it did.
@@ -196,6 +198,7 @@ mod tests {
             status: None,
             client: None,
             token_tail: None,
+            traceparent: None,
             body: None,
             effect: Effect::None,
             fault: None,

@@ -17,6 +17,11 @@ macro_rules! texts {
                 include_str!(concat!("migrations/", $folder, "/0002_history_indexes.sql")),
             ),
             (3, "batches", include_str!(concat!("migrations/", $folder, "/0003_batches.sql"))),
+            (
+                4,
+                "shared rate",
+                include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
+            ),
         ]
     };
 }

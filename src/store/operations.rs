@@ -7,6 +7,7 @@
 use sqlx::{SqlSafeStr, SqlStr};
 
 use super::{encoding::Unreadable, session::Session};
+use crate::metrics::StoreOperation;
 
 mod batches;
 mod history;
@@ -24,7 +25,7 @@ pub(super) use batches::{
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;
 pub(super) use keys::FindKey;
-pub(super) use lease::{Adopt, Heartbeat, Retire};
+pub(super) use lease::{Adopt, Heartbeat, Retire, ShareRate};
 pub(super) use update::Update;
 pub(super) use upkeep::{ClearInstances, Probe, Reap, Undo};
 
@@ -58,6 +59,9 @@ impl Fault {
 /// One thing done to the record. It may be carried out more than once, each time from the start
 /// and after the time before was rolled back.
 pub(super) trait Operation: Send + Sync + 'static {
+    /// Its name in metrics and traces.
+    const NAME: StoreOperation = StoreOperation::Other;
+
     /// What comes of it.
     type Output: Send + 'static;
 

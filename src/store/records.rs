@@ -11,7 +11,8 @@ use super::{
     doubt::Doubtful,
     encoding::{Unreadable, encode, micros},
     operations::{
-        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Retire, Undo, Update,
+        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Retire, ShareRate, Undo,
+        Update,
     },
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     transfer::{
         ids::TransferId,
         model::{Stage, Transfer},
+        rate::{RateShare, RateUse},
         store::{
             Durability, Expected, Inserted, KeyChange, KeyClaim, KeyRecord, KeyScope, StoreError,
             TransferFilter, TransferStore,
@@ -157,8 +159,21 @@ impl<B: Backend> TransferStore for Records<B> {
         Ok(())
     }
 
+    async fn share_rate(
+        &self,
+        owner: Uuid,
+        now: Timestamp,
+        mine: RateUse,
+        alive_since: Timestamp,
+    ) -> Result<RateShare, StoreError> {
+        let (now, alive_since) = (micros(now), micros(alive_since));
+        let share = ShareRate { owner, now, mine, alive_since };
+        let shared = self.backend.write(share, Durability::Process).await;
+        shared.map_err(|trouble| trouble.of("share rate"))
+    }
+
     async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {
-        let retire = Retire { owner };
+        let retire = Retire { owner, now: micros(self.clock.now()) };
         self.backend
             .write(retire, Durability::Process)
             .await

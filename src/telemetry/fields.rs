@@ -23,6 +23,12 @@ impl Fields {
         }
     }
 
+    /// Takes out the fields of spans that are meant for the collector of traces: their names, which
+    /// are OpenTelemetry's, hold dots.
+    pub(super) fn drop_dotted(&mut self) {
+        self.0.retain(|(name, _)| !name.contains('.'));
+    }
+
     /// Takes a field out.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let position = self.0.iter().position(|(known, _)| *known == name)?;

@@ -60,6 +60,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
+        fields.drop_dotted();
         span.extensions_mut().replace(fields);
     }
 
@@ -67,6 +68,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let Some(span) = context.span(id) else { return };
         if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
             values.record(fields);
+            fields.drop_dotted();
         }
     }
 

@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -17,10 +17,10 @@ const FORMATS: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 fn logged(format: LogFormat, filter: &str, act: impl FnOnce(&LogFilter)) -> String {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let clock = Arc::new(ManualClock::new("2026-01-02T03:04:05.678901Z".parse().unwrap()));
-    let (filter, handle) = reload::Layer::new(parse(filter).unwrap());
+    let (filter, logs) = LogFilter::new(filter).unwrap();
     let layer = LineLayer::new(format, Sink::Memory(lines.clone()), clock);
     let subscriber = Registry::default().with(layer.with_filter(filter));
-    tracing::dispatcher::with_default(&Dispatch::new(subscriber), || act(&LogFilter(handle)));
+    tracing::dispatcher::with_default(&Dispatch::new(subscriber), || act(&logs));
     String::from_utf8(lines.lock().unwrap().clone()).unwrap()
 }
 
@@ -110,7 +110,7 @@ fn numbers_without_a_json_form_are_text() {
 fn filter_can_be_swapped_while_running() {
     let output = logged(LogFormat::Text, "warn", |filter| {
         tracing::info!("before");
-        filter.set("info").unwrap();
+        filter.configure("info").unwrap();
         tracing::info!("after");
     });
     assert!(output.contains("after") && !output.contains("before"), "{output}");
@@ -119,9 +119,42 @@ fn filter_can_be_swapped_while_running() {
 #[test]
 fn bad_filter_is_refused_and_the_old_one_stays() {
     logged(LogFormat::Text, "warn", |filter| {
-        assert_eq!(filter.set("a=b=c"), Err(TelemetryError::BadFilter));
-        assert_eq!(filter.current(), "warn");
+        for bad in ["a=b=c", "debgu", "info,genesys_transfer", ""] {
+            assert_eq!(filter.configure(bad), Err(TelemetryError::BadFilter), "{bad}");
+        }
+        assert_eq!(filter.state().filter, "warn");
     });
+}
+
+#[test]
+fn audit_lines_and_panics_are_written_whatever_the_filter_but_for_one_that_names_them() {
+    for (filter, written) in
+        [("off", 2), ("error", 2), ("genesys_transfer=debug", 2), ("audit=off,panic=off", 0)]
+    {
+        let output = logged(LogFormat::Json, filter, |_| {
+            tracing::info!(target: "audit", "transfer settled");
+            tracing::error!(target: "panic", "panicked");
+            tracing::info!(target: "access", "answered");
+        });
+        assert_eq!(output.lines().count(), written, "{filter}: {output}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_for_a_time_falls_back_by_itself_unless_another_came() {
+    let (_layer, filter) = LogFilter::new("info").unwrap();
+    let minute = Some(Duration::from_mins(1));
+    let start: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let state = filter.change("debug", minute, start).unwrap();
+    assert_eq!(state.until, Some("2026-01-02T03:05:05Z".parse().unwrap()));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(filter.state().filter, "debug");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(filter.state(), LogState { filter: "info".into(), until: None, ..state });
+    filter.change("debug", minute, start).unwrap();
+    filter.change("trace", None, start).unwrap();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(filter.state().filter, "trace");
 }
 
 #[test]

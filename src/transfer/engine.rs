@@ -10,6 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use super::{
     arrival::ArrivalDelay,
@@ -27,7 +28,9 @@ use super::{
 use crate::{
     clock::{Clock, IdSource},
     config::Transfers as Settings,
+    metrics::Metrics,
     problem::{Code, FieldError, Problem},
+    trace,
 };
 
 pub(super) mod dispatch;
@@ -59,6 +62,7 @@ pub struct Engine {
     pub(super) lease: Duration,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) arrival: ArrivalDelay,
     /// Unknown transfers being settled in the background.
     pub(super) settling: AtomicUsize,
@@ -114,7 +118,7 @@ impl Engine {
     /// Carries a recorded transfer (its row is in `received`) to its outcome and records that.
     /// Returns the transfer as it then stands.
     pub(super) async fn carry_out(self: &Arc<Self>, mut job: Job) -> Transfer {
-        let prepared = self.prepare(&job).await;
+        let prepared = self.prepare(&job).instrument(trace::stage(trace::Stage::Look)).await;
         crate::failpoint!(AfterLook);
         let outcome = match prepared {
             Ok(plan) => self.dispatch(&mut job, plan).await,
@@ -169,6 +173,12 @@ impl Engine {
         }
     }
 
+    /// Whether it is so long since the write that began at `written` that others may have given this
+    /// process up, and told an operator so: it must not send any more.
+    fn is_held_up(&self, written: Instant) -> bool {
+        written.elapsed() > self.lease / 2
+    }
+
     /// Makes the intention durable, then sends the command and learns what became of it.
     pub(super) async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
         if time_left(&job.ctx) < COMMAND_NEEDS {
@@ -180,7 +190,11 @@ impl Engine {
         let intended = Instant::now();
         // The durable write before the first byte of the command.
         job.transfer.stage = Stage::Dispatching;
-        match self.records.step(&mut job.transfer, Stage::Received, KeyChange::Keep).await {
+        let recorded = self
+            .records
+            .step(&mut job.transfer, Stage::Received, KeyChange::Keep)
+            .instrument(trace::stage(trace::Stage::Dispatching));
+        match recorded.await {
             Ok(()) => {}
             Err(Lost::TakenOver) => return self.row_not_found(job).await,
             Err(Lost::Store(error)) => {
@@ -190,17 +204,15 @@ impl Engine {
             }
         }
         crate::failpoint!(AfterDispatching);
-        // A process that was stopped for a while here may have been given up by others, who told
-        // an operator so.
-        let held_up = intended.elapsed() > self.lease / 2;
-        if held_up || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
+        if self.is_held_up(intended) || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
         job.sent.store(true, Ordering::SeqCst);
         crate::failpoint!(BeforeSend);
         match plan.deed {
             Deed::RoutingOnly if !self.gateway.command_carries_routing() => {
-                self.set_routing_only(job, &plan).await
+                let span = trace::stage(trace::Stage::Routing);
+                self.set_routing_only(job, &plan).instrument(span).await
             }
             Deed::Move | Deed::RoutingOnly => {
                 let command = command(&job.transfer, &plan);

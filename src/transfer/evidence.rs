@@ -25,6 +25,51 @@ pub enum Seen {
     Ended,
 }
 
+/// What several looks show together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// It moved to the target queue.
+    Moved,
+    /// Somebody moved it elsewhere; the command cannot work any more.
+    MovedElsewhere,
+    /// It ended without a sign of us.
+    Ended,
+    /// Every look showed the leg unmoved.
+    Unmoved,
+    /// The leg is gone, without a sign of a transfer.
+    Changed,
+    /// Nothing certain.
+    Unclear,
+}
+
+impl Finding {
+    /// What the looks show, the last of them last; `None` for one that failed.
+    #[must_use]
+    pub fn of(looks: &[Option<Seen>]) -> Self {
+        match looks.last().copied().flatten() {
+            Some(Seen::Moved) => Self::Moved,
+            Some(Seen::Ended) => Self::Ended,
+            Some(Seen::MovedElsewhere) => Self::MovedElsewhere,
+            Some(Seen::Changed) => Self::Changed,
+            Some(Seen::Unmoved) if looks.iter().all(|look| *look == Some(Seen::Unmoved)) => {
+                Self::Unmoved
+            }
+            Some(Seen::Unmoved) | None => Self::Unclear,
+        }
+    }
+
+    /// Whether the command worked, if that is settled: an unmoved call never settles it, because
+    /// the command may still be running.
+    #[must_use]
+    pub const fn settles(self) -> Option<bool> {
+        match self {
+            Self::Moved => Some(true),
+            Self::MovedElsewhere | Self::Ended => Some(false),
+            Self::Unmoved | Self::Changed | Self::Unclear => None,
+        }
+    }
+}
+
 /// What is needed to read the signs: the state before, and what was asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'a> {

@@ -16,8 +16,13 @@ use super::{
     conversation::Conversation,
     ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
     model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
+    rate::{RateShare, RateUse},
 };
-use crate::problem::{FieldError, Problem, UpstreamAnswer};
+use crate::{
+    metrics::{Label, Readings},
+    problem::{FieldError, Problem, UpstreamAnswer},
+    trace::TraceParent,
+};
 
 /// Who goes first when requests to Genesys are scarce; the first is the neediest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +37,21 @@ pub enum Lane {
     Batch,
     /// Loading the queue map ahead of need.
     Refresh,
+}
+
+impl Label for Lane {
+    const ALL: &'static [Self] =
+        &[Self::Settling, Self::Command, Self::Single, Self::Batch, Self::Refresh];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::Command => "command",
+            Self::Single => "single",
+            Self::Batch => "batch",
+            Self::Refresh => "refresh",
+        }
+    }
 }
 
 /// What one transfer (or question) has cost so far; shared by all its calls.
@@ -90,8 +110,8 @@ pub struct CallContext {
     pub lane: Lane,
     /// Where its cost is added up.
     pub usage: Arc<Usage>,
-    /// W3C `traceparent` to pass on, when the caller sent one.
-    pub traceparent: Option<Arc<str>>,
+    /// W3C trace context to pass on, when the caller sent one and nothing is traced here.
+    pub traceparent: Option<TraceParent>,
     /// Requests reserved beforehand by [`CallGateway::admit`], if any are left.
     pub admission: Option<Arc<dyn Reservation>>,
 }
@@ -375,6 +395,14 @@ pub trait CallGateway: Send + Sync + 'static {
     /// See [`GatewayError`].
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError>;
 
+    /// What this process has used of the present minute's limit, to be shared with other replicas.
+    /// Until [`CallGateway::keep_to`] nothing more is let go: what is told must stay true.
+    fn rate_use(&self) -> RateUse;
+
+    /// Keeps to `share` of the limit, until it is said again about a second later; `None` when
+    /// there is no news, and what was left of the last share goes on counting.
+    fn keep_to(&self, share: Option<RateShare>);
+
     /// The voice calls that wait in a queue.
     ///
     /// # Errors
@@ -398,4 +426,9 @@ pub trait CallGateway: Send + Sync + 'static {
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.
     fn troubles(&self) -> Vec<String>;
+
+    /// Notes what can be read about the gateway now, for metrics; without waiting for anything.
+    fn read(&self, readings: &mut Readings) {
+        let _ = readings;
+    }
 }

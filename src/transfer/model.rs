@@ -12,7 +12,7 @@ use super::{
 };
 use crate::problem::Problem;
 
-pub use super::stage::{Stage, Status};
+pub use super::stage::{Stage, Status, Takeover, Whose};
 
 /// A queue name as callers give it: trimmed, 1 to 256 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
+    audit,
     caller::Limits,
     engine::{self, Engine},
     gateway::{CallContext, Lane},
@@ -118,7 +119,7 @@ impl Engine {
         if transfer.stage != Stage::Unknown {
             return Err(not_unknown(&transfer));
         }
-        let said = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let said = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         match verdict {
             Verdict::Moved => {
                 transfer.stage = Stage::Confirmed;
@@ -142,7 +143,8 @@ impl Engine {
         let store = self.records.store();
         match store.update(&transfer, &expected, key, Durability::Power).await {
             Ok(true) => {
-                Self::audit(&transfer);
+                audit::settled_by_hand(&transfer, operator, reason.as_deref());
+                self.count(&transfer);
                 Ok(transfer)
             }
             Ok(false) => Err(not_unknown(&transfer)),

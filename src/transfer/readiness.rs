@@ -9,6 +9,7 @@ use std::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::engine::Engine;
+use crate::metrics::Readings;
 
 /// Probes are open to anyone, and looking at the store costs a write: one answer serves this long.
 const STORE_LOOK_LASTS: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ pub(super) struct Probe {
     /// Token and queue map were there once.
     reached_genesys: AtomicBool,
     store: Mutex<Option<(Instant, bool)>>,
+    unsettled: Mutex<Option<(Instant, Option<u64>)>>,
 }
 
 impl Probe {
@@ -56,6 +58,33 @@ impl Probe {
         // Before the first success the credentials or the region may be wrong: that is ours.
         let ready = here.is_empty() && self.reached_genesys.load(Ordering::Relaxed);
         Readiness { ready, reasons: here.into_iter().chain(genesys).collect() }
+    }
+
+    /// Reads everything that metrics show, the readiness too.
+    pub(super) async fn readings(&self, engine: &Engine) -> Readings {
+        let (readiness, unsettled) = tokio::join!(self.readiness(engine), self.unsettled(engine));
+        let mut readings = Readings {
+            ready: Some(readiness.ready),
+            unsettled,
+            settling: Some(engine.settling.load(Ordering::Relaxed)),
+            unsaved: Some(engine.records.unsaved()),
+            ..Readings::default()
+        };
+        engine.gateway.read(&mut readings);
+        readings
+    }
+
+    /// How many transfers are not settled; `None` while the store cannot be read.
+    async fn unsettled(&self, engine: &Engine) -> Option<u64> {
+        let mut seen = self.unsettled.lock().await;
+        if let Some((at, unsettled)) = *seen
+            && at.elapsed() < STORE_LOOK_LASTS
+        {
+            return unsettled;
+        }
+        let unsettled = engine.records.store().unsettled().await.ok();
+        *seen = Some((Instant::now(), unsettled));
+        unsettled
     }
 
     async fn store_works(&self, engine: &Engine) -> bool {

@@ -11,8 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
+    audit,
     ids::TransferId,
-    model::{Stage, Transfer},
+    model::{Stage, Transfer, Whose},
     store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
 };
 use crate::clock::Clock;
@@ -29,6 +30,14 @@ pub enum Lost {
     Store(StoreError),
     /// The row is no longer where we left it: another process took it over.
     TakenOver,
+}
+
+/// An outcome to be written.
+struct Outcome {
+    from: Stage,
+    key: KeyChange,
+    /// Whether this write is the one to be told of.
+    settles: bool,
 }
 
 /// The records of one process.
@@ -64,7 +73,7 @@ impl Records {
         self.owner
     }
 
-    /// Records a new transfer.
+    /// Records a new transfer. One that is settled already is told of.
     ///
     /// # Errors
     /// When the store cannot be written; nothing is recorded then.
@@ -74,7 +83,11 @@ impl Records {
         claim: Option<&KeyClaim>,
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
-        self.store.insert(transfer, claim, self.owner, durability).await
+        let inserted = self.store.insert(transfer, claim, self.owner, durability).await?;
+        if inserted == Inserted::Done && !transfer.stage.is_unsettled() {
+            audit::settled(transfer);
+        }
+        Ok(inserted)
     }
 
     /// Writes `transfer`, whose row must still be in `from`. Sets its `updated_at`, unless `key`
@@ -109,39 +122,74 @@ impl Records {
     }
 
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
-    /// [`Records::get`] finds it, and is written as soon as the store is back.
-    pub async fn conclude(self: &Arc<Self>, transfer: &mut Transfer, from: Stage, key: KeyChange) {
+    /// [`Records::get`] finds it, and is written as soon as the store is back. The write that
+    /// settles the transfer is told of in the audit log: of several processes that try, one
+    /// succeeds. `false`: another process has the transfer, and what that one wrote counts.
+    pub async fn conclude(
+        self: &Arc<Self>,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> bool {
+        let settles = from.is_unsettled() && !transfer.stage.is_unsettled();
+        self.write(transfer, Outcome { from, key, settles }).await
+    }
+
+    /// Writes an outcome that settles the transfer, but whose last word is still to come, with
+    /// [`Records::conclude_at_last`]; that one is told of.
+    pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) -> bool {
+        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await
+    }
+
+    /// Writes the last word on a transfer that is settled already.
+    pub async fn conclude_at_last(
+        self: &Arc<Self>,
+        transfer: &mut Transfer,
+        from: Stage,
+        key: KeyChange,
+    ) -> bool {
+        self.write(transfer, Outcome { from, key, settles: true }).await
+    }
+
+    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) -> bool {
         crate::failpoint!(BeforeOutcome);
-        let written = self.write_outcome(transfer, from, key.clone()).await;
+        let written = self.write_outcome(transfer, &outcome).await;
         crate::failpoint!(AfterOutcome);
         match written {
-            Ok(()) => {}
+            Ok(()) => true,
             Err(Lost::TakenOver) => {
                 tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
+                false
             }
             Err(Lost::Store(error)) => {
                 tracing::error!(
                     transfer_id = %transfer.id, operation = error.operation, cause = %error.cause,
                     "the outcome could not be written; kept in memory and tried again"
                 );
-                self.keep(transfer.clone(), from, key);
+                self.keep(transfer.clone(), outcome);
+                true
             }
         }
     }
 
-    fn keep(self: &Arc<Self>, transfer: Transfer, from: Stage, key: KeyChange) {
+    fn keep(self: &Arc<Self>, transfer: Transfer, outcome: Outcome) {
         self.lock().insert(transfer.id, transfer.clone());
         let records = Arc::clone(self);
-        self.tracker.spawn(async move { records.write_when_possible(transfer, from, key).await });
+        self.tracker.spawn(async move { records.write_when_possible(transfer, outcome).await });
     }
 
-    async fn write_when_possible(&self, mut transfer: Transfer, from: Stage, key: KeyChange) {
+    async fn write_when_possible(&self, mut transfer: Transfer, outcome: Outcome) {
         let mut pause = FIRST_PAUSE;
         loop {
             // On the way down one more try is all there is time for.
             let stopping = self.stop.is_cancelled();
-            match self.write_outcome(&mut transfer, from, key.clone()).await {
-                Ok(()) | Err(Lost::TakenOver) => break,
+            let before = transfer.clone();
+            match self.write_outcome(&mut transfer, &outcome).await {
+                Ok(()) => break,
+                Err(Lost::TakenOver) => {
+                    self.tell_if_written(&before, &outcome).await;
+                    break;
+                }
                 Err(Lost::Store(_)) if stopping => {
                     tracing::error!(transfer_id = %transfer.id, "stopped with an unwritten outcome");
                     break;
@@ -161,24 +209,47 @@ impl Records {
         }
     }
 
-    /// Writes an outcome that was reached from `from`. The row can be elsewhere: a step further,
-    /// when a write that failed was carried out after all (`dispatching`); or a step behind, when
-    /// an earlier outcome still waits in memory (`unknown`, `accepted`). And who sent the command
-    /// and has Genesys' word on it knows better than another process that took the row over
-    /// meanwhile and only found it `unknown`.
-    async fn write_outcome(
+    /// The row is not where it was left: perhaps because the last try to write `transfer`, which
+    /// seemed to fail, was carried out after all. Then it is ours to tell of.
+    async fn tell_if_written(&self, transfer: &Transfer, outcome: &Outcome) {
+        if !outcome.settles {
+            return;
+        }
+        let ours = |row: &Transfer| {
+            let time = |transfer: &Transfer| transfer.updated_at.as_microsecond();
+            row.stage == transfer.stage && time(row) == time(transfer)
+        };
+        match self.store.get(transfer.id).await {
+            Ok(row) if row.as_ref().is_some_and(ours) => audit::settled(transfer),
+            Ok(_) => {}
+            Err(error) => {
+                let id = transfer.id;
+                tracing::warn!(transfer_id = %id, cause = %error.cause, "not told of in the audit log");
+            }
+        }
+    }
+
+    async fn write_outcome(&self, transfer: &mut Transfer, outcome: &Outcome) -> Result<(), Lost> {
+        self.write_wherever_it_stands(transfer, outcome.from, outcome.key.clone()).await?;
+        if outcome.settles {
+            audit::settled(transfer);
+        }
+        Ok(())
+    }
+
+    /// Writes an outcome that was reached from `from`; the row can also be where
+    /// [`Stage::outcome_also_from`] says.
+    async fn write_wherever_it_stands(
         &self,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        let or_else = match (from, transfer.stage) {
-            (Stage::Dispatching, Stage::Accepted | Stage::Failed) => {
-                Expected { stage: Stage::Unknown, owner: None }
-            }
-            (Stage::Dispatching, _) => return self.step(transfer, from, key).await,
-            _ => Expected { stage: Stage::Dispatching, owner: Some(self.owner) },
+        let Some(also) = Stage::outcome_also_from(from, transfer.stage) else {
+            return self.step(transfer, from, key).await;
         };
+        let owner = (also.whose == Whose::Ours).then_some(self.owner);
+        let or_else = Expected { stage: also.stage, owner };
         match self.step(transfer, from, key.clone()).await {
             Err(Lost::TakenOver) => {}
             other => return other,

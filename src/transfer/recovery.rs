@@ -5,15 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Semaphore, time::Instant};
+use tracing::Instrument as _;
 
 use super::{
     engine::{self, Engine, Job},
     gateway::Lane,
-    model::{Stage, Transfer},
+    model::{Stage, Takeover, Transfer},
     service::Wait,
     store::{KeyChange, StoreError},
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    trace,
+};
 
 /// How often a process says during a lease that it is alive.
 const BEATS_IN_A_LEASE: u32 = 4;
@@ -26,6 +30,9 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Left-over rows taken in one step.
 const ROWS_AT_ONCE: u32 = 500;
+
+/// How often replicas tell each other what they have spent of the rate limit.
+const RATE_ROUND: Duration = Duration::from_secs(1);
 
 /// How often old records are deleted, and how many in one step.
 const REAP_EVERY: Duration = Duration::from_mins(10);
@@ -84,29 +91,30 @@ impl Engine {
                     return;
                 }
                 let one = Arc::clone(&engine);
-                engine.tracker.spawn(async move {
+                let conversation = transfer.request.conversation_id;
+                let span = trace::transfer(&transfer.request_id, &conversation);
+                let work = async move {
                     one.resume(transfer).await;
                     drop(place);
-                });
+                };
+                engine.tracker.spawn(work.instrument(span));
             }
         });
     }
 
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
+        trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
-        match transfer.stage {
-            Stage::Received | Stage::Prepared if transfer.batch_id.is_some() => {
+        match transfer.stage.left_behind(age < STILL_WANTED) {
+            // Whether it is still wanted its batch says.
+            Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {
                 self.resume_item(transfer).await;
             }
-            Stage::Received | Stage::Prepared if age < STILL_WANTED => {
-                self.carry_on(transfer).await;
-            }
-            Stage::Received | Stage::Prepared => self.give_up(transfer).await,
-            Stage::Dispatching => self.recover_dispatched(transfer).await,
-            Stage::Unknown => {
-                self.settle_in_background(transfer, self.settings.settle_window);
-            }
-            Stage::Accepted | Stage::Confirmed | Stage::Skipped | Stage::Failed => {}
+            Takeover::CarryOn => self.carry_on(transfer).await,
+            Takeover::GiveUp => self.give_up(transfer).await,
+            Takeover::OnlyLook => self.recover_dispatched(transfer).await,
+            Takeover::Settle => self.settle_in_background(transfer, self.settings.settle_window),
+            Takeover::Nothing => {}
         }
     }
 
@@ -132,15 +140,16 @@ impl Engine {
             Code::DeadlineExceeded,
             "The service stopped before it sent the command; nothing was sent.",
         ));
-        self.records.conclude(&mut transfer, from, KeyChange::Free).await;
-        Self::audit(&transfer);
+        if self.records.conclude(&mut transfer, from, KeyChange::Free).await {
+            self.count(&transfer);
+        }
     }
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what
     /// is old, until the service stops.
     pub(super) async fn keep_house(self: Arc<Self>, retention: Retention) {
         // Side by side: a long deletion must not make this process look dead.
-        tokio::join!(self.keep_alive(), self.keep_small(retention));
+        tokio::join!(self.keep_alive(), self.keep_small(retention), self.keep_sharing());
     }
 
     async fn keep_alive(self: &Arc<Self>) {
@@ -150,6 +159,35 @@ impl Engine {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 _ = beat.tick() => self.beat().await,
+            }
+        }
+    }
+
+    /// Divides the rate limit among the replicas, over and over.
+    async fn keep_sharing(&self) {
+        if !self.records.store().is_shared() {
+            return;
+        }
+        let mut round = tokio::time::interval(RATE_ROUND);
+        round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = round.tick() => self.share_rate().await,
+            }
+        }
+    }
+
+    /// One round. When the store fails, nothing more is let go beyond the share of the last one.
+    pub(super) async fn share_rate(&self) {
+        let now = self.clock.now();
+        let alive_since = now.saturating_sub(self.lease).unwrap_or(Timestamp::MIN);
+        let (owner, mine) = (self.records.owner(), self.gateway.rate_use());
+        match self.records.store().share_rate(owner, now, mine, alive_since).await {
+            Ok(share) => self.gateway.keep_to(Some(share)),
+            Err(error) => {
+                self.gateway.keep_to(None);
+                tracing::debug!(cause = %error.cause, "the rate limit could not be shared");
             }
         }
     }

@@ -29,7 +29,9 @@ use super::{
 use crate::{
     clock::{Clock, IdSource},
     config::{Batches, Transfers as Settings},
+    metrics::{Metrics, Readings},
     problem::{Code, Problem},
+    trace::TraceParent,
 };
 
 pub use super::caller::{Caller, Limits};
@@ -60,8 +62,8 @@ pub struct Submission {
     pub deadline: Instant,
     /// `X-Request-Id`.
     pub request_id: String,
-    /// `traceparent`.
-    pub traceparent: Option<Arc<str>>,
+    /// `traceparent` and `tracestate`.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The answer to a [`Submission`].
@@ -75,6 +77,8 @@ pub struct Reply {
     pub transfer_id: Option<TransferId>,
     /// Upstream requests it took, for the log line.
     pub upstream_attempts: u32,
+    /// Genesys' correlation id of the last of them, for the log line.
+    pub correlation_id: Option<String>,
 }
 
 /// Turns the record of a transfer into the answer to the request that made it: 201 for accepted
@@ -156,6 +160,8 @@ pub struct Parts {
     pub tracker: TaskTracker,
     /// Fires when the service is to stop.
     pub stop: CancellationToken,
+    /// Where it is counted what became of transfers.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Moves calls and answers questions about them. Cheap to clone.
@@ -191,6 +197,7 @@ impl Service {
             lease: parts.lease,
             tracker: parts.tracker,
             stop: parts.stop,
+            metrics: parts.metrics,
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),
             waiting: Waiting::default(),
@@ -205,6 +212,10 @@ impl Service {
     /// When the store fails.
     pub async fn start(&self) -> Result<usize, StoreError> {
         let taken_over = self.engine.recover().await?;
+        if self.engine.records.store().is_shared() {
+            // Before the first request: until then it would take the whole limit for its own.
+            self.engine.share_rate().await;
+        }
         let house = Arc::clone(&self.engine).keep_house(self.retention);
         self.engine.tracker.spawn(house);
         self.probe.started.store(true, Ordering::Release);
@@ -320,6 +331,18 @@ impl Service {
     /// Whether transfers can be carried out now, and what is wrong.
     pub async fn readiness(&self) -> Readiness {
         self.probe.readiness(&self.engine).await
+    }
+
+    /// The metrics of this service.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.engine.metrics
+    }
+
+    /// What can be read about the service and Genesys now, for metrics. Takes no longer than the
+    /// store does, which is asked once a second at most.
+    pub async fn readings(&self) -> Readings {
+        self.probe.readings(&self.engine).await
     }
 }
 

@@ -7,17 +7,21 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use super::{
     engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
-    evidence::Seen,
+    evidence::{Finding, Seen},
     gateway::{CallContext, Lane, RoutingChange},
     model::{Stage, Transfer, Warning},
     problems,
     store::KeyChange,
-    watch::{Finding, Schedule},
+    watch::Schedule,
 };
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    trace::{self, Origin},
+};
 
 /// After the settling window the conversation is still looked at now and then, to see it end.
 const SLOW_LOOK: Duration = Duration::from_mins(1);
@@ -35,25 +39,20 @@ impl Engine {
     /// Settles a transfer in a task of its own. Its row is in `unknown` and ours.
     pub(super) fn settle_in_background(self: &Arc<Self>, transfer: Transfer, window: Duration) {
         let engine = Arc::clone(self);
+        let origin = Origin::here();
         self.tracker.spawn(async move {
             engine.settling.fetch_add(1, Ordering::Relaxed);
-            engine.settle(transfer, window).await;
+            engine.settle(transfer, window, &origin).await;
             engine.settling.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
     /// Looks until the outcome shows; first often, after the window rarely, until the service
     /// stops or somebody else settles it.
-    async fn settle(&self, mut transfer: Transfer, window: Duration) {
-        let deadline = Instant::now() + window;
-        let ctx = self.settling_context(deadline);
-        let finding = if self.is_routing_repeatable(&transfer) {
-            self.repeat_routing(&transfer, &ctx).await
-        } else {
-            self.watch(&transfer, &ctx, deadline, Duration::MAX).await
-        };
-        if let Some(outcome) = settled(finding) {
-            return self.settle_as(&mut transfer, outcome, &ctx).await;
+    async fn settle(&self, mut transfer: Transfer, window: Duration, origin: &Origin) {
+        let span = settle_span(&transfer, origin);
+        if self.settle_within(&mut transfer, window).instrument(span).await {
+            return;
         }
         let mut pause = SLOW_LOOK;
         let far = Instant::now() + Duration::from_hours(365 * 24);
@@ -61,14 +60,43 @@ impl Engine {
             if !self.is_still_unknown(&transfer).await {
                 return;
             }
-            let until = Instant::now() + pause;
-            let ctx = self.settling_context(until);
-            let finding = self.watch(&transfer, &ctx, until, Duration::MAX).await;
-            if let Some(outcome) = settled(finding) {
-                return self.settle_as(&mut transfer, outcome, &ctx).await;
+            let span = settle_span(&transfer, origin);
+            if self.look_again(&mut transfer, pause).instrument(span).await {
+                return;
             }
             pause = (pause * 2).min(SLOWEST_LOOK);
         }
+    }
+
+    /// Looks often, for `window`; whether that settled it.
+    async fn settle_within(&self, transfer: &mut Transfer, window: Duration) -> bool {
+        let deadline = Instant::now() + window;
+        let ctx = self.settling_context(deadline);
+        let finding = if self.is_routing_repeatable(transfer) {
+            self.repeat_routing(transfer, &ctx).await
+        } else {
+            self.watch(transfer, &ctx, deadline, Duration::MAX).await
+        };
+        self.settle_if(transfer, finding, &ctx).await
+    }
+
+    /// Looks for as long as the `pause` before was; whether that settled it.
+    async fn look_again(&self, transfer: &mut Transfer, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let ctx = self.settling_context(until);
+        let finding = self.watch(transfer, &ctx, until, Duration::MAX).await;
+        self.settle_if(transfer, finding, &ctx).await
+    }
+
+    async fn settle_if(
+        &self,
+        transfer: &mut Transfer,
+        finding: Finding,
+        ctx: &CallContext,
+    ) -> bool {
+        let Some(outcome) = settled(finding) else { return false };
+        self.settle_as(transfer, outcome, ctx).await;
+        true
     }
 
     /// Records what was found out; applies priority and skills that the crash left undone.
@@ -92,9 +120,11 @@ impl Engine {
         transfer.updated_at = self.clock.now();
         let key = KeyChange::Settle(self.answers.answer(transfer));
         crate::failpoint!(BeforeSettling);
-        self.records.conclude(transfer, Stage::Unknown, key).await;
+        let ours = self.records.conclude(transfer, Stage::Unknown, key).await;
         crate::failpoint!(AfterSettling);
-        Self::audit(transfer);
+        if ours {
+            self.count(transfer);
+        }
     }
 
     async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {
@@ -160,12 +190,17 @@ impl Engine {
         transfer.error = Some(problems::outcome_unknown(&transfer, seen, None));
         transfer.stage = Stage::Unknown;
         self.records.conclude(&mut transfer, Stage::Dispatching, KeyChange::Keep).await;
+        self.count(&transfer);
         crate::failpoint!(AfterUnknown);
         if let Some(Seen::Moved) = self.look(&transfer, &ctx).await {
             return self.settle_as(&mut transfer, Ok(()), &ctx).await;
         }
         self.settle_in_background(transfer, self.settings.settle_window);
     }
+}
+
+fn settle_span(transfer: &Transfer, origin: &Origin) -> Span {
+    trace::background(origin, trace::Stage::Settle, &transfer.request_id, &transfer.id)
 }
 
 /// The values a transfer asked to be set beside the queue.

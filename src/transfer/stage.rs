@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Label;
+
 /// Where a transfer stands. The order of the steps is fixed by [`Stage::may_become`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,6 +79,34 @@ impl Stage {
         matches!(self.status(), Status::Pending | Status::Unknown)
     }
 
+    /// What whoever takes a row over from a process that is gone may do with it; `fresh`: it is so
+    /// young that its caller still wants it.
+    #[must_use]
+    pub const fn left_behind(self, fresh: bool) -> Takeover {
+        match self {
+            Self::Received | Self::Prepared if fresh => Takeover::CarryOn,
+            Self::Received | Self::Prepared => Takeover::GiveUp,
+            Self::Dispatching => Takeover::OnlyLook,
+            Self::Unknown => Takeover::Settle,
+            Self::Accepted | Self::Confirmed | Self::Skipped | Self::Failed => Takeover::Nothing,
+        }
+    }
+
+    /// Where the row of an outcome that was reached from `from` may stand instead of there: a step
+    /// further, when a write that failed was carried out after all; a step behind, when an earlier
+    /// outcome still waits in memory. And who sent the command and has Genesys' word on it knows
+    /// better than another process that took the row over meanwhile and found it `unknown` only.
+    #[must_use]
+    pub const fn outcome_also_from(from: Self, outcome: Self) -> Option<AlsoFrom> {
+        match (from, outcome) {
+            (Self::Dispatching, Self::Accepted | Self::Failed) => {
+                Some(AlsoFrom { stage: Self::Unknown, whose: Whose::Anybodys })
+            }
+            (Self::Dispatching, _) => None,
+            _ => Some(AlsoFrom { stage: Self::Dispatching, whose: Whose::Ours }),
+        }
+    }
+
     /// Whether the step from `self` to `next` is allowed.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
@@ -92,6 +122,39 @@ impl Stage {
             Confirmed | Skipped | Failed => false,
         }
     }
+}
+
+/// What may be done with a row that a process left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Takeover {
+    /// Nothing was sent: it runs as if it had just come.
+    CarryOn,
+    /// Nothing was sent, and it is too late to do so: it failed, and its key is free.
+    GiveUp,
+    /// The command may have left: look, never send.
+    OnlyLook,
+    /// It is `unknown`: go on looking.
+    Settle,
+    /// It is settled.
+    Nothing,
+}
+
+/// Where else the row of an outcome may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlsoFrom {
+    /// The stage.
+    pub stage: Stage,
+    /// Who may own it.
+    pub whose: Whose,
+}
+
+/// Who may own a row that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The process that writes.
+    Ours,
+    /// Any.
+    Anybodys,
 }
 
 /// The status callers see.
@@ -110,6 +173,14 @@ pub enum Status {
     Failed,
     /// It may have happened; being settled.
     Unknown,
+}
+
+impl Label for Status {
+    const ALL: &'static [Self] = &Status::ALL;
+
+    fn label(self) -> &'static str {
+        self.as_str()
+    }
 }
 
 impl Status {
@@ -151,6 +222,37 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_step_is_allowed_or_not_as_this_table_says() {
+        // From the stage in front to those marked, in the order of `Stage::ALL`:
+        // received prepared dispatching accepted confirmed skipped failed unknown.
+        let table = [
+            (Stage::Received, ".xx..xx."),
+            (Stage::Prepared, "..x..xx."),
+            (Stage::Dispatching, "...xx.xx"),
+            (Stage::Accepted, "....x..."),
+            (Stage::Confirmed, "........"),
+            (Stage::Skipped, "........"),
+            (Stage::Failed, "........"),
+            (Stage::Unknown, "...xx.x."),
+        ];
+        for (from, marks) in table {
+            let steps = Stage::ALL.map(|to| if from.may_become(to) { 'x' } else { '.' });
+            assert_eq!(steps.iter().collect::<String>(), marks, "{from:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_a_row_over_sends_only_what_cannot_have_been_sent() {
+        let sends = |stage: &Stage| {
+            [true, false].map(|fresh| stage.left_behind(fresh)).contains(&Takeover::CarryOn)
+        };
+        let sending: Vec<_> = Stage::ALL.into_iter().filter(sends).collect();
+        assert_eq!(sending, [Stage::Received, Stage::Prepared]);
+        assert_eq!(Stage::Received.left_behind(false), Takeover::GiveUp);
+        assert_eq!(Stage::Dispatching.left_behind(true), Takeover::OnlyLook);
+    }
 
     #[test]
     fn nothing_leaves_a_final_stage() {

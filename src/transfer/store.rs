@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     ids::{BatchId, ConversationId, QueueId, TransferId},
     model::{CallerName, Stage, Status, Transfer},
+    rate::{RateShare, RateUse},
 };
 
 /// The store could not do it. The cause goes to the log, never to a caller.
@@ -202,6 +203,21 @@ pub trait TransferStore: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be written.
     async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Tells the other replicas what `owner` has used of the minute before `now`, hears the same
+    /// of them, and gives it its share until the next round; the rounds of two replicas never
+    /// overlap. Alive is whose heartbeat is not older than `alive_since`; what a dead one used
+    /// counts until its minute is over.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn share_rate(
+        &self,
+        owner: Uuid,
+        now: Timestamp,
+        mine: RateUse,
+        alive_since: Timestamp,
+    ) -> Result<RateShare, StoreError>;
 
     /// Forgets `owner`, so that others may adopt its rows at once; at an orderly end.
     ///

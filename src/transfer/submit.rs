@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::{
     engine::{self, Engine, Job, calls_needed},
@@ -17,7 +18,10 @@ use super::{
     service::{Caller, Reply, Submission, Wait},
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    trace,
+};
 
 /// The route under which keys of single transfers count.
 const ROUTE: &str = "POST /transfers";
@@ -47,8 +51,9 @@ impl Engine {
         let deadline = submission.deadline;
         let progress = Arc::new(Progress::default());
         let (answer, answered) = oneshot::channel();
+        let span = trace::transfer(&submission.request_id, &submission.request.conversation_id);
         let work = Arc::clone(self).work(submission, Arc::clone(&progress), answer);
-        self.tracker.spawn(work);
+        self.tracker.spawn(work.instrument(span));
         match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(out_of_time(&progress)),
@@ -85,6 +90,7 @@ impl Engine {
             replayed: false,
             transfer_id: Some(transfer.id),
             upstream_attempts: transfer.upstream.attempts,
+            correlation_id: transfer.upstream.correlation_id.clone(),
         }
     }
 
@@ -103,19 +109,25 @@ impl Engine {
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
         let limits = &submission.caller.limits;
-        let queue = self.permitted_queue(&ctx, limits, &submission.request.queue).await?;
+        let queue = self
+            .permitted_queue(&ctx, limits, &submission.request.queue)
+            .instrument(trace::stage(trace::Stage::Queue))
+            .await?;
         limits.check_priority(submission.request.priority).map_err(|problem| *problem)?;
         self.check_repetition(limits, submission.request.conversation_id).await?;
         let calls = calls_needed(&submission.request, self);
-        ctx.admission =
-            Some(self.gateway.admit(&ctx, calls).await.map_err(problems::from_gateway)?);
+        let admitted =
+            self.gateway.admit(&ctx, calls).instrument(trace::stage(trace::Stage::Admit));
+        ctx.admission = Some(admitted.await.map_err(problems::from_gateway)?);
         let durability = match submission.wait {
             Wait::Nothing => Durability::Power,
             Wait::Outcome | Wait::Confirmation(_) => Durability::Process,
         };
         let transfer = self.new_transfer(&submission, queue);
         crate::failpoint!(BeforeInsert);
-        let inserted = self.records.begin(&transfer, claim.as_ref(), durability).await;
+        trace::transfer_is(&transfer.id);
+        let inserted = self.records.begin(&transfer, claim.as_ref(), durability);
+        let inserted = inserted.instrument(trace::stage(trace::Stage::Record)).await;
         match inserted.map_err(|error| problems::from_store(&error))? {
             Inserted::Done => {
                 crate::failpoint!(AfterInsert);
@@ -163,6 +175,7 @@ impl Engine {
                 replayed: true,
                 transfer_id: Some(record.transfer_id),
                 upstream_attempts: 0,
+                correlation_id: None,
             });
         }
         let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching);

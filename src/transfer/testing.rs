@@ -1,6 +1,7 @@
 //! A Genesys and a store of plain memory, so that the engine's rules can be tested against a
 //! paused clock, without a socket.
 
+mod audit;
 mod floor;
 mod gateway;
 mod store;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(super) use audit::AuditLog;
 pub(super) use floor::{BatchBench, Floor, Stand, call, from, order, to};
 pub(super) use gateway::{Effect, ScriptedGateway};
 pub(super) use store::MemoryStore;
@@ -127,6 +129,7 @@ fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5x
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
+        metrics: Arc::default(),
     }
 }
 

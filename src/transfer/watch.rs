@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     engine::Engine,
-    evidence::{self, Before, Seen},
+    evidence::{self, Before, Finding, Seen},
     gateway::{CallContext, Lane},
     model::Transfer,
 };
@@ -23,23 +23,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How long one look may take.
 const LOOK_TIME: Duration = Duration::from_secs(4);
-
-/// What the looks together show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
-    /// It moved to the target queue.
-    Moved,
-    /// Somebody moved it elsewhere; the command cannot work any more.
-    MovedElsewhere,
-    /// It ended without a sign of us.
-    Ended,
-    /// Every look showed the leg unmoved.
-    Unmoved,
-    /// The leg is gone, without a sign of a transfer.
-    Changed,
-    /// Nothing certain.
-    Unclear,
-}
 
 /// The times to look at, as distances from the start: 0.25 s, 0.5 s, 1 s, 2 s, 4 s, then every
 /// `longest`.
@@ -92,13 +75,12 @@ impl Engine {
                 return Finding::Unclear;
             }
             let look = self.look(transfer, ctx).await;
-            match look {
-                Some(Seen::Moved) => return Finding::Moved,
-                Some(Seen::Ended) => return Finding::Ended,
-                _ => seen.push(look),
+            seen.push(look);
+            if matches!(look, Some(Seen::Moved | Seen::Ended)) {
+                break;
             }
         }
-        sum_up(&seen)
+        Finding::of(&seen)
     }
 
     /// Looks until something certain shows or `until` comes.
@@ -155,16 +137,6 @@ fn before(transfer: &Transfer) -> Before<'_> {
     }
 }
 
-fn sum_up(seen: &[Option<Seen>]) -> Finding {
-    let all = |wanted: Seen| seen.iter().all(|look| *look == Some(wanted));
-    match seen.last() {
-        Some(Some(Seen::MovedElsewhere)) => Finding::MovedElsewhere,
-        Some(Some(Seen::Changed)) => Finding::Changed,
-        _ if all(Seen::Unmoved) => Finding::Unmoved,
-        _ => Finding::Unclear,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -183,17 +155,5 @@ mod tests {
         let seconds: Vec<u64> =
             Schedule::new(Duration::MAX).skip(4).take(6).map(|at| at.as_secs()).collect();
         assert_eq!(seconds, [4, 8, 16, 32, 64, 128]);
-    }
-
-    #[test]
-    fn one_failed_look_after_a_5xx_leaves_it_unclear() {
-        let seen = [Some(Seen::Unmoved), None, Some(Seen::Unmoved)];
-        assert_eq!(sum_up(&seen), Finding::Unclear);
-    }
-
-    #[test]
-    fn only_looks_that_all_show_the_leg_make_it_unmoved() {
-        assert_eq!(sum_up(&[Some(Seen::Unmoved), Some(Seen::Unmoved)]), Finding::Unmoved);
-        assert_eq!(sum_up(&[Some(Seen::Unmoved), Some(Seen::Changed)]), Finding::Changed);
     }
 }

@@ -1,11 +1,18 @@
 //! Who may call, and what each sees.
 
+use std::time::Duration;
+
 use genesys_transfer::sandbox::seed;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::service::{Answer, TestApp, plain, send};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::service::{Answer, TestApp, plain, send, soon};
 
 /// A caller whose key is its name.
 fn entry(caller: &str, permissions: &[&str], queues: &[&str]) -> Value {
@@ -61,6 +68,97 @@ async fn a_caller_sees_its_own_transfers_and_an_admin_all() {
         let items = get(&app, caller, "/transfers").await.json()["items"].as_array().unwrap().len();
         assert_eq!(items, listed, "{caller}");
     }
+}
+
+#[tokio::test]
+async fn a_transfer_of_somebody_else_looks_like_one_that_does_not_exist() {
+    let app = start().await;
+    let made = submit(&app, "crm", &plain(seed::CONNECTED_CALL, "Support Tier 2")).await.json();
+    let theirs = made["id"].as_str().unwrap();
+    let nobodys = "0199a000-0000-7000-8000-000000000000";
+    let mut answers = Vec::new();
+    for id in [theirs, nobodys] {
+        let answer = get(&app, "ivr", &format!("/transfers/{id}")).await;
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        let own = answer.json()["requestId"].as_str().unwrap().to_owned();
+        answers.push((answer.status, text.replace(id, "ID").replace(&own, "REQUEST")));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn each_pattern_lets_its_queues_through_and_no_others() {
+    let patterns = ["*", "Support *", "*Tier 2", "Sales", "Support Tier ?", "sales"];
+    let allowed = |pattern: &str, queue: &str| match pattern {
+        "*" => true,
+        "Support *" => queue.starts_with("Support "),
+        "*Tier 2" => queue == "Support Tier 2",
+        // Names are found whatever their case, and so are patterns.
+        other => other.eq_ignore_ascii_case(queue),
+    };
+    let keys: Vec<Value> = (0..patterns.len())
+        .map(|i| entry(&format!("k{i}"), &["transfers:write"], &[patterns[i]]))
+        .collect();
+    let keys = Value::from(keys).to_string();
+    let settings = [("AUTH_MODE", "required"), ("AUTH_API_KEYS", keys.as_str())];
+    let app = TestApp::with(&settings).await;
+    for (i, pattern) in patterns.iter().enumerate() {
+        for queue in ["Support Tier 1", "Support Tier 2", "Sales"] {
+            let answer = submit(&app, &format!("k{i}"), &plain(app.fresh_call(), queue)).await;
+            let expected = if allowed(pattern, queue) { 201 } else { 403 };
+            assert_eq!(answer.status, expected, "{pattern} for {queue}: {:?}", answer.json());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_refused_while_the_body_is_still_withheld() {
+    let app = start().await;
+    for credential in ["", "Authorization: Bearer who\r\n", "Authorization: Bearer a.b.c\r\n"] {
+        let mut socket = TcpStream::connect(app.app().address()).await.unwrap();
+        let head = format!(
+            "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             content-length: 200\r\n{credential}\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        soon("the answer", socket.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 401", "{credential}");
+    }
+}
+
+#[tokio::test]
+async fn a_megabyte_of_credentials_is_refused_and_nobody_else_is_hurt() {
+    let app = start().await;
+    let token = format!("{}.e30.AA", "a".repeat(1024 * 1024));
+    for (size, status) in [(9_000, 401), (20_000, 431)] {
+        assert_eq!(get(&app, &token[..size], "/transfers").await.status, status);
+    }
+    // So much is not even taken in; the answer may be lost to who goes on sending.
+    let huge = app.request(Method::GET, "/transfers").bearer_auth(&token).send().await;
+    assert!(huge.is_err() || huge.unwrap().status() == 431);
+    assert_eq!(get(&app, "crm", "/transfers").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_changed_file_of_keys_counts_within_five_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("callers.json");
+    let write = |caller: &str| {
+        let keys = json!([entry(caller, &["transfers:read"], &[])]);
+        std::fs::write(&file, keys.to_string()).unwrap();
+    };
+    write("old");
+    let settings = [("AUTH_MODE", "required"), ("AUTH_API_KEYS_FILE", file.to_str().unwrap())];
+    let app = TestApp::with(&settings).await;
+    assert_eq!(get(&app, "old", "/transfers").await.status, 200);
+
+    write("new");
+
+    let counts = async { while get(&app, "new", "/transfers").await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(5), counts).await.expect("the new key counts");
+    assert_eq!(get(&app, "old", "/transfers").await.status, 401);
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! Tests of the whole service and of its parts that need a real neighbour.
 
 #[cfg(test)]
+mod access_tokens;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
 mod callers;
+#[cfg(test)]
+mod canaries;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
@@ -27,6 +31,14 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log_level;
+#[cfg(test)]
+mod log_lines;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod patch_api;
@@ -41,6 +53,12 @@ mod queues;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
+mod slow_callers;
+#[cfg(test)]
+mod state_model;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -49,6 +67,12 @@ mod store_sqlite;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod token;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod transfers;
+#[cfg(test)]
+mod volume;

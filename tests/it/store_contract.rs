@@ -1,6 +1,7 @@
 //! What every store must do: each test runs on SQLite and on PostgreSQL.
 
 mod batches;
+mod constraints;
 mod history;
 mod keys;
 mod leases;

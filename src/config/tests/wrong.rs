@@ -24,6 +24,10 @@ fn real_without(variable: &str) -> Result<Settings, ConfigErrors> {
     load(&vars)
 }
 
+/// The key that the compose file comes with.
+const DEMO_JSON: &str = r#"[{"caller":"demo","permissions":["admin"],
+    "sha256":["288ad35d2a47d27f47c41d342e03ea60af5bd757c9c8bf1bc87fd9a0b6c6cde1"]}]"#;
+
 #[test]
 fn malformed_values_name_key_source_and_what_is_expected() {
     for (variable, value, line) in [
@@ -228,7 +232,7 @@ fn real_region_needs_a_client() {
 
 #[test]
 fn what_does_not_go_together_is_refused() {
-    for (result, start) in [
+    for (result, start) in vec![
         (
             real_with(&[("GENESYS_PRIVATE_KEY", EC_KEY)]),
             "genesys.private_key (GENESYS_PRIVATE_KEY in the environment): set genesys.private_key \
@@ -284,6 +288,10 @@ fn what_does_not_go_together_is_refused() {
             "genesys.api_url (GENESYS_API_URL in the environment): expected a URL with https://",
         ),
         (
+            real_with(&[("AUTH_MODE", ""), ("AUTH_API_KEYS", DEMO_JSON)]),
+            "auth.api_keys (AUTH_API_KEYS in the environment): the demo key is known to everybody",
+        ),
+        (
             load(&[("AUTH_OIDC_ISSUER", "https://login.example.com")]),
             "auth.oidc_audience (not set): missing; it is needed beside auth.oidc_issuer",
         ),
@@ -322,8 +330,10 @@ fn urls_that_hide_something_are_refused() {
         "",
         " ",
     ] {
-        let text =
-            format!("[genesys]\nregion = 'sandbox'\napi_url = '{url}'\nlogin_url = '{url}'\n");
+        let text = format!(
+            "[genesys]\nclient_id = 'own'\nclient_secret = 'own'\napi_url = '{url}'\n\
+             login_url = '{url}'\n"
+        );
         let file = File::new("a.toml", &text);
         let line = first_line(load_file(&file, &[]));
         assert!(line.starts_with("genesys.api_url ("), "{url}: {line}");

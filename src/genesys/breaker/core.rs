@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::metrics::BreakerState;
+
 /// Failures in a row that open it.
 const IN_A_ROW: u32 = 5;
 /// Length of the window over which the success rate is taken, in steps of one second.
@@ -96,10 +98,10 @@ impl Core {
         }
     }
 
-    /// Reports what a call showed. Every [`Pass`] must come back here.
-    pub(super) fn record(&mut self, now: Instant, pass: Pass, outcome: Outcome) {
+    /// Reports what a call showed; whether that opened it. Every [`Pass`] must come back here.
+    pub(super) fn record(&mut self, now: Instant, pass: Pass, outcome: Outcome) -> bool {
         if pass.epoch != self.epoch {
-            return;
+            return false;
         }
         match (&mut self.state, outcome) {
             (State::Closed, outcome) => self.count(now, outcome),
@@ -108,6 +110,8 @@ impl Core {
             (State::HalfOpen { probing }, Outcome::Nothing) => *probing = false,
             (State::Open { .. }, _) => {}
         }
+        // Changing state ends the epoch, so it was not open before.
+        matches!(self.state, State::Open { .. }) && pass.epoch != self.epoch
     }
 
     /// Whether a probe is due, so that a command should be preceded by a read.
@@ -124,6 +128,15 @@ impl Core {
         match self.state {
             State::Open { until } => until.checked_duration_since(now).filter(|d| !d.is_zero()),
             State::Closed | State::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Whether calls are let through now.
+    pub(super) fn state(&self, now: Instant) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open { until } if now < until => BreakerState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 

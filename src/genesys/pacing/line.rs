@@ -7,9 +7,16 @@ use tokio::time::Instant;
 
 use super::{
     ceiling::{Ceiling, RateHeaders},
+    share::Share,
     window::Window,
 };
-use crate::transfer::gateway::Lane;
+use crate::{
+    metrics::RateReading,
+    transfer::{
+        gateway::Lane,
+        rate::{RateShare, RateUse},
+    },
+};
 
 const LANES: usize = 5;
 
@@ -70,6 +77,9 @@ pub(super) struct Line {
     reserve: u64,
     window: Window,
     ceiling: Ceiling,
+    share: Share,
+    /// Whether those who wait were told times that no longer hold.
+    news: bool,
     /// Per lane, the neediest first.
     paused: [Option<Instant>; LANES],
     waiting: [VecDeque<Waiter>; LANES],
@@ -94,6 +104,8 @@ impl Line {
             reserve: u64::from(reserve.min(100)),
             window: Window::new(limit, now),
             ceiling: Ceiling::Unknown,
+            share: Share::default(),
+            news: false,
             paused: [None; LANES],
             waiting: Default::default(),
             next_number: 0,
@@ -105,7 +117,21 @@ impl Line {
         let (ours, theirs) = self.spare(rank(lane));
         let window = self.window.limit() - ours;
         let ceiling = self.ceiling.allowed().map_or(u64::MAX, |allowed| allowed - theirs);
-        u32::try_from(window.min(ceiling)).unwrap_or(u32::MAX)
+        let share = self.share.largest(self.window.limit());
+        u32::try_from(window.min(ceiling).min(share)).unwrap_or(u32::MAX)
+    }
+
+    /// How many wait in `lane`.
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        self.waiting.get(rank(lane)).map_or(0, VecDeque::len)
+    }
+
+    /// The limit in force and what is left of it.
+    pub(super) fn budget(&mut self, now: Instant) -> RateReading {
+        let limit = self.window.limit().min(self.ceiling.allowed().unwrap_or(u64::MAX));
+        let busy = self.window.in_flight + self.window.reserved;
+        let left = self.window.room(now).min(self.ceiling.room(now, busy));
+        RateReading { limit, left }
     }
 
     /// Whether nobody waits.
@@ -140,6 +166,9 @@ impl Line {
     /// who waits in vain.
     pub(super) fn pump(&mut self, now: Instant) -> Vec<(u64, Fate)> {
         let mut fates = self.send_away(now);
+        if std::mem::take(&mut self.news) {
+            fates.extend(self.refuse_hopeless(now));
+        }
         for rank in 0..LANES {
             while let Some(ask) = self.head(rank) {
                 if !self.fits(now, rank, ask) {
@@ -174,6 +203,7 @@ impl Line {
     pub(super) fn cancel(&mut self) {
         self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.ceiling.took_back(1);
+        self.share.took_back(1);
     }
 
     /// A request that was let go is over.
@@ -191,6 +221,21 @@ impl Line {
     pub(super) fn give_back(&mut self, tickets: u32) {
         self.window.reserved = self.window.reserved.saturating_sub(u64::from(tickets));
         self.ceiling.took_back(u64::from(tickets));
+        self.share.took_back(u64::from(tickets));
+    }
+
+    /// What of this minute's limit is used; holds until [`Line::keep_to`].
+    pub(super) fn used(&mut self, now: Instant) -> RateUse {
+        self.share.hold();
+        RateUse { limit: self.window.limit(), spent: self.window.spent(now) }
+    }
+
+    /// Keeps to a share of the limit, which other replicas use too.
+    pub(super) fn keep_to(&mut self, now: Instant, share: Option<RateShare>) {
+        let Some(share) = share else { return self.share.go_on() };
+        self.window.others = share.others;
+        self.share.begin(now, share);
+        self.news = true;
     }
 
     /// Notes what an answer said about the rate limit.
@@ -231,6 +276,29 @@ impl Line {
         fates
     }
 
+    /// What the other replicas used may have made the wait of some longer than they can wait: they
+    /// are told now, not when it is too late.
+    fn refuse_hopeless(&mut self, now: Instant) -> Vec<(u64, Fate)> {
+        let (mut fates, mut ahead) = (Vec::new(), 0);
+        for rank in 0..LANES {
+            let waiting = self.waiting.get_mut(rank).map(std::mem::take).unwrap_or_default();
+            let mut kept = VecDeque::with_capacity(waiting.len());
+            for waiter in waiting {
+                let when = self.when(now, rank, ahead, waiter.ask);
+                if when > waiter.start_by {
+                    fates.push((waiter.number, Fate::Refused(when)));
+                } else {
+                    ahead += waiter.ask.need();
+                    kept.push_back(waiter);
+                }
+            }
+            if let Some(lane) = self.waiting.get_mut(rank) {
+                *lane = kept;
+            }
+        }
+        fates
+    }
+
     fn fits(&mut self, now: Instant, rank: usize, ask: Ask) -> bool {
         if self.paused_until(rank).is_some_and(|until| now < until) {
             return false;
@@ -242,7 +310,8 @@ impl Line {
             return self.ceiling.room_for_ticket(now, busy) >= 1;
         }
         let busy = self.window.in_flight + self.window.reserved;
-        self.window.room(now) >= ask.need() + ours
+        self.share.room() >= ask.need()
+            && self.window.room(now) >= ask.need() + ours
             && self.ceiling.room(now, busy) >= ask.need() + theirs
     }
 
@@ -262,6 +331,9 @@ impl Line {
             self.ceiling.room_for_ticket(now, self.window.in_flight.saturating_sub(1)) < 1
         } else {
             when = when.max(self.window.when(now, ahead + ask.need() + ours));
+            if self.share.room() < ahead + ask.need() {
+                when = when.max(self.share.next(now));
+            }
             let busy = self.window.in_flight + self.window.reserved;
             self.ceiling.room(now, busy) < ahead + ask.need() + theirs
         };
@@ -279,6 +351,7 @@ impl Line {
             Ask::Ticket => {}
         }
         self.ceiling.let_go(ask.need());
+        self.share.let_go(ask.need());
     }
 }
 

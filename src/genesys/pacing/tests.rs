@@ -1,7 +1,7 @@
 use super::*;
 
 fn pacer(per_minute: u32) -> Pacer {
-    Pacer::new(per_minute, 30, CancellationToken::new(), TaskTracker::new())
+    Pacer::new(per_minute, 30, CancellationToken::new(), TaskTracker::new(), Arc::default())
 }
 
 fn ctx(lane: Lane) -> CallContext {

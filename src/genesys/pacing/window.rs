@@ -27,6 +27,8 @@ pub(super) struct Window {
     pub in_flight: u64,
     /// Promised to somebody, not let go yet.
     pub reserved: u64,
+    /// What other replicas of the service have taken out of the same minute.
+    pub others: u64,
 }
 
 impl Window {
@@ -40,7 +42,14 @@ impl Window {
             answered: 0,
             in_flight: 0,
             reserved: 0,
+            others: 0,
         }
+    }
+
+    /// What of this minute is spent or promised here; what the other replicas are told.
+    pub(super) fn spent(&mut self, now: Instant) -> u64 {
+        self.advance(now);
+        self.answered + self.in_flight + self.reserved
     }
 
     /// Most requests in any minute.
@@ -50,8 +59,8 @@ impl Window {
 
     /// Requests that may be let go now.
     pub(super) fn room(&mut self, now: Instant) -> u64 {
-        self.advance(now);
-        self.limit.saturating_sub(self.answered + self.in_flight + self.reserved)
+        let spent = self.spent(now);
+        self.limit.saturating_sub(spent + self.others)
     }
 
     /// Moves one request from "let go" to "answered".

@@ -10,6 +10,7 @@ use url::Url;
 use super::*;
 use crate::{
     genesys::{breaker::guard, layer::around, participant_replace, reading, wire},
+    metrics,
     problem::UpstreamAnswer,
     transfer::{
         gateway::{Lane, RoutingChange, Sent},
@@ -48,7 +49,7 @@ impl Host {
 }
 
 fn upstream(host: &Arc<Host>) -> Upstream {
-    let breaker = Breaker::new("host");
+    let breaker = Breaker::new(metrics::Host::Api, Arc::default());
     let probe = breaker.clone();
     let host = Arc::clone(host);
     let service = ServiceBuilder::new()

@@ -1,12 +1,16 @@
 //! Whether a call is sent again: a pure function of what is known, and the one place that
 //! decides it. See "What may be sent again" in the project's rules: only class A of a command is
-//! resent; reads, token requests and absolute patches are resent on any passing failure.
+//! resent, as [`Class::again`] says; reads, token requests and absolute patches are resent on any
+//! passing failure.
 
 use std::time::Duration;
 
-use crate::genesys::{
-    answer::{Answer, Failure},
-    call::Kind,
+use crate::{
+    genesys::{
+        answer::{Answer, Failure},
+        call::Kind,
+    },
+    transfer::class::{Again, Class, Trace},
 };
 
 /// What one try brought, as far as the decision needs it.
@@ -53,12 +57,24 @@ impl Seen {
         }
     }
 
-    /// Whether it is class A of the rules: this try was certainly not carried out.
-    pub(super) const fn is_certainly_not_done(self) -> bool {
-        matches!(
-            self,
-            Self::NothingLeft | Self::Unauthorized { .. } | Self::Throttled { .. } | Self::HeldBack
-        )
+    /// What it says about a command.
+    fn class(self) -> Class {
+        let answered = |status| Trace::Answered { status, complete: true, genuine: true };
+        Class::of(match self {
+            Self::NothingLeft | Self::HeldBack => Trace::NothingLeft,
+            Self::Broken => Trace::NoAnswer,
+            Self::Unreadable => Trace::Answered { status: 200, complete: true, genuine: false },
+            Self::Done => answered(200),
+            Self::Unauthorized { .. } => answered(401),
+            Self::Throttled { .. } => answered(429),
+            // Whether a 500 is complete makes no difference here: it is not sent again at once.
+            Self::Status(status) => answered(status),
+        })
+    }
+
+    /// Whether this try was certainly not carried out.
+    pub(super) fn is_certainly_not_done(self) -> bool {
+        self.class() == Class::A
     }
 }
 
@@ -111,12 +127,15 @@ pub(super) fn decide(situation: Situation) -> Decision {
 
 /// How long to wait before a repeat; `None` when there may be none.
 fn pause(kind: Kind, seen: Seen, backoff: Duration) -> Option<Duration> {
-    match (kind, seen) {
-        (_, Seen::Throttled { pause }) => Some(pause),
-        (_, Seen::NothingLeft) => Some(backoff),
-        (_, Seen::Done | Seen::HeldBack | Seen::Unauthorized { .. }) | (Kind::Command, _) => None,
-        (_, Seen::Broken | Seen::Unreadable | Seen::Status(408 | 500..=599)) => Some(backoff),
-        (_, Seen::Status(_)) => None,
+    if kind == Kind::Command && seen.class().again() != Again::Yes {
+        return None;
+    }
+    match seen {
+        Seen::Throttled { pause } => Some(pause),
+        Seen::NothingLeft | Seen::Broken | Seen::Unreadable | Seen::Status(408 | 500..=599) => {
+            Some(backoff)
+        }
+        Seen::Done | Seen::HeldBack | Seen::Unauthorized { .. } | Seen::Status(_) => None,
     }
 }
 

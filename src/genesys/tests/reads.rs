@@ -1,6 +1,7 @@
 //! Reads and absolute patches: repeated on what may pass, bounded in time and size.
 
 use super::*;
+use crate::trace::TraceParent;
 
 async fn read(script: impl Fn(&Seen) -> Option<Act> + Send + Sync + 'static) -> (String, usize) {
     let upstream = upstream(script).await;
@@ -87,13 +88,15 @@ async fn what_a_call_cost_is_counted_and_correlated() {
         upstream(|seen| (seen.is("GET", "/conv") && seen.before == 0).then(|| Act::empty(500)))
             .await;
     let mut ctx = ctx();
-    ctx.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ctx.traceparent = Some(TraceParent { parent: parent.into(), state: Some("a=b".into()) });
     gateway(&upstream).conversation(&ctx, conversation_id()).await.unwrap();
     let sums = ctx.usage.sums();
     assert_eq!((sums.calls, sums.attempts), (1, 2), "the token is nobody's cost");
     assert_eq!(sums.correlation_id.as_deref(), Some("c-1"));
-    let sent = upstream.all().pop().unwrap().header("traceparent");
-    assert_eq!(sent.as_deref(), ctx.traceparent.as_deref());
+    let sent = upstream.all().pop().unwrap();
+    assert_eq!(sent.header("traceparent").as_deref(), Some(parent));
+    assert_eq!(sent.header("tracestate").as_deref(), Some("a=b"));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ impl Login {
                 Ok(Grant { header, lifetime: Duration::from_secs(login.lifetime) })
             })
         });
-        TokenCache::new(fetch, Duration::from_secs(15), TaskTracker::new())
+        TokenCache::new(fetch, Duration::from_secs(15), TaskTracker::new(), Arc::default())
     }
 
     fn asked(&self) -> u32 {

@@ -44,6 +44,7 @@ fn service(entries: Vec<ApiKey>) -> Router {
         body_timeout: Duration::from_secs(10),
         max_connections: 10,
         max_in_flight: 10,
+        tls: None,
     };
     let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());
     let ids = RequestIds::new(Arc::new(clock), Arc::new(IdSource::default()));
@@ -102,6 +103,8 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("GET", format!("/conversations/{ID}"), vec![TransfersRead]),
         ("GET", "/queues".to_owned(), vec![QueuesRead]),
         ("POST", "/queues/refresh".to_owned(), vec![QueuesRead, TransfersWrite]),
+        ("GET", "/admin/log-level".to_owned(), vec![Admin]),
+        ("POST", "/admin/log-level".to_owned(), vec![Admin]),
     ]
 }
 

@@ -141,6 +141,22 @@ fn a_traceparent_is_passed_on_only_when_it_is_one() {
 }
 
 #[test]
+fn a_tracestate_goes_with_its_traceparent_and_not_without() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let read = |parent: &str, states: &[&str]| {
+        let mut sent = headers(&TRACESTATE, states);
+        sent.insert(TRACEPARENT, parent.parse().unwrap());
+        traceparent(&sent).map(|context| context.state.map(|state| state.to_string()))
+    };
+    assert_eq!(read(parent, &["a=1", "b=2"]), Some(Some("a=1,b=2".to_owned())));
+    assert_eq!(read(parent, &[]), Some(None));
+    assert_eq!(read(parent, &["a=\u{e9}"]), Some(None));
+    assert_eq!(read(parent, &["a=1,"; 33]), Some(None));
+    assert_eq!(read(parent, &[&format!("a={}", "x".repeat(2_000))]), Some(None));
+    assert_eq!(read("00-0-0-01", &["a=1"]), None);
+}
+
+#[test]
 fn only_plain_json_bodies_are_taken() {
     let check = |kind: Option<&str>, encoding: Option<&str>| {
         let mut sent = HeaderMap::new();

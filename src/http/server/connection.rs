@@ -30,12 +30,14 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
     activity::{Activity, Protocol, STALL, Ticket, Verdict},
     refusal::Refusals,
+    stream::{Opened, Stream},
     wire::Wire,
 };
 use crate::problem::Code;
@@ -62,6 +64,7 @@ const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 /// What all connections of a server share.
 pub(super) struct Host {
     router: Router,
+    tls: Option<TlsAcceptor>,
     refusals: Refusals,
     header_timeout: Duration,
     stop: CancellationToken,
@@ -71,10 +74,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// A host for `router`; `stop` lets connections finish what they have in hand, `cut` ends
-    /// them.
+    /// A host for `router`, over TLS or not; `stop` lets connections finish what they have in
+    /// hand, `cut` ends them.
     pub(super) fn new(
         router: Router,
+        tls: Option<TlsAcceptor>,
         refusals: Refusals,
         header_timeout: Duration,
         stop: CancellationToken,
@@ -97,7 +101,7 @@ impl Host {
             .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
-        Self { router, refusals, header_timeout, stop, cut, http1, http2 }
+        Self { router, tls, refusals, header_timeout, stop, cut, http1, http2 }
     }
 
     /// Serves one connection to its end.
@@ -108,15 +112,26 @@ impl Host {
         }
     }
 
-    async fn listen(&self, mut socket: TcpStream, accepted: Instant) {
+    async fn listen(&self, socket: TcpStream, accepted: Instant) {
+        // One deadline for all that comes before a request: handshake and head.
+        let by = accepted + self.header_timeout;
+        let opened = tokio::select! {
+            () = self.stop.cancelled() => return,
+            opened = timeout_at(by, Stream::open(socket, self.tls.as_ref())) => opened,
+        };
+        let mut socket = match opened {
+            Ok(Opened::Ready(stream)) => stream,
+            Ok(Opened::NotTls(socket)) => {
+                let answer = self.refusals.not_tls();
+                return self.refuse(Stream::Plain(socket), &answer).await;
+            }
+            Ok(Opened::Gone) | Err(_) => return,
+        };
         let mut ahead = Vec::with_capacity(PREFACE.len());
         let known = tokio::select! {
             // Nothing was asked yet, so nothing is owed.
             () = self.stop.cancelled() => return,
-            known = timeout_at(
-                accepted + self.header_timeout,
-                tell_protocol(&mut socket, &mut ahead),
-            ) => known,
+            known = timeout_at(by, tell_protocol(&mut socket, &mut ahead)) => known,
         };
         match known {
             Ok(Some(protocol)) => {
@@ -186,9 +201,13 @@ impl Host {
         }
     }
 
-    async fn refuse_late_head(&self, mut socket: TcpStream) {
-        let answer = self.refusals.answer(Code::RequestTimeout);
-        if matches!(timeout(LINGER, socket.write_all(&answer)).await, Ok(Ok(()))) {
+    async fn refuse_late_head(&self, socket: Stream) {
+        self.refuse(socket, &self.refusals.answer(Code::RequestTimeout)).await;
+    }
+
+    /// Gives a last answer to whoever made no request.
+    async fn refuse(&self, mut socket: Stream, answer: &[u8]) {
+        if matches!(timeout(LINGER, socket.write_all(answer)).await, Ok(Ok(()))) {
             linger(socket, Instant::now() + LINGER).await;
         }
     }
@@ -203,7 +222,7 @@ async fn until(due: Option<Instant>) {
 
 /// Reads until it is clear whether HTTP/2 is spoken, leaving what was read in `ahead`. `None`
 /// when the peer closed first.
-async fn tell_protocol(socket: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Protocol> {
+async fn tell_protocol(socket: &mut Stream, ahead: &mut Vec<u8>) -> Option<Protocol> {
     loop {
         if !PREFACE.starts_with(ahead) {
             return Some(Protocol::Http1);
@@ -224,11 +243,14 @@ async fn tell_protocol(socket: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Pr
 }
 
 /// Closes our side and reads on until `until`, so that the last answer arrives.
-async fn linger(mut socket: TcpStream, until: Instant) {
-    let _ = socket.shutdown().await;
-    let mut rest = socket.take(LINGER_BYTES);
-    let mut sink = [0; 4096];
-    let drained = async { while matches!(rest.read(&mut sink).await, Ok(1..)) {} };
+async fn linger(mut socket: Stream, until: Instant) {
+    let drained = async {
+        // TLS may have to wait for room to say that it ends.
+        let _ = socket.shutdown().await;
+        let mut rest = socket.take(LINGER_BYTES);
+        let mut sink = [0; 4096];
+        while matches!(rest.read(&mut sink).await, Ok(1..)) {}
+    };
     let _ = timeout_at(until, drained).await;
 }
 

@@ -1,12 +1,13 @@
 //! Answers to requests that never became one: written to the connection by hand, because no
 //! request is there to answer.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use axum::http::StatusCode;
 
 use crate::{
     http::{answer::problem_answer, state::RequestIds},
+    metrics::Metrics,
     problem::{Code, Problem},
 };
 
@@ -14,17 +15,30 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Refusals {
     request_ids: RequestIds,
+    metrics: Arc<Metrics>,
 }
 
 impl Refusals {
-    pub(super) const fn new(request_ids: RequestIds) -> Self {
-        Self { request_ids }
+    pub(super) const fn new(request_ids: RequestIds, metrics: Arc<Metrics>) -> Self {
+        Self { request_ids, metrics }
     }
 
     /// A whole HTTP/1.1 answer, after which the connection closes.
     pub(super) fn answer(&self, code: Code) -> Vec<u8> {
-        let id = self.request_ids.make();
-        let answer = problem_answer(&Problem::new(code, detail(code)), &id);
+        self.problem(&Problem::new(code, detail(code)))
+    }
+
+    /// The same for whoever speaks plain HTTP where TLS is spoken.
+    pub(super) fn not_tls(&self) -> Vec<u8> {
+        let detail = "Plain HTTP was sent to a port where the service speaks HTTPS.";
+        let hint = "Send the request to the same address with https://.";
+        self.problem(&Problem::new(Code::InvalidHeader, detail).hint(hint))
+    }
+
+    fn problem(&self, problem: &Problem) -> Vec<u8> {
+        let (id, code) = (self.request_ids.make(), problem.code);
+        let answer = problem_answer(problem, &id);
+        self.metrics.connection_refused(code);
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
         tracing::info!(
             target: "access",

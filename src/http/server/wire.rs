@@ -10,11 +10,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 
-use super::{activity::Activity, refusal::Refusals};
+use super::{activity::Activity, refusal::Refusals, stream::Stream};
 use crate::problem::Code;
 
 #[cfg(test)]
@@ -25,7 +24,7 @@ const BARE_MAX: usize = 256;
 
 /// A connection's socket with what belongs to it.
 pub(super) struct Wire {
-    socket: TcpStream,
+    socket: Stream,
     /// Bytes that were read to tell the protocols apart.
     ahead: Vec<u8>,
     /// Bytes to be sent before anything else: an answer of ours in place of a bare one.
@@ -36,7 +35,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) const fn new(
-        socket: TcpStream,
+        socket: Stream,
         ahead: Vec<u8>,
         activity: Arc<Activity>,
         refusals: Refusals,
@@ -44,7 +43,7 @@ impl Wire {
         Self { socket, ahead, instead: Vec::new(), activity, refusals }
     }
 
-    pub(super) fn into_socket(self) -> TcpStream {
+    pub(super) fn into_socket(self) -> Stream {
         self.socket
     }
 

@@ -2,7 +2,10 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::transfer::{ids::TransferId, model::Transfer, store::TransferFilter};
+use crate::{
+    metrics::StoreOperation,
+    transfer::{ids::TransferId, model::Transfer, store::TransferFilter},
+};
 
 mod page;
 
@@ -20,6 +23,8 @@ use super::{
 pub(in crate::store) struct Get(pub(in crate::store) TransferId);
 
 impl Operation for Get {
+    const NAME: StoreOperation = StoreOperation::Get;
+
     type Output = Option<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
@@ -33,6 +38,8 @@ impl Operation for Get {
 pub(in crate::store) struct Count;
 
 impl Operation for Count {
+    const NAME: StoreOperation = StoreOperation::Count;
+
     type Output = u64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
@@ -50,6 +57,8 @@ pub(in crate::store) struct List {
 }
 
 impl Operation for List {
+    const NAME: StoreOperation = StoreOperation::List;
+
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {

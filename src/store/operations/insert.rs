@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::transfer::{
-    ids::{BatchId, ConversationId},
-    model::Transfer,
-    store::{Inserted, KeyClaim},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        ids::{BatchId, ConversationId},
+        model::Transfer,
+        store::{Inserted, KeyClaim},
+    },
 };
 
 use super::{
@@ -143,6 +146,8 @@ pub(super) async fn unsettled_of<S: Session>(
 }
 
 impl Operation for Insert {
+    const NAME: StoreOperation = StoreOperation::Insert;
+
     type Output = Inserted;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {

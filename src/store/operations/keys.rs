@@ -1,9 +1,12 @@
 //! Idempotency keys: what is known of one.
 
-use crate::transfer::{
-    ids::TransferId,
-    model::Stage,
-    store::{Answer, KeyRecord, KeyScope},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        ids::TransferId,
+        model::Stage,
+        store::{Answer, KeyRecord, KeyScope},
+    },
 };
 
 use super::{
@@ -22,6 +25,8 @@ pub(in crate::store) struct FindKey {
 }
 
 impl Operation for FindKey {
+    const NAME: StoreOperation = StoreOperation::FindKey;
+
     type Output = Option<KeyRecord>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {

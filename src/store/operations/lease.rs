@@ -2,7 +2,14 @@
 
 use uuid::Uuid;
 
-use crate::transfer::{ids::TransferId, model::Transfer};
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        ids::TransferId,
+        model::Transfer,
+        rate::{RateShare, RateUse},
+    },
+};
 
 use super::{
     super::{
@@ -34,6 +41,8 @@ macro_rules! stale {
 }
 
 impl Operation for Adopt {
+    const NAME: StoreOperation = StoreOperation::Adopt;
+
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
@@ -82,6 +91,8 @@ pub(in crate::store) struct Heartbeat {
 }
 
 impl Operation for Heartbeat {
+    const NAME: StoreOperation = StoreOperation::Heartbeat;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
@@ -92,17 +103,85 @@ impl Operation for Heartbeat {
     }
 }
 
-/// Forgets `owner`.
+/// What a request to Genesys counts against.
+const MINUTE: i64 = 60_000_000;
+
+/// Gives `owner` its share of a minute's limit.
+pub(in crate::store) struct ShareRate {
+    pub(in crate::store) owner: Uuid,
+    /// Microseconds.
+    pub(in crate::store) now: i64,
+    pub(in crate::store) mine: RateUse,
+    /// A process is dead when its heartbeat (microseconds) is older.
+    pub(in crate::store) alive_since: i64,
+}
+
+impl ShareRate {
+    /// What the others used and may yet use, and how many are alive.
+    async fn hear<S: Session>(&self, session: &mut S) -> Result<(u64, u32), Fault> {
+        let text = "SELECT heartbeat, spent, granted, spent_at FROM instances WHERE owner <> $1";
+        let (mut others, mut alive) = (0_u64, 1);
+        for row in session.rows(sql(text), &[Value::Id(self.owner)]).await? {
+            let lives = row.number(0)? >= self.alive_since;
+            alive += u32::from(lives);
+            if row.maybe_number(3)?.is_none_or(|at| at < self.now - MINUTE) {
+                continue;
+            }
+            let spent = row.maybe_number(1)?.unwrap_or_default();
+            let granted = row.maybe_number(2)?.filter(|_| lives).unwrap_or_default();
+            others = others.saturating_add(spent.saturating_add(granted).max(0).cast_unsigned());
+        }
+        Ok((others, alive))
+    }
+}
+
+impl Operation for ShareRate {
+    const NAME: StoreOperation = StoreOperation::ShareRate;
+
+    type Output = RateShare;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<RateShare, Fault> {
+        if S::DIALECT == Dialect::Postgres {
+            // One round at a time: whoever is next must see what this one was given.
+            session.rows(sql("SELECT pg_advisory_xact_lock(7107104, 1)"), &[]).await?;
+        }
+        let (others, alive) = self.hear(session).await?;
+        let share = RateShare::of(self.mine, others, alive);
+        let number = |count: u64| Value::Number(i64::try_from(count).unwrap_or(i64::MAX));
+        let text = "INSERT INTO instances (owner, heartbeat, spent, granted, spent_at) \
+                    VALUES ($1, $2, $3, $4, $2) ON CONFLICT (owner) DO UPDATE SET \
+                    spent = excluded.spent, granted = excluded.granted, \
+                    spent_at = excluded.spent_at";
+        let values = [
+            Value::Id(self.owner),
+            Value::Number(self.now),
+            number(self.mine.spent),
+            number(share.left),
+        ];
+        session.execute(sql(text), &values).await?;
+        Ok(share)
+    }
+}
+
+/// Forgets `owner`, but for what it has spent of the present minute. Those that are long gone are
+/// forgotten altogether.
 pub(in crate::store) struct Retire {
     pub(in crate::store) owner: Uuid,
+    /// Microseconds.
+    pub(in crate::store) now: i64,
 }
 
 impl Operation for Retire {
+    const NAME: StoreOperation = StoreOperation::Retire;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        let text = "DELETE FROM instances WHERE owner = $1";
+        let text = "UPDATE instances SET heartbeat = 0 WHERE owner = $1";
         session.execute(sql(text), &[Value::Id(self.owner)]).await?;
+        let text = "DELETE FROM instances WHERE heartbeat < $1 \
+                    AND (spent_at IS NULL OR spent_at < $1)";
+        session.execute(sql(text), &[Value::Number(self.now - MINUTE)]).await?;
         Ok(())
     }
 }

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::transfer::{
-    model::{Stage, Transfer},
-    store::{Answer, Expected, KeyChange},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        model::{Stage, Transfer},
+        store::{Answer, Expected, KeyChange},
+    },
 };
 
 use super::{
@@ -118,6 +121,8 @@ fn settled_values(id: uuid::Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
 }
 
 impl Operation for Update {
+    const NAME: StoreOperation = StoreOperation::Update;
+
     type Output = bool;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {

@@ -6,7 +6,7 @@ use super::{
     super::session::{Session, Value},
     Fault, Operation, settled, sql, unsettled,
 };
-use crate::{problem::Code, transfer::model::Stage};
+use crate::{metrics::StoreOperation, problem::Code, transfer::model::Stage};
 
 /// Deletes what has been kept long enough. Times in microseconds.
 pub(in crate::store) struct Reap {
@@ -64,6 +64,8 @@ impl Reap {
 }
 
 impl Operation for Reap {
+    const NAME: StoreOperation = StoreOperation::Reap;
+
     type Output = u64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
@@ -109,6 +111,8 @@ pub(in crate::store) struct Undo {
 }
 
 impl Operation for Undo {
+    const NAME: StoreOperation = StoreOperation::Undo;
+
     type Output = u64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
@@ -143,6 +147,8 @@ pub(in crate::store) struct Probe {
 }
 
 impl Operation for Probe {
+    const NAME: StoreOperation = StoreOperation::Probe;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {

@@ -153,7 +153,7 @@ impl Engine {
         transfer.stage = stage;
         transfer.error = Some(Problem { retryable: Some(false), ..problem });
         self.records.conclude(transfer, from, KeyChange::Free).await;
-        Self::audit(transfer);
+        self.count(transfer);
     }
 }
 

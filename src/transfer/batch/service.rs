@@ -8,6 +8,7 @@ pub use super::watch::BatchWatch;
 use super::{Batch, BatchOrder, BatchState, Plan, store::BatchFilter};
 use crate::{
     problem::{Code, Problem},
+    trace::TraceParent,
     transfer::{
         ids::{BatchId, TransferId},
         model::Transfer,
@@ -31,7 +32,7 @@ pub struct BatchSubmission {
     /// `X-Request-Id`.
     pub request_id: String,
     /// `traceparent`.
-    pub traceparent: Option<Arc<str>>,
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The answer to a [`BatchSubmission`].

@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{COMMAND_NEEDS, Engine, Job, Outcome, time_left};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
+    trace,
     transfer::{
+        class::Again,
         conversation::Conversation,
-        evidence::{self, Before, Seen},
+        evidence::{self, Before, Finding, Seen},
         gateway::{CallContext, GatewayError, Lane, MoveCommand, RoutingChange, Sent},
         legs,
         model::{Stage, Transfer, Warning},
@@ -18,7 +21,6 @@ use crate::{
         problems,
         records::Lost,
         store::KeyChange,
-        watch::Finding,
     },
 };
 
@@ -36,15 +38,17 @@ impl Engine {
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
         let ctx = job.ctx.in_lane(Lane::Command);
-        let sent = self.gateway.send(&ctx, command).await;
+        let span = trace::stage(trace::Stage::Send);
+        let sent = self.gateway.send(&ctx, command).instrument(span).await;
         crate::failpoint!(AfterSend);
         if let Some(turn) = job.turn.take() {
             turn.pass(&sent, self.clock.now());
         }
+        let again = sent.class().again() == Again::OnceIfUnmoved;
         match sent {
-            Sent::Finished(answer) => match self.after_5xx(job, answer, true).await {
+            Sent::Finished(answer) => match self.after_5xx(job, answer.clone(), again).await {
                 Some(outcome) => outcome,
-                None => self.send_again(job, command).await,
+                None => self.send_again(job, command, failed_5xx(answer)).await,
             },
             Sent::NotSent(error) => Outcome::not_sent(problems::from_gateway(error)),
             Sent::Abandoned(problem) => Outcome::Failed { problem, key_used: false },
@@ -52,8 +56,10 @@ impl Engine {
         }
     }
 
-    async fn send_again(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
+    /// Sends the command a second time; `in_vain` is what the first one came to.
+    async fn send_again(&self, job: &mut Job, command: &MoveCommand, in_vain: Outcome) -> Outcome {
         crate::failpoint!(BeforeSendAgain);
+        let begun = Instant::now();
         // Writing proves that the row is still ours: nobody else judges it meanwhile.
         match self.records.step(&mut job.transfer, Stage::Dispatching, KeyChange::Keep).await {
             Ok(()) => {}
@@ -63,8 +69,12 @@ impl Engine {
             }
         }
         crate::failpoint!(AfterSendAgainRecorded);
+        if self.is_held_up(begun) {
+            return in_vain;
+        }
         let ctx = job.ctx.in_lane(Lane::Command);
-        match self.gateway.send(&ctx, command).await {
+        let span = trace::stage(trace::Stage::Send);
+        match self.gateway.send(&ctx, command).instrument(span).await {
             Sent::Finished(answer) => {
                 let again = self.after_5xx(job, answer.clone(), false).await;
                 again.unwrap_or_else(|| failed_5xx(answer))
@@ -94,7 +104,8 @@ impl Engine {
         answer: UpstreamAnswer,
         may_send_again: bool,
     ) -> Option<Outcome> {
-        let finding = self.watch_after_5xx(&job.transfer, &job.ctx).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let finding = self.watch_after_5xx(&job.transfer, &job.ctx).instrument(span).await;
         match finding {
             Finding::Unmoved => {
                 let time = time_left(&job.ctx) >= COMMAND_NEEDS;
@@ -112,7 +123,8 @@ impl Engine {
         detail: &str,
         answer: Option<UpstreamAnswer>,
     ) -> Outcome {
-        let finding = self.watch_in_request(&job.transfer, &job.ctx).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let finding = self.watch_in_request(&job.transfer, &job.ctx).instrument(span).await;
         outcome_of(job, finding, detail, answer)
     }
 
@@ -125,7 +137,8 @@ impl Engine {
         };
         let ctx = job.ctx.in_lane(Lane::Settling);
         let id = job.transfer.request.conversation_id;
-        let look = self.gateway.conversation(&ctx, id).await;
+        let span = trace::stage(trace::Stage::Learn);
+        let look = self.gateway.conversation(&ctx, id).instrument(span).await;
         let problem = match look {
             Ok(conversation) => why_refused(&job.transfer, &conversation, unexplained),
             Err(GatewayError::NotFound(_)) => Problem::new(
@@ -162,7 +175,8 @@ impl Engine {
             Some(_) => job.ctx.until(Instant::now() + ROUTING_PATIENCE),
             None => job.ctx.clone(),
         };
-        let set = self.set_routing_on_arrival(&job.transfer, &ctx, change).await;
+        let set = self.set_routing_on_arrival(&job.transfer, &ctx, change);
+        let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
         crate::failpoint!(AfterRouting);
         if let Err(detail) = set {
             job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
@@ -264,18 +278,19 @@ pub(super) fn outcome_of(
 
 /// What a finding settles; `None` when it settles nothing.
 pub(in crate::transfer) fn settled(finding: Finding) -> Option<Result<(), Problem>> {
-    match finding {
-        Finding::Moved => Some(Ok(())),
-        Finding::MovedElsewhere => Some(Err(Problem::new(
+    if finding.settles()? {
+        return Some(Ok(()));
+    }
+    Some(Err(match finding {
+        Finding::MovedElsewhere => Problem::new(
             Code::ConversationMoved,
             "Somebody else moved the conversation to another place first.",
-        ))),
-        Finding::Ended => Some(Err(Problem::new(
+        ),
+        _ => Problem::new(
             Code::ConversationEnded,
             "The conversation ended; no sign of this transfer was observed.",
-        ))),
-        Finding::Unmoved | Finding::Changed | Finding::Unclear => None,
-    }
+        ),
+    }))
 }
 
 fn failed_5xx(answer: UpstreamAnswer) -> Outcome {

@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Engine, Job, Outcome};
 use crate::{
     config::Confirm,
+    problem::Code,
+    trace,
     transfer::{
         evidence::Seen,
         model::{Stage, Transfer},
@@ -34,14 +37,16 @@ impl Engine {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
                 let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
-                self.records.conclude(&mut job.transfer, from, key).await;
-                Self::audit(&job.transfer);
-                job.transfer
+                let ours = self.records.conclude(&mut job.transfer, from, key).await;
+                self.settled(job.transfer, ours).await
             }
             Outcome::Unknown(problem) => {
                 job.transfer.stage = Stage::Unknown;
                 job.transfer.error = Some(*problem);
-                self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+                if !self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await {
+                    return self.as_others_have_it(job.transfer).await;
+                }
+                self.count(&job.transfer);
                 self.settle_in_background(job.transfer.clone(), self.settings.settle_window);
                 job.transfer
             }
@@ -53,28 +58,42 @@ impl Engine {
         job.transfer.stage = Stage::Accepted;
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
-            self.records.conclude(&mut job.transfer, from, key).await;
-            Self::audit(&job.transfer);
+            let ours = self.records.conclude(&mut job.transfer, from, key).await;
+            let transfer = self.settled(job.transfer, ours).await;
             // Those of a batch are looked for together.
-            if self.settings.confirm == Confirm::Always && job.transfer.batch_id.is_none() {
-                self.confirm_in_background(job.transfer.clone());
+            let confirm = self.settings.confirm == Confirm::Always && transfer.batch_id.is_none();
+            if confirm && transfer.stage == Stage::Accepted {
+                self.confirm_in_background(transfer.clone());
             }
-            return job.transfer;
+            return transfer;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
-        self.records.conclude(&mut job.transfer, from, KeyChange::Keep).await;
+        if !self.records.conclude_for_now(&mut job.transfer, from).await {
+            return self.as_others_have_it(job.transfer).await;
+        }
         crate::failpoint!(BeforeConfirming);
         let until = job.ctx.deadline.min(Instant::now() + wait);
-        if self.arrives(&job.transfer, &job.ctx.until(until)).await {
+        let ctx = job.ctx.until(until);
+        let span = trace::stage(trace::Stage::Confirm);
+        if self.arrives(&job.transfer, &ctx).instrument(span).await {
             crate::failpoint!(BeforeConfirmed);
             job.transfer.stage = Stage::Confirmed;
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
-        self.records.conclude(&mut job.transfer, Stage::Accepted, key).await;
-        Self::audit(&job.transfer);
-        job.transfer
+        let ours = self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
+        self.settled(job.transfer, ours).await
+    }
+
+    /// A settled transfer as it now stands: as it was recorded here, or as another process has it
+    /// that took it over.
+    async fn settled(&self, transfer: Transfer, ours: bool) -> Transfer {
+        if !ours {
+            return self.as_others_have_it(transfer).await;
+        }
+        self.count(&transfer);
+        transfer
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
@@ -103,14 +122,21 @@ impl Engine {
 
     fn confirm_in_background(self: &Arc<Self>, mut transfer: Transfer) {
         let engine = Arc::clone(self);
-        self.tracker.spawn(async move {
+        let span = trace::background(
+            &trace::Origin::here(),
+            trace::Stage::Confirm,
+            &transfer.request_id,
+            &transfer.id,
+        );
+        let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
             let ctx = super::context(deadline, crate::transfer::gateway::Lane::Batch);
             if engine.arrives(&transfer, &ctx).await {
                 transfer.stage = Stage::Confirmed;
                 engine.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
             }
-        });
+        };
+        self.tracker.spawn(confirm.instrument(span));
     }
 
     /// The key is used up: the first answer is kept for it.
@@ -123,26 +149,13 @@ impl Engine {
         self.answers.answer(transfer)
     }
 
-    /// One line for the record of who moved what, on a target of its own.
-    pub(in crate::transfer) fn audit(transfer: &Transfer) {
-        tracing::info!(
-            target: "audit",
-            transfer_id = %transfer.id,
-            status = transfer.stage.status().as_str(),
-            code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str()),
-            caller = %transfer.requested_by,
-            conversation_id = %transfer.request.conversation_id,
-            from_queue_id = transfer
-                .previous
-                .as_ref()
-                .and_then(|previous| previous.queue_id)
-                .map(tracing::field::display),
-            to_queue_id = %transfer.queue.id,
-            reason = transfer.request.reason.as_deref().unwrap_or_default(),
-            reference = transfer.request.reference.as_deref().unwrap_or_default(),
-            correlation_id = transfer.upstream.correlation_id.as_deref().unwrap_or_default(),
-            "transfer settled"
-        );
+    /// Counts what a transfer came to, and notes it on the span.
+    pub(in crate::transfer) fn count(&self, transfer: &Transfer) {
+        let status = transfer.stage.status();
+        let code = transfer.error.as_ref().map(|problem| problem.code);
+        self.metrics.transfer(status, code);
+        let correlation = transfer.upstream.correlation_id.as_deref();
+        trace::transfer_came_to(status.as_str(), code.map(Code::as_str), correlation);
     }
 
     /// Another process settles the transfer now: what it wrote is the truth.

@@ -115,3 +115,25 @@ fn without_a_picture_only_a_leg_younger_than_the_record_proves_the_move() {
     assert_eq!(look(leg_since("2026-01-01T12:00:01Z")), Seen::Moved);
     assert_eq!(look(leg_since("2026-01-01T11:59:00Z")), Seen::Unmoved);
 }
+
+#[test]
+fn one_failed_look_after_a_5xx_leaves_it_unclear() {
+    let seen = [Some(Seen::Unmoved), None, Some(Seen::Unmoved)];
+    assert_eq!(Finding::of(&seen), Finding::Unclear);
+    assert_eq!(Finding::of(&[Some(Seen::Unmoved), None]), Finding::Unclear);
+}
+
+#[test]
+fn only_looks_that_all_show_the_leg_make_it_unmoved() {
+    let unmoved = Some(Seen::Unmoved);
+    assert_eq!(Finding::of(&[unmoved, unmoved]), Finding::Unmoved);
+    assert_eq!(Finding::of(&[unmoved, Some(Seen::Changed)]), Finding::Changed);
+    assert_eq!(Finding::of(&[Some(Seen::Changed), unmoved]), Finding::Unclear);
+}
+
+#[test]
+fn what_is_unmoved_or_unclear_settles_nothing() {
+    use Finding::{Changed, Ended, Moved, MovedElsewhere, Unclear, Unmoved};
+    let settles = [Moved, MovedElsewhere, Ended, Unmoved, Changed, Unclear].map(Finding::settles);
+    assert_eq!(settles, [Some(true), Some(false), Some(false), None, None, None]);
+}

@@ -29,6 +29,20 @@ async fn a_taken_command_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_row_is_in_dispatching_before_the_command_leaves() {
+    let bench = Bench::new().await;
+    *bench.gateway.latency.lock().unwrap() = Duration::from_secs(1);
+    bench.gateway.next(Sent::Taken(answer(202)), SOON);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        (bench.gateway.commands(), bench.only_transfer().await.stage)
+    };
+    let (outcome, seen) = tokio::join!(bench.outcome(), meanwhile);
+    assert_eq!(seen, (1, Stage::Dispatching));
+    assert_eq!(outcome, (201, "accepted".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn applied_then_dropped_is_seen_and_never_sent_again() {
     let bench = Bench::new().await;
     bench.gateway.next(uncertain(), SOON);

@@ -18,6 +18,7 @@ use crate::{
         gateway::*,
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
+        rate::{RateShare, RateUse},
     },
 };
 
@@ -290,6 +291,12 @@ impl Reservation for Unlimited {
 
 #[async_trait]
 impl CallGateway for Floor {
+    fn rate_use(&self) -> RateUse {
+        RateUse { limit: 300, spent: 0 }
+    }
+
+    fn keep_to(&self, _: Option<RateShare>) {}
+
     fn unsupported(&self, _: &TransferRequest) -> Vec<FieldError> {
         Vec::new()
     }

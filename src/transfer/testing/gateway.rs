@@ -18,6 +18,7 @@ use crate::{
         gateway::*,
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
+        rate::{RateShare, RateUse},
     },
 };
 
@@ -194,6 +195,11 @@ impl CallGateway for ScriptedGateway {
         Ok(false)
     }
 
+    fn rate_use(&self) -> RateUse {
+        RateUse { limit: 300, spent: 0 }
+    }
+
+    fn keep_to(&self, _: Option<RateShare>) {}
     async fn waiting(&self, _: &CallContext, _: QueueId) -> Result<WaitingCalls, GatewayError> {
         Ok(WaitingCalls::default())
     }

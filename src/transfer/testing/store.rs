@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::transfer::{
     ids::{ConversationId, TransferId},
     model::{Stage, Transfer},
+    rate::{RateShare, RateUse},
     store::*,
 };
 
@@ -216,6 +217,16 @@ impl TransferStore for MemoryStore {
         self.broken()?;
         self.rows.lock().unwrap().alive.insert(owner, now);
         Ok(())
+    }
+
+    async fn share_rate(
+        &self,
+        _: Uuid,
+        _: Timestamp,
+        mine: RateUse,
+        _: Timestamp,
+    ) -> Result<RateShare, StoreError> {
+        Ok(RateShare::of(mine, 0, 1))
     }
 
     async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {

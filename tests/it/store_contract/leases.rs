@@ -4,6 +4,7 @@ use genesys_transfer::{
     clock::Clock,
     transfer::{
         model::{Stage, Transfer},
+        rate::{RateShare, RateUse},
         store::{Durability, Expected, KeyChange},
     },
 };
@@ -27,6 +28,9 @@ on_both_stores!(
     adopted_row_is_lost_to_the_old_owner,
     adoption_is_bounded_and_goes_on,
     two_adopters_share_and_never_overlap,
+    replicas_are_never_given_more_than_the_limit_together,
+    what_a_dead_replica_sent_counts_for_a_minute_and_no_longer,
+    a_retired_replica_takes_no_part_but_what_it_sent_counts,
 );
 
 const SILENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -146,4 +150,46 @@ async fn two_adopters_share_and_never_overlap(fixture: Fixture) {
 
     adopted.sort_unstable_by_key(|row| row.id);
     assert_eq!(adopted, rows);
+}
+
+/// A round in which `owner` says that it has sent `spent` of 120 requests.
+async fn round(fixture: &Fixture, owner: Uuid, spent: u64) -> RateShare {
+    let now = fixture.clock.now();
+    let mine = RateUse { limit: 120, spent };
+    fixture.store.share_rate(owner, now, mine, stale_before(fixture)).await.unwrap()
+}
+
+async fn replicas_are_never_given_more_than_the_limit_together(fixture: Fixture) {
+    let (one, two) = (other(), other());
+    for owner in [one, two] {
+        fixture.store.heartbeat(owner, fixture.clock.now()).await.unwrap();
+    }
+    let mut spent = [0, 0];
+    for _ in 0..20 {
+        for (index, owner) in [one, two].into_iter().enumerate() {
+            spent[index] += round(&fixture, owner, spent[index]).await.left;
+        }
+    }
+    let all = spent[0] + spent[1];
+    assert!((110..=120).contains(&all), "{spent:?}");
+}
+
+async fn what_a_dead_replica_sent_counts_for_a_minute_and_no_longer(fixture: Fixture) {
+    let (dead, alive) = (other(), other());
+    fixture.store.heartbeat(dead, fixture.clock.now()).await.unwrap();
+    round(&fixture, dead, 40).await;
+    fixture.clock.advance(SILENCE + SignedDuration::from_secs(1));
+    fixture.store.heartbeat(alive, fixture.clock.now()).await.unwrap();
+    assert_eq!(round(&fixture, alive, 0).await, RateShare { others: 40, left: 40, parts: 2 });
+    fixture.clock.advance(SILENCE);
+    assert_eq!(round(&fixture, alive, 0).await.others, 0);
+}
+
+async fn a_retired_replica_takes_no_part_but_what_it_sent_counts(fixture: Fixture) {
+    let (gone, alive) = (other(), other());
+    fixture.store.heartbeat(gone, fixture.clock.now()).await.unwrap();
+    round(&fixture, gone, 40).await;
+    fixture.store.retire(gone).await.unwrap();
+    fixture.store.heartbeat(alive, fixture.clock.now()).await.unwrap();
+    assert_eq!(round(&fixture, alive, 0).await, RateShare { others: 40, left: 40, parts: 2 });
 }

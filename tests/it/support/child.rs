@@ -1,9 +1,9 @@
 //! The service as the process that operators run.
 
-use std::process::Stdio;
+use std::{net::SocketAddr, process::Stdio};
 
 use genesys_transfer::sandbox::Sandbox;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -17,7 +17,8 @@ use crate::support::service::{soon, store_url};
 pub(crate) struct Child {
     process: Process,
     address: String,
-    http: reqwest::Client,
+    scheme: &'static str,
+    http: Client,
 }
 
 impl Child {
@@ -47,12 +48,24 @@ impl Child {
         }
         let mut process = command.spawn().unwrap();
         let address = soon("the process is ready", ready(&mut process)).await;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { process, address, http }
+        let tls = settings.iter().any(|(key, _)| *key == "SERVER_TLS_CERT");
+        let scheme = if tls { "https" } else { "http" };
+        let http = Client::builder().no_proxy().tls_danger_accept_invalid_certs(tls);
+        let http = http.build().unwrap();
+        Self { process, address, scheme, http }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://{}{path}", self.address))
+        self.request_with(&self.http, method, path)
+    }
+
+    /// The same with a client of the test's own.
+    pub(crate) fn request_with(&self, http: &Client, method: Method, path: &str) -> RequestBuilder {
+        http.request(method, format!("{}://{}{path}", self.scheme, self.address))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
     }
 
     /// Ends it without warning, as the kernel or a power cut does.

@@ -77,10 +77,19 @@ impl Site {
     /// With the store at `url`. A replica is taken to be dead after 2 s, so that tests need not
     /// wait long.
     pub(crate) async fn at(url: &str) -> Self {
+        Self::with_client(url, Options::default()).await
+    }
+
+    /// The same with the OAuth client in `client`.
+    pub(crate) async fn with_client(url: &str, client: Options) -> Self {
+        let credentials = [
+            ("GENESYS_CLIENT_ID", client.client_id.clone()),
+            ("GENESYS_CLIENT_SECRET", client.client_secret.clone()),
+        ];
         let options = Options {
             effect_delay: Duration::from_millis(20),
             requests_per_minute: 1_000_000,
-            ..Options::default()
+            ..client
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = Sandbox::start(listener, options, Arc::new(SystemClock)).unwrap();
@@ -93,8 +102,9 @@ impl Site {
             ("STORE_LEASE", "2s"),
             ("TELEMETRY_LOG_FORMAT", "json"),
         ];
-        let settings =
-            settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let settings = settings.map(|(name, value)| (name, value.to_owned()));
+        let settings = settings.into_iter().chain(credentials);
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
         let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { sandbox, http, settings, _folder: None }
     }
@@ -103,6 +113,11 @@ impl Site {
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// All settings a process is started with.
+    pub(crate) fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
     }
 
     /// Starts a service, which must come up.
@@ -201,14 +216,13 @@ impl Process {
     }
 
     /// Waits until a line of its log holds `text`.
-    #[cfg(feature = "failpoints")]
     pub(crate) async fn says(&self, text: &str) {
         let mut log = self.log.clone();
         let said = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
         timeout(PATIENCE, said).await.expect("it says so").expect("it lives");
     }
 
-    /// Sends `STOP`, `CONT` or `TERM`; the shell's `kill` is there on every machine.
+    /// Sends `HUP`, `STOP`, `CONT` or `TERM`; the shell's `kill` is there on every machine.
     pub(crate) async fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
@@ -236,8 +250,11 @@ async fn ended(mut child: Child, log: &watch::Receiver<Vec<String>>) -> Ended {
     Ended { status, log: log.borrow().clone() }
 }
 
-/// The address in the line that says it is ready.
+/// The address in the line that says it is ready, in JSON or text.
 fn address(line: &str) -> Option<SocketAddr> {
+    if let Some((_, rest)) = line.split_once(": ready address=") {
+        return rest.split(' ').next()?.parse().ok();
+    }
     let line: Value = serde_json::from_str(line).ok()?;
     let ready = line["message"] == "ready";
     ready.then(|| line["address"].as_str()?.parse().ok())?

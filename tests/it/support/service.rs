@@ -20,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::document::assert_described;
+
 pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
 pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
 pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
@@ -35,6 +37,7 @@ static STARTS: Semaphore = Semaphore::const_new(3);
 pub(crate) struct TestApp {
     app: Option<App>,
     address: SocketAddr,
+    scheme: &'static str,
     http: reqwest::Client,
     store: Arc<TempDir>,
     settings: BTreeMap<String, String>,
@@ -128,8 +131,11 @@ impl TestApp {
             sandbox.with(|state| state.behaviour.requests_per_minute = 1_000_000);
         }
         let address = app.address();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app: Some(app), address, http, store, settings, outside }
+        let tls = loaded.server.tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
+        let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(tls);
+        let http = http.build().unwrap();
+        Self { app: Some(app), address, scheme, http, store, settings, outside }
     }
 
     /// Stops the service and starts another on the same store.
@@ -152,7 +158,7 @@ impl TestApp {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -298,9 +304,14 @@ pub(crate) fn plain(conversation: Uuid, queue: &str) -> Value {
     json!({"conversationId": conversation, "queueName": queue})
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the answer, which must be as the API's description says.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let answer = request.send().await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let answer = client.execute(request).await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
-    Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
+    let body = answer.bytes().await.unwrap().to_vec();
+    assert_described((&method, &path), status.as_u16(), &headers, &body);
+    Answer { status, headers, body }
 }

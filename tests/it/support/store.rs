@@ -121,5 +121,5 @@ async fn open_stores(url: &str, clock: Arc<ManualClock>) -> Result<Stores, OpenE
         key_retention: KEY_RETENTION.unsigned_abs(),
         lease: Duration::from_secs(20),
     };
-    open(&settings, clock).await
+    open(&settings, clock, Arc::default()).await
 }

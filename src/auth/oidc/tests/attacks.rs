@@ -1,6 +1,11 @@
 //! Tokens that must not get in.
 
+use base64::prelude::BASE64_STANDARD;
+
 use super::*;
+
+/// The public half of the issuer's RSA key, as anybody may have it.
+const RSA_PUBLIC: &str = include_str!("rsa-public.pem");
 
 fn part(value: &Value) -> String {
     BASE64.encode(value.to_string())
@@ -31,7 +36,16 @@ async fn unsigned_tokens_are_refused() {
 async fn the_public_key_as_a_shared_secret_is_refused() {
     let bench = Bench::new().await;
     let public = public_key(&private_key(Algorithm::RS256), Algorithm::RS256, "rsa");
-    for secret in [serde_json::to_vec(&public).unwrap(), RSA.to_vec(), b"".to_vec()] {
+    let der = BASE64_STANDARD
+        .decode(RSA_PUBLIC.lines().filter(|line| !line.starts_with('-')).collect::<String>());
+    for secret in [
+        serde_json::to_vec(&public).unwrap(),
+        RSA_PUBLIC.as_bytes().to_vec(),
+        RSA_PUBLIC.trim_end().as_bytes().to_vec(),
+        der.unwrap(),
+        RSA.to_vec(),
+        b"".to_vec(),
+    ] {
         let key = EncodingKey::from_secret(&secret);
         for kid in ["rsa", "p256"] {
             let header = json!({"alg": "HS256", "kid": kid});
@@ -84,6 +98,23 @@ async fn worthless_signatures_are_refused() {
     for bytes in [vec![], vec![0], vec![0; 64], vec![0; 256], flipped] {
         let token = format!("{message}.{}", BASE64.encode(&bytes));
         assert!(bench.is_refused(&token).await, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_zeros_is_refused_by_every_algorithm() {
+    let bench = Bench::new().await;
+    for (algorithm, length) in [
+        (Algorithm::RS256, 256),
+        (Algorithm::PS256, 256),
+        (Algorithm::ES256, 64),
+        (Algorithm::ES384, 96),
+        (Algorithm::EdDSA, 64),
+    ] {
+        let good = bench.token(algorithm);
+        let (message, _) = good.rsplit_once('.').unwrap();
+        let token = format!("{message}.{}", BASE64.encode(vec![0; length]));
+        assert!(bench.is_refused(&token).await, "{algorithm:?}");
     }
 }
 

@@ -297,3 +297,28 @@ proptest! {
         prop_assert_eq!(rounds, waiting.div_ceil(limit as usize));
     }
 }
+
+#[test]
+fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
+    let now = Instant::now();
+    let mut line = Line::new(10, 30, now);
+    line.keep_to(now, Some(RateShare { others: 0, left: 0, parts: 3 }));
+    let Entry::Waiting(number) = line.enter(now, Lane::Single, Ask::Request, now + secs(20)) else {
+        panic!("it may wait for the next round");
+    };
+    line.keep_to(now + secs(1), Some(RateShare { others: 10, left: 0, parts: 3 }));
+    let fates = line.pump(now + secs(1));
+    assert!(matches!(fates[..], [(told, Fate::Refused(_))] if told == number), "{fates:?}");
+}
+
+#[test]
+fn a_share_ends_with_the_next_round() {
+    let now = Instant::now();
+    let mut line = Line::new(300, 30, now);
+    line.keep_to(now, Some(RateShare { others: 100, left: 20, parts: 3 }));
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 20);
+    assert_eq!(line.used(now), RateUse { limit: 300, spent: 20 });
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 0);
+    line.keep_to(now, Some(RateShare { others: 100, left: 60, parts: 3 }));
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 60);
+}

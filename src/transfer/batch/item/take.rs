@@ -6,8 +6,9 @@ use super::{End, Open, Run, far};
 use crate::{
     problem::Problem,
     transfer::{
+        audit,
         batch::{Item, pause::Pauses, store::Taken, trouble::Trouble},
-        engine::{self, Engine},
+        engine,
         ids::TransferId,
         model::{Stage, Transfer, UpstreamUse},
         plan::Plan,
@@ -51,15 +52,15 @@ impl Run {
         transfer.error = Some(Problem { retryable: Some(false), ..problem });
         let end = self.take(open, &transfer).await;
         match end {
-            Ok(Found::New) => Engine::audit(&transfer),
+            Ok(Found::New) => audit::settled(&transfer),
             Ok(Found::Again) => {
                 // It was recorded as one that goes ahead, and did not.
                 let records = &self.engine.records;
                 records.conclude(&mut transfer, Stage::Received, KeyChange::Free).await;
-                Engine::audit(&transfer);
             }
             Err(end) => return end,
         }
+        self.engine.count(&transfer);
         End::Taken
     }
 

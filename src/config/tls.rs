@@ -1,0 +1,158 @@
+//! `server.tls_cert` and `server.tls_key`: the server's certificate and its private key.
+
+use std::{fmt, fs::File, io::Read as _, path::PathBuf, sync::Arc};
+
+use config::ValueKind;
+use tokio_rustls::rustls::{
+    self,
+    crypto::aws_lc_rs,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::CertifiedKey,
+};
+
+use super::reader::{self, Reader};
+
+pub(super) const CERT: &str = "server.tls_cert";
+pub(super) const KEY: &str = "server.tls_key";
+
+/// Longest file that is read; a long chain has some ten thousand bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// What begins a block of PEM, and never a path.
+const PEM_MARK: &str = "-----BEGIN";
+
+/// TLS as it was configured, with the files as they were when they were read.
+#[derive(Clone)]
+pub struct Tls {
+    /// Where certificate and key come from.
+    pub files: TlsFiles,
+    /// What was in them.
+    pub certified: Arc<CertifiedKey>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// The two files, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, followed by those between it and its root.
+    pub cert: PathBuf,
+    /// The private key that belongs to it.
+    pub key: PathBuf,
+}
+
+/// Why two files are no identity. `Display` gives one line, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct TlsFileError {
+    /// The setting that names the file that is wrong.
+    pub key: &'static str,
+    message: String,
+}
+
+impl TlsFiles {
+    /// Reads both files and checks that they belong together. Blocks.
+    ///
+    /// # Errors
+    /// Which of the two is wrong, and what was expected.
+    pub fn load(&self) -> Result<CertifiedKey, TlsFileError> {
+        let wrong = |key| move |message| TlsFileError { key, message };
+        let chain = self.chain().map_err(wrong(CERT))?;
+        let key = self.private_key().map_err(wrong(KEY))?;
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| {
+            match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    wrong(KEY)(format!("expected the private key of the certificate in {CERT}"))
+                }
+                rustls::Error::InvalidCertificate(_) => {
+                    wrong(CERT)("expected an X.509 certificate; the first one is malformed".into())
+                }
+                _ => wrong(KEY)(
+                    "expected an RSA, ECDSA (P-256, P-384, P-521) or Ed25519 key; this one cannot \
+                     be used"
+                        .to_owned(),
+                ),
+            }
+        })
+    }
+
+    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let expected = "expected a PEM file with the server's certificate and its chain";
+        let bytes = read(&self.cert).map_err(|why| format!("{expected}; {why}"))?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+        match chain {
+            Ok(chain) if !chain.is_empty() => Ok(chain),
+            Ok(_) => Err(format!("{expected}; it holds none")),
+            Err(_) => Err(format!("{expected}; it is malformed")),
+        }
+    }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        let expected = "expected a PEM file with an unencrypted private key";
+        let bytes = read(&self.key).map_err(|why| format!("{expected}; {why}"))?;
+        PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+            pem::Error::NoItemsFound => format!("{expected}; it holds none"),
+            _ => format!("{expected}; it is malformed"),
+        })
+    }
+}
+
+/// The bytes of a file, or in words why there are none.
+fn read(path: &PathBuf) -> Result<Vec<u8>, String> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
+    // Opening a pipe would wait for somebody to write to it.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(format!("{shown} is no file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("{shown} is longer than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// TLS, when both files are set; one of them without the other, or files that do not fit, are
+/// complained about.
+pub(super) fn read_from(from: &mut Reader) -> Option<Tls> {
+    let (cert, key) = (path(from, CERT), path(from, KEY));
+    for (name, other) in [(CERT, KEY), (KEY, CERT)] {
+        if from.value(name).is_none() && from.value(other).is_some() {
+            from.complain(
+                name,
+                format!("missing; expected the path of a PEM file, as {other} is set"),
+            );
+        }
+    }
+    let files = TlsFiles { cert: cert?, key: key? };
+    match files.load() {
+        Ok(certified) => Some(Tls { files, certified: Arc::new(certified) }),
+        Err(error) => {
+            from.complain(error.key, error.message);
+            None
+        }
+    }
+}
+
+fn path(from: &mut Reader, key: &'static str) -> Option<PathBuf> {
+    let is_pem = |kind: &ValueKind| reader::text(kind).is_some_and(|text| text.contains(PEM_MARK));
+    let expected = if from.value(key).is_some_and(|value| is_pem(&value.kind)) {
+        "the path of a PEM file, not its text"
+    } else {
+        "the path of a PEM file"
+    };
+    from.optional(key, expected, |kind| {
+        let text = reader::text(kind).filter(|text| !text.is_empty() && !is_pem(kind))?;
+        (!text.contains(char::is_control)).then(|| PathBuf::from(text))
+    })
+}

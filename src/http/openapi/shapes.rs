@@ -1,0 +1,178 @@
+//! The shapes of what the domain serialises itself, for the document only. The tests compare every
+//! answer they see with them, member by member.
+
+#![expect(dead_code, reason = "described, never made")]
+
+use std::borrow::Cow;
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+use uuid::Uuid;
+
+use super::fields::one_of;
+use crate::{http::requests::TRANSFER_TYPES, problem::Code, transfer::model::Status};
+
+/// Where a transfer stands.
+pub(in crate::http) struct StatusWord;
+
+impl PartialSchema for StatusWord {
+    fn schema() -> RefOr<Schema> {
+        let about = "`pending`: recorded, not settled. `accepted`: Genesys took the command. \
+                     `confirmed`: seen waiting in, or answered from, the target queue. `skipped`: \
+                     never sent, in a batch only. `failed`: it certainly did not happen. \
+                     `unknown`: it may have happened; the service goes on finding out. Nothing \
+                     leaves `confirmed`, `failed` or `skipped`.";
+        one_of(Status::ALL.map(Status::as_str)).description(Some(about)).into()
+    }
+}
+
+impl ToSchema for StatusWord {
+    fn name() -> Cow<'static, str> {
+        "Status".into()
+    }
+}
+
+/// A problem code.
+pub(in crate::http) struct CodeWord;
+
+impl PartialSchema for CodeWord {
+    fn schema() -> RefOr<Schema> {
+        one_of(Code::ALL.iter().map(|code| code.as_str()))
+            .description(Some("A problem code; `GET /problems/{code}` explains it."))
+            .into()
+    }
+}
+
+impl ToSchema for CodeWord {
+    fn name() -> Cow<'static, str> {
+        "ProblemCode".into()
+    }
+}
+
+/// Whether the agent stays on until the transfer is taken.
+pub(in crate::http) struct TransferTypeWord;
+
+impl PartialSchema for TransferTypeWord {
+    fn schema() -> RefOr<Schema> {
+        one_of(TRANSFER_TYPES.map(|(word, _)| word)).into()
+    }
+}
+
+impl ToSchema for TransferTypeWord {
+    fn name() -> Cow<'static, str> {
+        "TransferType".into()
+    }
+}
+
+/// What Genesys answered, as far as callers and support need it.
+#[derive(ToSchema)]
+#[schema(as = UpstreamAnswer)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct UpstreamAnswerShape {
+    /// HTTP status.
+    #[schema(minimum = 100, maximum = 999)]
+    status: u16,
+    /// Genesys' own error code.
+    #[schema(required)]
+    code: Option<String>,
+    /// Genesys' own message, shortened.
+    #[schema(required)]
+    message: Option<String>,
+    /// For Genesys' support.
+    #[schema(required)]
+    correlation_id: Option<String>,
+}
+
+/// One bad field of a request.
+#[derive(ToSchema)]
+#[schema(as = FieldError)]
+pub(in crate::http) struct FieldErrorShape {
+    /// JSON pointer to the field (RFC 6901), or `?name` for a query parameter.
+    pointer: String,
+    /// What is wrong with it and what is expected.
+    detail: String,
+}
+
+/// One of several things a request may have meant: a queue, or a participant.
+#[derive(ToSchema)]
+#[schema(as = Candidate)]
+#[serde(untagged)]
+pub(in crate::http) enum CandidateShape {
+    /// A queue with the name asked for.
+    Queue {
+        /// Goes into `queueId`.
+        id: Uuid,
+        /// Its exact name.
+        name: String,
+        /// The name of its division, when known.
+        #[schema(required)]
+        division: Option<String>,
+    },
+    /// A leg that could be replaced.
+    Participant {
+        /// Goes into `participantId`.
+        id: Uuid,
+        /// What the leg is for, in Genesys' words.
+        purpose: String,
+        /// How it stands.
+        state: String,
+    },
+}
+
+/// The leg that was replaced, as it was before.
+#[derive(ToSchema)]
+#[schema(as = Previous)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct PreviousShape {
+    /// What it was for, in Genesys' words: `agent`, `acd`, `ivr`, …
+    #[schema(examples("agent"))]
+    purpose: String,
+    /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
+    #[schema(examples("connected"))]
+    state: String,
+    /// The queue it came from, when known.
+    #[schema(required)]
+    queue_id: Option<Uuid>,
+}
+
+/// Something to know although the transfer went ahead.
+#[derive(ToSchema)]
+#[schema(as = Warning)]
+pub(in crate::http) struct WarningShape {
+    /// A fixed word.
+    #[schema(examples("routing_attributes_not_applied"))]
+    code: String,
+    /// What happened, in a sentence.
+    detail: String,
+}
+
+/// What a transfer cost upstream.
+#[derive(ToSchema)]
+#[schema(as = UpstreamUse)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct UpstreamUseShape {
+    /// Calls to Genesys it needed.
+    calls: u32,
+    /// HTTP requests sent for them, repeats included.
+    attempts: u32,
+    /// Milliseconds spent waiting for the rate limit or between tries.
+    waited_ms: u64,
+    /// `ININ-Correlation-Id` of the last answer, for Genesys' support.
+    #[schema(required)]
+    correlation_id: Option<String>,
+}
+
+/// A queue with its division.
+#[derive(ToSchema)]
+#[schema(as = Queue)]
+pub(in crate::http) struct QueueShape {
+    /// Its id.
+    id: Uuid,
+    /// Its name as Genesys spells it.
+    name: String,
+    /// The name of its division, when known.
+    #[schema(required)]
+    division: Option<String>,
+}

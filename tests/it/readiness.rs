@@ -1,0 +1,40 @@
+//! What a probe is told: what is wrong, and who has to do something about it.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::service::{CONVERSATION, TestApp, plain, send};
+
+#[tokio::test]
+async fn a_genesys_that_is_down_is_told_and_takes_no_instance_out() {
+    let app = TestApp::start().await;
+    app.get("/queues").await;
+    assert_eq!(app.get("/health/ready").await.json()["reasons"], json!([]));
+    app.answers("GET", CONVERSATION, 1_000, 503);
+    for _ in 0..4 {
+        let answer = app.transfer(app.fresh_call(), "Support Tier 2").await;
+        assert!(answer.status.is_server_error(), "{answer:?}");
+    }
+    let probe = app.get("/health/ready").await;
+    assert_eq!((probe.status.as_u16(), probe.json()["status"].as_str()), (200, Some("ready")));
+    let reasons = probe.json()["reasons"].to_string();
+    assert!(reasons.contains("the Genesys API host does not answer"), "{reasons}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_token_and_the_queue_list_is_told_without_secrets() {
+    let app = TestApp::with(&[
+        ("GENESYS_CLIENT_ID", "id"),
+        ("GENESYS_CLIENT_SECRET", "a-secret"),
+        ("GENESYS_API_URL", "http://127.0.0.1:1"),
+        ("GENESYS_LOGIN_URL", "http://127.0.0.1:1"),
+    ])
+    .await;
+    let body = plain(genesys_transfer::sandbox::seed::CONNECTED_CALL, "Support Tier 2");
+    send(app.request(Method::POST, "/transfers").json(&body)).await;
+    let probe = app.get("/health/ready").await;
+    let text = String::from_utf8(probe.body.clone()).unwrap();
+    assert_eq!(probe.outcome(), (503, "not_ready".to_owned()));
+    assert!(text.contains("no access token") && text.contains("no queue list"), "{text}");
+    assert!(!text.contains("a-secret") && !text.contains("127.0.0.1"), "{text}");
+}
