@@ -16,7 +16,7 @@ use super::{
     judge::{self, Refusal},
     order::{Order, Standing},
     trouble::{Strikes, Trouble},
-    turns::Turn,
+    turns::{Turn, Turns},
 };
 use crate::{
     problem::Code,
@@ -38,6 +38,9 @@ const ITEM_TIME: Duration = Duration::from_secs(30);
 
 /// A look older than this is not acted on: an agent may have answered meanwhile.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// Time between two commands of a drain that keeps the order of its calls.
+const APART: Duration = Duration::from_millis(250);
 
 mod take;
 
@@ -104,6 +107,14 @@ impl Run {
             engine,
             batch,
         }
+    }
+
+    /// Turns for the next items. Commands keep apart, but no further than the request limit lets
+    /// them follow each other anyway.
+    pub(super) fn turns(&self) -> Arc<Turns> {
+        let most = self.engine.most_a_minute(&self.batch).max(1);
+        let apart = APART.min(Duration::from_secs(30) / most);
+        Turns::new(Arc::clone(&self.order), apart)
     }
 
     /// Carries one item as far as it goes.

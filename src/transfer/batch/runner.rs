@@ -134,7 +134,7 @@ impl Runner {
     fn new(engine: Arc<Engine>, batch: Batch, news: Arc<Notify>) -> Self {
         let run = Arc::new(Run::new(Arc::clone(&engine), batch.clone()));
         Self {
-            turns: Turns::new(Arc::clone(&run.order)),
+            turns: run.turns(),
             engine,
             run,
             batch,
@@ -233,7 +233,7 @@ impl Runner {
         if self.halted {
             // Those behind the one that stays behind come back, and all begin again in order.
             self.finish_what_is_in_hand().await;
-            self.turns = Turns::new(Arc::clone(&self.run.order));
+            self.turns = self.run.turns();
             self.halted = false;
             return;
         }

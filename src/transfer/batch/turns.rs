@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::order::{Order, Standing};
 use crate::transfer::gateway::Sent;
@@ -16,6 +17,7 @@ use crate::transfer::gateway::Sent;
 pub(super) struct Turns {
     stand: watch::Sender<Stand>,
     order: Arc<Mutex<Order>>,
+    apart: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -27,12 +29,16 @@ struct Stand {
     over: BTreeSet<u64>,
     /// Those behind this one are not to go.
     halted: Option<u64>,
+    /// The next one is not to go earlier.
+    not_before: Option<Instant>,
 }
 
 impl Turns {
-    /// Nobody has drawn yet. Who goes is given his place in `order`.
-    pub(super) fn new(order: Arc<Mutex<Order>>) -> Arc<Self> {
-        Arc::new(Self { stand: watch::Sender::default(), order })
+    /// Nobody has drawn yet. Who goes is given his place in `order`; the next follows no sooner
+    /// than `apart` after him. Genesys answers a command before it has worked on it: two that
+    /// follow at once may change places.
+    pub(super) fn new(order: Arc<Mutex<Order>>, apart: Duration) -> Arc<Self> {
+        Arc::new(Self { stand: watch::Sender::default(), order, apart })
     }
 
     /// The turn behind all drawn before.
@@ -59,9 +65,18 @@ impl Turn {
     pub(super) async fn comes(&self) -> bool {
         let mut stand = self.turns.stand.subscribe();
         let halted = |stand: &Stand| stand.halted.is_some_and(|at| at < self.number);
-        let ready = stand.wait_for(|stand| halted(stand) || stand.current == self.number).await;
-        // The sender lives as long as the turn.
-        ready.is_ok_and(|stand| !halted(&stand))
+        let not_before = {
+            let mine = |stand: &Stand| halted(stand) || stand.current == self.number;
+            // The sender lives as long as the turn.
+            match stand.wait_for(mine).await {
+                Ok(stand) if !halted(&stand) => stand.not_before,
+                Ok(_) | Err(_) => return false,
+            }
+        };
+        if let Some(at) = not_before {
+            tokio::time::sleep_until(at).await;
+        }
+        true
     }
 
     /// Nobody behind may go: this one has to come back first.
@@ -86,6 +101,8 @@ impl Turn {
                     let order = &self.turns.order;
                     let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
                     order.give(standing, priority, now);
+                    let at = Instant::now() + self.turns.apart;
+                    self.turns.stand.send_modify(|stand| stand.not_before = Some(at));
                 }
             }
         }
@@ -105,14 +122,15 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
+    use crate::{problem::UpstreamAnswer, transfer::gateway::Sent};
+
+    const APART: Duration = Duration::from_millis(250);
 
     fn turns() -> Arc<Turns> {
-        Turns::new(Arc::default())
+        Turns::new(Arc::default(), APART)
     }
 
     async fn waits(turn: &Turn) -> bool {
@@ -128,6 +146,17 @@ mod tests {
         assert!(waits(&third).await);
         drop(first);
         assert!(third.comes().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_that_get_places_follow_each_other_with_some_time_between() {
+        let turns = turns();
+        let (mut first, second) = (turns.draw(), turns.draw());
+        first.takes(Standing { since: Timestamp::UNIX_EPOCH, base: 0 }, 3);
+        let start = Instant::now();
+        first.pass(&Sent::Taken(UpstreamAnswer::default()), Timestamp::UNIX_EPOCH);
+        assert!(second.comes().await);
+        assert!(start.elapsed() >= APART);
     }
 
     #[tokio::test(start_paused = true)]
