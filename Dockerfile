@@ -67,7 +67,7 @@ VOLUME /var/lib/genesys-transfer
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=6s --start-period=30s --retries=3 \
   CMD ["/genesys-transfer", "healthcheck"]
 # As a list, so that signals reach the program and not a shell.
 ENTRYPOINT ["/genesys-transfer"]

@@ -12,15 +12,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+mod command;
+
+pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
+
 use super::{
     conversation::Conversation,
-    ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
-    model::{Priority, Queue, QueueRef, TransferRequest, TransferType, UpstreamUse},
+    ids::{ConversationId, QueueId},
+    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse},
     rate::{RateShare, RateUse},
 };
 use crate::{
     metrics::{Label, Readings},
-    problem::{FieldError, Problem, UpstreamAnswer},
+    problem::{FieldError, UpstreamAnswer},
     trace::TraceParent,
 };
 
@@ -195,77 +199,6 @@ pub enum GatewayError {
     DeadlineExceeded,
     /// The service is stopping; the wait was cut short.
     ShuttingDown,
-}
-
-/// What became of a command. Every variant but `Taken` says how certain it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
-    /// Class D: Genesys took it.
-    Taken(UpstreamAnswer),
-    /// Class A: certainly not carried out, and all tries are used up.
-    NotSent(GatewayError),
-    /// The look before a repeat found that the command no longer fits; nothing was carried out.
-    Abandoned(Box<Problem>),
-    /// Class R: refused; certainly not carried out, and never to be sent again.
-    Refused(GatewayError),
-    /// Class B: a complete 500 or 503; Genesys is finished with it, unclear how.
-    Finished(UpstreamAnswer),
-    /// Class C: no certain answer; it may still be running.
-    Uncertain {
-        /// What was seen.
-        detail: String,
-        /// The answer, when there was one.
-        answer: Option<UpstreamAnswer>,
-    },
-}
-
-/// Decides after a fresh look whether a command still fits; asked before a repeat.
-pub type StillFits = Arc<dyn Fn(&Conversation) -> Result<(), Box<Problem>> + Send + Sync>;
-
-/// The one command that moves a call.
-#[derive(Clone)]
-pub struct MoveCommand {
-    /// What to move.
-    pub conversation_id: ConversationId,
-    /// The leg to replace; `None` where the API has no legs.
-    pub participant_id: Option<ParticipantId>,
-    /// Where to.
-    pub queue: Queue,
-    /// Blind or attended.
-    pub transfer_type: TransferType,
-    /// Priority and skills, for an API whose command carries them.
-    pub routing: RoutingChange,
-    /// Asked with a fresh look before the command is repeated.
-    pub still_fits: StillFits,
-}
-
-impl std::fmt::Debug for MoveCommand {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MoveCommand")
-            .field("conversation_id", &self.conversation_id)
-            .field("participant_id", &self.participant_id)
-            .field("queue", &self.queue.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Absolute values to set; `None` leaves a value as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RoutingChange {
-    /// Priority.
-    pub priority: Option<Priority>,
-    /// Skills; an empty list clears them.
-    pub skill_ids: Option<Vec<SkillId>>,
-    /// Language.
-    pub language_id: Option<LanguageId>,
-}
-
-impl RoutingChange {
-    /// Whether nothing is to be set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.priority.is_none() && self.skill_ids.is_none() && self.language_id.is_none()
-    }
 }
 
 /// Why a queue could not be named.

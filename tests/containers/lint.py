@@ -205,6 +205,13 @@ def documents(published):
                                             for one in COMPOSE["services"].values()))
 
 
+def own_files(known):
+    """What `.env` says to the service must not be taken by the compose file for its own."""
+    names = re.findall(r"\$\{(\w+)", Path("docker-compose.yml").read_text())
+    taken = [name for name in names if is_known(name, known)]
+    check("docker-compose.yml: its variables are not the service's", names and not taken, taken)
+
+
 def main():
     known = known_variables()
     check("the program lists its settings", len(known) > 30, sorted(known))
@@ -220,6 +227,7 @@ def main():
             secret_files(service)
     balancer(services, port)
     demo_secrets()
+    own_files(known)
     documents({int(one["published"]) for service in services.values()
                for one in service.get("ports", [])})
     print("Dockerfile, compose file, README and configuration agree" if not failures
