@@ -1,6 +1,6 @@
 //! Batches outlive the processes that work through them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use genesys_transfer::sandbox::{
     faults::{Fault, FaultOrder, StatusAnswer},
@@ -52,7 +52,7 @@ async fn assert_true(site: &Site, process: &Process, batch: &Value) {
     quiet(&site.sandbox).await;
     assert_eq!(moved_twice(&site.sandbox), NOBODY);
     let transfers = process.transfers().await;
-    let broken = broken_promises(&site.sandbox, &transfers, &Default::default());
+    let broken = broken_promises(&site.sandbox, &transfers, &BTreeSet::new());
     assert!(broken.is_empty(), "{broken:#?}");
     assert_eq!(moved(batch), site.sandbox.moves().len() as u64, "{batch}");
 }
