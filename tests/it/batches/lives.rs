@@ -70,8 +70,8 @@ fn misbehave(site: &Site) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_goes_on_after_kill_9() {
     let site = Site::sqlite().await;
-    misbehave(&site);
     let calls = crowd(&site.sandbox, 300);
+    misbehave(&site);
     let mut process = site.start().await;
     let id = begin(&site, &process).await;
     for (moves, gone, answered) in [(40, 200, 201), (90, 210, 211), (150, 220, 221)] {
