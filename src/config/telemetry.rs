@@ -51,13 +51,12 @@ fn filter(kind: &ValueKind) -> Option<String> {
 /// without the lines of all others.
 #[must_use]
 pub fn is_log_filter(text: &str) -> bool {
-    let is_word = |part: &&str| part.chars().all(|c| c.is_alphanumeric() || "_:-.".contains(c));
     // Between brackets stand the fields of spans, which are words of their own.
     let words_are_levels = text.contains('[')
         || text
             .split(',')
             .map(str::trim)
-            .filter(is_word)
+            .filter(|part| !part.contains('='))
             .all(|word| !word.is_empty() && word.parse::<LevelFilter>().is_ok());
     words_are_levels && EnvFilter::builder().parse(text).is_ok()
 }

@@ -119,7 +119,7 @@ fn filter_can_be_swapped_while_running() {
 #[test]
 fn bad_filter_is_refused_and_the_old_one_stays() {
     logged(LogFormat::Text, "warn", |filter| {
-        for bad in ["a=b=c", "debgu", "info,genesys_transfer", ""] {
+        for bad in ["a=b=c", "debgu", "debug!", "info,genesys_transfer", ""] {
             assert_eq!(filter.configure(bad), Err(TelemetryError::BadFilter), "{bad}");
         }
         assert_eq!(filter.state().filter, "warn");

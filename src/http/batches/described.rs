@@ -9,6 +9,7 @@ use crate::{
             Answer, Entry,
             failures::{GENESYS, QUEUE_LOOK_UP},
             fields,
+            shapes::BatchEventShape,
         },
         query::described as query,
         requests::batches::described::BatchBody,
@@ -115,12 +116,8 @@ fn transfers() -> Entry {
 }
 
 fn watch() -> Entry {
-    let about = "Server-sent events, with a comment for people before each.";
-    let events = Answer::new("The events, until the batch has ended or the service stops.").text(
-        "text/event-stream",
-        about,
-        EVENTS,
-    );
+    let events = Answer::new("The events, until the batch has ended or the service stops.")
+        .stream_of::<BatchEventShape>();
     let nothing = Answer::new("`Last-Event-ID: end` was sent: nothing will follow.");
     Entry::get("/batches/{id}/events", "watchBatch", "Watch a batch")
         .tag("Batches")
@@ -128,7 +125,7 @@ fn watch() -> Entry {
             "Events: `progress`, whose data is the `Batch`, at most 4 a second; `transfer`, the \
              `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Whoever \
              comes late is told everything from the beginning. A comment comes at least every \
-             15 s.",
+             15 s. `curl -N` shows all as it comes.",
         )
         .parameters([id()])
         .header("Last-Event-ID")
@@ -241,21 +238,4 @@ pending       120
 
 not moved  conversation_ended 1, no_longer_waiting 1
 pace       140 a minute, 51 s left
-";
-
-const EVENTS: &str = "\
-: running 60 of 180 (33 %), 58 moved, 1 failed, 1 skipped; 140 a minute, 51 s left
-id: 1
-event: progress
-data: {\"id\":\"01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6072\",\"kind\":\"drain\",\"status\":\"running\",…}
-
-: c1000000-0000-4000-8000-000000000003 accepted -> Support Tier 2
-id: 2
-event: transfer
-data: {\"id\":\"01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071\",\"status\":\"accepted\",…}
-
-: completed 180 of 180 (100 %), 178 moved, 1 failed, 1 skipped; 140 a minute
-id: end
-event: end
-data: {\"id\":\"01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6072\",\"kind\":\"drain\",\"status\":\"completed\",…}
 ";

@@ -233,6 +233,12 @@ impl Answer {
         self
     }
 
+    /// A stream of server-sent events of the type `T`.
+    pub(in crate::http) fn stream_of<T: ToSchema>(mut self) -> Self {
+        note::<T>(&mut self.schemas);
+        self.of_type("text/event-stream", Ref::from_schema_name(T::name()))
+    }
+
     /// A body of another kind.
     pub(in crate::http) fn of_type(mut self, kind: &str, schema: impl Into<RefOr<Schema>>) -> Self {
         let content = ContentBuilder::new().schema(Some(schema));

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
+use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type},
 };
 use uuid::Uuid;
 
-use super::fields::{one_of, whole};
+use super::fields::{also, one_of, whole};
 use crate::{
     http::requests::TRANSFER_TYPES,
     problem::Code,
@@ -119,6 +120,35 @@ impl PartialSchema for ReasonsShape {
 impl ToSchema for ReasonsShape {
     fn name() -> Cow<'static, str> {
         "BatchReasons".into()
+    }
+}
+
+/// What whoever watches a batch is told.
+pub(in crate::http) struct BatchEventShape;
+
+impl PartialSchema for BatchEventShape {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let forms = ["Batch", "Transfer"].map(Ref::from_schema_name);
+        let data = text()
+            .content_media_type("application/json")
+            .description(Some("The `Batch`; of `transfer` the `Transfer`."))
+            .extensions(Some(also("contentSchema", json!({"oneOf": forms}))));
+        ObjectBuilder::new()
+            .description(Some("A server-sent event. A comment for people comes before each."))
+            .property("id", text().description(Some("A number; `end` of the last.")))
+            .required("id")
+            .property("event", one_of(["progress", "transfer", "end"]))
+            .required("event")
+            .property("data", data)
+            .required("data")
+            .into()
+    }
+}
+
+impl ToSchema for BatchEventShape {
+    fn name() -> Cow<'static, str> {
+        "BatchEvent".into()
     }
 }
 

@@ -149,7 +149,7 @@ impl Events {
             }
         }
         let data = serde_json::from_str(fields.get("data")?).unwrap();
-        assert_is_a(if fields["event"] == "transfer" { "Transfer" } else { "Batch" }, &data);
+        assert_is_a("BatchEvent", &json!(fields));
         Some(Event { name: fields["event"].to_owned(), id: fields["id"].to_owned(), data })
     }
 }

@@ -150,6 +150,10 @@ fn holds(
         "propertyNames" => value.as_object().into_iter().flatten().for_each(|(name, _)| {
             check(rule, &Value::from(name.as_str()), &format!("{at}/{name}"), faults);
         }),
+        "contentSchema" => {
+            let content = serde_json::from_str(value.as_str().unwrap()).unwrap();
+            check(rule, &content, at, faults);
+        }
         "items" => value.as_array().into_iter().flatten().enumerate().for_each(|(index, item)| {
             check(rule, item, &format!("{at}/{index}"), faults);
         }),
@@ -162,7 +166,7 @@ fn holds(
         "format" => return has_format(rule.as_str().unwrap(), value),
         "minimum" => return value.is_null() || value.as_i64() >= rule.as_i64(),
         "maximum" => return value.is_null() || value.as_i64() <= rule.as_i64(),
-        "description" | "examples" => {}
+        "description" | "examples" | "contentMediaType" => {}
         other => panic!("the keyword {other} is not known here"),
     }
     true
