@@ -137,6 +137,7 @@ impl Gateway {
     ///
     /// # Errors
     /// See [`SetupError`].
+    #[expect(clippy::too_many_arguments, reason = "each is of another type; called by the wiring")]
     pub fn new(
         settings: &config::Genesys,
         reserve: u32,

@@ -43,6 +43,9 @@ mod window;
 /// Shortest time between two looks at the line.
 const TICK: Duration = Duration::from_millis(20);
 
+/// When one may ask again who was not called up in time.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The rate budget of one OAuth client.
 #[derive(Clone)]
 pub(super) struct Pacer(Arc<Shared>);
@@ -182,7 +185,8 @@ impl Pacer {
             turn = timeout_at(by, turn) => match turn {
                 Ok(Ok(Ok(held))) => Ok(held),
                 Ok(Ok(Err(when))) => Err(rate_limited(Instant::now(), when)),
-                Ok(Err(_)) | Err(_) => Err(GatewayError::DeadlineExceeded),
+                // The one who calls up is late himself: it was the limit all the same.
+                Ok(Err(_)) | Err(_) => Err(rate_limited(by, by + SOON)),
             },
             () = self.0.shutdown.cancelled() => Err(GatewayError::ShuttingDown),
         }

@@ -14,6 +14,9 @@ use crate::metrics::Readings;
 /// Probes are open to anyone, and looking at the store costs a write: one answer serves this long.
 const STORE_LOOK_LASTS: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether Genesys works for the first time; costs nothing upstream.
+const GENESYS_LOOK: Duration = Duration::from_millis(100);
+
 /// What a probe is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
@@ -58,6 +61,19 @@ impl Probe {
         // Before the first success the credentials or the region may be wrong: that is ours.
         let ready = here.is_empty() && self.reached_genesys.load(Ordering::Relaxed);
         Readiness { ready, reasons: here.into_iter().chain(genesys).collect() }
+    }
+
+    /// Notes the first moment at which token and queue map are there, also when nobody probes then:
+    /// an outage of Genesys that comes later takes no instance out.
+    pub(super) async fn notice_genesys(&self, engine: &Engine) {
+        let mut look = tokio::time::interval(GENESYS_LOOK);
+        while !engine.gateway.troubles().is_empty() {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = engine.stop.cancelled() => return,
+            }
+        }
+        self.reached_genesys.store(true, Ordering::Relaxed);
     }
 
     /// Reads everything that metrics show, the readiness too.

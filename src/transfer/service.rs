@@ -218,6 +218,8 @@ impl Service {
         }
         let house = Arc::clone(&self.engine).keep_house(self.retention);
         self.engine.tracker.spawn(house);
+        let (probe, engine) = (Arc::clone(&self.probe), Arc::clone(&self.engine));
+        self.engine.tracker.spawn(async move { probe.notice_genesys(&engine).await });
         self.probe.started.store(true, Ordering::Release);
         Ok(taken_over)
     }

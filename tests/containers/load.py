@@ -3,8 +3,9 @@
 
 Usage: load.py SERVICE SANDBOX API_KEY PHASE_FILE
 
-The phase file says `kills` (a caller repeats his request, with its key, until he knows), `restarts`
-(every first answer must be a success), or `end`. The sandbox's ledger is what really happened: no
+A caller repeats his request, with its key, until he knows. The phase file says `kills`, `restarts`
+(the first answer to each request must be the service's own, a success or a refusal that says when
+to come back: none is cut off, none finds nobody), or `end`. The sandbox's ledger is what really happened: no
 call is asked for twice, moved twice, or said to have moved when it did not; every one has a record.
 """
 
@@ -27,6 +28,14 @@ SLOWNESS_MS = 300
 PATIENCE = 60
 SETTLING = 180
 TARGET = "Support Tier 2"
+# First answers while replicas restart in order. The refusals come when machine and disk are so busy
+# that requests still wait for their turn when their replica ends; usually there are none.
+ALLOWED = {
+    "201 accepted",
+    "503 shutting_down",
+    "503 store_unavailable",
+    "503 genesys_rate_limited",
+}
 
 service, sandbox, key, phase_file = sys.argv[1:]
 broken = []
@@ -160,7 +169,7 @@ def main():
         ends.update(statuses)
         balance(call, heard, commands.get(call, []), moves.get(call, []), statuses)
     for answer, times in first_answers.items():
-        if not answer.startswith("201 "):
+        if answer not in ALLOWED:
             broken.append(f"while replicas restarted in order: {times} times {answer}")
     print(f"calls {len(calls)}, moved {len(moves)}, records {dict(ends)}")
     print(f"repeated after {dict(repeats)}; first answers while restarting {dict(first_answers)}")

@@ -2,7 +2,7 @@
 //! said against the sandbox's ledger. Built with the feature `failpoints` (see `tests/run`).
 #![cfg(feature = "failpoints")]
 
-use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Arc};
 
 use genesys_transfer::{
     failpoint::{Point, VARIABLE},
@@ -178,9 +178,59 @@ async fn death_at_any_place_breaks_no_promise_on_postgresql() {
     play_all(Site::postgres).await;
 }
 
+/// Where a process may die while it works through a batch.
+const BATCH: [Point; 5] = [
+    Point::BeforeBatch,
+    Point::AfterBatch,
+    Point::BeforeItem,
+    Point::AfterItem,
+    Point::BeforeBatchEnd,
+];
+
+/// Orders a batch from a process that dies at `point`, and again from the next one: what broke.
+async fn play_batch(site: Site, point: Point) -> Vec<String> {
+    let items: Vec<_> = (0..3).map(|_| plain(site.call(), "Support Tier 2")).collect();
+    let body = json!({ "transfers": items });
+    let order = |process: &Process| {
+        let request = site.http().post(format!("http://{}/batches", process.address));
+        site.ask(request.header("Idempotency-Key", "b-1").json(&body))
+    };
+    let dies = format!("{}=abort", point.name());
+    let process = site.try_start(&[(VARIABLE, &dies)]).await.unwrap();
+    order(&process).await;
+    let ended = process.end().await;
+    if ended.status.signal() != Some(6) {
+        return vec![format!("it did not die there: {ended:?}")];
+    }
+    let process = site.start().await;
+    let id = order(&process).await.unwrap().json()["id"].as_str().unwrap().to_owned();
+    let batch = until(|| async {
+        let batch = process.get(&format!("/batches/{id}")).await.json();
+        (!batch["finishedAt"].is_null()).then_some(batch)
+    });
+    let batch = batch.await;
+    let transfers = settled(&process).await;
+    quiet(&site.sandbox).await;
+    let mut broken = broken_promises(&site.sandbox, &transfers, &BTreeSet::new());
+    if batch["counts"]["accepted"] != 3 || site.sandbox.commands().len() != 3 {
+        broken.push(format!("{batch} after {} commands", site.sandbox.commands().len()));
+    }
+    broken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_wherever_its_process_died() {
+    let mut broken = Vec::new();
+    for point in BATCH {
+        let lines = play_batch(Site::sqlite().await, point).await;
+        broken.extend(lines.into_iter().map(|line| (point.name(), line)));
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn every_place_is_died_at() {
-    let died: Vec<Point> = ROWS.iter().map(|row| row.0).collect();
+    let died: Vec<Point> = ROWS.iter().map(|row| row.0).chain(BATCH).collect();
     assert!(Point::ALL.iter().all(|point| died.contains(point)));
 }
 

@@ -218,7 +218,9 @@ async fn replicas_keep_to_one_limit_together() {
     let (taken, limited): (Vec<_>, Vec<_>) =
         answers.iter().partition(|answer| answer.status == 201);
     for answer in limited {
-        assert_eq!(answer.outcome(), (503, "genesys_rate_limited".to_owned()));
+        // Or its turn came when too little time was left to send safely.
+        let (_, code) = answer.outcome();
+        assert!(["genesys_rate_limited", "deadline_exceeded"].contains(&&*code), "{code}");
     }
     site.sandbox.moves_reach(taken.len() as u64).await;
     assert_eq!(site.sandbox.moves().len(), taken.len());

@@ -112,8 +112,8 @@ fn done(state: &BatchState) -> u32 {
 /// Parts of `whole` that `total` shares out, for what is done; whole only when all is done.
 fn parts(state: &BatchState, whole: u32) -> u32 {
     let (done, total) = (u64::from(done(state)), u64::from(state.batch.total));
-    let parts = if total == 0 { u64::from(whole) } else { done * u64::from(whole) / total };
-    u32::try_from(parts).unwrap_or(whole)
+    let parts = (done * u64::from(whole)).checked_div(total);
+    parts.and_then(|parts| u32::try_from(parts).ok()).unwrap_or(whole)
 }
 
 fn bar(state: &BatchState) -> String {

@@ -89,6 +89,7 @@ impl<'a> From<&'a BatchState> for BatchView<'a> {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde hands the field over so")]
 fn maybe_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => time(at, serializer),

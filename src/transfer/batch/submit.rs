@@ -165,8 +165,9 @@ fn not_recorded(error: &StoreError) -> Problem {
 }
 
 fn out_of_time() -> Problem {
+    // Whether it was recorded, and so may run, is not certain here.
     Problem::new(
-        Code::DeadlineExceeded,
+        Code::OutcomeUnknown,
         "The deadline passed before the batch was seen to be recorded.",
     )
     .hint("GET /batches shows whether it was; with an Idempotency-Key, send the request again.")

@@ -6,25 +6,24 @@ use serde_json::json;
 use crate::support::{
     batches::{crowd, drain, number},
     process::until,
-    service::TestApp,
+    service::{TestApp, plain},
 };
 
-/// A drain of `calls` calls that has used its part of a limit of `allowed` requests, which holds
-/// for `seconds`.
-async fn exhausted(calls: i64, allowed: u32, seconds: u32) -> (TestApp, String) {
+/// A service whose sandbox takes `allowed` requests in so many seconds.
+async fn limited(allowed: u32, seconds: u32) -> TestApp {
     let app = TestApp::start().await;
-    crowd(app.sandbox(), calls);
     app.sandbox().with(|state| {
         state.behaviour.requests_per_minute = allowed;
         state.behaviour.rate_window_seconds = seconds;
     });
-    let id = app.begin(&drain(json!({}))).await;
-    (app, id)
+    app
 }
 
 #[tokio::test]
 async fn a_single_transfer_does_not_wait_behind_a_drain() {
-    let (app, id) = exhausted(200, 180, 60).await;
+    let app = limited(180, 60).await;
+    crowd(app.sandbox(), 200);
+    let id = app.begin(&drain(json!({}))).await;
     // Of 180 requests 54 are kept; the drain has used what it may when it stands still.
     until(|| async { (app.sandbox().requests().len() >= 120).then_some(()) }).await;
     let call = app.fresh_call();
@@ -51,18 +50,20 @@ fn bursts(times: &[Timestamp]) -> Vec<Vec<Timestamp>> {
 /// A minute shrunk to 5 s. When a window ends is known to the second only, for Genesys says it in
 /// whole seconds; that is a sixtieth of a minute, and much of 5 s, so it is judged apart.
 #[tokio::test]
-async fn a_drain_uses_what_it_may_and_never_more() {
+async fn a_batch_uses_what_it_may_and_never_more() {
     let (allowed, seconds) = (240, 5);
-    let (app, id) = exhausted(200, allowed, seconds).await;
+    let app = limited(allowed, seconds).await;
+    let calls = (0..330).map(|_| plain(app.fresh_call(), "Sales"));
+    let body = json!({"transfers": calls.collect::<Vec<_>>()});
 
-    let batch = app.finished(&id).await;
+    let batch = app.carried_out(&body).await;
 
-    assert_eq!(batch["counts"]["accepted"], 200);
+    assert_eq!(batch["counts"]["accepted"], 330);
     let requests = app.sandbox().requests();
     assert!(requests.iter().all(|request| request.status != Some(429)));
     let api = requests.iter().filter(|request| request.path.starts_with("/api/"));
     let bursts = bursts(&api.map(|request| request.time).collect::<Vec<_>>());
-    assert!(bursts.len() >= 3, "{bursts:?}");
+    assert!(bursts.len() >= 4, "{bursts:?}");
     // The first shares its window with the start, the last is not full.
     for pair in bursts[1..].windows(2) {
         let [full, next] = pair else { panic!("two") };

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use genesys_transfer::{
-    clock::ManualClock,
+    clock::{Clock as _, ManualClock, SystemClock},
     sandbox::{seed, world::Act},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -99,7 +99,7 @@ async fn a_plan_is_used_up() {
 
 #[tokio::test]
 async fn a_plan_is_good_for_two_minutes() {
-    let clock = Arc::new(ManualClock::new(Timestamp::now()));
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let app = TestApp::at(Arc::clone(&clock) as _).await;
     let (one, two) = (planned(&app, json!({})).await, planned(&app, json!({})).await);
     clock.advance(SignedDuration::from_secs(119));

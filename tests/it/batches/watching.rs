@@ -62,7 +62,7 @@ async fn progress_comes_at_most_four_times_a_second() {
     let app = TestApp::start().await;
     crowd(app.sandbox(), 60);
     app.fault("POST", REPLACE, 60, Fault::Delay { ms: 30 });
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let id = app.begin(&drain(json!({}))).await;
     let (events, _) = soon("the stream ends", app.watch(&id).await.all()).await;
     let progress = events.iter().filter(|event| event.name == "progress").count();

@@ -145,7 +145,7 @@ fn holds(
         "additionalProperties" if rule.is_object() => {
             others(schema, value).for_each(|(name, field)| {
                 check(rule, field, &format!("{at}/{name}"), faults);
-            })
+            });
         }
         "propertyNames" => value.as_object().into_iter().flatten().for_each(|(name, _)| {
             check(rule, &Value::from(name.as_str()), &format!("{at}/{name}"), faults);

@@ -1,5 +1,7 @@
 //! One runner per batch; what he and callers change.
 
+use std::slice;
+
 use genesys_transfer::{
     clock::Clock,
     transfer::{
@@ -97,7 +99,7 @@ async fn batch_of_a_silent_runner_is_adopted_and_lost_to_it(fixture: Fixture) {
     fixture.clock.advance(SILENCE + SignedDuration::from_secs(1));
     let heir = other();
 
-    assert_eq!(adopt(&fixture, heir).await, [batch.clone()]);
+    assert_eq!(adopt(&fixture, heir).await, slice::from_ref(&batch));
 
     assert!(!fixture.batches.update_batch(&batch, fixture.owner).await.unwrap());
     assert!(fixture.batches.update_batch(&batch, heir).await.unwrap());
