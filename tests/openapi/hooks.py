@@ -3,30 +3,18 @@ and which refusals of a well-formed request are in order."""
 
 import itertools
 import os
-import threading
 import uuid
 
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.generation import GenerationMode
 
-
-class Cycle:
-    """Goes round a list for ever, for several threads."""
-
-    def __init__(self, items):
-        self.items = itertools.cycle(items)
-        self.lock = threading.Lock()
-
-    def next(self):
-        with self.lock:
-            return next(self.items)
-
-
 with open(os.environ["CALLS"], encoding="utf-8") as file:
-    CALLS = Cycle(file.read().split())
-QUEUES = Cycle(["Support Tier 2", None, "Support Tier 1", "Billing"])
-DRAINS = Cycle([("Support Tier 1", "Support Tier 2"), None, ("Support Tier 2", "Support Tier 1")])
+    CALLS = itertools.cycle(file.read().split())
+QUEUES = itertools.cycle(["Support Tier 2", None, "Support Tier 1", "Billing"])
+DRAINS = itertools.cycle(
+    [("Support Tier 1", "Support Tier 2"), None, ("Support Tier 2", "Support Tier 1")]
+)
 
 # Codes of 400 and 422 that a request may get although it is as the description says: they are
 # about what exists.
@@ -42,7 +30,7 @@ def before_call(ctx, case, **kwargs):
     """Two of three well-formed requests are about a call that exists."""
     if not is_positive(case):
         return
-    call = CALLS.next()
+    call = next(CALLS)
     exists = int(call[-1], 16) % 3 > 0
     path, body = case.operation.path, case.body
     if path == "/conversations/{id}":
@@ -53,7 +41,7 @@ def before_call(ctx, case, **kwargs):
             case.path_parameters["id"] = call
     elif path == "/transfers" and isinstance(body, dict) and exists:
         body["conversationId"] = call
-        name_queue(body, QUEUES.next())
+        name_queue(body, next(QUEUES))
     elif path == "/batches" and isinstance(body, dict):
         if isinstance(body.get("transfers"), list):
             prepare_list(body["transfers"], call, exists)
@@ -69,7 +57,7 @@ def name_queue(transfer, queue):
 
 def prepare_list(transfers, call, exists):
     """No call twice: no description of a list can say so of one member. One call of it exists."""
-    queue = QUEUES.next() if exists else None
+    queue = next(QUEUES) if exists else None
     for transfer in transfers:
         transfer["conversationId"] = str(uuid.uuid4())
         name_queue(transfer, queue)
@@ -80,7 +68,7 @@ def prepare_list(transfers, call, exists):
 def prepare_drain(body):
     """Of few calls, so that some are left, and that whoever watches the batch soon sees its end."""
     body["limit"] = min(body.get("limit") or 5, 5)
-    queues = DRAINS.next()
+    queues = next(DRAINS)
     if queues is not None:
         body.pop("fromQueueId", None)
         body.pop("toQueueId", None)
