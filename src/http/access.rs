@@ -52,7 +52,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
 }
 
 /// What is as good as what a route needs: whoever may begin a batch may also see how his go.
-fn instead(method: &Method, route: &str) -> Option<Permission> {
+pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
     let looks = matches!(method.as_str(), "GET" | "HEAD");
     (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)
 }

@@ -28,10 +28,12 @@ use crate::{
     },
 };
 
+mod described;
 mod events;
 mod stream;
 mod table;
 
+pub(super) use described::entries;
 pub(super) use events::watch_batch;
 
 /// What a batch can be shown as. A problem is shown as one whatever is asked for.

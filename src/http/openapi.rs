@@ -23,7 +23,7 @@ pub(super) use entry::{Answer, Entry};
 
 use super::{
     answer::{ProblemBody, json_bytes},
-    conversations, docs,
+    batches, conversations, docs,
     fixed::Fixed,
     health, log_level, metrics, problems, queues,
     state::AppState,
@@ -45,6 +45,7 @@ const SCHEMES: [&str; 2] = ["apiKey", "accessToken"];
 fn operations() -> Vec<Entry> {
     [
         transfers::entries(),
+        batches::entries(),
         conversations::entries(),
         queues::entries(),
         health::entries(),
@@ -59,8 +60,9 @@ fn operations() -> Vec<Entry> {
     .collect()
 }
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("Transfers", "Move a call to another queue, and see what became of it."),
+    ("Batches", "Move many calls, or all that wait in a queue, and watch how it goes."),
     ("Conversations", "What a transfer would do; nothing is moved."),
     ("Queues", "The queues this service knows of."),
     ("Health", "Probes. No credentials are needed."),

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-mod batches;
+pub(super) mod batches;
 pub(super) mod described;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ use crate::{
 
 mod described;
 
-pub(super) use described::entries;
+pub(super) use described::{entries, example_of};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

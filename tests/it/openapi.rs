@@ -6,6 +6,7 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::support::{
+    batches::drain,
     document::{assert_described, check, description},
     service::{TestApp, plain, send},
 };
@@ -51,7 +52,7 @@ fn described_paths() -> BTreeSet<String> {
 
 #[test]
 fn what_is_served_is_described_and_the_other_way_round() {
-    assert!(routes().len() >= 14, "the routes were found");
+    assert!(routes().len() >= 18, "the routes were found");
     assert_eq!(routes(), described_paths());
 }
 
@@ -162,14 +163,35 @@ async fn strangers_may_read_the_description() {
 
 #[tokio::test]
 async fn the_examples_are_requests_that_can_be_sent() {
-    let body = &description()["paths"]["/transfers"]["post"]["requestBody"];
-    let examples = body["content"]["application/json"]["examples"].as_object().unwrap();
+    let examples = examples_of("/transfers");
     assert!(examples.len() >= 3);
-    for (name, example) in examples {
+    for (name, body) in examples {
         let app = TestApp::start().await;
-        let answer = app.submit(example["value"].clone()).await;
+        let answer = app.submit(body).await;
         assert_eq!(answer.status, 201, "{name}: {}", answer.json());
     }
+}
+
+#[tokio::test]
+async fn the_examples_of_batches_can_be_sent() {
+    let examples = examples_of("/batches");
+    assert!(examples.len() >= 4);
+    for (name, mut body) in examples {
+        let app = TestApp::start().await;
+        if body.get("planId").is_some() {
+            let dry_run = app.post("/batches", &drain(json!({"dryRun": true}))).await;
+            body["planId"] = dry_run.json()["planId"].clone();
+        }
+        let answer = app.post("/batches", &body).await;
+        let expected = if body["dryRun"] == true { 200 } else { 202 };
+        assert_eq!(answer.status, expected, "{name}: {}", answer.json());
+    }
+}
+
+fn examples_of(path: &str) -> Vec<(&'static str, Value)> {
+    let body = &description()["paths"][path]["post"]["requestBody"];
+    let examples = body["content"]["application/json"]["examples"].as_object().unwrap();
+    examples.iter().map(|(name, example)| (name.as_str(), example["value"].clone())).collect()
 }
 
 #[test]

@@ -3,14 +3,30 @@ and which refusals of a well-formed request are in order."""
 
 import itertools
 import os
+import threading
+import uuid
 
 import schemathesis
 from schemathesis.core.failures import Failure
 from schemathesis.generation import GenerationMode
 
+
+class Cycle:
+    """Goes round a list for ever, for several threads."""
+
+    def __init__(self, items):
+        self.items = itertools.cycle(items)
+        self.lock = threading.Lock()
+
+    def next(self):
+        with self.lock:
+            return next(self.items)
+
+
 with open(os.environ["CALLS"], encoding="utf-8") as file:
-    CALLS = itertools.cycle(file.read().split())
-QUEUES = itertools.cycle(["Support Tier 2", None, "Support Tier 1", "Billing"])
+    CALLS = Cycle(file.read().split())
+QUEUES = Cycle(["Support Tier 2", None, "Support Tier 1", "Billing"])
+DRAINS = Cycle([("Support Tier 1", "Support Tier 2"), None, ("Support Tier 2", "Support Tier 1")])
 
 # Codes of 400 and 422 that a request may get although it is as the description says: they are
 # about what exists.
@@ -26,20 +42,49 @@ def before_call(ctx, case, **kwargs):
     """Two of three well-formed requests are about a call that exists."""
     if not is_positive(case):
         return
-    call = next(CALLS)
+    call = CALLS.next()
     exists = int(call[-1], 16) % 3 > 0
-    if case.operation.path == "/conversations/{id}":
+    path, body = case.operation.path, case.body
+    if path == "/conversations/{id}":
         # At most one of the two: no description of a query can say so.
         if "queueName" in case.query and "queueId" in case.query:
             del case.query["queueId"]
         if exists:
             case.path_parameters["id"] = call
-    elif case.operation.path == "/transfers" and isinstance(case.body, dict) and exists:
-        case.body["conversationId"] = call
-        queue = next(QUEUES)
-        if queue is not None:
-            case.body.pop("queueId", None)
-            case.body["queueName"] = queue
+    elif path == "/transfers" and isinstance(body, dict) and exists:
+        body["conversationId"] = call
+        name_queue(body, QUEUES.next())
+    elif path == "/batches" and isinstance(body, dict):
+        if isinstance(body.get("transfers"), list):
+            prepare_list(body["transfers"], call, exists)
+        elif "planId" not in body:
+            prepare_drain(body)
+
+
+def name_queue(transfer, queue):
+    if queue is not None:
+        transfer.pop("queueId", None)
+        transfer["queueName"] = queue
+
+
+def prepare_list(transfers, call, exists):
+    """No call twice: no description of a list can say so of one member. One call of it exists."""
+    queue = QUEUES.next() if exists else None
+    for transfer in transfers:
+        transfer["conversationId"] = str(uuid.uuid4())
+        name_queue(transfer, queue)
+    if exists:
+        transfers[0]["conversationId"] = call
+
+
+def prepare_drain(body):
+    """Of few calls, so that some are left, and that whoever watches the batch soon sees its end."""
+    body["limit"] = min(body.get("limit") or 5, 5)
+    queues = DRAINS.next()
+    if queues is not None:
+        body.pop("fromQueueId", None)
+        body.pop("toQueueId", None)
+        body["fromQueueName"], body["toQueueName"] = queues
 
 
 @schemathesis.check

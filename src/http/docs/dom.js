@@ -29,7 +29,7 @@ export function inline(text = "") {
     part.startsWith("`") && part.endsWith("`") ? h("code", {}, part.slice(1, -1)) : part);
 }
 
-/** A value as readable JSON. */
+/** A value as readable JSON; text as it is. */
 export function pretty(value) {
-  return JSON.stringify(value, null, 2);
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }

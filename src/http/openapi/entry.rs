@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        ContentBuilder, HttpMethod, Ref, RefOr, Required, ResponseBuilder,
+        ContentBuilder, HttpMethod, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder, Type,
         example::ExampleBuilder,
         link::LinkBuilder,
         path::{Operation, OperationBuilder, Parameter},
@@ -20,7 +20,10 @@ use super::{
     fields::{header_reference, reference},
 };
 use crate::{
-    http::{access::needed, observe::is_watching},
+    http::{
+        access::{instead, needed},
+        observe::is_watching,
+    },
     problem::Code,
 };
 
@@ -34,7 +37,7 @@ pub(in crate::http) struct Entry {
     open: bool,
     /// Takes any query string and any `Accept`.
     lenient: bool,
-    /// Whether answers are kept for a key and given again.
+    /// Whether problems, too, are kept for a key and given again.
     replays: bool,
     schemas: Vec<Named>,
 }
@@ -48,6 +51,11 @@ impl Entry {
     /// A `POST` to `path`.
     pub(in crate::http) fn post(path: &'static str, id: &str, summary: &str) -> Self {
         Self::new(HttpMethod::Post, path, id, summary)
+    }
+
+    /// A `DELETE` of `path`.
+    pub(in crate::http) fn delete(path: &'static str, id: &str, summary: &str) -> Self {
+        Self::new(HttpMethod::Delete, path, id, summary)
     }
 
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
@@ -87,8 +95,12 @@ impl Entry {
 
     /// Looks at this request header, one of those in `fields::request_headers`.
     pub(in crate::http) fn header(self, name: &str) -> Self {
-        let operation = self.operation.parameter_ref(reference("parameters", name));
-        Self { operation, replays: self.replays || name == "Idempotency-Key", ..self }
+        Self { operation: self.operation.parameter_ref(reference("parameters", name)), ..self }
+    }
+
+    /// Keeps problems, too, for an `Idempotency-Key`, and gives them again.
+    pub(in crate::http) fn replays_problems(self) -> Self {
+        Self { replays: true, ..self }
     }
 
     /// Takes a JSON body of the type `T`, with everything that can be wrong with bodies.
@@ -134,7 +146,7 @@ impl Entry {
     /// The finished operation. With `all_open` nobody is asked for credentials.
     pub(super) fn operation(mut self, all_open: bool) -> Operation {
         let mut about: Vec<String> = self.about.into_iter().map(str::to_owned).collect();
-        let permissions = self.permissions();
+        let ways = self.ways_in();
         let mut operation = self.operation.parameter_ref(reference("parameters", "X-Request-Id"));
         if self.open {
             operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
@@ -143,8 +155,9 @@ impl Entry {
             if !self.lenient {
                 self.codes.extend(STRICT);
             }
-            about.push(format!("Needs the permission {}.", in_words(&permissions)));
-            operation = operation.securities(Some(securities(&permissions, all_open)));
+            let words: Vec<_> = ways.iter().map(|names| in_words(names)).collect();
+            about.push(format!("Needs the permission {}.", words.join(" or ")));
+            operation = operation.securities(Some(securities(&ways, all_open)));
         }
         if !about.is_empty() {
             operation = operation.description(Some(about.join("\n\n")));
@@ -159,20 +172,25 @@ impl Entry {
         operation.build()
     }
 
-    fn permissions(&self) -> Vec<&'static str> {
+    /// Sets of permissions, each of which is enough.
+    fn ways_in(&self) -> Vec<Vec<&'static str>> {
         let method = match self.method {
             HttpMethod::Get => axum::http::Method::GET,
             HttpMethod::Delete => axum::http::Method::DELETE,
             _ => axum::http::Method::POST,
         };
-        needed(&method, self.path).iter().map(|permission| permission.name()).collect()
+        let needed = needed(&method, self.path).iter().map(|permission| permission.name());
+        let other = instead(&method, self.path).map(|permission| vec![permission.name()]);
+        [needed.collect()].into_iter().chain(other).collect()
     }
 }
 
-/// Either scheme, or nothing at all where nobody is asked.
-fn securities(permissions: &[&str], optional: bool) -> Vec<SecurityRequirement> {
+/// Either scheme with any set of permissions, or nothing at all where nobody is asked.
+fn securities(ways: &[Vec<&str>], optional: bool) -> Vec<SecurityRequirement> {
     let nothing = optional.then(SecurityRequirement::default);
-    let schemes = SCHEMES.map(|name| SecurityRequirement::new(name, permissions.iter().copied()));
+    let schemes = ways.iter().flat_map(|permissions| {
+        SCHEMES.map(|name| SecurityRequirement::new(name, permissions.iter().copied()))
+    });
     nothing.into_iter().chain(schemes).collect()
 }
 
@@ -204,6 +222,14 @@ impl Answer {
         let content = ContentBuilder::new().schema(Some(schema)).example(Some(example));
         self.response = self.response.content("application/json", content.build());
         note::<T>(&mut self.schemas);
+        self
+    }
+
+    /// A body of text of another kind, with an example.
+    pub(in crate::http) fn text(mut self, kind: &str, about: &str, example: &str) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+        let content = ContentBuilder::new().schema(Some(schema)).example(Some(json!(example)));
+        self.response = self.response.content(kind, content.build());
         self
     }
 

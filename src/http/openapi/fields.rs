@@ -135,6 +135,12 @@ pub(super) fn request_headers() -> impl Iterator<Item = (String, RefOr<Parameter
             None,
         ),
         (
+            "Last-Event-ID",
+            "What a browser sends when it connects again. `end`, the id of the last event: 204, \
+             nothing will follow. Anything else: all events from the beginning.",
+            None,
+        ),
+        (
             "If-None-Match",
             "The `ETag` of an earlier answer: 304 without a body when nothing changed.",
             None,
@@ -167,7 +173,7 @@ pub(super) fn answer_headers() -> impl Iterator<Item = (String, RefOr<Header>)> 
     let text = || ObjectBuilder::new().schema_type(Type::String);
     [
         ("X-Request-Id", "The request's own, or one that was made for it.", text()),
-        ("Location", "Where the transfer is found.", text()),
+        ("Location", "Where the transfer or batch is found.", text()),
         ("WWW-Authenticate", "What credentials are asked for (RFC 6750).", text()),
         ("Allow", "The methods this path takes.", text()),
         ("ETag", "Names this version of the content.", text()),

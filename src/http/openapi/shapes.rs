@@ -7,12 +7,16 @@ use std::borrow::Cow;
 
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 use uuid::Uuid;
 
-use super::fields::one_of;
-use crate::{http::requests::TRANSFER_TYPES, problem::Code, transfer::model::Status};
+use super::fields::{one_of, whole};
+use crate::{
+    http::requests::TRANSFER_TYPES,
+    problem::Code,
+    transfer::{batch::BatchStatus, model::Status},
+};
 
 /// Where a transfer stands.
 pub(in crate::http) struct StatusWord;
@@ -63,6 +67,58 @@ impl PartialSchema for TransferTypeWord {
 impl ToSchema for TransferTypeWord {
     fn name() -> Cow<'static, str> {
         "TransferType".into()
+    }
+}
+
+/// How a batch was asked for.
+#[derive(ToSchema)]
+#[schema(as = BatchKind)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum BatchKindShape {
+    /// A list of transfers.
+    List,
+    /// Whoever waits in a queue.
+    Drain,
+}
+
+/// How a batch stands.
+pub(in crate::http) struct BatchStatusWord;
+
+impl PartialSchema for BatchStatusWord {
+    fn schema() -> RefOr<Schema> {
+        let about = "`running`: calls are being moved, or wait for it. `completed`: every call is \
+                     settled, or `unknown` and being settled. `cancelled`: stopped; what was not \
+                     yet sent is skipped. `failed`: it could not start; `error` says why.";
+        one_of(BatchStatus::ALL.map(BatchStatus::as_str)).description(Some(about)).into()
+    }
+}
+
+impl ToSchema for BatchStatusWord {
+    fn name() -> Cow<'static, str> {
+        "BatchStatus".into()
+    }
+}
+
+/// Why calls of a batch did not move.
+pub(in crate::http) struct ReasonsShape;
+
+impl PartialSchema for ReasonsShape {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property_names(Some(one_of(Code::ALL.iter().map(|code| code.as_str()))))
+            .additional_properties(Some(whole(1, i64::from(u32::MAX))))
+            .description(Some(
+                "For every problem code, how many calls failed or were skipped because of it, most \
+                 frequent first; they add up to `failed` and `skipped`.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for ReasonsShape {
+    fn name() -> Cow<'static, str> {
+        "BatchReasons".into()
     }
 }
 

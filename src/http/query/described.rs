@@ -1,23 +1,26 @@
 //! The query parameters, for the document: the same limits as the readers beside them.
 
 use serde_json::json;
-use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type, path::Parameter};
+use utoipa::openapi::{
+    KnownFormat, ObjectBuilder, SchemaFormat, Type,
+    path::{Parameter, ParameterBuilder},
+};
 
 use super::{
     super::openapi::fields::{LINE, NAME, one_of, query, text, uuid, whole},
-    DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, QueueName, Status,
+    BatchStatus, DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, QueueName, Status,
 };
 
 /// A cursor: 17 bytes, the first of them the version, in base64url.
 const CURSOR: &str = "^A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$";
+/// The same of a list of batches, with another first byte.
+const BATCH_CURSOR: &str = "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$";
 
 /// The parameters of `GET /transfers`.
 pub(in crate::http) fn transfers() -> Vec<Parameter> {
     let since = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
-    let limit = whole(1, i64::from(MAX_PAGE)).default(Some(json!(DEFAULT_PAGE)));
-    let cursor = ObjectBuilder::new().schema_type(Type::String).pattern(Some(CURSOR));
     [
         query("conversationId", "Only transfers of this call.", uuid()),
         query("queueId", "Only transfers to this queue.", uuid()),
@@ -25,12 +28,33 @@ pub(in crate::http) fn transfers() -> Vec<Parameter> {
         query("reference", "Only transfers with this ticket number.", text(MAX_REFERENCE, LINE)),
         query("since", "Only transfers made at this time or later.", since)
             .example(Some(json!("2026-03-27T09:30:00Z"))),
-        query("limit", "Transfers on a page.", limit),
-        query("cursor", "The `nextCursor` of the page before.", cursor),
+        limit("Transfers on a page."),
+        cursor(CURSOR),
     ]
     .into_iter()
-    .map(utoipa::openapi::path::ParameterBuilder::build)
+    .map(ParameterBuilder::build)
     .collect()
+}
+
+fn limit(about: &str) -> ParameterBuilder {
+    query("limit", about, whole(1, i64::from(MAX_PAGE)).default(Some(json!(DEFAULT_PAGE))))
+}
+
+fn cursor(pattern: &str) -> ParameterBuilder {
+    let cursor = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    query("cursor", "The `nextCursor` of the page before.", cursor)
+}
+
+/// The parameters of `GET /batches`.
+pub(in crate::http) fn batches() -> [Parameter; 3] {
+    let words = one_of(BatchStatus::ALL.map(BatchStatus::as_str));
+    let status = query("status", "Only batches that stand so.", words);
+    [status, limit("Batches on a page."), cursor(BATCH_CURSOR)].map(ParameterBuilder::build)
+}
+
+/// The parameters of `GET /batches/{id}/transfers`.
+pub(in crate::http) fn batch_transfers() -> [Parameter; 2] {
+    [limit("Transfers on a page."), cursor(CURSOR)].map(ParameterBuilder::build)
 }
 
 /// The parameters of `GET /conversations/{id}`.

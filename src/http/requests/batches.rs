@@ -13,6 +13,10 @@ use crate::transfer::{
     model::Priority,
 };
 
+pub(in crate::http) mod described;
+#[cfg(test)]
+mod tests;
+
 /// Most transfers in a list.
 const MAX_LIST: usize = 1000;
 /// Most calls a drain may be limited to.
@@ -110,6 +114,3 @@ fn drain(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
         reference,
     }))
 }
-
-#[cfg(test)]
-mod tests;

@@ -28,12 +28,6 @@ impl ToSchema for TransferBody {
 
 impl PartialSchema for TransferBody {
     fn schema() -> RefOr<Schema> {
-        let skills = ArrayBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
-            .items(uuid())
-            .max_items(Some(MAX_SKILLS))
-            .unique_items(true)
-            .description(Some("Skills asked for in the target queue; `[]` clears them."));
         ObjectBuilder::new()
             .description(Some(
                 "A call, and the queue it moves to: exactly one of `queueName` and `queueId`.",
@@ -49,10 +43,8 @@ impl PartialSchema for TransferBody {
                 "Priority in the target queue: one point is worth one minute waited, higher is \
                  served sooner.",
             ))))
-            .property("skillIds", skills)
-            .property("languageId", or_null(uuid().description(Some(
-                "Language asked for in the target queue.",
-            ))))
+            .property("skillIds", skills())
+            .property("languageId", or_null(language()))
             .property("keepPlace", or_null(ObjectBuilder::new().schema_type(Type::Boolean)
                 .default(Some(json!(false)))
                 .description(Some(
@@ -76,19 +68,32 @@ impl PartialSchema for TransferBody {
 }
 
 /// The condition that this member is there and not `null`.
-fn named_by(member: &str) -> serde_json::Value {
+pub(super) fn named_by(member: &str) -> serde_json::Value {
     json!({"required": [member], "properties": {member: {"type": "string"}}})
 }
 
-fn queue_name() -> ObjectBuilder {
+pub(super) fn queue_name() -> ObjectBuilder {
     text(QueueName::MAX_CHARS, NAME).min_length(Some(1))
 }
 
-fn priority() -> ObjectBuilder {
+pub(super) fn priority() -> ObjectBuilder {
     whole(i64::from(Priority::MIN), i64::from(Priority::MAX))
 }
 
-fn reason() -> ObjectBuilder {
+pub(super) fn skills() -> ArrayBuilder {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(uuid())
+        .max_items(Some(MAX_SKILLS))
+        .unique_items(true)
+        .description(Some("Skills asked for in the target queue; `[]` clears them."))
+}
+
+pub(super) fn language() -> ObjectBuilder {
+    uuid().description(Some("Language asked for in the target queue."))
+}
+
+pub(super) fn reason() -> ObjectBuilder {
     text(MAX_REASON, LINES).description(Some("Why, for the record."))
 }
 

@@ -30,6 +30,7 @@ fn create() -> Entry {
              answered: the call moves once.",
         )
         .header("Idempotency-Key")
+        .replays_problems()
         .header("Prefer")
         .header("traceparent")
         .body::<TransferBody>(&requests())
@@ -59,7 +60,7 @@ fn create() -> Entry {
 
 fn made(about: &str, status: &str) -> Answer {
     Answer::new(about)
-        .json::<TransferView<'_>>(transfer(status))
+        .json::<TransferView<'_>>(example_of(status))
         .with_always("Location")
         .with("Idempotent-Replayed")
         .with("Preference-Applied")
@@ -67,7 +68,7 @@ fn made(about: &str, status: &str) -> Answer {
 }
 
 fn list() -> Entry {
-    let page = json!({"items": [transfer("confirmed")], "nextCursor": null});
+    let page = json!({"items": [example_of("confirmed")], "nextCursor": null});
     Entry::get("/transfers", "listTransfers", "List transfers, newest first")
         .tag("Transfers")
         .about("A caller sees its own transfers, an admin all.")
@@ -80,7 +81,7 @@ fn find() -> Entry {
     Entry::get("/transfers/{id}", "findTransfer", "Look up one transfer")
         .tag("Transfers")
         .parameters([id()])
-        .answer(200, Answer::new("The transfer.").json::<TransferView<'_>>(transfer("confirmed")))
+        .answer(200, Answer::new("The transfer.").json::<TransferView<'_>>(example_of("confirmed")))
         .can_fail(&[Code::NotFound, Code::StoreUnavailable])
 }
 
@@ -94,7 +95,7 @@ fn settle() -> Entry {
         )
         .parameters([id()])
         .body::<SettleBody>(&[("Seen in the queue", body)])
-        .answer(200, Answer::new("The transfer.").json::<TransferView<'_>>(transfer("confirmed")))
+        .answer(200, Answer::new("The transfer.").json::<TransferView<'_>>(example_of("confirmed")))
         .can_fail(&[Code::NotFound, Code::Conflict, Code::StoreUnavailable])
 }
 
@@ -125,7 +126,7 @@ fn requests() -> [(&'static str, Value); 3] {
 }
 
 /// A transfer as the sandbox's first call makes it.
-fn transfer(status: &str) -> Value {
+pub(in crate::http) fn example_of(status: &str) -> Value {
     let settled = status != "pending";
     let previous = json!({
         "purpose": "agent", "state": "connected", "queueId": "a1000000-0000-4000-8000-000000000001",

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use utoipa::ToSchema;
 
-use super::{ProblemBody, QueueName, time};
+use super::{ProblemBody, QueueName, shapes, time};
 use crate::{
     problem::Code,
     transfer::{
@@ -13,29 +14,52 @@ use crate::{
     },
 };
 
-/// A batch.
-#[derive(Serialize)]
+/// A batch: what was asked for, where it stands, what became of its calls.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Batch)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct BatchView<'a> {
+    /// Its id (UUIDv7).
+    #[schema(value_type = Uuid)]
     id: BatchId,
+    #[schema(value_type = shapes::BatchKindShape)]
     kind: Kind,
+    #[schema(value_type = shapes::BatchStatusWord)]
     status: BatchStatus,
+    /// Calls it is about: of a drain those that waited when it began, seen yet or not.
     total: u32,
     counts: CountsView,
+    #[schema(value_type = shapes::ReasonsShape)]
     reasons: Reasons<'a>,
     pace: PaceView,
+    /// The queue that is emptied; of a drain only.
+    #[schema(required)]
     from: Option<QueueName<'a>>,
+    /// Where its calls go; of a drain only.
+    #[schema(required)]
     to: Option<QueueName<'a>>,
+    #[schema(required)]
     reason: Option<&'a str>,
+    #[schema(required)]
     reference: Option<&'a str>,
+    /// The caller who asked.
+    #[schema(value_type = String)]
     requested_by: &'a CallerName,
+    /// What to know although it goes ahead: `target_has_no_agents`, `paused`, …
+    #[schema(value_type = Vec<shapes::WarningShape>)]
     warnings: &'a [Warning],
+    /// Why it could not start.
+    #[schema(required)]
     error: Option<ProblemBody<'a>>,
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+    /// When nothing of it was left to do; of a cancelled one, when what was on its way settled.
     #[serde(serialize_with = "maybe_time")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
 }
 
@@ -73,7 +97,9 @@ fn maybe_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S:
     }
 }
 
-#[derive(Serialize)]
+/// The calls by where their transfers stand; they always add up to `total`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchCounts)]
 struct CountsView {
     pending: u32,
     accepted: u32,
@@ -103,10 +129,15 @@ impl Serialize for Reasons<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// How fast it goes; of a finished one, how fast it went.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchPace)]
 #[serde(rename_all = "camelCase")]
 struct PaceView {
+    /// Calls a minute.
     per_minute: u32,
+    /// Seconds until all are done at this pace; null when that cannot be said.
+    #[schema(required)]
     eta_seconds: Option<u64>,
 }
 
@@ -117,23 +148,35 @@ impl From<Pace> for PaceView {
 }
 
 /// A page of batches.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchPage)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct BatchPage<'a> {
     pub items: Vec<BatchView<'a>>,
+    /// Goes into `cursor` for the next page; null on the last one.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
-/// What a dry run answers.
-#[derive(Serialize)]
+/// What a dry run answers: what would move.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Plan)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct PlanView<'a> {
+    /// Goes into `POST /batches` alone, to move exactly these calls.
+    #[schema(value_type = Uuid)]
     plan_id: PlanId,
+    /// Until then it does.
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// Calls that would move, shown or not.
     total: u32,
+    /// The queue that would be emptied.
     from: QueueName<'a>,
+    /// Where its calls would go.
     to: QueueName<'a>,
+    /// Those that one look at the queue showed, longest wait first.
     items: Vec<PlannedItem>,
 }
 
@@ -150,13 +193,21 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// A call that would move.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlannedCall)]
 #[serde(rename_all = "camelCase")]
 struct PlannedItem {
+    #[schema(value_type = Uuid)]
     conversation_id: ConversationId,
     #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     waiting_since: Timestamp,
+    /// The priority it has now, when known.
+    #[schema(required)]
     priority: Option<i64>,
+    /// The priority it would get, as of now; null when none would be set.
+    #[schema(required, value_type = Option<i32>)]
     new_priority: Option<Priority>,
 }
 

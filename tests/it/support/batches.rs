@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     books::commands_by_conversation,
+    document::{assert_described, assert_is_a},
     process::until,
     service::{Answer, TestApp, send},
 };
@@ -148,6 +149,7 @@ impl Events {
             }
         }
         let data = serde_json::from_str(fields.get("data")?).unwrap();
+        assert_is_a(if fields["event"] == "transfer" { "Transfer" } else { "Batch" }, &data);
         Some(Event { name: fields["event"].to_owned(), id: fields["id"].to_owned(), data })
     }
 }
@@ -206,9 +208,11 @@ impl TestApp {
 
     /// Watches a batch.
     pub(crate) async fn watch(&self, id: &str) -> Events {
-        let request = self.request(Method::GET, &format!("/batches/{id}/events"));
+        let path = format!("/batches/{id}/events");
+        let request = self.request(Method::GET, &path);
         let response = request.header(header::ACCEPT, "text/event-stream").send().await.unwrap();
         assert_eq!(response.status(), 200);
+        assert_described((&Method::GET, &path), 200, response.headers(), b"");
         Events::of(response)
     }
 }

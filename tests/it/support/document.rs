@@ -142,6 +142,14 @@ fn holds(
                 check(field, member, &format!("{at}/{name}"), faults);
             }
         }),
+        "additionalProperties" if rule.is_object() => {
+            others(schema, value).for_each(|(name, field)| {
+                check(rule, field, &format!("{at}/{name}"), faults);
+            })
+        }
+        "propertyNames" => value.as_object().into_iter().flatten().for_each(|(name, _)| {
+            check(rule, &Value::from(name.as_str()), &format!("{at}/{name}"), faults);
+        }),
         "items" => value.as_array().into_iter().flatten().enumerate().for_each(|(index, item)| {
             check(rule, item, &format!("{at}/{index}"), faults);
         }),
@@ -158,6 +166,23 @@ fn holds(
         other => panic!("the keyword {other} is not known here"),
     }
     true
+}
+
+/// The members that `schema` does not name.
+fn others<'v>(
+    schema: &'static Value,
+    value: &'v Value,
+) -> impl Iterator<Item = (&'v String, &'v Value)> {
+    let named = schema.get("properties");
+    let members = value.as_object().into_iter().flatten();
+    members.filter(move |(name, _)| named.is_none_or(|named| named.get(name.as_str()).is_none()))
+}
+
+/// Fails when a value that is no answer by itself is not as the schema `name` says.
+pub(crate) fn assert_is_a(name: &str, value: &Value) {
+    let mut faults = Vec::new();
+    check(&description()["components"]["schemas"][name], value, "", &mut faults);
+    assert!(faults.is_empty(), "{value} as {name}\n{faults:#?}");
 }
 
 fn fits(form: &'static Value, value: &Value) -> bool {
