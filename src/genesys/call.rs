@@ -75,6 +75,7 @@ impl Label for Operation {
         Self::GetConversation,
         Self::ReplaceWithQueue,
         Self::SetRouting,
+        Self::QueryWaiting,
         Self::GetSettings,
         Self::GetCommunication,
         Self::PatchCommunication,
