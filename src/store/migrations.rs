@@ -26,12 +26,21 @@ macro_rules! texts {
     };
 }
 
-fn migrator(dialect: Dialect) -> Migrator {
-    let texts = match dialect {
+fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 4] {
+    match dialect {
         Dialect::Sqlite => texts!("sqlite"),
         Dialect::Postgres => texts!("postgres"),
-    };
-    let migrations = texts
+    }
+}
+
+/// The statements of all migrations, in order, for a database that has seen none and ends with its
+/// process.
+pub(super) fn texts(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+    all(dialect).into_iter().map(|(_, _, text)| text)
+}
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let migrations = all(dialect)
         .into_iter()
         .map(|(version, name, text)| {
             let kind = MigrationType::Simple;

@@ -1,16 +1,17 @@
 //! The record in an SQLite file, for one process.
 //!
-//! One task writes, on one connection, and puts everything that waits into one transaction (group
-//! commit): as many writers as there are share one flush of the disk. Readers have connections of
+//! One thread writes, on one connection of its own, and puts everything that waits into one
+//! transaction (group commit): as many writers as there are share one flush of the disk. Readers have connections of
 //! their own and never wait for a writer (write-ahead log).
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -24,10 +25,12 @@ use super::{
 };
 use crate::transfer::store::Durability;
 
+mod connection;
 mod file;
 mod job;
 mod writer;
 
+use connection::Writing;
 use file::DatabaseFile;
 use job::{Job, Pending, Ticket};
 use writer::Writer;
@@ -55,16 +58,19 @@ impl Sqlite {
         let options: SqliteConnectOptions =
             url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
         if url.contains(":memory:") || url.contains("mode=memory") {
-            return Self::in_memory().await;
+            return Self::in_memory();
         }
         let file = DatabaseFile::prepare(options.get_filename()).await?;
         Self::in_file(file).await
     }
 
-    async fn in_memory() -> Result<Self, OpenError> {
-        let options = settings(SqliteConnectOptions::new().in_memory(true));
-        let connection = connect(&options, Path::new(":memory:")).await?;
-        Ok(Self::start(Writer::in_memory(options, connection), None))
+    fn in_memory() -> Result<Self, OpenError> {
+        let cause = at(Path::new(":memory:"));
+        let connection = Writing::in_memory().map_err(&cause)?;
+        for text in migrations::texts(Dialect::Sqlite) {
+            connection.run(text).map_err(&cause)?;
+        }
+        Self::start(Writer::in_memory(connection), None)
     }
 
     async fn in_file(mut file: DatabaseFile) -> Result<Self, OpenError> {
@@ -73,13 +79,8 @@ impl Sqlite {
         let writing = common
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // After a burst the log shrinks back to this size.
-            .pragma("journal_size_limit", "67108864");
-        let mut connection = connect(&writing, &path).await?;
-        require_wal(&mut connection, &path).await?;
-        let cause =
-            |error: sqlx::Error| OpenError::File { path: path.clone(), cause: error.to_string() };
+            .synchronous(SqliteSynchronous::Full);
+        let mut connection = open_for_writing(&writing, &path).await?;
         // The lock on the file proves that every process that ever owned a transfer is gone.
         let cleared = ClearInstances.apply(&mut connection).await;
         cleared
@@ -93,15 +94,20 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_with(common.read_only(true))
             .await
-            .map_err(cause)?;
+            .map_err(at(&path))?;
         let writer = Writer::in_file(writing, connection, file, readers.clone());
-        Ok(Self::start(writer, Some(readers)))
+        Self::start(writer, Some(readers))
     }
 
-    fn start(writer: Writer, readers: Option<SqlitePool>) -> Self {
+    /// A statement takes a disk's time: its thread is not one of the runtime's.
+    fn start(writer: Writer, readers: Option<SqlitePool>) -> Result<Self, OpenError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(writer.run(queue));
-        Self { jobs, readers }
+        let runtime = Handle::current();
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || runtime.block_on(writer.run(queue)))
+            .map_err(|error| OpenError::Schema(format!("no thread to write with: {error}")))?;
+        Ok(Self { jobs, readers })
     }
 
     async fn queue<O: Operation>(
@@ -157,16 +163,24 @@ fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options.foreign_keys(true).busy_timeout(BUSY).disable_statement_logging()
 }
 
-/// Connects for writing and brings the schema up to date.
-async fn connect(
+/// What is wrong with the file.
+fn at(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
+    move |error| OpenError::File { path: path.to_owned(), cause: error.to_string() }
+}
+
+/// Brings the schema up to date and connects for writing.
+async fn open_for_writing(
     options: &SqliteConnectOptions,
     path: &Path,
-) -> Result<SqliteConnection, OpenError> {
-    let mut connection = SqliteConnection::connect_with(options)
-        .await
-        .map_err(|error| OpenError::File { path: path.to_owned(), cause: error.to_string() })?;
+) -> Result<Writing, OpenError> {
+    let mut connection = SqliteConnection::connect_with(options).await.map_err(at(path))?;
     migrations::run(Dialect::Sqlite, &mut connection).await?;
-    Ok(connection)
+    require_wal(&mut connection, path).await?;
+    let writing = Writing::open(path).map_err(at(path))?;
+    // Has the log open before the other one leaves, which would else remove it.
+    writing.run("SELECT COUNT(*) FROM probe").map_err(at(path))?;
+    connection.close().await.map_err(at(path))?;
+    Ok(writing)
 }
 
 /// Some network file systems cannot share memory and silently leave the log off.

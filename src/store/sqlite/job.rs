@@ -6,12 +6,14 @@ use std::sync::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
-use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-use super::super::{
-    backend::Trouble,
-    operations::{Fault, Operation},
+use super::{
+    super::{
+        backend::Trouble,
+        operations::{Fault, Operation},
+    },
+    connection::Writing,
 };
 use crate::transfer::store::Durability;
 
@@ -57,10 +59,7 @@ pub(super) trait Job: Send {
     /// How safe it must be.
     fn durability(&self) -> Durability;
     /// Carries it out, inside the writer's transaction. May be asked again after a roll-back.
-    fn apply<'a>(
-        &'a mut self,
-        connection: &'a mut SqliteConnection,
-    ) -> BoxFuture<'a, Result<(), Fault>>;
+    fn apply<'a>(&'a mut self, connection: &'a mut Writing) -> BoxFuture<'a, Result<(), Fault>>;
     /// Tells the waiter: the last `apply` is committed, or nothing was done.
     fn finish(self: Box<Self>, outcome: Result<(), Trouble>);
 }
@@ -94,10 +93,7 @@ impl<O: Operation> Job for Pending<O> {
         self.durability
     }
 
-    fn apply<'a>(
-        &'a mut self,
-        connection: &'a mut SqliteConnection,
-    ) -> BoxFuture<'a, Result<(), Fault>> {
+    fn apply<'a>(&'a mut self, connection: &'a mut Writing) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
             self.output = None;
             self.output = Some(self.operation.apply(connection).await?);

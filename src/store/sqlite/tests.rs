@@ -3,7 +3,7 @@ use sqlx::SqlSafeStr;
 use super::*;
 use crate::store::{
     operations::{Count, Fault, Heartbeat},
-    session::{Fields, Session},
+    session::{Fields, Session, Value},
 };
 
 /// Says a `PRAGMA` on the writer's connection; what it answers.
@@ -122,4 +122,26 @@ async fn a_write_nobody_waits_for_any_more_is_not_begun() {
 
     let count = Pragma("SELECT COUNT(*) FROM instances");
     assert_eq!(store.write(count, Durability::Power).await.unwrap(), 0);
+}
+
+/// Names its values in another order than they come, one of them twice.
+struct Crossed;
+
+impl Operation for Crossed {
+    type Output = (i64, String, Option<i64>);
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+        let values = [Value::Number(1), Value::MaybeNumber(None), Value::Text("three")];
+        let text = "SELECT $1, $3, $2 WHERE $3 = 'three' AND $1 = 1";
+        let rows = session.rows(text.into_sql_str(), &values).await?;
+        let row = rows.first().ok_or(Fault::Race)?;
+        Ok((row.number(0)?, row.text(1)?, row.maybe_number(2)?))
+    }
+}
+
+#[tokio::test]
+async fn values_are_bound_by_their_numbers() {
+    let (store, _dir) = in_file().await;
+    let row = store.write(Crossed, Durability::Process).await.unwrap();
+    assert_eq!(row, (1, "three".to_owned(), None));
 }

@@ -1,13 +1,14 @@
-//! The one task that writes.
+//! The one thread that writes.
 
-use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
+use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 use tokio::sync::mpsc;
 
 use super::{
     super::{backend::Trouble, operations::Fault},
-    connect,
+    connection::Writing,
     file::DatabaseFile,
     job::Job,
+    open_for_writing,
 };
 use crate::transfer::store::Durability;
 
@@ -16,9 +17,8 @@ const BATCH: usize = 256;
 
 /// Carries out operations, as many at once as wait.
 pub(super) struct Writer {
-    options: SqliteConnectOptions,
     /// `None` after trouble, until it is opened again.
-    connection: Option<SqliteConnection>,
+    connection: Option<Writing>,
     /// What `PRAGMA synchronous` is set to; `None` when not known.
     synchronous: Option<Durability>,
     disk: Option<Disk>,
@@ -26,6 +26,7 @@ pub(super) struct Writer {
 
 /// What a database in a file has and one in memory has not.
 struct Disk {
+    options: SqliteConnectOptions,
     file: DatabaseFile,
     readers: SqlitePool,
 }
@@ -71,18 +72,18 @@ impl Setback {
 }
 
 impl Writer {
-    pub(super) fn in_memory(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self { options, connection: Some(connection), synchronous: None, disk: None }
+    pub(super) fn in_memory(connection: Writing) -> Self {
+        Self { connection: Some(connection), synchronous: None, disk: None }
     }
 
     pub(super) fn in_file(
         options: SqliteConnectOptions,
-        connection: SqliteConnection,
+        connection: Writing,
         file: DatabaseFile,
         readers: SqlitePool,
     ) -> Self {
-        let disk = Some(Disk { file, readers });
-        Self { options, connection: Some(connection), synchronous: None, disk }
+        let disk = Some(Disk { options, file, readers });
+        Self { connection: Some(connection), synchronous: None, disk }
     }
 
     /// Works until every sender is gone, then closes the database and frees the file.
@@ -143,7 +144,7 @@ impl Writer {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let outcome = commit_all(connection, jobs).await;
         if outcome.as_ref().is_err_and(|setback| !setback.is_busy()) {
-            self.recover().await;
+            self.recover();
         }
         outcome
     }
@@ -167,8 +168,8 @@ impl Writer {
             Durability::Power => "PRAGMA synchronous = FULL",
         };
         self.synchronous = None;
-        if let Err(error) = sqlx::raw_sql(pragma).execute(connection).await {
-            self.recover().await;
+        if let Err(error) = connection.run(pragma) {
+            self.recover();
             return Err(error.into());
         }
         self.synchronous = Some(durability);
@@ -179,7 +180,7 @@ impl Writer {
         let Some(disk) = &mut self.disk else {
             return Err(Fault::Database(sqlx::Error::PoolClosed));
         };
-        let connection = connect(&self.options, disk.file.path())
+        let connection = open_for_writing(&disk.options, disk.file.path())
             .await
             .map_err(|error| sqlx::Error::Io(std::io::Error::other(error.to_string())))?;
         disk.file.remember();
@@ -191,20 +192,20 @@ impl Writer {
 
     /// Leaves no transaction behind. SQLite rolls some failures back by itself (a full disk, an
     /// I/O error); then there is nothing to roll back, and a fresh connection is the safe way on.
-    async fn recover(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        let rolled_back = sqlx::raw_sql("ROLLBACK").execute(connection).await.is_ok();
+    fn recover(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let rolled_back = connection.run("ROLLBACK").is_ok();
         if !rolled_back && self.disk.is_some() {
-            self.close_connection().await;
+            self.close_connection();
         }
     }
 
-    async fn close_connection(&mut self) {
+    fn close_connection(&mut self) {
         if let Some(disk) = &mut self.disk {
             disk.file.forget_log();
         }
         if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+            && let Err(error) = connection.close()
         {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
@@ -214,22 +215,16 @@ impl Writer {
         if let Some(disk) = &self.disk {
             disk.readers.close().await;
         }
-        self.close_connection().await;
+        self.close_connection();
         // The lock on the file goes with `self`, after the last connection.
     }
 }
 
-async fn commit_all(
-    connection: &mut SqliteConnection,
-    jobs: &mut [Box<dyn Job>],
-) -> Result<(), Setback> {
+async fn commit_all(connection: &mut Writing, jobs: &mut [Box<dyn Job>]) -> Result<(), Setback> {
     // IMMEDIATE takes the write lock at once: a later step can then not find the file changed.
-    let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await;
-    begun.map_err(Setback::at(Phase::Begin))?;
+    connection.run("BEGIN IMMEDIATE").map_err(Setback::at(Phase::Begin))?;
     for job in jobs {
         job.apply(connection).await.map_err(Setback::at(Phase::Work))?;
     }
-    let committed = sqlx::raw_sql("COMMIT").execute(connection).await;
-    committed.map_err(Setback::at(Phase::Commit))?;
-    Ok(())
+    connection.run("COMMIT").map_err(Setback::at(Phase::Commit))
 }
