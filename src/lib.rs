@@ -1,15 +1,11 @@
 //! Moves live Genesys Cloud conversations to another queue: once, and never lost.
 //!
-//! Data flows one way, and imports point at the domain, so nothing loops
-//! (`tests/it/architecture.rs` watches it):
-//!
 //! ```text
 //! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
 //!                           └─→ (port) store   ─→ SQLite or PostgreSQL
 //! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
-//!           http ─→ auth ─→ transfer      http ─→ telemetry
-//!           clock, config, metrics, problem, trace: leaves that anyone may use
 //! ```
+#![doc = include_str!("architecture.md")]
 
 /// Comes to a named place between two steps of a transfer; see `crate::failpoint`. Nothing at all
 /// without the feature `failpoints`.

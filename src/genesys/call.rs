@@ -249,3 +249,19 @@ pub(super) fn start_by(ctx: &CallContext, kind: Kind) -> Instant {
     // An instant before the clock's zero cannot be made; "now" is then early enough.
     ctx.deadline.checked_sub(kind.needs()).unwrap_or_else(Instant::now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The compiler does not see that a list lacks something, so the source is asked.
+    #[test]
+    fn every_operation_is_counted_from_the_start() {
+        let (_, source) = include_str!("call.rs").split_once("enum Operation {").unwrap();
+        let (source, _) = source.split_once("\n}").unwrap();
+        let lines = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let declared: Vec<_> = lines.filter_map(|line| line.strip_suffix(',')).collect();
+        let listed: Vec<_> = Operation::ALL.iter().map(|one| format!("{one:?}")).collect();
+        assert_eq!(listed, declared);
+    }
+}

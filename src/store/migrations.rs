@@ -61,3 +61,44 @@ pub(super) async fn run<C: Migrate>(dialect: Dialect, connection: &mut C) -> Res
         Err(error) => Err(OpenError::Schema(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    const BOTH: [(Dialect, &str); 2] =
+        [(Dialect::Sqlite, "sqlite"), (Dialect::Postgres, "postgres")];
+
+    #[test]
+    fn every_file_is_run_whatever_the_database() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+        for (dialect, name) in BOTH {
+            let files = fs::read_dir(folder.join(name)).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            let mut versions: Vec<i64> =
+                names.map(|name| name.split('_').next().unwrap().parse().unwrap()).collect();
+            versions.sort_unstable();
+            let run: Vec<_> = migrator(dialect).iter().map(|one| one.version).collect();
+            assert_eq!(run, versions, "{name}");
+        }
+    }
+
+    /// A replica of the version before goes on with the statements it has.
+    #[test]
+    fn migrations_add_and_take_nothing_away() {
+        for (dialect, name) in BOTH {
+            for migration in migrator(dialect).iter() {
+                let lines = migration.sql.as_str().lines().map(str::trim_start);
+                for line in lines.filter(|line| !line.starts_with("--")).map(str::to_uppercase) {
+                    let added = line.contains("ADD COLUMN") && !line.contains("DEFAULT");
+                    let required = added && line.contains("NOT NULL");
+                    let takes = ["DROP", "RENAME", "ALTER COLUMN", "UPDATE ", "DELETE FROM"];
+                    let taken = takes.iter().any(|word| line.contains(word));
+                    assert!(!taken && !required, "{name} {}: {line}", migration.version);
+                }
+            }
+        }
+    }
+}

@@ -7,50 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each top module with the top modules it may use. `app` and `main` wire everything.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("clock", &[]),
-    ("failpoint", &[]),
-    ("problem", &[]),
-    ("config", &[]),
-    ("metrics", &["problem"]),
-    ("trace", &[]),
-    ("cli", &["config"]),
-    ("telemetry", &["clock", "config", "trace"]),
-    ("transfer", &["clock", "config", "failpoint", "metrics", "problem", "trace"]),
-    ("genesys", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
-    ("store", &["clock", "config", "metrics", "problem", "trace", "transfer"]),
-    ("auth", &["clock", "config", "problem", "transfer"]),
-    ("http", &["auth", "clock", "config", "metrics", "problem", "telemetry", "trace", "transfer"]),
-    ("sandbox", &["clock"]),
-    (
-        "app",
-        &[
-            "auth",
-            "cli",
-            "clock",
-            "config",
-            "genesys",
-            "http",
-            "metrics",
-            "problem",
-            "sandbox",
-            "store",
-            "telemetry",
-            "transfer",
-        ],
-    ),
-];
+use genesys_transfer::transfer::model::Stage;
 
-/// Outside crates that a module must not name.
-const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
-    ("transfer", &["axum", "hyper", "opentelemetry", "prometheus", "reqwest", "sqlx", "tower"]),
-    ("auth", &["axum", "hyper", "sqlx"]),
-    ("http", &["opentelemetry", "prometheus", "reqwest", "sqlx"]),
-    ("genesys", &["axum", "opentelemetry", "prometheus", "sqlx"]),
-    ("store", &["axum", "opentelemetry", "prometheus", "reqwest"]),
-    ("sandbox", &["opentelemetry", "prometheus", "reqwest", "sqlx"]),
-];
+mod documents;
+
+/// What is true of the code is said on this page, for people; the tests hold it to that.
+const PAGE: &str = include_str!("../../src/architecture.md");
+
+/// A name with what belongs to it.
+type Table = BTreeMap<String, BTreeSet<String>>;
 
 const LONGEST_FILE: usize = 400;
 const LONGEST_LIB: usize = 70;
@@ -126,45 +91,100 @@ fn uses(code: &str) -> BTreeSet<String> {
     found.into_iter().map(first_word).filter(|word| !word.is_empty()).collect()
 }
 
-#[test]
-fn modules_import_only_what_the_picture_allows() {
-    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
-    let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| !source.is_test) {
-        let Some(may) = allowed.get(source.module.as_str()) else { continue };
-        for used in uses(&source.code) {
-            let is_module = allowed.contains_key(used.as_str());
-            if is_module && used != source.module && !may.contains(&used.as_str()) {
-                wrong.push(format!("{} uses {used}", source.path.display()));
-            }
-        }
+/// The page's table whose first column is called `first`: the word in backticks that begins each
+/// row, with the other ones in it.
+fn table(first: &str) -> Table {
+    let head = format!("| {first} |");
+    let rows = PAGE.lines().skip_while(|line| !line.starts_with(&head)).skip(2);
+    let rows: Vec<_> = rows.take_while(|line| line.starts_with('|')).collect();
+    let words = rows.iter().map(|row| row.split('`').skip(1).step_by(2).map(str::to_owned));
+    let found: Table = words.map(|mut row| (row.next().unwrap(), row.collect())).collect();
+    assert!(!found.is_empty() && found.len() == rows.len(), "the table of each {first}, once");
+    found
+}
+
+/// Fails when `page` does not say what `code` is, to the last pair.
+fn assert_same(what: &str, code: &Table, page: &Table) {
+    let without = |one: &Table, other: &Table| -> Vec<String> {
+        let pairs = one.iter().flat_map(|(name, all)| all.iter().map(move |it| (name, it)));
+        let new = pairs.filter(|(name, it)| !other.get(*name).is_some_and(|all| all.contains(*it)));
+        new.map(|(name, it)| format!("{name}: {it}")).collect()
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(without(code, page), none, "{what} that src/architecture.md does not name");
+    assert_eq!(without(page, code), none, "{what} that src/architecture.md makes up");
+    assert!(code.keys().eq(page.keys()), "{what}: {:?}, {:?}", code.keys(), page.keys());
+}
+
+/// The sources of the top modules, without tests and what helps them.
+fn product() -> Vec<Source> {
+    let mut sources = sources();
+    sources.retain(|source| !source.is_test && !matches!(&*source.module, "main" | "lib"));
+    sources
+}
+
+/// Each top module with those it uses.
+fn imports() -> Table {
+    let mut found = Table::new();
+    for source in product() {
+        found.entry(source.module).or_default().extend(uses(&source.code));
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let modules: BTreeSet<_> = found.keys().cloned().collect();
+    for (module, used) in &mut found {
+        used.retain(|used| used != module && modules.contains(used));
+    }
+    found
+}
+
+/// Whether `code` names the outside crate `name`, and not only something whose name ends so.
+fn names(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
 }
 
 #[test]
-fn every_top_module_has_its_place_in_the_picture() {
-    let placed: BTreeSet<_> = MAY_USE.iter().map(|(module, _)| *module).collect();
-    for source in sources() {
-        let module = source.module.as_str();
-        assert!(matches!(module, "main" | "lib") || placed.contains(module), "{module}");
-    }
+fn modules_import_what_the_page_says_and_nothing_else() {
+    assert_same("imports", &imports(), &table("module"));
 }
 
 #[test]
-fn outside_crates_stay_where_they_belong() {
-    let forbidden: BTreeMap<_, _> = FORBIDDEN_CRATES.iter().copied().collect();
-    let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| !source.is_test) {
-        for name in forbidden.get(source.module.as_str()).copied().unwrap_or_default() {
-            let named = source.code.contains(&format!("{name}::"))
-                && !source.code.contains(&format!("_{name}::"));
-            if named {
-                wrong.push(format!("{} names {name}", source.path.display()));
-            }
+fn no_module_reaches_itself_through_others() {
+    let mut left = imports();
+    loop {
+        let free = |used: &BTreeSet<String>| used.iter().all(|used| !left.contains_key(used));
+        let done: Vec<_> =
+            left.iter().filter(|(_, used)| free(used)).map(|(module, _)| module.clone()).collect();
+        if done.is_empty() {
+            break;
+        }
+        left.retain(|module, _| !done.contains(module));
+    }
+    assert_eq!(left, Table::new());
+}
+
+#[test]
+fn outside_crates_are_named_where_the_page_says_and_nowhere_else() {
+    let page = table("crate");
+    let mut code: Table = page.keys().map(|name| (name.clone(), BTreeSet::new())).collect();
+    for source in product() {
+        for (_, modules) in code.iter_mut().filter(|(name, _)| names(&source.code, name)) {
+            modules.insert(source.module.clone());
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_same("uses of crates", &code, &page);
+}
+
+#[test]
+fn stages_go_as_the_page_says() {
+    let next = |stage: Stage| Stage::ALL.into_iter().filter(move |next| stage.may_become(*next));
+    let row = |stage: Stage| {
+        let words = next(stage).map(|next| next.as_str().to_owned());
+        let status = stage.status().as_str().to_owned();
+        (stage.as_str().to_owned(), words.chain([status]).collect())
+    };
+    assert_same("steps", &Stage::ALL.map(row).into(), &table("stage"));
 }
 
 #[test]

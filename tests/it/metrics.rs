@@ -224,6 +224,17 @@ async fn dashboard_shows_all_that_the_service_exports() {
     assert_eq!(unseen, BTreeSet::new());
 }
 
+#[tokio::test]
+async fn readme_names_all_that_the_service_exports() {
+    let readme = include_str!("../../README.md");
+    let mut unnamed = families(&scrape(&session().await).await);
+    unnamed.retain(|name| {
+        let short = name.strip_prefix("genesys_transfer_");
+        short.is_some_and(|short| !readme.contains(&format!("`{short}`")))
+    });
+    assert_eq!(unnamed, BTreeSet::new());
+}
+
 #[test]
 fn every_alert_says_what_is_wrong_and_what_to_do() {
     let names = alerts("alert");

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// The table of the public contract: which codes come with which status.
@@ -29,6 +31,17 @@ const CONTRACT: [(u16, &str); 17] = [
     (504, "outcome_unknown deadline_exceeded"),
     (500, "internal_error"),
 ];
+
+/// Beside that table: what readiness answers, and why items of a batch were never sent.
+const BESIDE: &str = "not_ready cancelled no_longer_waiting";
+
+#[test]
+fn no_code_stands_outside_the_contract() {
+    let contract = CONTRACT.iter().flat_map(|(_, codes)| codes.split_whitespace());
+    let listed: BTreeSet<_> = contract.chain(BESIDE.split_whitespace()).collect();
+    let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(all, listed);
+}
 
 #[test]
 fn every_code_of_the_contract_has_its_status() {
