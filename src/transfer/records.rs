@@ -285,6 +285,18 @@ impl Records {
         self.store.get(id).await
     }
 
+    /// To be called before an answer names these transfers: what was named must be there after any
+    /// crash, and the first record of a transfer is not written through to the disk by itself. A
+    /// store that cannot write now is no reason to be silent about what it holds.
+    pub async fn before_naming(&self, transfers: &[Transfer]) {
+        if transfers.iter().all(|transfer| transfer.stage != Stage::Received) {
+            return;
+        }
+        if let Err(error) = self.store.secure().await {
+            tracing::warn!(%error, "transfers are named that a loss of power may take away");
+        }
+    }
+
     /// Whether an outcome of this transfer waits in memory for the store.
     pub fn is_unsaved(&self, id: TransferId) -> bool {
         self.lock().contains_key(&id)

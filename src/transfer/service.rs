@@ -249,7 +249,10 @@ impl Service {
     /// `not_found` when there is none or `caller` may not see it; `store_unavailable`.
     pub async fn get(&self, caller: &Caller, id: TransferId) -> Result<Transfer, Problem> {
         let found = self.engine.records.get(id).await.map_err(|e| problems::from_store(&e))?;
-        found.filter(|transfer| caller.sees(&transfer.requested_by)).ok_or_else(|| no_transfer(id))
+        let found = found.filter(|transfer| caller.sees(&transfer.requested_by));
+        let transfer = found.ok_or_else(|| no_transfer(id))?;
+        self.engine.records.before_naming(std::slice::from_ref(&transfer)).await;
+        Ok(transfer)
     }
 
     /// Transfers that `caller` may see, newest first.
@@ -265,7 +268,9 @@ impl Service {
         let own = (!caller.admin).then(|| caller.name.clone());
         let filter = TransferFilter { caller: own, ..filter };
         let store = self.engine.records.store();
-        store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))
+        let found = store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))?;
+        self.engine.records.before_naming(&found).await;
+        Ok(found)
     }
 
     /// Closes an unknown transfer by an operator's word.

@@ -55,19 +55,22 @@ impl Update {
             Value::Id(self.transfer.id.uuid()),
             Value::Text(self.expected.stage.as_str()),
             Value::Text(stage.as_str()),
-            Value::Text(stage.status().as_str()),
             Value::Number(micros(self.transfer.updated_at)),
             Value::Text(&self.data),
             Value::MaybeText(code(&self.transfer)),
         ];
-        let text = if let Some(owner) = self.expected.owner {
-            values.push(Value::Id(owner));
-            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6, code = $7 \
-             WHERE id = $1 AND stage = $2 AND owner = $8"
-        } else {
-            "UPDATE transfers SET stage = $3, status = $4, updated_at = $5, data = $6, code = $7 \
-             WHERE id = $1 AND stage = $2"
+        values.extend(self.expected.owner.map(Value::Id));
+        // A column that is named is written anew in all its indexes, changed or not.
+        let same_status = stage.status() == self.expected.stage.status();
+        let text = match (same_status, self.expected.owner) {
+            (true, Some(_)) => change!("", " AND owner = $7"),
+            (true, None) => change!("", ""),
+            (false, Some(_)) => change!(", status = $8", " AND owner = $7"),
+            (false, None) => change!(", status = $7", ""),
         };
+        if !same_status {
+            values.push(Value::Text(stage.status().as_str()));
+        }
         Ok(session.execute(sql(text), &values).await? > 0)
     }
 
@@ -102,6 +105,19 @@ impl Update {
         Ok(())
     }
 }
+
+/// Changes a row that is still as expected.
+macro_rules! change {
+    ($more:literal, $condition:literal) => {
+        concat!(
+            "UPDATE transfers SET stage = $3, updated_at = $4, data = $5, code = $6",
+            $more,
+            " WHERE id = $1 AND stage = $2",
+            $condition
+        )
+    };
+}
+use change;
 
 /// The first answer stays: a key that is settled is not settled again.
 const SETTLE: &str = "UPDATE idempotency_keys SET settled_at = $2, answer_status = $3, \

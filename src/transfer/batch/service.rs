@@ -118,7 +118,9 @@ impl Service {
         self.visible_batch(caller, id).await?;
         let filter = TransferFilter { batch_id: Some(id), before, ..TransferFilter::default() };
         let listed = self.engine.records.store().list(&filter, limit).await;
-        listed.map_err(|error| problems::from_store(&error))
+        let listed = listed.map_err(|error| problems::from_store(&error))?;
+        self.engine.records.before_naming(&listed).await;
+        Ok(listed)
     }
 
     /// Stops a batch: what was not yet sent is skipped. One that has ended stays as it is.

@@ -236,6 +236,21 @@ async fn another_request_for_a_conversation_in_hand_is_refused_with_its_transfer
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_answer_names_survives_a_loss_of_power() {
+    let bench = Bench::new().await;
+    let moved = bench.submit(None, Wait::Outcome).await.unwrap().transfer_id.unwrap();
+    bench.service.get(&caller(), moved).await.unwrap();
+    let settled = bench.store.secured.load(Ordering::SeqCst);
+    let call = bench.service.get(&caller(), moved).await.unwrap().request.conversation_id;
+    bench.store.back_to_received(call);
+
+    bench.service.get(&caller(), moved).await.unwrap();
+    bench.service.list(&caller(), TransferFilter::default(), 10).await.unwrap();
+
+    assert_eq!((settled, bench.store.secured.load(Ordering::SeqCst)), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_write_stops_the_command() {
     let bench = Bench::new().await;
     bench.store.broken.store(true, Ordering::SeqCst);

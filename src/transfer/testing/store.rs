@@ -48,6 +48,8 @@ impl Rows {
 #[derive(Default)]
 pub(in crate::transfer) struct MemoryStore {
     rows: Mutex<Rows>,
+    /// How often all that was recorded was made to survive a loss of power.
+    pub secured: AtomicUsize,
     /// While set, nothing can be written.
     pub broken: AtomicBool,
     /// So many next changes are carried out, but reported as failed.
@@ -249,6 +251,7 @@ impl TransferStore for MemoryStore {
     }
 
     async fn secure(&self) -> Result<(), StoreError> {
+        self.secured.fetch_add(1, Ordering::SeqCst);
         self.broken()
     }
 
