@@ -29,19 +29,24 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) async fn run(scale: &Scale) -> Outcome {
     let waiting = number(u64::try_from(scale.waiting)?);
     let mut table = Table::new(&["memory", "before", "then", "after"]);
-    let (before, then, after) = batch(scale.waiting).await?;
+    let (before, then, after) = batch(scale.waiting).await.map_err(of("batch"))?;
     table.row(&[format!("{waiting} calls of batches that wait"), before, then, after]);
-    let (before, then, after) = background(scale.waiting).await?;
+    let (before, then, after) = background(scale.waiting).await.map_err(of("background"))?;
     table.row(&[format!("{waiting} of `respond-async`"), before, then, after]);
-    let (before, then, after) = connections(scale.waiting).await?;
+    let (before, then, after) = connections(scale.waiting).await.map_err(of("connections"))?;
     table.row(&[format!("{waiting} callers connected, idle"), before, then, after]);
     // Each has a connection of its own at both ends of the service: twice as many open files.
     let fewer = scale.waiting / 2;
-    let (before, then, after) = callers(fewer).await?;
+    let (before, then, after) = callers(fewer).await.map_err(of("callers"))?;
     let fewer = number(u64::try_from(fewer)?);
     table.row(&[format!("{fewer} callers who wait for Genesys"), before, then, after]);
     table.print();
     Ok(())
+}
+
+/// Says where it went wrong.
+fn of(part: &str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> String {
+    move |error| format!("{part}: {error}")
 }
 
 type Readings = (String, String, String);

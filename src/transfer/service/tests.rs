@@ -238,6 +238,7 @@ async fn another_request_for_a_conversation_in_hand_is_refused_with_its_transfer
 #[tokio::test(start_paused = true)]
 async fn what_an_answer_names_survives_a_loss_of_power() {
     let bench = Bench::new().await;
+    bench.gateway.next(Sent::Taken(answer(202)), SOON);
     let moved = bench.submit(None, Wait::Outcome).await.unwrap().transfer_id.unwrap();
     bench.service.get(&caller(), moved).await.unwrap();
     let settled = bench.store.secured.load(Ordering::SeqCst);

@@ -86,10 +86,16 @@ impl Runner {
             return;
         }
         crate::failpoint!(BeforeBatchEnd);
+        let mut pauses = Pauses::default();
+        // From the record: a batch that was stopped before it had its turn was not read before.
+        while !self.recall().await {
+            if !self.pause(&mut pauses).await {
+                return;
+            }
+        }
         let known = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         self.batch.vanished = self.batch.total.saturating_sub(known);
         self.batch.warnings.retain(|warning| warning.code != PAUSED);
-        let mut pauses = Pauses::default();
         loop {
             self.batch.finished_at = Some(self.engine.clock.now());
             if self.save().await {

@@ -57,6 +57,19 @@ async fn a_cancel_on_one_process_stops_the_runner_on_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_books_of_a_batch_cancelled_while_nobody_worked_on_it_are_closed() {
+    let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+    let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let second = BatchBench::sharing(Arc::clone(&floor), store).await;
+    let id = first.start(drain()).await;
+    after(seconds(5)).await;
+    first.die().await;
+    second.service.cancel_batch(&caller(), id).await.unwrap();
+    let state = second.finished(id).await;
+    assert_eq!(closed(&state).skipped as usize, 180 - floor.moves().len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
     for (stand, expected) in [
         (None, Status::Accepted),
