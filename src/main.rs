@@ -3,10 +3,6 @@
 use std::process::ExitCode;
 
 use genesys_transfer::{app::run, cli::Cli};
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::parse(std::env::args_os()) {
