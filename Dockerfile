@@ -21,8 +21,9 @@ ENV CARGO_BUILD_TARGET=host-tuple \
     CARGO_TERM_COLOR=never \
     RUSTFLAGS="-C target-feature=+crt-static"
 
-# Dependencies, apart from the sources: these two layers stay until Cargo.toml or Cargo.lock
+# Dependencies, apart from the sources: these layers stay until Cargo.toml, Cargo.lock or .cargo
 # changes. The crate itself is empty here.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN --mount=type=secret,id=extra_ca \
     --mount=type=secret,id=cargo_config,target=/usr/local/cargo/config.toml \
