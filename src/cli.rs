@@ -29,7 +29,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the service (what happens without a command)
     Serve,
-    /// Run the Genesys Cloud stand-in alone
+    /// Run the Genesys Cloud stand-in alone; reads no genesys.* setting
     Sandbox {
         /// Address to listen on instead of sandbox.bind
         #[arg(long, value_name = "ADDRESS")]
@@ -109,11 +109,11 @@ impl Cli {
     /// What the settings need to know of the command line.
     #[must_use]
     pub fn settings_args(&self) -> Args {
-        let sandbox_bind = match &self.command {
-            Command::Sandbox { bind } => bind.clone(),
-            _ => None,
+        let (sandbox_alone, sandbox_bind) = match &self.command {
+            Command::Sandbox { bind } => (true, bind.clone()),
+            _ => (false, None),
         };
-        Args { config: self.config.clone(), sandbox_bind }
+        Args { config: self.config.clone(), sandbox_alone, sandbox_bind }
     }
 }
 

@@ -48,6 +48,9 @@ pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 pub struct Args {
     /// `--config`: the file to read instead of the one named by `CONFIG_FILE`.
     pub config: Option<PathBuf>,
+    /// `sandbox`: the sandbox runs alone. What is said of Genesys Cloud is for the service beside
+    /// it, so nothing in `[genesys]` is read.
+    pub sandbox_alone: bool,
     /// `sandbox --bind`: wins over `sandbox.bind`.
     pub sandbox_bind: Option<String>,
 }
@@ -113,14 +116,6 @@ impl Settings {
             sources: Sources::default(),
             warnings: Vec::new(),
         }
-    }
-
-    /// Refuses settings with a real region, for running the sandbox alone.
-    ///
-    /// # Errors
-    /// The region is not `sandbox`.
-    pub fn require_sandbox(&self) -> Result<(), ConfigErrors> {
-        rules::sandbox_only(self).map_err(ConfigErrors::from)
     }
 }
 

@@ -135,9 +135,6 @@ pub(super) async fn sandbox(
 }
 
 async fn sandbox_alone(settings: &Settings) -> ExitCode {
-    if let Err(errors) = settings.require_sandbox() {
-        return misconfigured(&errors);
-    }
     if let Err(code) = start_logging(settings) {
         return code;
     }

@@ -24,9 +24,19 @@ pub(super) const DEFAULT: &str = "default";
 /// Longest file that is read; the largest real one, a list of callers, is far smaller.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// How the keys of `[genesys]` begin.
+const GENESYS: &str = "genesys.";
+
 /// Values of known keys from one origin.
 #[derive(Clone, Default)]
 struct Layer(Vec<(&'static str, Value)>);
+
+impl Layer {
+    fn without_genesys(mut self) -> Self {
+        self.0.retain(|(key, _)| !key.starts_with(GENESYS));
+        self
+    }
+}
 
 impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,6 +85,12 @@ pub(super) fn merge(args: &Args, env: &impl Env) -> Result<Merged, ConfigErrors>
         None => Layer::default(),
     };
     let variables = environment::layer(env, &mut errors);
+    let (given, variables) = if args.sandbox_alone {
+        errors.retain(|error| !error.key().starts_with(GENESYS));
+        (given.without_genesys(), variables.without_genesys())
+    } else {
+        (given, variables)
+    };
     let merged = config::Config::builder()
         .add_source(defaults)
         .add_source(given)

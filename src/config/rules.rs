@@ -2,7 +2,6 @@
 
 use super::{
     AuthMode, Region, Settings,
-    error::ConfigError,
     keys::{self, KEYS},
     reader::Reader,
 };
@@ -173,16 +172,4 @@ pub(super) fn doubts(settings: &Settings) -> Vec<String> {
         );
     }
     doubts
-}
-
-/// Refuses to run the sandbox beside a real region.
-pub(super) fn sandbox_only(settings: &Settings) -> Result<(), ConfigError> {
-    match settings.genesys.region {
-        Region::Sandbox => Ok(()),
-        region => {
-            let source = settings.sources.origin("genesys.region").unwrap_or("not set");
-            let message = format!("expected sandbox to run the sandbox, found {region}");
-            Err(ConfigError::new("genesys.region", source, message))
-        }
-    }
 }

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> String {
 }
 
 fn load_file(file: &File, vars: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
-    let args = Args { config: Some(file.path.clone()), sandbox_bind: None };
+    let args = Args { config: Some(file.path.clone()), ..Args::default() };
     Settings::load(&args, &vars.iter().copied().collect::<Vars<'_>>())
 }
 
@@ -85,7 +85,7 @@ fn config_option_wins_over_config_file() {
 
 #[test]
 fn bind_on_the_command_line_wins_over_everything() {
-    let args = Args { config: None, sandbox_bind: Some("127.0.0.1:3".to_owned()) };
+    let args = Args { sandbox_bind: Some("127.0.0.1:3".to_owned()), ..Args::default() };
     let vars = Vars::from([("SANDBOX_BIND", "127.0.0.1:2")]);
     assert_eq!(Settings::load(&args, &vars).unwrap().sandbox.bind.port(), 3);
 }
@@ -234,20 +234,30 @@ fn misspelt_variables_are_warned_about() {
 }
 
 #[test]
-fn sandbox_alone_is_refused_with_a_real_region() {
-    let real = load(&[
-        ("GENESYS_REGION", "us-east-1"),
-        ("GENESYS_CLIENT_ID", "id"),
-        ("GENESYS_CLIENT_SECRET", "secret"),
-        ("AUTH_MODE", "none"),
+fn sandbox_alone_reads_nothing_of_genesys() {
+    let file = File::new("a.toml", "[genesys]\nregion = 'us-east-1'\nno_such = 1\n");
+    let args = Args { sandbox_alone: true, ..Args::default() };
+    let vars = Vars::from([
+        ("CONFIG_FILE", file.name()),
+        ("GENESYS_REGION", "eu-central-1"),
+        ("GENESYS_CLIENT_SECRET_FILE", "/nowhere"),
+        ("GENESYS_API_URL", "not a URL"),
+        ("SANDBOX_BIND", "127.0.0.1:9"),
     ]);
-    let line = real.unwrap().require_sandbox().unwrap_err().to_string();
-    assert_eq!(
-        line,
-        "genesys.region (GENESYS_REGION in the environment): expected sandbox to run the sandbox, \
-         found us-east-1"
-    );
-    assert_eq!(load(&[]).unwrap().require_sandbox(), Ok(()));
+    let settings = Settings::load(&args, &vars).unwrap();
+    assert!(settings.genesys.uses_embedded_sandbox());
+    assert_eq!(settings.genesys.client_id.as_deref(), Some("sandbox"));
+    assert_eq!(settings.sandbox.bind.port(), 9);
+    assert!(Settings::load(&Args::default(), &vars).is_err());
+}
+
+#[test]
+fn sandbox_alone_stays_on_loopback_while_callers_are_unknown() {
+    let args = Args { sandbox_alone: true, ..Args::default() };
+    let vars = Vars::from([("GENESYS_REGION", "eu-central-1"), ("SANDBOX_BIND", "0.0.0.0:9")]);
+    let line = Settings::load(&args, &vars).unwrap_err().to_string();
+    let start = "sandbox.bind (SANDBOX_BIND in the environment): expected a loopback address";
+    assert!(line.starts_with(start), "{line}");
 }
 
 #[test]

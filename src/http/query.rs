@@ -28,6 +28,9 @@ mod tests;
 const MAX_PAGE: u32 = 200;
 /// Transfers on a page when the caller does not say.
 const DEFAULT_PAGE: u32 = 50;
+/// Longest time that is read, in bytes: RFC 3339 lets the fraction of a second have any number of
+/// digits.
+const MAX_TIME: usize = 128;
 /// First byte of a cursor, so that its form may change one day without being misread.
 const CURSOR_VERSION: u8 = 1;
 /// The same of a list of batches.
@@ -183,10 +186,20 @@ fn limit(text: &str) -> Result<u32, String> {
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {
-    // A plus sign that was not percent-encoded arrives as a blank; no time has one at that place.
-    text.parse()
-        .or_else(|_| text.replace(' ', "+").parse())
-        .map_err(|_| "must be a time such as 2026-03-27T09:30:00Z".to_owned())
+    let read = |text: &str| to_the_nanosecond(text).parse().ok();
+    Some(text)
+        .filter(|text| text.len() <= MAX_TIME)
+        // A plus sign that was not percent-encoded arrives as a blank; no time has one there.
+        .and_then(|text| read(text).or_else(|| read(&text.replace(' ', "+"))))
+        .ok_or_else(|| "must be a time such as 2026-03-27T09:30:00Z".to_owned())
+}
+
+/// `text` without what follows the ninth digit of a second's fraction: no time here is as fine.
+fn to_the_nanosecond(text: &str) -> String {
+    let Some((whole, rest)) = text.split_once('.') else { return text.to_owned() };
+    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let fraction = rest.chars().take(rest.len().saturating_sub(zone.len()).min(9));
+    format!("{whole}.{}{zone}", fraction.collect::<String>())
 }
 
 fn cursor(text: &str, version: u8) -> Result<Uuid, String> {

@@ -134,6 +134,38 @@ labels! {
     StoreOperation {
         /// A process takes over what a dead one left.
         Adopt = "adopt",
+        /// Found calls join a batch.
+        BatchAddItems = "batch_add_items",
+        /// A process takes over the batches that a dead one left.
+        BatchAdopt = "batch_adopt",
+        /// A batch is stopped.
+        BatchCancel = "batch_cancel",
+        /// What changed in a batch is read, for its watchers.
+        BatchChanged = "batch_changed",
+        /// The calls that a batch knows are read.
+        BatchConversations = "batch_conversations",
+        /// A batch is recorded.
+        BatchCreate = "batch_create",
+        /// The drains that run are read.
+        BatchDrains = "batch_drains",
+        /// An idempotency key of a batch is looked up.
+        BatchFindKey = "batch_find_key",
+        /// One batch is read.
+        BatchGet = "batch_get",
+        /// Batches are listed.
+        BatchList = "batch_list",
+        /// What a batch still has to do is read.
+        BatchOpenItems = "batch_open_items",
+        /// A transfer of a batch was not sent and is an item again.
+        BatchReopenItem = "batch_reopen_item",
+        /// An item of a batch becomes a transfer.
+        BatchTakeItem = "batch_take_item",
+        /// The transfers of a batch are counted.
+        BatchTally = "batch_tally",
+        /// A step of a batch is recorded.
+        BatchUpdate = "batch_update",
+        /// The only process of a database forgets those before it.
+        ClearInstances = "clear_instances",
         /// Unsettled transfers are counted.
         Count = "count",
         /// An idempotency key is looked up.
@@ -146,6 +178,10 @@ labels! {
         Insert = "insert",
         /// Transfers are listed.
         List = "list",
+        /// The list of a dry run is read.
+        PlanGet = "plan_get",
+        /// The list of a dry run is kept.
+        PlanKeep = "plan_keep",
         /// Whether the store can be written.
         Probe = "probe",
         /// Old records are deleted.
@@ -158,7 +194,5 @@ labels! {
         Undo = "undo",
         /// A step of a transfer is recorded.
         Update = "update",
-        /// Anything else.
-        Other = "other",
     }
 }

@@ -60,7 +60,7 @@ impl Fault {
 /// and after the time before was rolled back.
 pub(super) trait Operation: Send + Sync + 'static {
     /// Its name in metrics and traces.
-    const NAME: StoreOperation = StoreOperation::Other;
+    const NAME: StoreOperation;
 
     /// What comes of it.
     type Output: Send + 'static;

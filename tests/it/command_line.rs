@@ -130,3 +130,19 @@ async fn the_welcome_names_the_scheme_that_is_spoken() {
     assert!(said.contains("Service   https://127.0.0.1:"), "{said}");
     assert!(said.contains("curl -sS -k https://127.0.0.1:"), "{said}");
 }
+
+#[tokio::test]
+async fn the_sandbox_runs_beside_a_service_with_a_real_region() {
+    let settings = [
+        ("GENESYS_REGION", "eu-central-1"),
+        ("GENESYS_CLIENT_ID", "id"),
+        ("GENESYS_CLIENT_SECRET", "secret"),
+        ("GENESYS_API_URL", "http://127.0.0.1:8081"),
+    ];
+    let mut child = program(&["sandbox"], &settings);
+
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+
+    let said = soon("a line", log.next_line()).await.unwrap().expect("it says something");
+    assert!(said.contains("sandbox ready"), "{said}");
+}

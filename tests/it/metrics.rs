@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{
+    batches::{crowd, drain},
     exposition::{Labels, exported, families, grouped, samples, used},
     service::{REPLACE, TestApp, plain, send},
 };
@@ -63,6 +64,23 @@ async fn what_happened_is_counted() {
         assert_eq!(found, Some(&value), "{series}\n{text}");
     }
     assert!(seen["process_resident_memory_bytes"] > 1e6);
+}
+
+#[tokio::test]
+async fn what_the_store_does_for_a_batch_is_told_apart() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 2);
+    app.carried_out(&drain(json!({}))).await;
+
+    let text = scrape(&app).await;
+
+    let seen = samples(&text);
+    let count = |operation: &str| {
+        let family = "genesys_transfer_store_operation_duration_seconds_count";
+        seen.get(&format!("{family}{{operation=\"{operation}\"}}")).copied()
+    };
+    assert_eq!((count("batch_create"), count("batch_take_item")), (Some(1.0), Some(2.0)), "{text}");
+    assert_eq!(count("other"), None);
 }
 
 #[tokio::test]

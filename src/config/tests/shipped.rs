@@ -30,7 +30,7 @@ fn every_shipped_file_loads() {
     names.sort();
     assert_eq!(names, ["default.toml", "production.toml", "sandbox.toml"]);
     for name in names {
-        let args = Args { config: Some(shipped(&name)), sandbox_bind: None };
+        let args = Args { config: Some(shipped(&name)), ..Args::default() };
         let vars: Vars<'_> = needs(&name).iter().copied().collect();
         // `default.toml` names `sandbox.*`, which is fine in the sandbox.
         Settings::load(&args, &vars).unwrap_or_else(|errors| panic!("{name}: {errors}"));
@@ -39,7 +39,7 @@ fn every_shipped_file_loads() {
 
 #[test]
 fn production_file_refuses_to_start_without_a_region() {
-    let args = Args { config: Some(shipped("production.toml")), sandbox_bind: None };
+    let args = Args { config: Some(shipped("production.toml")), ..Args::default() };
     let errors = Settings::load(&args, &Vars::new()).unwrap_err().to_string();
     assert!(errors.starts_with("genesys.region ("), "{errors}");
     assert!(errors.contains("production.toml:"), "{errors}");

@@ -8,7 +8,7 @@ use utoipa::openapi::{
 
 use super::{
     super::openapi::fields::{LINE, NAME, one_of, query, text, uuid, whole},
-    BatchStatus, DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, QueueName, Status,
+    BatchStatus, DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, MAX_TIME, QueueName, Status,
 };
 
 /// A cursor: 17 bytes, the first of them the version, in base64url.
@@ -20,6 +20,7 @@ const BATCH_CURSOR: &str = "^A[g-v][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048]$";
 pub(in crate::http) fn transfers() -> Vec<Parameter> {
     let since = ObjectBuilder::new()
         .schema_type(Type::String)
+        .max_length(Some(MAX_TIME))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     [
         query("conversationId", "Only transfers of this call.", uuid()),

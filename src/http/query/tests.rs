@@ -72,6 +72,18 @@ fn a_plus_sign_that_was_not_encoded_is_understood() {
 }
 
 #[test]
+fn a_second_may_have_any_number_of_digits_within_reason() {
+    let time = |fraction: &str| format!("2026-03-27T09:30:00.{fraction}+00:00");
+    let until_nanoseconds = time("123456789").parse().unwrap();
+    for raw in [time("1234567899"), time(&format!("123456789{}", "9".repeat(90)))] {
+        assert_eq!(since(&raw), Ok(until_nanoseconds), "{raw}");
+    }
+    for raw in [time(""), time("1x"), time("12345678901.5"), time(&"1".repeat(MAX_TIME))] {
+        assert!(since(&raw).is_err(), "{raw}");
+    }
+}
+
+#[test]
 fn a_target_is_named_in_one_way_at_most() {
     let name = QueueName::parse("Support Tier 2").unwrap();
 

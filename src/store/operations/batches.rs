@@ -9,9 +9,12 @@ use super::{
     },
     Fault, Operation, sql,
 };
-use crate::transfer::{
-    batch::{Batch, BatchStatus},
-    ids::BatchId,
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        batch::{Batch, BatchStatus},
+        ids::BatchId,
+    },
 };
 
 mod adopt;
@@ -92,6 +95,8 @@ pub(in crate::store) struct UpdateBatch {
 }
 
 impl Operation for UpdateBatch {
+    const NAME: StoreOperation = StoreOperation::BatchUpdate;
+
     type Output = bool;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
@@ -114,6 +119,8 @@ pub(in crate::store) struct CancelBatch {
 }
 
 impl Operation for CancelBatch {
+    const NAME: StoreOperation = StoreOperation::BatchCancel;
+
     type Output = Option<Batch>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {

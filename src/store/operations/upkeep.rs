@@ -163,6 +163,8 @@ impl Operation for Probe {
 pub(in crate::store) struct ClearInstances;
 
 impl Operation for ClearInstances {
+    const NAME: StoreOperation = StoreOperation::ClearInstances;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {

@@ -1,15 +1,20 @@
 use sqlx::SqlSafeStr;
 
 use super::*;
-use crate::store::{
-    operations::{Count, Fault, Heartbeat},
-    session::{Fields, Session, Value},
+use crate::{
+    metrics::StoreOperation,
+    store::{
+        operations::{Count, Fault, Heartbeat},
+        session::{Fields, Session, Value},
+    },
 };
 
 /// Says a `PRAGMA` on the writer's connection; what it answers.
 struct Pragma(&'static str);
 
 impl Operation for Pragma {
+    const NAME: StoreOperation = StoreOperation::Probe;
+
     type Output = i64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
@@ -95,6 +100,8 @@ struct Held {
 }
 
 impl Operation for Held {
+    const NAME: StoreOperation = StoreOperation::Probe;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, _: &mut S) -> Result<(), Fault> {
@@ -128,6 +135,8 @@ async fn a_write_nobody_waits_for_any_more_is_not_begun() {
 struct Crossed;
 
 impl Operation for Crossed {
+    const NAME: StoreOperation = StoreOperation::Probe;
+
     type Output = (i64, String, Option<i64>);
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {

@@ -1,4 +1,5 @@
-//! What this process holds of batches: their record, the settings, and who is to be woken.
+//! What this process holds of batches: their record, the settings, who is to be woken, and who
+//! watches.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -7,7 +8,7 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Batch, store::BatchStore};
+use super::{Batch, store::BatchStore, watch::Boards};
 use crate::{config::Batches, transfer::ids::BatchId};
 
 /// Batches of one process that run side by side; the rest wait for a place. Together they can go
@@ -19,6 +20,7 @@ pub struct Desk {
     pub(in crate::transfer) store: Arc<dyn BatchStore>,
     pub(super) settings: Batches,
     pub(super) places: Arc<Semaphore>,
+    pub(super) boards: Boards,
     running: Mutex<HashMap<BatchId, Seat>>,
 }
 
@@ -36,6 +38,7 @@ impl Desk {
             store,
             settings,
             places: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
+            boards: Boards::default(),
             running: Mutex::default(),
         }
     }

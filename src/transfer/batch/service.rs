@@ -55,11 +55,11 @@ pub enum BatchReply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchEvent {
     /// How the batch stands.
-    Progress(Box<BatchState>),
+    Progress(Arc<BatchState>),
     /// A transfer of it has settled. Each is told once.
-    Transfer(Box<Transfer>),
+    Transfer(Arc<Transfer>),
     /// Nothing of it is left to do; the last event.
-    End(Box<BatchState>),
+    End(Arc<BatchState>),
 }
 
 impl Service {
@@ -138,7 +138,7 @@ impl Service {
     /// As [`Service::batch`].
     pub async fn watch_batch(&self, caller: &Caller, id: BatchId) -> Result<BatchWatch, Problem> {
         let batch = self.visible_batch(caller, id).await?;
-        Ok(BatchWatch::new(Arc::clone(&self.engine), &batch))
+        Ok(BatchWatch::new(&self.engine, &batch))
     }
 
     async fn visible_batch(&self, caller: &Caller, id: BatchId) -> Result<Batch, Problem> {

@@ -56,6 +56,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub unheard: AtomicUsize,
     /// So many next items are taken, but reported as not.
     pub unheard_takes: AtomicUsize,
+    /// How often it was asked what has changed in a batch.
+    pub looks: AtomicUsize,
     /// Whether several processes share it.
     pub shared: AtomicBool,
 }

@@ -9,7 +9,10 @@ use super::super::{
     },
     Fault, Operation, sql,
 };
-use crate::transfer::{batch::Batch, ids::BatchId};
+use crate::{
+    metrics::StoreOperation,
+    transfer::{batch::Batch, ids::BatchId},
+};
 
 /// Hands unfinished batches of dead processes to `runner`.
 pub(in crate::store) struct AdoptBatches {
@@ -32,6 +35,8 @@ macro_rules! stale {
 }
 
 impl Operation for AdoptBatches {
+    const NAME: StoreOperation = StoreOperation::BatchAdopt;
+
     type Output = Vec<Batch>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {

@@ -15,13 +15,16 @@ use super::{
     items::NewItems,
     read::running_drains,
 };
-use crate::transfer::{
-    batch::{
-        BatchStatus, closes_circle,
-        store::{BatchKeyRecord, Created, NewBatch},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        batch::{
+            BatchStatus, closes_circle,
+            store::{BatchKeyRecord, Created, NewBatch},
+        },
+        ids::{BatchId, PlanId},
+        store::{Answer, KeyClaim, KeyScope},
     },
-    ids::{BatchId, PlanId},
-    store::{Answer, KeyClaim, KeyScope},
 };
 
 /// Finds a key that is still alive.
@@ -32,6 +35,8 @@ pub(in crate::store) struct FindBatchKey {
 }
 
 impl Operation for FindBatchKey {
+    const NAME: StoreOperation = StoreOperation::BatchFindKey;
+
     type Output = Option<BatchKeyRecord>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
@@ -188,6 +193,8 @@ async fn has_plan<S: Session>(session: &mut S, id: PlanId) -> Result<bool, Fault
 }
 
 impl Operation for CreateBatch {
+    const NAME: StoreOperation = StoreOperation::BatchCreate;
+
     type Output = Created;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Created, Fault> {

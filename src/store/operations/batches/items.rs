@@ -15,9 +15,12 @@ use super::{
     },
     count, hold, write,
 };
-use crate::transfer::{
-    batch::{Batch, Item},
-    ids::{BatchId, ConversationId},
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        batch::{Batch, Item},
+        ids::{BatchId, ConversationId},
+    },
 };
 
 /// Items one statement adds: far below what either database takes in values, and few statements
@@ -86,6 +89,8 @@ impl AddItems {
 }
 
 impl Operation for AddItems {
+    const NAME: StoreOperation = StoreOperation::BatchAddItems;
+
     type Output = bool;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
@@ -109,6 +114,8 @@ pub(in crate::store) struct OpenItems {
 }
 
 impl Operation for OpenItems {
+    const NAME: StoreOperation = StoreOperation::BatchOpenItems;
+
     type Output = Vec<Item>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Item>, Fault> {
@@ -128,6 +135,8 @@ impl Operation for OpenItems {
 pub(in crate::store) struct KnownConversations(pub(in crate::store) BatchId);
 
 impl Operation for KnownConversations {
+    const NAME: StoreOperation = StoreOperation::BatchConversations;
+
     type Output = Vec<ConversationId>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {

@@ -7,7 +7,10 @@ use super::super::{
     },
     Fault, Operation, sql,
 };
-use crate::transfer::{batch::Plan, ids::PlanId};
+use crate::{
+    metrics::StoreOperation,
+    transfer::{batch::Plan, ids::PlanId},
+};
 
 /// Expired plans that go when a new one comes: more than come, so that they do not pile up.
 const FORGOTTEN_AT_ONCE: i64 = 20;
@@ -33,6 +36,8 @@ impl KeepPlan {
 }
 
 impl Operation for KeepPlan {
+    const NAME: StoreOperation = StoreOperation::PlanKeep;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
@@ -54,6 +59,8 @@ impl Operation for KeepPlan {
 pub(in crate::store) struct GetPlan(pub(in crate::store) PlanId);
 
 impl Operation for GetPlan {
+    const NAME: StoreOperation = StoreOperation::PlanGet;
+
     type Output = Option<Plan>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Plan>, Fault> {

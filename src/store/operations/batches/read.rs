@@ -15,6 +15,7 @@ use super::{
     count,
 };
 use crate::{
+    metrics::StoreOperation,
     problem::Code,
     transfer::{
         batch::{Batch, DrainEdge, Tally, store::BatchFilter},
@@ -27,6 +28,8 @@ use crate::{
 pub(in crate::store) struct GetBatch(pub(in crate::store) BatchId);
 
 impl Operation for GetBatch {
+    const NAME: StoreOperation = StoreOperation::BatchGet;
+
     type Output = Option<Batch>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {
@@ -61,6 +64,8 @@ macro_rules! page {
 }
 
 impl Operation for ListBatches {
+    const NAME: StoreOperation = StoreOperation::BatchList;
+
     type Output = Vec<Batch>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {
@@ -109,6 +114,8 @@ pub(in crate::store) struct TallyOf {
 type Group = (Status, Option<Code>);
 
 impl Operation for TallyOf {
+    const NAME: StoreOperation = StoreOperation::BatchTally;
+
     type Output = Tally;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Tally, Fault> {
@@ -175,6 +182,8 @@ pub(in crate::store) struct Changed {
 }
 
 impl Operation for Changed {
+    const NAME: StoreOperation = StoreOperation::BatchChanged;
+
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
@@ -194,6 +203,8 @@ impl Operation for Changed {
 pub(in crate::store) struct RunningDrains;
 
 impl Operation for RunningDrains {
+    const NAME: StoreOperation = StoreOperation::BatchDrains;
+
     type Output = Vec<(BatchId, DrainEdge)>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {

@@ -14,10 +14,13 @@ use super::{
     },
     held, hold_shared,
 };
-use crate::transfer::{
-    batch::{BatchStatus, store::Taken},
-    ids::{BatchId, TransferId},
-    model::Transfer,
+use crate::{
+    metrics::StoreOperation,
+    transfer::{
+        batch::{BatchStatus, store::Taken},
+        ids::{BatchId, TransferId},
+        model::Transfer,
+    },
 };
 
 /// Turns an item into a transfer.
@@ -49,6 +52,8 @@ impl TakeItem {
 }
 
 impl Operation for TakeItem {
+    const NAME: StoreOperation = StoreOperation::BatchTakeItem;
+
     type Output = Taken;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Taken, Fault> {
@@ -91,6 +96,8 @@ pub(in crate::store) struct ReopenItem {
 }
 
 impl Operation for ReopenItem {
+    const NAME: StoreOperation = StoreOperation::BatchReopenItem;
+
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {

@@ -136,6 +136,7 @@ impl BatchStore for MemoryStore {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         let rows = self.rows.lock().unwrap();
         let wanted = |transfer: &&Transfer| {
             transfer.batch_id == Some(id)
