@@ -1,6 +1,6 @@
 //! What happens around every handler, in one list.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -23,7 +23,7 @@ use super::{
     observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
-use crate::problem::Code;
+use crate::{problem::Code, transfer::service::Place};
 
 #[cfg(test)]
 mod tests;
@@ -126,18 +126,23 @@ fn size(headers: &HeaderMap) -> usize {
 
 async fn limit_in_flight(
     State(app): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
     if is_watching(request.uri().path()) {
         return Ok(next.run(request).await);
     }
-    let Ok(_place) = app.in_flight.try_acquire() else {
+    let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
         let detail = "The service is working on as many requests as it may; nothing was done.";
         return Err(Failure::new(Code::Overloaded, detail));
     };
-    Ok(next.run(request).await)
+    // Shared with the work, which may outlive the answer and the caller.
+    let place = Place::new(permit);
+    request.extensions_mut().insert(place.clone());
+    let response = next.run(request).await;
+    drop(place);
+    Ok(response)
 }
 
 async fn catch_overdue(

@@ -52,6 +52,7 @@ pub(super) async fn create_transfer(
         deadline: arrival.deadline,
         request_id: arrival.request_id.to_string(),
         traceparent: traceparent(&head.headers),
+        place: head.extensions.get().cloned(),
     };
     Ok(reply(app.service.submit(submission).await?, prefer))
 }

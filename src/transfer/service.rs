@@ -1,6 +1,7 @@
 //! The one entrance to the domain: what the HTTP handlers (and later the batches) call.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -64,6 +65,25 @@ pub struct Submission {
     pub request_id: String,
     /// `traceparent` and `tracestate`.
     pub traceparent: Option<TraceParent>,
+    /// Its place among what the service works on, if that is limited.
+    pub place: Option<Place>,
+}
+
+/// Held until a submission's work is done, also when its caller was answered before or has gone.
+#[derive(Clone)]
+pub struct Place(Arc<dyn Send + Sync>);
+
+impl Place {
+    /// Gives `permit` back, by dropping it, when the last copy of this is dropped.
+    pub fn new(permit: impl Send + Sync + 'static) -> Self {
+        Self(Arc::new(permit))
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place, held by {}", Arc::strong_count(&self.0))
+    }
 }
 
 /// The answer to a [`Submission`].

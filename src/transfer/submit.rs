@@ -62,10 +62,11 @@ impl Engine {
 
     async fn work(
         self: Arc<Self>,
-        submission: Submission,
+        mut submission: Submission,
         progress: Arc<Progress>,
         answer: oneshot::Sender<Result<Reply, Problem>>,
     ) {
+        let _place = submission.place.take();
         // A receiver that is gone only means that nobody waits; the work is done all the same.
         let mut job = match self.begin(submission, &progress).await {
             Ok(Begun::Job(job)) => job,

@@ -159,6 +159,7 @@ pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {
         deadline: Instant::now() + DEADLINE,
         request_id: "r-1".to_owned(),
         traceparent: None,
+        place: None,
     }
 }
 

@@ -281,6 +281,18 @@ async fn beyond_its_bound_of_requests_the_service_is_overloaded() {
 }
 
 #[tokio::test]
+async fn what_goes_on_after_its_answer_keeps_its_place() {
+    let app = TestApp::warm(&[("SERVER_MAX_IN_FLIGHT", "1")]).await;
+    app.command_takes(500);
+    let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
+    let request = app.request(Method::POST, "/transfers").json(&body);
+    let first = send(request.header("prefer", "respond-async")).await;
+    let second = app.get("/queues").await;
+    assert_eq!(first.status.as_u16(), 202);
+    app.assert_problem(&second, 503, "overloaded").await;
+}
+
+#[tokio::test]
 async fn a_stopping_service_releases_those_who_wait() {
     let app = TestApp::warm(&[]).await;
     let retry_after = Some("20".to_owned());
