@@ -266,7 +266,7 @@ pub struct DrainOrder {
 /// How fast a batch goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Calls a minute.
+    /// Calls a minute: done with one way or the other while it runs, moved once it is finished.
     pub per_minute: u32,
     /// Seconds until all are done at this pace; `None` when that cannot be said.
     pub eta_seconds: Option<u64>,

@@ -92,9 +92,9 @@ fn sum(counts: &Counts) -> u32 {
 
 fn pace(batch: &Batch, counts: &Counts, last_minute: u32, now: Timestamp, most: u32) -> Pace {
     if let Some(finished) = batch.finished_at {
-        let taken = sum(counts).saturating_sub(batch.vanished);
+        let moved = counts.accepted.saturating_add(counts.confirmed);
         let seconds = finished.duration_since(batch.created_at).as_secs().max(1);
-        return Pace { per_minute: per_minute(taken, seconds), eta_seconds: Some(0) };
+        return Pace { per_minute: per_minute(moved, seconds), eta_seconds: Some(0) };
     }
     let age = now.duration_since(batch.created_at).as_secs();
     let per_minute = if last_minute == 0 && age < PACE_WINDOW.as_secs() {

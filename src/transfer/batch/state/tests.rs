@@ -69,10 +69,11 @@ fn the_pace_is_what_was_done_scaled_to_a_minute_and_never_more_than_the_limit_al
 }
 
 #[test]
-fn a_finished_batch_tells_how_fast_it_went() {
+fn a_finished_batch_tells_how_fast_calls_were_moved() {
     let batch = Batch { finished_at: Some(at(120)), ..batch(100, 0) };
-    let tally = tally(&[(Status::Accepted, None, 100)], 0);
-    let expected = Pace { per_minute: 50, eta_seconds: Some(0) };
+    let left = Some(Code::NoLongerWaiting);
+    let tally = tally(&[(Status::Accepted, None, 60), (Status::Skipped, left, 40)], 0);
+    let expected = Pace { per_minute: 30, eta_seconds: Some(0) };
     assert_eq!(state(batch, &tally, at(9000), 70).pace, expected);
 }
 
