@@ -17,7 +17,10 @@ use super::{
 /// Callers who fill the record.
 const CALLERS: usize = 64;
 
-/// Looks at one page; the middle one counts.
+/// Kinds of pages.
+const PAGES: usize = 5;
+
+/// Looks at one page; the older one counts.
 const LOOKS: usize = 51;
 
 pub(crate) async fn run(scale: &Scale) -> Outcome {
@@ -34,7 +37,7 @@ pub(crate) async fn run(scale: &Scale) -> Outcome {
         "by reference",
         "by call",
         "by status",
-        "50 from the middle",
+        "50 old ones",
         "killed with",
         "ready again",
         "memory then",
@@ -42,7 +45,7 @@ pub(crate) async fn run(scale: &Scale) -> Outcome {
     let mut table = Table::new(&head);
     let (mut service, _) = site.start().await?;
     let mut stored = 0;
-    let mut middle = None;
+    let mut older = None;
     for &goal in scale.stored {
         let load = load::run(service.address, CALLERS, Until::Count(goal - stored)).await?;
         stored = goal;
@@ -52,7 +55,7 @@ pub(crate) async fn run(scale: &Scale) -> Outcome {
             format!("{:.0}", load.rate()),
             mib(service.resident()?),
         ];
-        cells.extend(pages(&service, &mut middle).await?);
+        cells.extend(pages(&service, &mut older).await?);
         let resident;
         (service, resident) = kill(&site, service, scale.unsettled, &mut cells).await?;
         stored += scale.unsettled;
@@ -64,7 +67,7 @@ pub(crate) async fn run(scale: &Scale) -> Outcome {
 }
 
 /// Times of pages as callers ask for them.
-async fn pages(service: &Process, middle: &mut Option<String>) -> Outcome<Vec<String>> {
+async fn pages(service: &Process, older: &mut Option<String>) -> Outcome<Vec<String>> {
     let mut caller = Caller::connect(service.address).await?;
     let newest = caller.get("/transfers?limit=1").await?;
     let newest: serde_json::Value = serde_json::from_slice(&newest)?;
@@ -78,14 +81,11 @@ async fn pages(service: &Process, middle: &mut Option<String>) -> Outcome<Vec<St
         format!("/transfers?conversationId={}", word("conversationId")),
         "/transfers?status=accepted".to_owned(),
     ];
-    paths.push(match middle {
-        Some(cursor) => format!("/transfers?cursor={cursor}"),
-        None => "/transfers?limit=200".to_owned(),
-    });
-    // The next one's middle is where this one's newest end.
+    // What were the newest ones at the size before.
+    paths.extend(older.as_ref().map(|cursor| format!("/transfers?cursor={cursor}")));
     let page: serde_json::Value = serde_json::from_slice(&caller.get("/transfers").await?)?;
     let cursor = page.get("nextCursor").and_then(|value| value.as_str());
-    *middle = cursor.map(ToOwned::to_owned);
+    *older = cursor.map(ToOwned::to_owned);
     let mut cells = Vec::new();
     for path in paths {
         let mut times = Vec::new();
@@ -96,6 +96,7 @@ async fn pages(service: &Process, middle: &mut Option<String>) -> Outcome<Vec<St
         }
         cells.push(ms(percentile(&mut times, 50)));
     }
+    cells.resize(PAGES, "–".to_owned());
     Ok(cells)
 }
 

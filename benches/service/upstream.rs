@@ -144,14 +144,29 @@ fn limited(state: &State) -> Answer {
     answer
 }
 
+/// Counts a command that waits for its answer, until it is answered or its connection is gone.
+struct Held<'a>(&'a Cell<u64>);
+
+impl<'a> Held<'a> {
+    fn new(state: &'a State) -> Self {
+        state.held.set(state.held.get() + 1);
+        Self(&state.held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 async fn command(state: &State, id: String) -> Answer {
     state.commands.set(state.commands.get() + 1);
     let mut hold = state.hold.subscribe();
     if *hold.borrow_and_update() {
         state.moved.borrow_mut().insert(id);
-        state.held.set(state.held.get() + 1);
+        let _held = Held::new(&state);
         let _ = hold.wait_for(|held| !held).await;
-        state.held.set(state.held.get() - 1);
     }
     status(202, Bytes::new())
 }
