@@ -165,7 +165,7 @@ async fn command(state: &State, id: String) -> Answer {
     let mut hold = state.hold.subscribe();
     if *hold.borrow_and_update() {
         state.moved.borrow_mut().insert(id);
-        let _held = Held::new(&state);
+        let _held = Held::new(state);
         let _ = hold.wait_for(|held| !held).await;
     }
     status(202, Bytes::new())

@@ -171,7 +171,7 @@ def main():
     for answer, times in first_answers.items():
         if answer not in ALLOWED:
             broken.append(f"while replicas restarted in order: {times} times {answer}")
-    print(f"calls {len(calls)}, moved {len(moves)}, records {dict(ends)}")
+    print(f"calls {len(calls)}, moved {len(calls.keys() & moves)}, records {dict(ends)}")
     print(f"repeated after {dict(repeats)}; first answers while restarting {dict(first_answers)}")
     for line in broken[:20]:
         print(f"FAIL {line}")
