@@ -60,10 +60,14 @@ impl Breaker {
         Some(format!("the {} does not answer; next try in {} s", self.name(), wait.as_secs() + 1))
     }
 
-    fn enter(&self, kind: Kind) -> Result<Permit, Failure> {
-        // The probe is a read or a token request: a command must not be what finds out.
-        let may_probe = matches!(kind, Kind::Read | Kind::Token);
-        match self.lock().enter(Instant::now(), may_probe) {
+    fn enter(&self, call: &Call) -> Result<Permit, Failure> {
+        let now = Instant::now();
+        let entered = match call.kind() {
+            Kind::Read if call.ctx.insists => Ok(self.lock().enter_anyway(now)),
+            // The probe is a read or a token request: a command must not be what finds out.
+            kind => self.lock().enter(now, matches!(kind, Kind::Read | Kind::Token)),
+        };
+        match entered {
             Ok(pass) => Ok(Permit { breaker: self.clone(), pass, outcome: Outcome::Nothing }),
             Err(Refused(retry_after)) => Err(Failure::HeldBack(GatewayError::Unavailable {
                 retry_after,
@@ -93,7 +97,7 @@ impl Drop for Permit {
 
 /// Asks the breaker before the call and tells it the outcome.
 pub(super) async fn guard(breaker: Breaker, call: Call, next: Next) -> Result<Answer, Failure> {
-    let mut permit = breaker.enter(call.kind())?;
+    let mut permit = breaker.enter(&call)?;
     let result = next.oneshot(call).await;
     permit.outcome = outcome(&result);
     result

@@ -118,13 +118,23 @@ pub struct CallContext {
     pub traceparent: Option<TraceParent>,
     /// Requests reserved beforehand by [`CallGateway::admit`], if any are left.
     pub admission: Option<Arc<dyn Reservation>>,
+    /// A read that is made also while the host is given time to recover: it decides what became of
+    /// a command that the host has just answered.
+    pub insists: bool,
 }
 
 impl CallContext {
     /// A context without reservation.
     #[must_use]
     pub fn new(deadline: Instant, lane: Lane) -> Self {
-        Self { deadline, lane, usage: Arc::default(), traceparent: None, admission: None }
+        Self {
+            deadline,
+            lane,
+            usage: Arc::default(),
+            traceparent: None,
+            admission: None,
+            insists: false,
+        }
     }
 
     /// The same context in another lane.
@@ -137,6 +147,12 @@ impl CallContext {
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
         Self { deadline, ..self.clone() }
+    }
+
+    /// The same context for reads that do not wait until the host has recovered.
+    #[must_use]
+    pub fn insisting(&self) -> Self {
+        Self { insists: true, ..self.clone() }
     }
 }
 

@@ -64,9 +64,11 @@ impl Engine {
     }
 
     /// Looks after a complete 500 or 503: five times in four seconds, less when something certain
-    /// shows earlier. `Unclear` when the deadline cut it short or a look failed.
+    /// shows earlier. `Unclear` when the deadline cut it short or a look failed. The host answers,
+    /// so that the looks are made whatever the circuit breaker says: a storm of 5xx must not hide
+    /// what became of each command.
     pub(super) async fn watch_after_5xx(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
-        let ctx = &ctx.in_lane(Lane::Settling);
+        let ctx = &ctx.in_lane(Lane::Settling).insisting();
         let looks = Schedule::new(LONGEST_PAUSE).take_while(|at| *at <= LAST_LOOK_AFTER_5XX);
         let mut seen = Vec::new();
         let start = Instant::now();

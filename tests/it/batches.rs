@@ -8,4 +8,5 @@ mod lives;
 mod pace;
 mod plans;
 mod sights;
+mod storms;
 mod watching;

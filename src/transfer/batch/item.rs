@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Batch, Item,
     confirm::Confirmer,
     judge::{self, Refusal},
     order::{Order, Standing},
-    trouble::{Strikes, Trouble},
-    turns::{Turn, Turns},
+    trouble::{MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Strikes, Trouble},
+    turns::{Gone, Turn, Turns},
 };
 use crate::{
     problem::Code,
@@ -54,6 +54,10 @@ pub(super) struct Run {
     pub(super) looked: AtomicU64,
     /// Calls that moved.
     pub(super) moved: AtomicU64,
+    /// How many had moved when a command was last refused for a missing permission, plus one.
+    denied: AtomicU64,
+    /// How many in hand cannot come back any more.
+    pub(super) gone: watch::Sender<Gone>,
 }
 
 /// An item that is not a transfer yet.
@@ -62,6 +66,10 @@ pub(super) struct Open {
     pub(super) item: Item,
     /// Not to be looked at before.
     pub(super) not_before: Option<Instant>,
+    /// Stands aside so long for trouble of its own.
+    pub(super) aside: Option<Instant>,
+    /// No other call of the batch is left that could show whether Genesys is well.
+    pub(super) alone: bool,
     /// The transfer that may have been recorded: the store did not say.
     transfer_id: Option<TransferId>,
     laters: u32,
@@ -74,6 +82,8 @@ impl From<Item> for Open {
         Self {
             item,
             not_before: None,
+            aside: None,
+            alone: false,
             transfer_id: None,
             laters: 0,
             looks: Strikes::default(),
@@ -82,11 +92,27 @@ impl From<Item> for Open {
     }
 }
 
+impl Open {
+    /// Not to be begun before.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.not_before.max(self.aside)
+    }
+
+    /// How often its command was answered in vain.
+    pub(super) fn strikes(&self) -> u32 {
+        self.commands.count()
+    }
+}
+
 /// How an item left our hands.
 #[derive(Debug)]
 pub(super) enum End {
     /// It is a transfer.
     Taken,
+    /// It is a transfer that failed: what would have passed did not.
+    GivenUp,
+    /// It is a transfer of which nobody knows what became.
+    Unclear(Trouble),
     /// To be looked at again in a while.
     Later,
     /// Something that passes is in the way of all.
@@ -104,6 +130,8 @@ impl Run {
             confirmer: Confirmer::new(Arc::clone(&engine)),
             looked: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+            gone: watch::Sender::default(),
             engine,
             batch,
         }
@@ -114,7 +142,7 @@ impl Run {
     pub(super) fn turns(&self) -> Arc<Turns> {
         let most = self.engine.most_a_minute(&self.batch).max(1);
         let apart = APART.min(Duration::from_secs(30) / most);
-        Turns::new(Arc::clone(&self.order), apart)
+        Turns::new(Arc::clone(&self.order), apart, self.gone.clone())
     }
 
     /// Carries one item as far as it goes.
@@ -126,7 +154,10 @@ impl Run {
     ) -> (Open, End) {
         let mut turn = Some(turn);
         let end = self.attempt(&mut open, admission, &mut turn).await.unwrap_or_else(|end| end);
-        if let (End::Trouble(_), Some(turn)) = (&end, &turn) {
+        // Who is in trouble of his own stands aside; for any other all behind him wait.
+        if let (End::Trouble(trouble), Some(turn)) = (&end, &turn)
+            && !trouble.own
+        {
             turn.halt();
         }
         (open, end)
@@ -203,11 +234,11 @@ impl Run {
         };
         // Held back until it is known whether this one comes back.
         let turn = job.turn.take();
-        let ours = trouble.as_ref().is_some_and(|trouble| {
-            trouble.own && open.commands.strike(self.moved.load(Ordering::Relaxed))
-        });
+        let ours = trouble.as_ref().is_some_and(|trouble| self.is_given_up(open, trouble));
         let again = trouble.filter(|_| !ours);
-        if let (Some(_), Some(turn)) = (&again, &turn) {
+        if let (Some(trouble), Some(turn)) = (&again, &turn)
+            && !trouble.own
+        {
             turn.halt();
         }
         drop(turn);
@@ -215,8 +246,13 @@ impl Run {
         match (again, transfer.stage) {
             (Some(trouble), Stage::Failed) => {
                 self.reopen(open, &transfer).await?;
+                open.aside = Some(Instant::now() + open.commands.aside(&trouble));
                 Err(End::Trouble(trouble))
             }
+            (None, Stage::Failed) if ours => Ok(End::GivenUp),
+            (_, Stage::Unknown) => Ok(transfer.error.map_or(End::Taken, |problem| {
+                End::Unclear(Trouble { problem: Box::new(problem), pause: None, own: false })
+            })),
             (_, Stage::Accepted) => {
                 self.moved.fetch_add(1, Ordering::Relaxed);
                 self.confirmer.add(transfer);
@@ -224,6 +260,21 @@ impl Run {
             }
             _ => Ok(End::Taken),
         }
+    }
+
+    /// Whether a command that failed for what may pass is not sent again.
+    fn is_given_up(&self, open: &mut Open, trouble: &Trouble) -> bool {
+        let moved = self.moved.load(Ordering::Relaxed);
+        if !trouble.own {
+            return false;
+        }
+        if trouble.problem.code != Code::GenesysPermissionMissing {
+            return open.commands.strike(MOST_COMMANDS, moved, true);
+        }
+        // Others may be moved, and none was refused since the last of them: it is this call.
+        let before = self.denied.swap(moved + 1, Ordering::Relaxed);
+        let only_this = moved > 0 && before != moved + 1;
+        open.commands.strike(MOST_REFUSALS, moved, open.alone) || only_this
     }
 
     async fn check_repetition(&self, open: &mut Open) -> Result<(), End> {
@@ -252,9 +303,15 @@ impl Run {
                 Ok(Some(conversation))
             }
             Err(Ok(trouble)) => {
-                let others = self.looked.load(Ordering::Relaxed);
-                if trouble.own && open.looks.strike(others) {
-                    return Err(self.settle(open, Stage::Failed, *trouble.problem).await);
+                if trouble.own {
+                    let others = self.looked.load(Ordering::Relaxed);
+                    let refused = trouble.problem.code == Code::GenesysPermissionMissing;
+                    let most = if refused { MOST_REFUSALS } else { MOST_LOOKS };
+                    if open.looks.strike(most, others, open.alone) {
+                        let end = self.settle(open, Stage::Failed, *trouble.problem).await;
+                        return Err(if matches!(end, End::Taken) { End::GivenUp } else { end });
+                    }
+                    open.aside = Some(Instant::now() + open.looks.aside(&trouble));
                 }
                 Err(End::Trouble(trouble))
             }

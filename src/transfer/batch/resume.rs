@@ -11,7 +11,7 @@ use super::{
     item::{Run, context, far},
     judge::{self, Refusal},
     pause::Pauses,
-    trouble::{Strikes, Trouble},
+    trouble::{MOST_LOOKS, Strikes, Trouble},
 };
 use crate::{
     problem::Problem,
@@ -84,7 +84,7 @@ impl Engine {
                 Err(Held::For(Refusal::Fail(problem) | Refusal::Later(problem))) => {
                     return self.end_item(&mut transfer, Stage::Failed, *problem).await;
                 }
-                Err(Held::By(trouble)) if trouble.own && strikes.strike(0) => {
+                Err(Held::By(trouble)) if trouble.own && strikes.strike(MOST_LOOKS, 0, false) => {
                     return self.end_item(&mut transfer, Stage::Failed, *trouble.problem).await;
                 }
                 Err(Held::By(trouble)) => trouble.pause.unwrap_or_else(|| pauses.next()),

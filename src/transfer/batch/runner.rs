@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit},
+    sync::{Notify, OwnedSemaphorePermit, watch},
     task::JoinSet,
     time::Instant,
 };
@@ -20,10 +20,10 @@ use tokio::{
 use self::{fetch::View, waits::GLANCE};
 use super::{
     Batch, BatchState, BatchStatus,
-    item::{End, Open, Run},
+    item::{End, Open, Run, far},
     pause::Pauses,
     trouble::Trouble,
-    turns::Turns,
+    turns::{Course, Gone, Turns},
 };
 use crate::{
     problem::Problem,
@@ -46,6 +46,9 @@ const IN_HAND: usize = 8;
 /// A ringing call is looked at again after this time.
 const LATER: Duration = Duration::from_secs(10);
 
+/// So many items in a row in trouble of their own are in trouble of all.
+const STORM: u32 = 3;
+
 /// How long the batch waits in line for its next requests before it asks anew.
 const ADMISSION: Duration = Duration::from_secs(90);
 
@@ -54,6 +57,14 @@ const PAUSED: &str = "paused";
 
 /// Transfers read at once.
 const PAGE: u32 = 500;
+
+/// An item that left our hands.
+struct Back {
+    open: Open,
+    end: End,
+    /// Whether it could have come back until now.
+    course: Arc<Course>,
+}
 
 /// Why the runner stops.
 enum Stop {
@@ -78,8 +89,14 @@ struct Runner {
     unread: Option<u32>,
     known: HashSet<ConversationId>,
     view: View,
-    tasks: JoinSet<(Open, End)>,
+    tasks: JoinSet<Back>,
     turns: Arc<Turns>,
+    /// How many of the tasks have an item that cannot come back.
+    gone: watch::Receiver<Gone>,
+    /// Items in a row in trouble of their own.
+    struck: u32,
+    /// After a storm one item at a time, until one gets through.
+    careful: bool,
     /// One stays behind: those behind it come back.
     halted: bool,
     /// An item could not be taken.
@@ -135,6 +152,9 @@ impl Runner {
         let run = Arc::new(Run::new(Arc::clone(&engine), batch.clone()));
         Self {
             turns: run.turns(),
+            gone: run.gone.subscribe(),
+            struck: 0,
+            careful: false,
             engine,
             run,
             batch,
@@ -232,7 +252,7 @@ impl Runner {
         self.tell_the_pause().await;
         if self.halted {
             // Those behind the one that stays behind come back, and all begin again in order.
-            self.finish_what_is_in_hand().await;
+            self.wait_for_all_who_may_come_back().await;
             self.turns = self.run.turns();
             self.halted = false;
             return;
@@ -248,19 +268,39 @@ impl Runner {
             return;
         }
         match self.next_due() {
-            Some(position) if self.tasks.len() < IN_HAND => self.begin(position).await,
-            _ if !self.tasks.is_empty() => self.wait_for_one().await,
-            _ => match self.open.values().filter_map(|open| open.not_before).min() {
-                Some(until) => self.rest_until(until).await,
-                None => self.nothing_to_do().await,
-            },
+            Some(position) if self.has_a_hand_free() => self.begin(position).await,
+            due => {
+                // Nobody waits until an item is back before the next one is due.
+                let until = self.open.values().filter_map(Open::due).min();
+                match until.filter(|_| due.is_none()) {
+                    Some(until) if self.tasks.is_empty() => self.rest_until(until).await,
+                    None if self.tasks.is_empty() => self.nothing_to_do().await,
+                    until => self.wait_for_one(until).await,
+                }
+            }
         }
     }
 
     fn next_due(&self) -> Option<u32> {
         let now = Instant::now();
-        let due = |open: &Open| open.not_before.is_none_or(|at| at <= now);
-        self.open.iter().find(|(_, open)| due(open)).map(|(position, _)| *position)
+        let mut due = self.open.values().filter(|open| open.due().is_none_or(|at| at <= now));
+        // Who is asked for to see whether the storm is over should not always be the same one.
+        let next = if self.careful { due.min_by_key(|open| open.strikes()) } else { due.next() };
+        next.map(|open| open.item.position)
+    }
+
+    fn has_a_hand_free(&mut self) -> bool {
+        if self.careful {
+            self.tasks.len() <= self.gone.borrow_and_update().taken
+        } else {
+            self.tasks.len() < IN_HAND
+        }
+    }
+
+    /// How many of those in hand may come back.
+    fn may_come_back(&mut self) -> usize {
+        let Gone { taken, unclear } = *self.gone.borrow_and_update();
+        self.tasks.len().saturating_sub(taken + unclear)
     }
 
     /// Waits for room in the request budget, then begins an item.
@@ -268,9 +308,14 @@ impl Runner {
         let Some(open) = self.open.get(&position) else { return };
         let calls = calls_needed(&open.item.request, &self.engine);
         let Some(admission) = self.admission(calls).await else { return };
-        let Some(open) = self.open.remove(&position) else { return };
+        let Some(mut open) = self.open.remove(&position) else { return };
+        open.alone = self.open.is_empty() && self.may_come_back() == 0;
         let (run, turn) = (Arc::clone(&self.run), self.turns.draw());
-        self.tasks.spawn(async move { run.carry(open, admission, turn).await });
+        let course = turn.course();
+        self.tasks.spawn(async move {
+            let (open, end) = run.carry(open, admission, turn).await;
+            Back { open, end, course }
+        });
     }
 
     /// Room for `calls` requests; `None` when something else is to be seen to first.
@@ -299,22 +344,32 @@ impl Runner {
         }
     }
 
-    fn take_back(&mut self, ended: Result<(Open, End), tokio::task::JoinError>) {
-        let (mut open, end) = match ended {
-            Ok(ended) => ended,
+    fn take_back(&mut self, ended: Result<Back, tokio::task::JoinError>) {
+        let Back { mut open, end, course } = match ended {
+            Ok(back) => back,
             Err(error) => {
                 tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
                 self.lost = true;
                 return;
             }
         };
+        drop(course);
         match end {
-            End::Taken => {
-                self.pauses = Pauses::default();
+            End::Taken => return self.one_got_through(),
+            End::GivenUp => return,
+            End::Unclear(trouble) => {
+                self.pause_for(&trouble);
+                self.strike();
                 return;
             }
             End::Later => open.not_before = Some(Instant::now() + LATER),
             End::Halted => self.halted = true,
+            End::Trouble(trouble) if trouble.own => {
+                if self.strike() {
+                    self.halted = true;
+                    self.pause_for(&trouble);
+                }
+            }
             End::Trouble(trouble) => {
                 self.halted = true;
                 self.pause_for(&trouble);
@@ -324,22 +379,53 @@ impl Runner {
         self.open.insert(open.item.position, open);
     }
 
+    /// One more was in trouble of its own, or lost sight of. Whether it is a storm.
+    fn strike(&mut self) -> bool {
+        self.struck = self.struck.saturating_add(1);
+        self.careful |= self.struck >= STORM;
+        self.careful
+    }
+
+    fn one_got_through(&mut self) {
+        self.pauses = Pauses::default();
+        self.struck = 0;
+        if std::mem::take(&mut self.careful) {
+            self.open.values_mut().for_each(|open| open.aside = None);
+        }
+    }
+
+    async fn wait_for_all_who_may_come_back(&mut self) {
+        while self.may_come_back() > 0 {
+            tokio::select! {
+                ended = self.tasks.join_next() => {
+                    if let Some(ended) = ended {
+                        self.take_back(ended);
+                    }
+                }
+                _ = self.gone.changed() => {}
+            }
+        }
+    }
+
     async fn finish_what_is_in_hand(&mut self) {
         while let Some(ended) = self.tasks.join_next().await {
             self.take_back(ended);
         }
     }
 
-    async fn wait_for_one(&mut self) {
+    /// Waits until one in hand is back or gone, or until then.
+    async fn wait_for_one(&mut self, until: Option<Instant>) {
         tokio::select! {
             ended = self.tasks.join_next() => {
                 if let Some(ended) = ended {
                     self.take_back(ended);
                 }
             }
+            _ = self.gone.changed() => {}
             () = self.news.notified() => {
                 self.check_the_record().await;
             }
+            () = tokio::time::sleep_until(until.unwrap_or_else(far)) => {}
             () = self.engine.stop.cancelled() => {}
         }
     }

@@ -13,7 +13,17 @@ use crate::{
 const UNTIL_MENDED: Duration = Duration::from_secs(30);
 
 /// So often one call may be in trouble while others get through before it is given up.
-const MOST_STRIKES: u32 = 5;
+pub(super) const MOST_LOOKS: u32 = 5;
+
+/// The same where Genesys says that it may not be seen or moved.
+pub(super) const MOST_REFUSALS: u32 = 2;
+
+/// So often a call's command may be answered with 5xx, in vain, each time as a transfer of its own,
+/// before it is given up, whatever becomes of others.
+pub(super) const MOST_COMMANDS: u32 = 3;
+
+/// A call in trouble of its own stands aside for this time, longer each time.
+const ASIDE: Duration = Duration::from_secs(10);
 
 /// And so long when no other call shows whether Genesys is well.
 const LONGEST_TROUBLE: Duration = Duration::from_mins(30);
@@ -58,7 +68,7 @@ impl Trouble {
             // Answered with a complete 500 or 503, and seen not to have moved ever since.
             Code::GenesysError if answered && problem.upstream.is_some() => (None, true),
             Code::GenesysPermissionMissing => (Some(UNTIL_MENDED), true),
-            _ if answered => return None,
+            // Also of the second try after a 5xx: the first was seen to have had no effect.
             Code::GenesysRateLimited
             | Code::GenesysUnavailable
             | Code::DeadlineExceeded
@@ -86,17 +96,27 @@ pub(super) struct Strikes {
 }
 
 impl Strikes {
-    /// Counts one more, when `others` calls have got through so far. `true`: it is the call's own,
-    /// and stays.
-    pub(super) fn strike(&mut self, others: u64) -> bool {
+    /// Counts one more of `most`, when `others` calls have got through so far. `true`: it is the
+    /// call's own, and stays. `certainly`: it is the call's own without a look at others.
+    pub(super) fn strike(&mut self, most: u32, others: u64, certainly: bool) -> bool {
         let now = Instant::now();
         let first = *self.first.get_or_insert(now);
         // While nobody gets through, it is not this call's fault.
-        if self.count == 0 || others > self.others {
+        if self.count == 0 || others > self.others || certainly {
             self.count += 1;
             self.others = others;
         }
-        self.count >= MOST_STRIKES || now.duration_since(first) >= LONGEST_TROUBLE
+        self.count >= most || now.duration_since(first) >= LONGEST_TROUBLE
+    }
+
+    /// How many counted.
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How long the call stands aside for what struck it last.
+    pub(super) fn aside(&self, trouble: &Trouble) -> Duration {
+        trouble.pause.unwrap_or(ASIDE * self.count.max(1))
     }
 }
 
@@ -107,15 +127,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_is_given_up_when_others_get_through_and_it_does_not() {
         let mut strikes = Strikes::default();
-        let ends: Vec<bool> = (0..5).map(|others| strikes.strike(others)).collect();
+        let ends: Vec<bool> = (0..5).map(|others| strikes.strike(5, others, false)).collect();
         assert_eq!(ends, [false, false, false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn in_a_storm_no_call_is_given_up_for_half_an_hour() {
         let mut strikes = Strikes::default();
-        assert!((0..100).all(|_| !strikes.strike(7)));
+        assert!((0..100).all(|_| !strikes.strike(5, 7, false)));
         tokio::time::advance(LONGEST_TROUBLE).await;
-        assert!(strikes.strike(7));
+        assert!(strikes.strike(5, 7, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_certainly_the_calls_own_counts_without_the_others() {
+        let mut strikes = Strikes::default();
+        let ends = [0; 3].map(|others| strikes.strike(3, others, true));
+        assert_eq!(ends, [false, false, true]);
     }
 }

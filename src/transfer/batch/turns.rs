@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -18,6 +18,58 @@ pub(super) struct Turns {
     stand: watch::Sender<Stand>,
     order: Arc<Mutex<Order>>,
     apart: Duration,
+    gone: watch::Sender<Gone>,
+}
+
+/// How many items in hand cannot come back any more: they wait for what is to be seen, and nobody
+/// need wait for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Gone {
+    /// Their commands were taken.
+    pub(super) taken: usize,
+    /// Their commands may have been.
+    pub(super) unclear: usize,
+}
+
+impl Gone {
+    fn of(&mut self, way: Way) -> &mut usize {
+        match way {
+            Way::Taken => &mut self.taken,
+            Way::Unclear => &mut self.unclear,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Taken,
+    Unclear,
+}
+
+/// Counts an item in hand among those [`Gone`], once it is, for as long as this is kept.
+#[derive(Debug)]
+pub(super) struct Course {
+    way: OnceLock<Way>,
+    all: watch::Sender<Gone>,
+}
+
+impl Course {
+    fn goes(&self, way: Way) {
+        if self.way.set(way).is_ok() {
+            self.all.send_modify(|gone| *gone.of(way) += 1);
+        }
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        if let Some(way) = self.way.get() {
+            self.all.send_modify(|gone| {
+                let count = gone.of(*way);
+                *count = count.saturating_sub(1);
+            });
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,9 +88,13 @@ struct Stand {
 impl Turns {
     /// Nobody has drawn yet. Who goes is given his place in `order`; the next follows no sooner
     /// than `apart` after him. Genesys answers a command before it has worked on it: two that
-    /// follow at once may change places.
-    pub(super) fn new(order: Arc<Mutex<Order>>, apart: Duration) -> Arc<Self> {
-        Arc::new(Self { stand: watch::Sender::default(), order, apart })
+    /// follow at once may change places. Those of whom nobody comes back are counted in `gone`.
+    pub(super) fn new(
+        order: Arc<Mutex<Order>>,
+        apart: Duration,
+        gone: watch::Sender<Gone>,
+    ) -> Arc<Self> {
+        Arc::new(Self { stand: watch::Sender::default(), order, apart, gone })
     }
 
     /// The turn behind all drawn before.
@@ -48,7 +104,8 @@ impl Turns {
             number = stand.drawn;
             stand.drawn += 1;
         });
-        Turn { turns: Arc::clone(self), number, place: None }
+        let course = Course { way: OnceLock::new(), all: self.gone.clone() };
+        Turn { turns: Arc::clone(self), number, place: None, course: Arc::new(course) }
     }
 }
 
@@ -58,9 +115,15 @@ pub(in crate::transfer) struct Turn {
     turns: Arc<Turns>,
     number: u64,
     place: Option<(Standing, i64)>,
+    course: Arc<Course>,
 }
 
 impl Turn {
+    /// Whether the one whose turn it is can still come back; counts as long as it is kept.
+    pub(super) fn course(&self) -> Arc<Course> {
+        Arc::clone(&self.course)
+    }
+
     /// Waits until all before have gone. `false`: one of them stays behind, so nobody may go.
     pub(super) async fn comes(&self) -> bool {
         let mut stand = self.turns.stand.subscribe();
@@ -93,6 +156,11 @@ impl Turn {
 
     /// The command was answered, or not, by `now`: the next may go, if this one went.
     pub(in crate::transfer) fn pass(self, sent: &Sent, now: Timestamp) {
+        match sent {
+            Sent::Taken(_) => self.course.goes(Way::Taken),
+            Sent::Uncertain { .. } => self.course.goes(Way::Unclear),
+            Sent::NotSent(_) | Sent::Refused(_) | Sent::Abandoned(_) | Sent::Finished(_) => {}
+        }
         match sent {
             Sent::NotSent(_) => self.halt(),
             Sent::Refused(_) | Sent::Abandoned(_) => {}
@@ -130,7 +198,7 @@ mod tests {
     const APART: Duration = Duration::from_millis(250);
 
     fn turns() -> Arc<Turns> {
-        Turns::new(Arc::default(), APART)
+        Turns::new(Arc::default(), APART, watch::Sender::default())
     }
 
     async fn waits(turn: &Turn) -> bool {
@@ -167,5 +235,26 @@ mod tests {
         drop(second);
         assert!(first.comes().await);
         assert!(!third.comes().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_command_was_taken_counts_as_gone_until_he_is_back() {
+        let all = watch::Sender::default();
+        let turns = Turns::new(Arc::default(), APART, all.clone());
+        for (sent, gone) in [
+            (Sent::Taken(UpstreamAnswer::default()), Gone { taken: 1, unclear: 0 }),
+            (
+                Sent::Uncertain { detail: String::new(), answer: None },
+                Gone { taken: 0, unclear: 1 },
+            ),
+            (Sent::Finished(UpstreamAnswer::default()), Gone::default()),
+        ] {
+            let turn = turns.draw();
+            let course = turn.course();
+            turn.pass(&sent, Timestamp::UNIX_EPOCH);
+            assert_eq!(*all.borrow(), gone, "{sent:?}");
+            drop(course);
+            assert_eq!(*all.borrow(), Gone::default(), "{sent:?}");
+        }
     }
 }

@@ -101,6 +101,10 @@ pub(in crate::transfer) struct Floor {
     pub failing_looks: Mutex<VecDeque<GatewayError>>,
     /// Answers to the next commands, which are then not carried out.
     pub failing_commands: Mutex<VecDeque<Sent>>,
+    /// Answers to all commands of one conversation, which are then not carried out.
+    pub refused: Mutex<HashMap<ConversationId, Sent>>,
+    /// Conversations whose priority cannot be changed, and why.
+    pub stuck_patches: Mutex<HashMap<ConversationId, GatewayError>>,
     /// Errors for the next changes of priority.
     pub failing_patches: Mutex<VecDeque<GatewayError>>,
     pub members: Mutex<Option<u64>>,
@@ -263,6 +267,9 @@ impl Floor {
         if let Some(sent) = self.failing_commands.lock().unwrap().pop_front() {
             return sent;
         }
+        if let Some(sent) = self.refused.lock().unwrap().get(&id) {
+            return sent.clone();
+        }
         let call = &state.calls[&id];
         let Stand::Waiting { queue, priority, .. } = call.stand else {
             return Sent::Refused(GatewayError::Conflict(answer(409)));
@@ -364,6 +371,9 @@ impl CallGateway for Floor {
         state.cost.patches += 1;
         if let Some(error) = self.failing_patches.lock().unwrap().pop_front() {
             return Err(error);
+        }
+        if let Some(error) = self.stuck_patches.lock().unwrap().get(&id) {
+            return Err(error.clone());
         }
         match &mut state.calls.get_mut(&id).unwrap().stand {
             Stand::Waiting { priority, .. } => {

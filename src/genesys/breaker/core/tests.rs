@@ -134,3 +134,21 @@ proptest! {
         prop_assert!(core.enter(now + secs(60), true).is_ok());
     }
 }
+
+#[test]
+fn a_call_that_insists_goes_in_any_state_and_changes_none_that_refuses() {
+    let now = Instant::now();
+    let mut core = opened(now);
+    for outcome in [Outcome::Good, Outcome::Bad, Outcome::Nothing] {
+        let pass = core.enter_anyway(now);
+        assert!(!core.record(now, pass, outcome));
+    }
+    assert_eq!(core.enter(now, true), Err(Refused(secs(5))));
+
+    let probe = core.enter(now + secs(5), true).unwrap();
+    let pass = core.enter_anyway(now + secs(5));
+    core.record(now + secs(5), pass, Outcome::Nothing);
+    assert!(core.enter(now + secs(5), true).is_err(), "the probe is still under way");
+    core.record(now + secs(5), probe, Outcome::Good);
+    assert!(core.enter(now + secs(5), false).is_ok());
+}

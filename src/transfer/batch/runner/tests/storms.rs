@@ -111,3 +111,83 @@ async fn a_write_whose_end_was_not_seen_is_not_done_twice() {
     assert_eq!(closed(&bench.finished(id).await).accepted, 60);
     once(&floor);
 }
+
+fn denied() -> GatewayError {
+    GatewayError::PermissionMissing { answer: answered(403), permission: "a permission" }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_be_seen_holds_nobody_up() {
+    let (floor, bench, _) = bench().await;
+    *floor.latency.lock().unwrap() = Duration::ZERO;
+    floor.broken.lock().unwrap().insert(call(0), denied());
+    let start = tokio::time::Instant::now();
+    let state = bench.drain().await;
+    assert_eq!(closed(&state), Counts { accepted: 59, failed: 1, ..Counts::default() });
+    assert_eq!(reason(&state, Code::GenesysPermissionMissing), 1);
+    assert!(start.elapsed() < seconds(50), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_be_moved_is_given_up_at_once_when_others_may() {
+    let (floor, bench, _) = bench().await;
+    floor.refused.lock().unwrap().insert(call(9), Sent::Refused(denied()));
+    let start = tokio::time::Instant::now();
+    let state = bench.drain().await;
+    assert_eq!(closed(&state), Counts { accepted: 59, failed: 1, ..Counts::default() });
+    assert_eq!(floor.commands()[&call(9)], 1);
+    assert!(start.elapsed() < seconds(30), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_lost_on_the_way_fails_one_call_and_holds_the_others() {
+    let (floor, bench, _) = bench().await;
+    let id = bench.start(drain()).await;
+    after(seconds(3)).await;
+    for number in 0..60 {
+        floor.refused.lock().unwrap().insert(call(number), Sent::Refused(denied()));
+    }
+    after(Duration::from_mins(5)).await;
+    let counts = bench.state(id).await.counts;
+    assert!(counts.failed <= 1 && counts.pending > 20, "{counts:?}");
+    floor.refused.lock().unwrap().clear();
+    let counts = closed(&bench.finished(id).await);
+    assert!(counts.accepted >= 59, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_is_never_asked_for_more_than_six_times() {
+    for sick in [0, 30, 59] {
+        let (floor, bench, _) = bench().await;
+        floor.refused.lock().unwrap().insert(call(sick), Sent::Finished(answered(503)));
+        let state = bench.drain().await;
+        assert_eq!(closed(&state), Counts { accepted: 59, failed: 1, ..Counts::default() });
+        assert_eq!(reason(&state, Code::GenesysError), 1);
+        assert!(floor.commands()[&call(sick)] <= 6, "{:?}", floor.commands()[&call(sick)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_priority_that_cannot_be_set_and_a_command_in_vain_stop_nobody_else() {
+    let (floor, bench, _) = bench().await;
+    floor.stuck_patches.lock().unwrap().insert(call(5), GatewayError::Failed(answered(503)));
+    floor.refused.lock().unwrap().insert(call(20), Sent::Finished(answered(503)));
+    let id = bench.start(drain()).await;
+    after(seconds(45)).await;
+    let state = bench.state(id).await;
+    assert!(state.counts.accepted >= 58, "{:?}", state.counts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_outcomes_stay_unclear_calls_are_asked_for_one_at_a_time() {
+    let (floor, bench, _) = bench().await;
+    let lost = || Sent::Uncertain { detail: "the connection broke".to_owned(), answer: None };
+    floor.failing_commands.lock().unwrap().extend((0..60).map(|_| lost()));
+    let id = bench.start(drain()).await;
+    after(Duration::from_mins(5)).await;
+    assert!(floor.cost().commands <= 20, "{:?}", floor.cost());
+    floor.failing_commands.lock().unwrap().clear();
+    after(Duration::from_mins(2)).await;
+    let counts = bench.state(id).await.counts;
+    assert!(counts.accepted >= 40 && counts.failed == 0, "{counts:?}");
+}
