@@ -14,7 +14,7 @@ use crate::{
 pub(super) const PACE_WINDOW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Younger than this, a batch has shown no pace of its own.
-const FIRST_SECONDS: i64 = 5;
+const FIRST_SECONDS: i64 = 15;
 
 impl Engine {
     /// How `batch` stands now.
@@ -97,12 +97,13 @@ fn pace(batch: &Batch, counts: &Counts, last_minute: u32, now: Timestamp, most: 
         return Pace { per_minute: per_minute(moved, seconds), eta_seconds: Some(0) };
     }
     let age = now.duration_since(batch.created_at).as_secs();
-    let per_minute = if last_minute == 0 && age < PACE_WINDOW.as_secs() {
-        most
-    } else {
-        let seconds = age.clamp(FIRST_SECONDS, PACE_WINDOW.as_secs());
-        per_minute(last_minute, seconds).min(most)
-    };
+    // A handful of calls in the first seconds says little: for the rest of these seconds what the
+    // limit allows is assumed.
+    let missing = u32::try_from((FIRST_SECONDS - age).max(0)).unwrap_or(0);
+    let assumed = most.saturating_mul(missing);
+    let seconds = age.clamp(FIRST_SECONDS, PACE_WINDOW.as_secs());
+    let done = last_minute.saturating_mul(60).saturating_add(assumed);
+    let per_minute = (per_minute(done, seconds) / 60).min(most);
     let eta = |pace: u32| u64::from(counts.pending) * 60 / u64::from(pace);
     let eta_seconds = match (counts.pending, per_minute) {
         (0, _) => Some(0),

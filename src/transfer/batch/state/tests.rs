@@ -64,7 +64,9 @@ fn the_pace_is_what_was_done_scaled_to_a_minute_and_never_more_than_the_limit_al
     };
     assert_eq!(pace(10, 30, 70), Pace { per_minute: 20, eta_seconds: Some(270) });
     assert_eq!(pace(40, 30, 70).per_minute, 70);
-    assert_eq!(pace(0, 10, 70), Pace { per_minute: 70, eta_seconds: Some(85) });
+    assert_eq!(pace(0, 0, 70), Pace { per_minute: 70, eta_seconds: Some(85) });
+    assert_eq!(pace(1, 3, 70), Pace { per_minute: 60, eta_seconds: Some(99) });
+    assert_eq!(pace(3, 15, 70), Pace { per_minute: 12, eta_seconds: Some(485) });
     assert_eq!(pace(0, 90, 70), Pace { per_minute: 0, eta_seconds: None });
 }
 
