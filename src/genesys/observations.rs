@@ -40,7 +40,7 @@ pub(super) async fn waiting(
     };
     let path = [PATH.as_slice(), &["query"]].concat();
     let answer = upstream.query(ctx, Operation::QueryWaiting, &path, &query).await;
-    Ok(view(&answer.map_err(of_no_conversation)?, queue))
+    view(&answer.map_err(of_no_conversation)?, queue)
 }
 
 /// How many people can answer in a queue: those on queue, else all its members.
@@ -63,20 +63,29 @@ fn of_no_conversation(error: GatewayError) -> GatewayError {
     }
 }
 
-fn view(answer: &Answer, queue: QueueId) -> WaitingCalls {
+fn view(answer: &Answer, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
     let mut calls = WaitingCalls::default();
     let mut seen = HashSet::new();
-    for data in answer.results.iter().filter(|group| is_about(group, queue)).flat_map(data) {
-        let shown = u64::try_from(data.observations.len()).unwrap_or(u64::MAX);
-        let counted = data.stats.as_ref().and_then(|stats| stats.count);
-        let count = counted.unwrap_or(shown).max(shown);
-        calls.count = calls.count.saturating_add(count);
-        calls.truncated |= data.truncated.unwrap_or(count > shown);
-        calls.rows.extend(data.observations.iter().filter_map(call));
+    let mut unreadable = 0_usize;
+    for group in answer.results.iter().filter(|group| is_about(group, queue)) {
+        for data in data(group)? {
+            let rows = data.observations.as_deref().unwrap_or_default();
+            let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            let counted = data.stats.as_ref().and_then(|stats| stats.count);
+            let count = counted.unwrap_or(shown).max(shown);
+            calls.count = calls.count.saturating_add(count);
+            calls.truncated |= data.truncated.unwrap_or(count > shown);
+            let before = calls.rows.len();
+            calls.rows.extend(rows.iter().flatten().filter_map(call));
+            unreadable += rows.len().saturating_sub(calls.rows.len().saturating_sub(before));
+        }
+    }
+    if unreadable > 0 {
+        tracing::warn!(queue_id = %queue, unreadable, "rows of waiting calls cannot be read");
     }
     calls.rows.sort_by_key(|row| (row.since, row.conversation_id));
     calls.rows.retain(|row| seen.insert(row.conversation_id));
-    calls
+    Ok(calls)
 }
 
 /// A group that names another queue or medium than was asked for is not ours.
@@ -87,8 +96,14 @@ fn is_about(group: &Group, queue: QueueId) -> bool {
     same_queue && voice
 }
 
-fn data(group: &Group) -> impl Iterator<Item = &Data> {
-    group.data.iter().filter(|data| data.metric.as_deref().is_none_or(|metric| metric == WAITING))
+/// What a group says of those who wait.
+fn data(group: &Group) -> Result<impl Iterator<Item = &Data>, GatewayError> {
+    let Some(data) = &group.data else {
+        let detail = "it says nothing of those who wait in the queue".to_owned();
+        return Err(GatewayError::Unreadable { detail, answer: None });
+    };
+    let waiting = |data: &&Data| data.metric.as_deref().is_none_or(|metric| metric == WAITING);
+    Ok(data.iter().flatten().filter(waiting))
 }
 
 fn call(row: &Row) -> Option<WaitingCall> {

@@ -141,6 +141,10 @@ pub struct Batch {
     /// count as `skipped`, `no_longer_waiting`.
     #[serde(default)]
     pub vanished: u32,
+    /// Calls of a drain that waited when it began, that no look showed, and of which nothing says
+    /// that they went. They count as `failed`, `genesys_error`.
+    #[serde(default)]
+    pub unseen: u32,
     /// What callers should know although it goes ahead.
     #[serde(default)]
     pub warnings: Vec<Warning>,

@@ -258,7 +258,7 @@ pub struct WaitingCalls {
     pub count: u64,
     /// Whether the middle is left out: the rows are the oldest and the newest.
     pub truncated: bool,
-    /// The rows, longest wait first.
+    /// The rows that can be read, longest wait first.
     pub rows: Vec<WaitingCall>,
 }
 

@@ -5,8 +5,12 @@ use super::*;
 
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
-fn calls(answer: &Value) -> WaitingCalls {
+fn read(answer: &Value) -> Result<WaitingCalls, GatewayError> {
     view(&serde_json::from_value(answer.clone()).unwrap(), QUEUE.parse().unwrap())
+}
+
+fn calls(answer: &Value) -> WaitingCalls {
+    read(answer).unwrap()
 }
 
 fn answer(data: &Value) -> Value {
@@ -75,11 +79,42 @@ fn an_answer_without_results_is_not_an_empty_queue() {
     assert_eq!(calls(&json!({"results": []})), WaitingCalls::default());
 }
 
+#[test]
+fn a_count_without_rows_is_kept_for_those_who_must_not_take_it_for_an_empty_queue() {
+    for data in [
+        json!({"stats": {"count": 30}}),
+        json!({"stats": {"count": 30}, "observations": null}),
+        json!({"stats": {"count": 30}, "observations": "x"}),
+        json!({"stats": {"count": 30}, "observations": [{"observationDate": "2026-01-01T00:01:00Z"}]}),
+        json!({"stats": {"count": 30}, "observations": [{"conversationId": id(1)}]}),
+    ] {
+        let calls = calls(&answer(&data));
+        assert_eq!((calls.count, calls.rows), (30, vec![]), "{data}");
+    }
+}
+
+#[test]
+fn rows_that_are_no_objects_count_too() {
+    let rows = json!([row(1, "2026-01-01T00:01:00Z"), null, 5, []]);
+    let calls = calls(&answer(&json!({"observations": rows})));
+    assert_eq!((ids(&calls), calls.count), (vec![id(1)], 4));
+}
+
+#[test]
+fn a_queue_without_data_is_not_an_empty_queue() {
+    let group = json!({"queueId": QUEUE, "mediaType": "voice"});
+    for data in [json!({"group": group}), json!({"group": group, "data": null})] {
+        let read = read(&json!({"results": [data]}));
+        assert!(matches!(read, Err(GatewayError::Unreadable { .. })), "{data}: {read:?}");
+    }
+    assert_eq!(calls(&json!({"results": [{"group": group, "data": []}]})), WaitingCalls::default());
+}
+
 proptest! {
     #[test]
     fn no_answer_panics(text in "[\\[\\]{}\",:a-z0-9]{0,60}") {
         if let Ok(answer) = serde_json::from_str::<Answer>(&text) {
-            view(&answer, QUEUE.parse().unwrap());
+            let _ = view(&answer, QUEUE.parse().unwrap());
         }
     }
 }

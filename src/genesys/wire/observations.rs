@@ -1,7 +1,7 @@
 //! `POST /api/v2/analytics/queues/observations/query`. A row carries the caller's number and name,
 //! too; they are not read.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{lenient, lenient_list, whole};
 
@@ -43,8 +43,9 @@ pub(in crate::genesys) struct Answer {
 pub(in crate::genesys) struct Group {
     #[serde(default, deserialize_with = "lenient")]
     pub group: Option<Key>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub data: Vec<Data>,
+    /// Without it nothing is said about the queue.
+    #[serde(default, deserialize_with = "places")]
+    pub data: Option<Vec<Option<Data>>>,
 }
 
 /// Its `group`.
@@ -66,8 +67,8 @@ pub(in crate::genesys) struct Data {
     pub stats: Option<Stats>,
     #[serde(default, deserialize_with = "lenient")]
     pub truncated: Option<bool>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub observations: Vec<Row>,
+    #[serde(default, deserialize_with = "places")]
+    pub observations: Option<Vec<Option<Row>>>,
 }
 
 /// `StatisticalSummary`
@@ -87,4 +88,16 @@ pub(in crate::genesys) struct Row {
     pub observation_date: Option<String>,
     #[serde(default, deserialize_with = "whole")]
     pub routing_priority: Option<i64>,
+}
+
+/// Reads a list in which what is not of its type leaves an empty place: it counts. What is no list
+/// is none.
+fn places<'de, D, T>(deserializer: D) -> Result<Option<Vec<Option<T>>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let values: Option<Vec<serde_json::Value>> = lenient(deserializer)?;
+    let read = |value| serde_json::from_value(value).ok();
+    Ok(values.map(|values| values.into_iter().map(read).collect()))
 }

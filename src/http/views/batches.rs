@@ -45,7 +45,8 @@ pub(in crate::http) struct BatchView<'a> {
     /// The caller who asked.
     #[schema(value_type = String)]
     requested_by: &'a CallerName,
-    /// What to know although it goes ahead: `target_has_no_agents`, `paused`, …
+    /// What to know although it goes ahead: `target_has_no_agents`, `paused`,
+    /// `not_all_shown`, …
     #[schema(value_type = Vec<shapes::WarningShape>)]
     warnings: &'a [Warning],
     /// Why it could not start.

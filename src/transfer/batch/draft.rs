@@ -124,6 +124,7 @@ impl Engine {
             moves_per_conversation: submission.caller.limits.moves_per_conversation,
             total: draft.total,
             vanished: 0,
+            unseen: 0,
             warnings: draft.warnings.clone(),
             error: None,
             created_at: now,

@@ -13,7 +13,7 @@ use crate::{
     problem::{Code, Problem},
     transfer::{
         engine::Engine,
-        gateway::{CallContext, WaitingCall, WaitingCalls},
+        gateway::{CallContext, GatewayError, WaitingCall, WaitingCalls},
         ids::{ConversationId, PlanId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest, TransferType, Warning},
         problems,
@@ -154,6 +154,12 @@ impl Engine {
         })?;
         self.check_circle(from.id, to.id).await?;
         let look = self.gateway.waiting(ctx, from.id).await.map_err(problems::from_gateway)?;
+        if sight::shows_none(&look) {
+            // Taken for an empty queue, everybody in it would be left behind.
+            let detail = format!("it says that {} calls wait and shows none of them", look.count);
+            let unreadable = GatewayError::Unreadable { detail, answer: None };
+            return Err(problems::from_gateway(unreadable));
+        }
         let most = order.limit.unwrap_or(u32::MAX).min(self.batches.settings.max_size);
         let drain = Drain {
             from,

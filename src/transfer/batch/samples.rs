@@ -39,6 +39,7 @@ pub(crate) fn batch(kind: Kind, total: u32) -> Batch {
         moves_per_conversation: None,
         total,
         vanished: 0,
+        unseen: 0,
         warnings: Vec::new(),
         error: None,
         created_at: at,

@@ -38,23 +38,36 @@ fn oldest_end(look: &WaitingCalls) -> usize {
     if look.truncated { look.rows.len().div_ceil(2) } else { look.rows.len() }
 }
 
+/// How many wait without being shown.
+pub(super) fn gap(look: &WaitingCalls) -> u64 {
+    look.count.saturating_sub(u64::try_from(look.rows.len()).unwrap_or(u64::MAX))
+}
+
+/// Whether the look says that calls wait and shows none of them.
+pub(super) fn shows_none(look: &WaitingCalls) -> bool {
+    look.rows.is_empty() && gap(look) > 0
+}
+
 /// What a look brings a drain that knows some of its calls already.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// These were not known, longest wait first.
     New(Vec<WaitingCall>),
-    /// Known ones hide the rest: what is not moved yet, or is shown although it was moved. Of the
-    /// newest ones these were not known.
+    /// Those who were not seen yet may be among the hidden ones: the rows shown are of known calls,
+    /// not moved yet or shown although they were, or cannot be read. Of the newest ones these were
+    /// not known.
     Blocked(Vec<WaitingCall>),
-    /// All there were are known.
+    /// No other that waited when the drain began waits now.
     Nothing,
 }
 
 /// Sorts a look: calls that began to wait later than `by` did not wait when the drain began.
+/// `missing` are those that did and were not seen yet.
 pub(super) fn news(
     look: &WaitingCalls,
     by: Timestamp,
     known: &HashSet<ConversationId>,
+    missing: u32,
     most: usize,
 ) -> News {
     let unknown = |rows: &[WaitingCall]| -> Vec<WaitingCall> {
@@ -68,7 +81,9 @@ pub(super) fn news(
     }
     // Rows are in order: once one is later than the drain, so is everything hidden behind it.
     let reaches_the_end = oldest.last().is_some_and(|row| row.since > by);
-    if !look.truncated || reaches_the_end {
+    // A row that cannot be read may be of one who is missing, wherever it stands.
+    let unread = !look.truncated && missing > 0 && gap(look) > 0;
+    if !unread && (!look.truncated || reaches_the_end) {
         return News::Nothing;
     }
     News::Blocked(unknown(newest))

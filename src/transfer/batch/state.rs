@@ -64,6 +64,10 @@ pub(super) fn state(batch: Batch, tally: &Tally, now: Timestamp, most: u32) -> B
         };
         *reasons.entry(why).or_default() += batch.vanished;
     }
+    counts.failed += batch.unseen;
+    if batch.unseen > 0 {
+        *reasons.entry(Code::GenesysError).or_default() += batch.unseen;
+    }
     let rest = batch.total.saturating_sub(sum(&counts));
     counts.pending += rest;
     let mut reasons: Vec<(Code, u32)> = reasons.into_iter().collect();

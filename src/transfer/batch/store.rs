@@ -191,7 +191,7 @@ pub trait BatchStore: Send + Sync + 'static {
         transfer_id: TransferId,
     ) -> Result<(), StoreError>;
 
-    /// Changes a batch's row (status, vanished, warnings, error, finished) if `runner` is its
+    /// Changes a batch's row (status, vanished, unseen, warnings, error, finished) if `runner` is its
     /// runner. Never takes back a `cancelled`. `false`: it is not.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A call floor in memory: queues with calls in them, a window of a hundred rows, rows that lag.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,30 +23,13 @@ use crate::{
 };
 
 mod bench;
+mod clock;
 
 pub(in crate::transfer) use bench::{BatchBench, order};
+use clock::{FloorClock, noon};
 
 /// Rows of one look.
 const WINDOW: usize = 100;
-
-/// The time of a paused clock, from noon of a certain day on.
-pub(in crate::transfer) struct FloorClock(Instant);
-
-impl Default for FloorClock {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for FloorClock {
-    fn now(&self) -> Timestamp {
-        noon() + SignedDuration::try_from(self.0.elapsed()).unwrap()
-    }
-}
-
-fn noon() -> Timestamp {
-    "2026-03-01T12:00:00Z".parse().unwrap()
-}
 
 /// How a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +82,10 @@ pub(in crate::transfer) struct Floor {
     pub broken: Mutex<HashMap<ConversationId, GatewayError>>,
     /// Errors for the next looks at a queue.
     pub failing_looks: Mutex<VecDeque<GatewayError>>,
+    /// So many of the next looks show nobody.
+    pub empty_looks: Mutex<u32>,
+    /// Calls whose rows cannot be read.
+    pub unreadable: Mutex<HashSet<ConversationId>>,
     /// Answers to the next commands, which are then not carried out.
     pub failing_commands: Mutex<VecDeque<Sent>>,
     /// Answers to all commands of one conversation, which are then not carried out.
@@ -227,6 +214,8 @@ impl Floor {
         if truncated {
             rows.drain(WINDOW / 2..rows.len() - WINDOW / 2);
         }
+        let unreadable = self.unreadable.lock().unwrap();
+        rows.retain(|row| !unreadable.contains(&row.conversation_id));
         WaitingCalls { count, truncated, rows }
     }
 
@@ -392,6 +381,11 @@ impl CallGateway for Floor {
         self.state.lock().unwrap().cost.looks += 1;
         if let Some(error) = self.failing_looks.lock().unwrap().pop_front() {
             return Err(error);
+        }
+        let mut empty = self.empty_looks.lock().unwrap();
+        if *empty > 0 {
+            *empty -= 1;
+            return Ok(WaitingCalls::default());
         }
         Ok(self.look(queue))
     }

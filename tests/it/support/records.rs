@@ -108,6 +108,7 @@ pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
         moves_per_conversation: None,
         total,
         vanished: 0,
+        unseen: 0,
         warnings: Vec::new(),
         error: None,
         created_at: now,

@@ -94,7 +94,11 @@ impl Runner {
             }
         }
         let known = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        self.batch.vanished = self.batch.total.saturating_sub(known);
+        let rest = self.batch.total.saturating_sub(known);
+        let cancelled = self.batch.status == BatchStatus::Cancelled;
+        self.batch.unseen = if cancelled { 0 } else { self.view.unseen.min(rest) };
+        self.batch.vanished = rest.saturating_sub(self.batch.unseen);
+        self.tell_the_unseen();
         self.batch.warnings.retain(|warning| warning.code != PAUSED);
         loop {
             self.batch.finished_at = Some(self.engine.clock.now());
@@ -111,7 +115,8 @@ impl Runner {
             caller = %self.batch.requested_by,
             total = self.batch.total,
             vanished = self.batch.vanished,
-            cancelled = self.batch.status == BatchStatus::Cancelled,
+            unseen = self.batch.unseen,
+            cancelled,
             "batch finished"
         );
     }

@@ -16,61 +16,25 @@ use crate::transfer::{
     gateway::{GatewayError, Lane, WaitingCall, WaitingCalls},
 };
 
+mod view;
+
+pub(super) use view::View;
+
 /// Fewer items to do than this, and more are fetched.
 const FEW: usize = 16;
 
 /// Items read from the store at once.
 const PAGE: u32 = 100;
 
-/// Pauses between looks that bring nothing new.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// Moved calls may be shown for a while. For so long the newest ones wait, so that those between
 /// come first.
 const LAG: Duration = Duration::from_secs(15);
 
-/// When nothing new came to light for so long, the rest is taken to be gone.
+/// When nothing new came to light for so long, and hardly anybody is missing, the drain ends.
 const NOTHING_NEW: Duration = Duration::from_mins(1);
 
-/// When the queue could not be looked at for so long, neither.
-const NO_LOOK: Duration = Duration::from_mins(10);
-
-/// What a drain has seen of its queue.
-#[derive(Debug)]
-pub(super) struct View {
-    /// Whether more may wait than was shown; `None` before the first look.
-    hidden: Option<bool>,
-    next_look: Option<Instant>,
-    pause: Duration,
-    /// Since when there was nothing to do but to wait for rows to go away.
-    blocked_since: Option<Instant>,
-    /// Since when looks fail.
-    blind_since: Option<Instant>,
-}
-
-impl Default for View {
-    fn default() -> Self {
-        Self {
-            hidden: None,
-            next_look: None,
-            pause: FIRST_PAUSE,
-            blocked_since: None,
-            blind_since: None,
-        }
-    }
-}
-
-impl View {
-    fn look_later(&mut self) {
-        self.next_look = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-    }
-
-    fn progress(&mut self, hidden: bool) {
-        *self = Self { hidden: Some(hidden), ..Self::default() };
-    }
-}
+/// When for so long no look could be had, or none that shows who is missing, it ends for certain.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 impl Runner {
     /// Sees to it that there is something to do. `false` when something else is to be seen to
@@ -166,39 +130,67 @@ impl Runner {
 
     async fn use_look(&mut self, drain: &Drain, look: &WaitingCalls, idle: bool) -> bool {
         let most = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        match sight::news(look, drain.waiting_by, &self.known, most) {
+        match sight::news(look, drain.waiting_by, &self.known, self.missing(), most) {
             News::New(calls) => self.found(drain, &calls, look.truncated).await,
             News::Nothing => {
-                self.view.progress(false);
-                if idle {
-                    self.stop = Some(Stop::Finished);
-                }
+                self.saw_nobody(idle);
                 true
             }
             News::Blocked(newest) => {
-                self.view.hidden = Some(true);
-                self.view.look_later();
+                self.view.blocked();
                 if !idle {
                     return true;
                 }
-                let blocked = *self.view.blocked_since.get_or_insert_with(Instant::now);
-                if blocked.elapsed() >= LAG && !newest.is_empty() {
+                let blocked = self.view.blocked_for();
+                if blocked >= LAG && !newest.is_empty() {
                     return self.found(drain, &newest, true).await;
                 }
-                if blocked.elapsed() >= NOTHING_NEW {
-                    self.stop = Some(Stop::Finished);
+                let hidden = u32::try_from(sight::gap(look)).unwrap_or(u32::MAX);
+                if blocked >= self.patience(look) {
+                    self.give_up(hidden);
+                } else if blocked >= LAG {
+                    self.tell_the_hidden(hidden).await;
                 }
                 true
             }
         }
     }
 
+    /// How many waited when the drain began and were not seen yet.
+    fn missing(&self) -> u32 {
+        self.batch.total.saturating_sub(self.known_count())
+    }
+
+    /// How long the drain stands still before looks like this one.
+    fn patience(&self, look: &WaitingCalls) -> Duration {
+        let missing = self.missing();
+        // Rows that go away uncover others; one that cannot be read uncovers nobody.
+        let for_little = !look.truncated && view::few(missing, self.batch.total);
+        if missing == 0 || for_little { NOTHING_NEW } else { PATIENCE }
+    }
+
+    /// A look showed nobody new, and nobody can be hidden. The record of who is missing weighs more
+    /// than one look.
+    fn saw_nobody(&mut self, idle: bool) {
+        let (missing, total) = (self.missing(), self.batch.total);
+        if self.view.nobody(missing, total) && idle {
+            self.give_up(0);
+        }
+    }
+
+    /// The end: of those who are missing, `unseen` may still wait.
+    fn give_up(&mut self, unseen: u32) {
+        self.view.unseen = unseen;
+        self.stop = Some(Stop::Finished);
+    }
+
     fn blind(&mut self, error: GatewayError, idle: bool) {
-        let since = *self.view.blind_since.get_or_insert_with(Instant::now);
+        let blind = self.view.blind_for();
+        let enough = if self.missing() == 0 { NOTHING_NEW } else { PATIENCE };
         match Trouble::of(error) {
             Ok(trouble) => {
-                if idle && trouble.own && since.elapsed() >= NO_LOOK {
-                    self.stop = Some(Stop::Finished);
+                if idle && trouble.own && blind >= enough {
+                    self.give_up(u32::MAX);
                 }
                 self.pause_for(&trouble);
             }
@@ -206,8 +198,8 @@ impl Runner {
             Err(problem) => {
                 tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "the queue cannot be looked at");
                 self.view.look_later();
-                if idle && since.elapsed() >= NOTHING_NEW {
-                    self.stop = Some(Stop::Finished);
+                if idle && blind >= NOTHING_NEW {
+                    self.give_up(u32::MAX);
                 }
             }
         }
@@ -227,6 +219,7 @@ impl Runner {
                 self.batch.total = total;
                 self.add(items);
                 self.view.progress(hidden);
+                self.tell_the_hidden(0).await;
                 true
             }
             Ok(false) => {

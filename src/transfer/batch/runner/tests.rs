@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod requests;
+mod sight;
 mod storms;
 mod takeover;
 
@@ -96,19 +97,6 @@ async fn rows_that_lag_delay_nothing_and_are_not_moved_again() {
     assert_eq!(closed(&state).accepted, 300);
     once(&floor);
     assert!(floor.cost().looks <= 40, "{:?}", floor.cost());
-}
-
-#[tokio::test(start_paused = true)]
-async fn rows_that_never_go_away_do_not_keep_a_drain_from_ending() {
-    let floor = Floor::with(180, seconds(8));
-    *floor.ghost_every.lock().unwrap() = 1;
-    let bench = BatchBench::new(Arc::clone(&floor)).await;
-    let state = bench.drain().await;
-    let counts = closed(&state);
-    // Of 180 rows a look never shows more than the oldest and the newest fifty.
-    assert_eq!((counts.accepted, counts.skipped), (100, 80));
-    assert_eq!(reason(&state, Code::NoLongerWaiting), 80);
-    once(&floor);
 }
 
 #[tokio::test(start_paused = true)]

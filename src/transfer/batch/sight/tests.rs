@@ -29,6 +29,10 @@ fn known(calls: impl Iterator<Item = u128>) -> HashSet<ConversationId> {
     calls.map(id).collect()
 }
 
+fn news(look: &WaitingCalls, by: Timestamp, known: &HashSet<ConversationId>, most: usize) -> News {
+    super::news(look, by, known, 10, most)
+}
+
 fn new(news: News) -> Vec<u128> {
     match news {
         News::New(rows) => numbers(&rows),
@@ -80,4 +84,32 @@ fn known_rows_that_fill_the_oldest_half_hide_the_rest() {
     assert_eq!(numbers(&newest), (251..=300).collect::<Vec<_>>());
     let all_known = news(&look(1..=300), minute(300), &known((1..=50).chain(251..=300)), 1000);
     assert_eq!(all_known, News::Blocked(vec![]));
+}
+
+/// As [`look`], with the rows of `unreadable` left out.
+fn worn(calls: impl Iterator<Item = u128>, unreadable: &[u128]) -> WaitingCalls {
+    let mut look = look(calls);
+    look.rows.retain(|row| !unreadable.contains(&row.conversation_id.uuid().as_u128()));
+    look
+}
+
+#[test]
+fn rows_that_cannot_be_read_may_be_of_the_missing() {
+    let worn = worn(1..=30, &[7]);
+    let known = known((1..=30).filter(|n| *n != 7));
+    assert_eq!(super::news(&worn, minute(30), &known, 1, 9), News::Blocked(vec![]));
+    assert_eq!(super::news(&worn, minute(20), &known, 1, 9), News::Blocked(vec![]));
+    assert_eq!(super::news(&worn, minute(30), &known, 0, 9), News::Nothing);
+}
+
+#[test]
+fn a_look_that_counts_calls_and_shows_none_is_told_from_an_empty_queue() {
+    assert!(shows_none(&worn(1..=2, &[1, 2])));
+    assert!(!shows_none(&worn(1..=2, &[1])));
+    assert!(!shows_none(&look(std::iter::empty())));
+}
+
+#[test]
+fn the_gap_is_what_is_counted_and_not_shown() {
+    assert_eq!((gap(&look(1..=80)), gap(&look(1..=300)), gap(&worn(1..=300, &[1]))), (0, 200, 201));
 }

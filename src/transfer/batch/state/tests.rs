@@ -17,6 +17,7 @@ fn batch(total: u32, vanished: u32) -> Batch {
         moves_per_conversation: None,
         total,
         vanished,
+        unseen: 0,
         warnings: Vec::new(),
         error: None,
         created_at: Timestamp::UNIX_EPOCH,
@@ -54,6 +55,13 @@ fn what_is_not_recorded_is_pending_and_what_vanished_is_skipped() {
 fn calls_of_a_cancelled_drain_that_were_never_seen_are_cancelled() {
     let batch = Batch { status: BatchStatus::Cancelled, ..batch(10, 10) };
     assert_eq!(state(batch, &Tally::default(), at(1), 9).reasons, [(Code::Cancelled, 10)]);
+}
+
+#[test]
+fn calls_that_no_look_showed_and_that_may_still_wait_are_not_moved_for_genesys_fault() {
+    let state = state(Batch { unseen: 4, ..batch(10, 6) }, &Tally::default(), at(1), 9);
+    assert_eq!(state.counts, Counts { failed: 4, skipped: 6, ..Counts::default() });
+    assert_eq!(state.reasons, [(Code::NoLongerWaiting, 6), (Code::GenesysError, 4)]);
 }
 
 #[test]

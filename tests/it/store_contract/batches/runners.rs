@@ -37,6 +37,7 @@ fn ended(fixture: &Fixture, batch: &Batch) -> Batch {
     Batch {
         status: BatchStatus::Completed,
         vanished: 1,
+        unseen: 0,
         warnings: vec![Warning { code: "w".to_owned(), detail: "\0".to_owned() }],
         updated_at: now,
         finished_at: Some(now),
