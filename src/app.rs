@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -30,7 +30,7 @@ pub mod hosts;
 pub mod run;
 mod welcome;
 
-/// Time after the server's end for work that outlived its caller to record what it knows.
+/// Shortest time after the server's end for work that outlived its caller to record what it knows.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// What the service takes from outside beside its settings.
@@ -89,6 +89,7 @@ pub struct App {
     stopping: Stopping,
     server: tokio::task::JoinHandle<http::Finished>,
     tracker: TaskTracker,
+    grace: Duration,
 }
 
 /// The three ways down.
@@ -156,7 +157,8 @@ impl App {
         gateway.warm_up();
         keyring.keep_current(&tracker, &stopping.stop);
         let server = serve(settings, &around, &service, keyring, &stopping, (listener, tls));
-        Ok(Self { address, sandbox, service, stopping, server, tracker })
+        let grace = settings.server.shutdown_grace;
+        Ok(Self { address, sandbox, service, stopping, server, tracker, grace })
     }
 
     /// Where the service listens.
@@ -180,6 +182,7 @@ impl App {
     /// Stops: takes nothing new, finishes or records what runs within `server.shutdown_grace`,
     /// then ends. Returns how many connections had to be cut.
     pub async fn shut_down(self) -> usize {
+        let grace_ends = Instant::now() + self.grace;
         self.stopping.graceful.cancel();
         self.stopping.stop.cancel();
         let cut = match self.server.await {
@@ -193,7 +196,7 @@ impl App {
         tokio::select! {
             () = self.tracker.wait() => self.service.retire().await,
             () = self.stopping.now.cancelled() => {}
-            () = tokio::time::sleep(LAST_WRITES) => {
+            () = tokio::time::sleep_until(grace_ends.max(Instant::now() + LAST_WRITES)) => {
                 tracing::warn!("some work was not finished; it is taken up at the next start");
             }
         }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -166,7 +166,7 @@ impl Pacer {
                 let _left = Leaver { pacer: self, number };
                 self.call_up();
                 let span = trace::stage(trace::Stage::Wait);
-                let turn = self.wait(turn, start_by).instrument(span).await;
+                let turn = self.wait(turn, start_by, ctx.outlasts_stop).instrument(span).await;
                 ctx.usage.add_wait(asked.elapsed());
                 turn
             }
@@ -177,6 +177,7 @@ impl Pacer {
         &self,
         turn: oneshot::Receiver<Turn>,
         start_by: Instant,
+        outlasts_stop: bool,
     ) -> Result<Held, GatewayError> {
         // A moment longer than the line itself waits: its answer carries the true time.
         let by = start_by + 5 * TICK;
@@ -188,7 +189,7 @@ impl Pacer {
                 // The one who calls up is late himself: it was the limit all the same.
                 Ok(Err(_)) | Err(_) => Err(rate_limited(by, by + SOON)),
             },
-            () = self.0.shutdown.cancelled() => Err(GatewayError::ShuttingDown),
+            () = self.0.shutdown.cancelled(), if !outlasts_stop => Err(GatewayError::ShuttingDown),
         }
     }
 
@@ -220,8 +221,7 @@ impl Pacer {
         while let Some(next) = self.look_at_the_line() {
             tokio::select! {
                 () = self.0.changed.notified() => {}
-                // `Err` is the usual end: the time has passed.
-                _ = timeout_at(next, self.0.shutdown.cancelled()) => {}
+                () = sleep_until(next) => {}
             }
         }
     }
@@ -239,7 +239,7 @@ impl Pacer {
                 };
                 told.push((state.seats.remove(&number), turn));
             }
-            let next = state.line.next_change(now).filter(|_| !self.0.shutdown.is_cancelled());
+            let next = state.line.next_change(now);
             state.called_up = next.is_some();
             next
         };

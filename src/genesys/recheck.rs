@@ -79,7 +79,7 @@ pub(super) async fn recheck(
     call: Call,
     next: Next,
 ) -> Result<Answer, Failure> {
-    if call.paused && shutdown.is_cancelled() {
+    if call.paused && shutdown.is_cancelled() && !call.ctx.outlasts_stop {
         return Err(Failure::HeldBack(GatewayError::ShuttingDown));
     }
     if let Some(recheck) = &call.recheck {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::retry::Policy;
 
@@ -67,10 +67,13 @@ impl RetryPolicy {
     }
 
     /// Waits; the end of the service cuts it short, also one that came before, and
-    /// [`super::recheck`] then stops the call.
+    /// [`super::recheck`] then stops the call, unless it is to outlast that.
     fn pause(&self, call: &mut Call, pause: Duration) -> BoxFuture<'static, ()> {
         call.paused = true;
         call.ctx.usage.add_wait(pause);
+        if call.ctx.outlasts_stop {
+            return sleep(pause).boxed();
+        }
         let shutdown = self.shutdown.clone();
         async move {
             // `Err` is the usual end: the time has passed.

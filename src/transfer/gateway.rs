@@ -121,6 +121,8 @@ pub struct CallContext {
     /// A read that is made also while the host is given time to recover: it decides what became of
     /// a command that the host has just answered.
     pub insists: bool,
+    /// What it belongs to has happened: the end of the service does not cut its pauses short.
+    pub outlasts_stop: bool,
 }
 
 impl CallContext {
@@ -134,6 +136,7 @@ impl CallContext {
             traceparent: None,
             admission: None,
             insists: false,
+            outlasts_stop: false,
         }
     }
 
@@ -153,6 +156,12 @@ impl CallContext {
     #[must_use]
     pub fn insisting(&self) -> Self {
         Self { insists: true, ..self.clone() }
+    }
+
+    /// The same context for what has to follow a command that was taken.
+    #[must_use]
+    pub fn outlasting_stop(&self) -> Self {
+        Self { outlasts_stop: true, ..self.clone() }
     }
 }
 

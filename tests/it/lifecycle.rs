@@ -9,6 +9,7 @@ use genesys_transfer::{
         Sandbox,
         faults::{Fault, FaultOrder, StatusAnswer},
         seed,
+        world::Media,
     },
 };
 use reqwest::Method;
@@ -20,8 +21,8 @@ use uuid::Uuid;
 use crate::support::{
     child::Child,
     service::{
-        Answer, CONVERSATION, QUEUES, REPLACE, TOKEN, TestApp, lone_sandbox, plain, send, soon,
-        store_url, try_start,
+        Answer, CONVERSATION, QUEUES, REPLACE, ROUTING, TOKEN, TestApp, lone_sandbox, plain, send,
+        soon, store_url, try_start,
     },
 };
 
@@ -121,6 +122,29 @@ async fn a_stopping_service_takes_no_new_requests() {
     assert!(late.is_err() || late.unwrap().status() == 503);
     assert!(probe.is_err() || probe.unwrap().status() == 503);
     assert_eq!(sandbox.moves().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_moved_gets_its_priority_also_when_the_service_stops() {
+    for (status, retry_after) in [(429, Some("1")), (503, None)] {
+        let retry_after = retry_after.map(str::to_owned);
+        let fault = Fault::Status(StatusAnswer { retry_after, ..StatusAnswer::new(status) });
+        let (sandbox, app) = about_to(fault, "PATCH", ROUTING).await;
+        let body = json!({"conversationId": CALL, "queueName": "Support Tier 2", "priority": 7});
+        let transfer = tokio::spawn(send(app.request(Method::POST, "/transfers").json(&body)));
+        soon("the refusal", sandbox.ledger_reaches(|totals| totals.finished >= 3)).await;
+        let app = app.restart().await;
+        let answer = transfer.await.unwrap();
+        let settled = app.settled(CALL).await;
+        assert_eq!((answer.status.as_u16(), &settled["warnings"]), (201, &json!([])), "{status}");
+        let served = sandbox.with(|state| {
+            let line = state.world.served_next(seed::SUPPORT_TIER_2, Media::Voice);
+            line.into_iter()
+                .map(|served| (served.conversation, served.priority))
+                .collect::<Vec<_>>()
+        });
+        assert!(served.contains(&(CALL, 7)), "{status}: {served:?}");
+    }
 }
 
 #[tokio::test]

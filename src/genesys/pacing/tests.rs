@@ -65,6 +65,20 @@ async fn the_end_of_the_service_releases_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_follows_a_command_gets_its_turn_after_the_end_of_the_service() {
+    let pacer = pacer(1);
+    let ctx = CallContext::new(Instant::now() + Duration::from_mins(3), Lane::Command);
+    send(slot(&pacer, &ctx).await.unwrap());
+    let (waiter, shutdown) = (pacer.clone(), pacer.0.shutdown.clone());
+    let following = ctx.outlasting_stop();
+    let waiting = tokio::spawn(async move { slot(&waiter, &following).await.map(drop) });
+    tokio::task::yield_now().await;
+    shutdown.cancel();
+    assert_eq!(waiting.await.unwrap(), Ok(()));
+    assert_eq!(slot(&pacer, &ctx).await.map(drop), Err(GatewayError::ShuttingDown));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reservation_is_taken_up_and_its_rest_given_back() {
     let pacer = pacer(3);
     let mut ctx = ctx(Lane::Single);

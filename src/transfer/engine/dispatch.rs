@@ -193,7 +193,7 @@ impl Engine {
         ctx: &CallContext,
         change: &RoutingChange,
     ) -> Result<(), String> {
-        let ctx = ctx.in_lane(Lane::Command);
+        let ctx = ctx.in_lane(Lane::Command).outlasting_stop();
         let id = transfer.request.conversation_id;
         let mut arrival = self.arrival.begin();
         loop {
@@ -201,7 +201,8 @@ impl Engine {
             if at >= ctx.deadline {
                 return Err("The call did not show in the queue in time.".to_owned());
             }
-            // A stop of the service does not cut this short: a moved call gets its priority.
+            // A stop of the service does not cut this short: a moved call gets its priority. Should
+            // the process end first, the row still stands as sent, and the next start goes on.
             tokio::time::sleep_until(at).await;
             match self.gateway.set_routing(&ctx, id, change).await {
                 Ok(()) => {
@@ -245,7 +246,11 @@ impl Engine {
             _ => return false,
         };
         let pause = pause.clamp(ROUTING_PAUSE, LONGEST_ROUTING_PAUSE);
-        self.pause_until(Instant::now() + pause, ctx.deadline).await
+        let in_time = Instant::now() + pause < ctx.deadline;
+        if in_time {
+            tokio::time::sleep(pause).await;
+        }
+        in_time
     }
 }
 
