@@ -1,8 +1,11 @@
 //! The command: reads the command line and the settings, runs what was asked for, reports.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use genesys_transfer::{app::run, cli::Cli};
+
+/// Longest wait at the end for threads that read files.
+const LAST_BLOCKING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::parse(std::env::args_os()) {
@@ -13,5 +16,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return run::leave(&format!("the runtime cannot be started: {error}"), 1),
     };
-    runtime.block_on(run::command(cli))
+    let code = runtime.block_on(run::command(cli));
+    // All is recorded. A file system that does not answer must not keep the process.
+    runtime.shutdown_timeout(LAST_BLOCKING);
+    code
 }

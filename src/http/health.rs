@@ -23,9 +23,10 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
     let Readiness { ready, mut reasons } = app.service.readiness().await;
-    // An issuer that is away shuts out its own callers only: told, but no reason to send all
-    // requests elsewhere.
-    reasons.extend(app.keyring.troubles());
+    // Only when nobody at all can be recognised, which ends with the first answer of the issuer.
+    let nobody = app.keyring.troubles();
+    let ready = ready && nobody.is_empty();
+    reasons.extend(nobody);
     if ready {
         return Ok(ok(&Health { status: "ready", reasons: Some(reasons) }));
     }

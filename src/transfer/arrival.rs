@@ -34,19 +34,27 @@ pub(super) struct Arrival {
     next: Instant,
     pause: Duration,
     tries: u32,
+    from_a_queue: bool,
 }
 
 impl ArrivalDelay {
-    /// A call that was moved just now.
-    pub(super) fn begin(&self) -> Arrival {
+    /// A call that was moved just now. One that waited in another queue takes its priority there,
+    /// too, where the move may undo it: it is never tried earlier than the first guess, and says
+    /// nothing about the delay.
+    pub(super) fn begin(&self, from_a_queue: bool) -> Arrival {
         let now = Instant::now();
-        let guess = Duration::from_millis(self.0.load(Ordering::Relaxed));
-        Arrival { moved_at: now, next: now + guess, pause: Duration::from_millis(100), tries: 0 }
+        let learnt = Duration::from_millis(self.0.load(Ordering::Relaxed));
+        let guess = if from_a_queue { learnt.max(FIRST_GUESS) } else { learnt };
+        let pause = Duration::from_millis(100);
+        Arrival { moved_at: now, next: now + guess, pause, tries: 0, from_a_queue }
     }
 
     /// The call was found in the queue: at the first try means that it may be sooner, later means
     /// that the guess was too short.
     pub(super) fn learn(&self, arrival: &Arrival) {
+        if arrival.from_a_queue && arrival.tries <= 1 {
+            return;
+        }
         let guess = self.0.load(Ordering::Relaxed);
         let better = if arrival.tries <= 1 {
             guess.saturating_mul(19) / 20
@@ -84,7 +92,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_found_at_the_first_try_shortens_the_guess() {
         let delay = ArrivalDelay::default();
-        let mut arrival = delay.begin();
+        let mut arrival = delay.begin(false);
         tokio::time::sleep_until(arrival.next_try()).await;
         delay.learn(&arrival);
         assert!(delay.0.load(Ordering::Relaxed) < millis(FIRST_GUESS));
@@ -93,11 +101,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_found_late_lengthens_the_guess_but_not_past_its_bound() {
         let delay = ArrivalDelay::default();
-        let mut arrival = delay.begin();
+        let mut arrival = delay.begin(false);
         for _ in 0..6 {
             tokio::time::sleep_until(arrival.next_try()).await;
         }
         delay.learn(&arrival);
         assert_eq!(delay.0.load(Ordering::Relaxed), millis(LONGEST_GUESS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waited_before_is_never_tried_early_and_shortens_nothing() {
+        let delay = ArrivalDelay(AtomicU64::new(1));
+        let start = Instant::now();
+        let mut arrival = delay.begin(true);
+        assert_eq!(arrival.next_try() - start, FIRST_GUESS);
+        delay.0.store(400, Ordering::Relaxed);
+        delay.learn(&arrival);
+        assert_eq!(delay.0.load(Ordering::Relaxed), 400);
+        assert_eq!(delay.begin(true).next_try() - start, Duration::from_millis(400));
     }
 }

@@ -272,6 +272,12 @@ impl Transfer {
         })
     }
 
+    /// Whether the conversation was, or may have been, waiting in a queue when it was moved.
+    #[must_use]
+    pub fn may_have_waited(&self) -> bool {
+        self.previous.as_ref().is_none_or(|previous| previous.state == LegState::Waiting)
+    }
+
     /// The id as a bare UUID, for [`Problem::transfer`].
     #[must_use]
     pub const fn uuid(&self) -> Uuid {

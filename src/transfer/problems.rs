@@ -159,15 +159,16 @@ pub fn shutting_down() -> Problem {
 /// see it.
 #[must_use]
 pub fn transfer_in_progress(conversation: ConversationId, visible: Option<TransferId>) -> Problem {
-    let mut problem = Problem::new(
+    let problem = Problem::new(
         Code::TransferInProgress,
         format!("Another transfer of conversation {conversation} is not settled yet."),
     )
     .retry_after(IN_PROGRESS_RETRY);
     if let Some(id) = visible {
-        problem = problem.transfer(id.uuid()).hint(format!("GET /transfers/{id} shows it."));
+        return problem.transfer(id.uuid()).hint(format!("GET /transfers/{id} shows it."));
     }
     problem
+        .hint("It is another caller's: wait until it is settled, or ask whoever runs this service.")
 }
 
 /// The first request with the key is still running.

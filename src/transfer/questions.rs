@@ -14,12 +14,15 @@ use super::{
     model::{CallerName, Priority, Queue, QueueRef, Stage, Transfer, TransferRequest, Warning},
     plan, problems,
     service::{LegView, Preview, Verdict},
-    store::{Durability, Expected, KeyChange},
+    store::{Durability, Expected, KeyChange, TransferFilter},
 };
 use crate::{
     problem::{Code, Problem},
     transfer::{conversation::Conversation, model::TransferType},
 };
+
+/// Records of a conversation among which one that is not settled is looked for.
+const MOST_RECENT: u32 = 20;
 
 /// Marks a transfer that an operator closed.
 const SETTLED_BY_OPERATOR: &str = "settled_by_operator";
@@ -41,7 +44,22 @@ impl Engine {
         let conversation =
             self.gateway.conversation(&ctx, id).await.map_err(problems::from_gateway)?;
         let stripped = self.skills_stripped(&ctx, target.as_ref()).await;
-        Ok(self.describe(&conversation, target, stripped))
+        let mut preview = self.describe(&conversation, target, stripped);
+        if preview.code.is_none() && self.is_in_progress(id).await? {
+            let problem = problems::transfer_in_progress(id, None);
+            preview.code = Some(problem.code);
+            preview.detail = problem.detail;
+        }
+        Ok(preview)
+    }
+
+    /// Whether a transfer of the conversation is not settled, so that none other is begun.
+    async fn is_in_progress(&self, id: ConversationId) -> Result<bool, Problem> {
+        let filter = TransferFilter { conversation_id: Some(id), ..TransferFilter::default() };
+        // Whatever was recorded while one is not settled is not about to move the call.
+        let listed = self.records.store().list(&filter, MOST_RECENT).await;
+        let listed = listed.map_err(|error| problems::from_store(&error))?;
+        Ok(listed.iter().any(|transfer| transfer.stage.is_unsettled()))
     }
 
     async fn skills_stripped(&self, ctx: &CallContext, target: Option<&Queue>) -> Option<bool> {

@@ -140,3 +140,16 @@ async fn the_one_who_asked_for_confirmations_always_gets_them_in_the_background(
     });
     assert_eq!(later.await["status"], "confirmed");
 }
+
+#[tokio::test]
+async fn wait_looks_until_its_very_end() {
+    let app = TestApp::with(&[("SANDBOX_EFFECT_DELAY", "700ms")]).await;
+    // A slow arrival before makes the first look of later ones late.
+    let slow = with(app.fresh_call(), "Support Tier 2", &json!({"priority": 1}));
+    app.post("/transfers", &slow).await;
+    for _ in 0..3 {
+        let body = plain(app.fresh_call(), "Support Tier 2");
+        let answer = app.submit_with(&body, "Prefer", "wait=1").await;
+        assert_eq!(answer.json()["status"], "confirmed");
+    }
+}

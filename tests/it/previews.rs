@@ -1,10 +1,10 @@
 //! `GET /conversations/{id}`: what a transfer would do; nothing is moved.
 
-use genesys_transfer::sandbox::seed;
+use genesys_transfer::sandbox::{faults::Fault, seed};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::service::{Answer, TestApp};
+use crate::support::service::{Answer, REPLACE, TestApp, plain};
 
 async fn preview(app: &TestApp, conversation: Uuid, query: &str) -> Answer {
     app.get(&format!("/conversations/{conversation}{query}")).await
@@ -141,4 +141,18 @@ async fn a_preview_tells_nothing_personal() {
     for personal in ["1317555", "Sample Customer", "gold", "Account tier"] {
         assert!(!text.contains(personal), "{personal}");
     }
+}
+
+#[tokio::test]
+async fn a_call_whose_transfer_is_not_settled_is_not_transferable() {
+    let app = TestApp::start().await;
+    app.fault("POST", REPLACE, 1, Fault::Hang { apply: false });
+    let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
+    let answer = app.submit_with(&body, "Prefer", "respond-async").await;
+    assert_eq!(answer.status, 202);
+    let view = preview(&app, seed::CONNECTED_CALL, "").await.json();
+    assert_eq!(
+        (&view["transferable"], &view["code"]),
+        (&json!(false), &json!("transfer_in_progress"))
+    );
 }

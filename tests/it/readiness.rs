@@ -38,3 +38,17 @@ async fn what_is_wrong_with_the_token_and_the_queue_list_is_told_without_secrets
     assert!(text.contains("no access token") && text.contains("no queue list"), "{text}");
     assert!(!text.contains("a-secret") && !text.contains("127.0.0.1"), "{text}");
 }
+
+#[tokio::test]
+async fn who_can_recognise_nobody_is_not_ready() {
+    let app = TestApp::with(&[
+        ("AUTH_MODE", "required"),
+        ("AUTH_OIDC_ISSUER", "http://127.0.0.1:1"),
+        ("AUTH_OIDC_AUDIENCE", "transfer"),
+    ])
+    .await;
+    let probe = app.get("/health/ready").await;
+    let text = String::from_utf8(probe.body.clone()).unwrap();
+    assert_eq!(probe.outcome(), (503, "not_ready".to_owned()));
+    assert!(text.contains("issuer's keys"), "{text}");
+}

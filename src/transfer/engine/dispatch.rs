@@ -195,7 +195,7 @@ impl Engine {
     ) -> Result<(), String> {
         let ctx = ctx.in_lane(Lane::Command).outlasting_stop();
         let id = transfer.request.conversation_id;
-        let mut arrival = self.arrival.begin();
+        let mut arrival = self.arrival.begin(transfer.may_have_waited());
         loop {
             let at = arrival.next_try();
             if at >= ctx.deadline {

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// The last look comes so long before the end, to be answered by then.
+const LAST_LOOK: Duration = Duration::from_millis(200);
+
 /// How long an accepted transfer is looked for in the background with `transfers.confirm =
 /// always`.
 const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
@@ -106,7 +109,8 @@ impl Engine {
         if transfer.is_routing_only() {
             return true;
         }
-        let mut at = self.arrival.begin().next_try();
+        let last = ctx.deadline.checked_sub(LAST_LOOK).unwrap_or(ctx.deadline);
+        let mut at = self.arrival.begin(false).next_try().min(last);
         let mut pause = Duration::from_millis(250);
         while self.pause_until(at, ctx.deadline).await {
             match self.look(transfer, ctx).await {
@@ -114,7 +118,11 @@ impl Engine {
                 Some(Seen::Ended | Seen::MovedElsewhere) => return false,
                 Some(Seen::Unmoved | Seen::Changed) | None => {}
             }
-            at = Instant::now() + pause;
+            let now = Instant::now();
+            if now >= last {
+                break;
+            }
+            at = (now + pause).min(last);
             pause = (pause * 2).min(Duration::from_secs(2));
         }
         false
