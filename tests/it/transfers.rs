@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
+    batches::waiting,
     service::{REPLACE, ROUTING, TestApp, plain},
     steps::with,
 };
@@ -170,4 +171,18 @@ async fn work_goes_on_when_the_caller_hangs_up() {
     sent.abort();
     let transfer = app.settled(seed::CONNECTED_CALL).await;
     assert_eq!((&transfer["status"], app.moves()), (&json!("accepted"), 1));
+}
+
+#[tokio::test]
+async fn calls_that_waited_elsewhere_keep_what_was_asked_for_however_many_went_before() {
+    let app = TestApp::with(&[("SANDBOX_EFFECT_DELAY", "170ms")]).await;
+    app.sandbox().with(|state| state.behaviour.remove_skills_from_blind_transfer = true);
+    for _ in 0..12 {
+        let call = waiting(app.sandbox(), 60);
+        let wish = json!({"priority": 7, "skillIds": [seed::SKILL]});
+        app.post("/transfers", &with(call, "Support Tier 2", &wish)).await;
+        app.time_passes(250).await;
+        let (queue, routing) = app.waits(call).unwrap();
+        assert_eq!((queue, routing.skills), (seed::SUPPORT_TIER_2, vec![seed::SKILL]));
+    }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
+    sync::{Mutex, OwnedMutexGuard, Semaphore},
     time::{Instant, sleep},
 };
 
@@ -38,11 +38,23 @@ struct Inner {
     keys: ArcSwapOption<KeySet>,
     /// When the last fetch ended. Whoever holds it fetches; the others wait and look again.
     last: Arc<Mutex<Option<Instant>>>,
+    /// Places for those who wait.
+    waiting: Semaphore,
 }
+
+/// So many tokens with unknown keys may wait for a fetch: each holds a place among the requests in
+/// hand, and nobody knows yet whether it is a caller's.
+const MOST_WAITING: usize = 64;
 
 impl KeyCache {
     pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
-        Self(Arc::new(Inner { source, keys: ArcSwapOption::empty(), last: Arc::default() }))
+        let waiting = Semaphore::new(MOST_WAITING);
+        Self(Arc::new(Inner {
+            source,
+            keys: ArcSwapOption::empty(),
+            last: Arc::default(),
+            waiting,
+        }))
     }
 
     /// The keys as last fetched.
@@ -55,9 +67,10 @@ impl KeyCache {
     }
 
     /// The keys to check a token with this header: fetched again if none of them fits, unless
-    /// that was done a moment ago. `None` when there are none at all.
+    /// that was done a moment ago, or too many wait for it. `None` when there are none at all.
     pub(super) async fn for_token(&self, head: &Head) -> Option<Arc<KeySet>> {
         if !self.knows(head) {
+            let Ok(_place) = self.0.waiting.try_acquire() else { return self.current() };
             let last = Arc::clone(&self.0.last).lock_owned().await;
             let pause = if self.current().is_some() { PAUSE } else { FIRST_PAUSE };
             let lately = last.is_some_and(|at| at.elapsed() < pause);
@@ -104,7 +117,7 @@ impl KeyCache {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-    use futures_util::future::join_all;
+    use futures_util::{FutureExt, future::join_all};
     use jsonwebtoken::Algorithm;
     use serde_json::json;
 
@@ -164,6 +177,17 @@ mod tests {
             assert_eq!(source.fetches.load(Ordering::SeqCst), 1 + round);
             pass(PAUSE).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_unknown_keys_few_wait_for_the_issuer() {
+        let (_, cache) = bench();
+        cache.for_token(&signed_with("k1")).await;
+        pass(PAUSE).await;
+        let heads: Vec<Head> = (0..100).map(|n| signed_with(&format!("made-up-{n}"))).collect();
+        let mut asked: Vec<_> = heads.iter().map(|head| cache.for_token(head).boxed()).collect();
+        let answered = asked.iter_mut().filter_map(FutureExt::now_or_never).count();
+        assert_eq!(answered, 100 - MOST_WAITING);
     }
 
     #[tokio::test(start_paused = true)]
