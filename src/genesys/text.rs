@@ -6,20 +6,48 @@ const MAX_PHONE_DIGITS: usize = 6;
 /// This many digits in a word without letters are taken for a telephone number.
 const DIALLED_DIGITS: usize = 10;
 
-/// `text` on one line, without control characters, telephone numbers and SIP addresses, and at
-/// most `max` characters long.
+/// `text` on one line, without control characters, telephone numbers, SIP addresses and
+/// credentials, and at most `max` characters long.
 pub(super) fn tidy(text: &str, max: usize) -> String {
     let mut out = String::new();
-    for (position, word) in text.split_whitespace().enumerate() {
-        if position > 0 {
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&redact(word));
+        let mut spelt = word.to_owned();
+        while is_part_of_a_number(&spelt)
+            && let Some(next) = words.next_if(|next| is_part_of_a_number(without_a_stop(next)))
+        {
+            spelt.push(' ');
+            spelt.push_str(next);
+        }
+        out.push_str(&redact(&spelt));
+        if is_scheme(word) && words.next().is_some() {
+            out.push_str(" [credentials]");
+        }
         if out.len() > 4 * max {
             break;
         }
     }
     out.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+/// What credentials follow in a header that somebody quotes.
+fn is_scheme(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphabetic());
+    word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")
+}
+
+/// A number may stand at the end of a clause, and ends there.
+fn without_a_stop(word: &str) -> &str {
+    word.trim_end_matches([',', ';', ':', '"', '\''])
+}
+
+/// `+49`, `(317)` and `555-0100` may be a number spelt with blanks.
+fn is_part_of_a_number(word: &str) -> bool {
+    word.contains(|c: char| c.is_ascii_digit())
+        && word.chars().all(|c| c.is_ascii_digit() || " +-./()".contains(c))
 }
 
 /// Numbers in Genesys' messages are written `+49…`, `tel:…` or `sip:…`.
@@ -32,7 +60,7 @@ fn redact(word: &str) -> std::borrow::Cow<'_, str> {
 fn has_phone_number(word: &str) -> bool {
     is_bare_number(word)
         || word.split('+').skip(1).any(|rest| {
-            let digits = rest.chars().take_while(|c| c.is_ascii_digit() || "-.()".contains(*c));
+            let digits = rest.chars().take_while(|c| c.is_ascii_digit() || " -.()".contains(*c));
             digits.filter(char::is_ascii_digit).count() > MAX_PHONE_DIGITS
         })
 }
@@ -58,6 +86,22 @@ mod tests {
         assert_eq!(text, "no route to +49 and [address] or [address] via [address]");
         let text = tidy("no route to \"15550100199\", 555-010-0199 since 2026-01-02", 100);
         assert_eq!(text, "no route to [address] [address] since 2026-01-02");
+    }
+
+    #[test]
+    fn numbers_spelt_with_blanks_are_taken_out() {
+        let text = tidy("no route to +49 30 1234 5678 or (317) 555-0100, line 3 of 12", 100);
+        assert_eq!(text, "no route to [address] or [address] line 3 of 12");
+        assert_eq!(tidy("since 2026-01-02 for 30 s", 100), "since 2026-01-02 for 30 s");
+    }
+
+    #[test]
+    fn credentials_that_are_quoted_are_taken_out() {
+        let text =
+            tidy("Authorization: Basic c2FuZGJveA== or 'Bearer abc.def' (bearer) is bad", 100);
+        let expected = "Authorization: Basic [credentials] or 'Bearer [credentials] (bearer) \
+                        [credentials] bad";
+        assert_eq!(text, expected);
     }
 
     #[test]
