@@ -2,11 +2,12 @@
 //! written after the command left is kept in memory and tried again until it can.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -32,7 +33,16 @@ pub enum Lost {
     TakenOver,
 }
 
+/// Outcomes of one transfer that could not be written yet, in the order they came about. They are
+/// written one after the other: two at once would each find the row where the other has left it,
+/// and the later one could be lost.
+struct Unsaved {
+    newest: Transfer,
+    outcomes: VecDeque<(Transfer, Outcome)>,
+}
+
 /// An outcome to be written.
+#[derive(Clone)]
 struct Outcome {
     from: Stage,
     key: KeyChange,
@@ -47,7 +57,7 @@ pub struct Records {
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
     stop: CancellationToken,
-    unsaved: Mutex<HashMap<TransferId, Transfer>>,
+    unsaved: Mutex<HashMap<TransferId, Unsaved>>,
 }
 
 impl Records {
@@ -110,15 +120,17 @@ impl Records {
         expected: Expected,
         key: KeyChange,
     ) -> Result<(), Lost> {
-        // A rendered answer shows the time it was rendered at, and must go on being true.
-        if !matches!(key, KeyChange::Settle(_)) {
-            transfer.updated_at = self.clock.now();
-        }
+        transfer.updated_at = self.updated(transfer, &key);
         match self.store.update(transfer, &expected, key, Durability::Power).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Lost::TakenOver),
             Err(error) => Err(Lost::Store(error)),
         }
+    }
+
+    /// A rendered answer shows the time it was rendered at, and must go on being true.
+    fn updated(&self, transfer: &Transfer, key: &KeyChange) -> Timestamp {
+        if matches!(key, KeyChange::Settle(_)) { transfer.updated_at } else { self.clock.now() }
     }
 
     /// Writes the outcome in `transfer`. When the store fails, the outcome stays in memory, where
@@ -153,6 +165,11 @@ impl Records {
 
     async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) -> bool {
         crate::failpoint!(BeforeOutcome);
+        if self.is_unsaved(transfer.id) {
+            transfer.updated_at = self.updated(transfer, &outcome.key);
+            self.keep(transfer.clone(), outcome);
+            return true;
+        }
         let written = self.write_outcome(transfer, &outcome).await;
         crate::failpoint!(AfterOutcome);
         match written {
@@ -173,28 +190,40 @@ impl Records {
     }
 
     fn keep(self: &Arc<Self>, transfer: Transfer, outcome: Outcome) {
-        self.lock().insert(transfer.id, transfer.clone());
+        let id = transfer.id;
+        let mut unsaved = self.lock();
+        if let Some(waiting) = unsaved.get_mut(&id) {
+            waiting.newest = transfer.clone();
+            waiting.outcomes.push_back((transfer, outcome));
+            return;
+        }
+        let newest = transfer.clone();
+        unsaved.insert(id, Unsaved { newest, outcomes: VecDeque::from([(transfer, outcome)]) });
         let records = Arc::clone(self);
-        self.tracker.spawn(async move { records.write_when_possible(transfer, outcome).await });
+        self.tracker.spawn(async move { records.write_when_possible(id).await });
     }
 
-    async fn write_when_possible(&self, mut transfer: Transfer, outcome: Outcome) {
+    async fn write_when_possible(&self, id: TransferId) {
         let mut pause = FIRST_PAUSE;
-        loop {
+        while let Some((mut transfer, outcome)) = self.first_unsaved(id) {
             // On the way down one more try is all there is time for.
             let stopping = self.stop.is_cancelled();
-            let before = transfer.clone();
             match self.write_outcome(&mut transfer, &outcome).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.saved(id);
+                    continue;
+                }
                 Err(Lost::TakenOver) => {
-                    self.tell_if_written(&before, &outcome).await;
-                    break;
+                    self.tell_if_written(id, &outcome).await;
+                    self.saved(id);
+                    continue;
                 }
                 Err(Lost::Store(_)) if stopping => {
-                    tracing::error!(transfer_id = %transfer.id, "stopped with an unwritten outcome");
-                    break;
+                    tracing::error!(transfer_id = %id, "stopped with an unwritten outcome");
+                    self.saved(id);
+                    continue;
                 }
-                Err(Lost::Store(_)) => {}
+                Err(Lost::Store(_)) => self.tried(id, transfer),
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -202,19 +231,38 @@ impl Records {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn first_unsaved(&self, id: TransferId) -> Option<(Transfer, Outcome)> {
+        self.lock().get(&id)?.outcomes.front().cloned()
+    }
+
+    /// The first outcome that waited is done with.
+    fn saved(&self, id: TransferId) {
         let mut unsaved = self.lock();
-        // A later outcome of the same transfer may wait, too.
-        if unsaved.get(&transfer.id).is_some_and(|kept| kept.stage == transfer.stage) {
-            unsaved.remove(&transfer.id);
+        let Some(waiting) = unsaved.get_mut(&id) else { return };
+        waiting.outcomes.pop_front();
+        if waiting.outcomes.is_empty() {
+            unsaved.remove(&id);
+        }
+    }
+
+    /// Keeps the first outcome as it was tried last, with the time of that.
+    fn tried(&self, id: TransferId, transfer: Transfer) {
+        let mut unsaved = self.lock();
+        let first = unsaved.get_mut(&id).and_then(|waiting| waiting.outcomes.front_mut());
+        if let Some((kept, _)) = first {
+            *kept = transfer;
         }
     }
 
     /// The row is not where it was left: perhaps because the last try to write `transfer`, which
     /// seemed to fail, was carried out after all. Then it is ours to tell of.
-    async fn tell_if_written(&self, transfer: &Transfer, outcome: &Outcome) {
-        if !outcome.settles {
+    async fn tell_if_written(&self, id: TransferId, outcome: &Outcome) {
+        let Some((transfer, _)) = self.first_unsaved(id).filter(|_| outcome.settles) else {
             return;
-        }
+        };
+        let transfer = &transfer;
         let ours = |row: &Transfer| {
             let time = |transfer: &Transfer| transfer.updated_at.as_microsecond();
             row.stage == transfer.stage && time(row) == time(transfer)
@@ -279,8 +327,8 @@ impl Records {
     /// # Errors
     /// When it is not in memory and the store cannot be read.
     pub async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
-        if let Some(transfer) = self.lock().get(&id) {
-            return Ok(Some(transfer.clone()));
+        if let Some(waiting) = self.lock().get(&id) {
+            return Ok(Some(waiting.newest.clone()));
         }
         self.store.get(id).await
     }
@@ -307,7 +355,7 @@ impl Records {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TransferId, Transfer>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TransferId, Unsaved>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,13 +17,13 @@ use tokio::{
     time::Instant,
 };
 
-use self::{fetch::View, waits::GLANCE};
+use self::{fetch::View, hands::Back, waits::GLANCE};
 use super::{
     Batch, BatchState, BatchStatus,
-    item::{End, Open, Run, far},
+    item::{Open, Run},
     pause::Pauses,
     trouble::Trouble,
-    turns::{Course, Gone, Turns},
+    turns::{Gone, Turns},
 };
 use crate::{
     problem::Problem,
@@ -38,16 +38,8 @@ use crate::{
 
 mod end;
 mod fetch;
+mod hands;
 mod waits;
-
-/// Items in hand at once.
-const IN_HAND: usize = 8;
-
-/// A ringing call is looked at again after this time.
-const LATER: Duration = Duration::from_secs(10);
-
-/// So many items in a row in trouble of their own are in trouble of all.
-const STORM: u32 = 3;
 
 /// How long the batch waits in line for its next requests before it asks anew.
 const ADMISSION: Duration = Duration::from_secs(90);
@@ -57,14 +49,6 @@ const PAUSED: &str = "paused";
 
 /// Transfers read at once.
 const PAGE: u32 = 500;
-
-/// An item that left our hands.
-struct Back {
-    open: Open,
-    end: End,
-    /// Whether it could have come back until now.
-    course: Arc<Course>,
-}
 
 /// Why the runner stops.
 enum Stop {
@@ -289,20 +273,6 @@ impl Runner {
         next.map(|open| open.item.position)
     }
 
-    fn has_a_hand_free(&mut self) -> bool {
-        if self.careful {
-            self.tasks.len() <= self.gone.borrow_and_update().taken
-        } else {
-            self.tasks.len() < IN_HAND
-        }
-    }
-
-    /// How many of those in hand may come back.
-    fn may_come_back(&mut self) -> usize {
-        let Gone { taken, unclear } = *self.gone.borrow_and_update();
-        self.tasks.len().saturating_sub(taken + unclear)
-    }
-
     /// Waits for room in the request budget, then begins an item.
     async fn begin(&mut self, position: u32) {
         let Some(open) = self.open.get(&position) else { return };
@@ -335,98 +305,6 @@ impl Runner {
                 }
                 None
             }
-        }
-    }
-
-    fn take_back_all(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            self.take_back(ended);
-        }
-    }
-
-    fn take_back(&mut self, ended: Result<Back, tokio::task::JoinError>) {
-        let Back { mut open, end, course } = match ended {
-            Ok(back) => back,
-            Err(error) => {
-                tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
-                self.lost = true;
-                return;
-            }
-        };
-        drop(course);
-        match end {
-            End::Taken => return self.one_got_through(),
-            End::GivenUp => return,
-            End::Unclear(trouble) => {
-                self.pause_for(&trouble);
-                self.strike();
-                return;
-            }
-            End::Later => open.not_before = Some(Instant::now() + LATER),
-            End::Halted => self.halted = true,
-            End::Trouble(trouble) if trouble.own => {
-                if self.strike() {
-                    self.halted = true;
-                    self.pause_for(&trouble);
-                }
-            }
-            End::Trouble(trouble) => {
-                self.halted = true;
-                self.pause_for(&trouble);
-            }
-            End::Stopped => self.doubted = true,
-        }
-        self.open.insert(open.item.position, open);
-    }
-
-    /// One more was in trouble of its own, or lost sight of. Whether it is a storm.
-    fn strike(&mut self) -> bool {
-        self.struck = self.struck.saturating_add(1);
-        self.careful |= self.struck >= STORM;
-        self.careful
-    }
-
-    fn one_got_through(&mut self) {
-        self.pauses = Pauses::default();
-        self.struck = 0;
-        if std::mem::take(&mut self.careful) {
-            self.open.values_mut().for_each(|open| open.aside = None);
-        }
-    }
-
-    async fn wait_for_all_who_may_come_back(&mut self) {
-        while self.may_come_back() > 0 {
-            tokio::select! {
-                ended = self.tasks.join_next() => {
-                    if let Some(ended) = ended {
-                        self.take_back(ended);
-                    }
-                }
-                _ = self.gone.changed() => {}
-            }
-        }
-    }
-
-    async fn finish_what_is_in_hand(&mut self) {
-        while let Some(ended) = self.tasks.join_next().await {
-            self.take_back(ended);
-        }
-    }
-
-    /// Waits until one in hand is back or gone, or until then.
-    async fn wait_for_one(&mut self, until: Option<Instant>) {
-        tokio::select! {
-            ended = self.tasks.join_next() => {
-                if let Some(ended) = ended {
-                    self.take_back(ended);
-                }
-            }
-            _ = self.gone.changed() => {}
-            () = self.news.notified() => {
-                self.check_the_record().await;
-            }
-            () = tokio::time::sleep_until(until.unwrap_or_else(far)) => {}
-            () = self.engine.stop.cancelled() => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From a request for a batch to its answer: key, queues, look, record.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -25,6 +25,9 @@ use crate::{
 
 /// The route under which keys of batches count.
 const ROUTE: &str = "POST /batches";
+
+/// So long a write whose end was not seen may go on.
+const MAY_STILL_COME: Duration = Duration::from_mins(5);
 
 impl Engine {
     /// Records a batch and begins it. All of it runs in a task of its own, which a caller that
@@ -119,6 +122,7 @@ impl Engine {
     /// gets its answer. Without, it is cancelled: he was told that there is none.
     async fn find_out(self: &Arc<Self>, id: BatchId, has_key: bool) {
         let mut pauses = super::pause::Pauses::default();
+        let until = Instant::now() + MAY_STILL_COME;
         loop {
             let found = if has_key {
                 self.batches.store.batch(id).await
@@ -127,6 +131,8 @@ impl Engine {
             };
             match found {
                 Ok(Some(batch)) => return self.run_batch(batch),
+                // A write that goes on is not seen before its end.
+                Ok(None) if has_key && Instant::now() < until => {}
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(batch_id = %id, cause = %error.cause, "is the batch recorded?");

@@ -86,6 +86,19 @@ async fn outcomes_kept_in_memory_end_in_the_last_one_in_whatever_order_they_are_
     assert_eq!((bench.stored().await, bench.records.unsaved()), (Stage::Accepted, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outcome_waits_behind_the_one_before_it_also_when_the_store_is_back() {
+    let bench = Bench::with(Stage::Dispatching).await;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    bench.conclude(Stage::Dispatching, Stage::Unknown).await;
+    bench.store.broken.store(false, Ordering::SeqCst);
+    bench.conclude(Stage::Unknown, Stage::Accepted).await;
+    let newest = bench.records.get(bench.transfer.id).await.unwrap().unwrap();
+    assert_eq!((newest.stage, bench.stored().await), (Stage::Accepted, Stage::Dispatching));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((bench.stored().await, bench.records.unsaved()), (Stage::Accepted, 0));
+}
+
 #[tokio::test]
 async fn the_sender_knows_better_than_who_took_the_row_over() {
     for outcome in [Stage::Accepted, Stage::Failed] {

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::{IN_HAND, Open, PAUSED, Runner};
+use super::{Open, PAUSED, Runner, hands::IN_HAND};
 use crate::transfer::{
     batch::{
         BatchStatus,
