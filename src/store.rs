@@ -25,6 +25,8 @@ mod migrations;
 mod operations;
 mod postgres;
 mod records;
+#[cfg(test)]
+mod samples;
 mod session;
 mod sqlite;
 

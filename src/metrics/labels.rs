@@ -158,6 +158,8 @@ labels! {
         BatchOpenItems = "batch_open_items",
         /// A transfer of a batch was not sent and is an item again.
         BatchReopenItem = "batch_reopen_item",
+        /// What a dead process recorded of a batch and did not send is items again.
+        BatchReopenUnsent = "batch_reopen_unsent",
         /// An item of a batch becomes a transfer.
         BatchTakeItem = "batch_take_item",
         /// The transfers of a batch are counted.

@@ -9,19 +9,22 @@ use super::{
     encoding::{Unreadable, micros},
     operations::{
         AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
-        KeepPlan, KnownConversations, ListBatches, OpenItems, Operation, ReopenItem, RunningDrains,
-        TakeItem, TallyOf, UpdateBatch,
+        KeepPlan, KnownConversations, ListBatches, OpenItems, Operation, ReopenItem, ReopenUnsent,
+        RunningDrains, TakeItem, TallyOf, UpdateBatch,
     },
     records::Records,
 };
-use crate::transfer::{
-    batch::{
-        Batch, DrainEdge, Item, Plan, Tally,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+use crate::{
+    problem::Problem,
+    transfer::{
+        batch::{
+            Batch, DrainEdge, Item, Plan, Tally,
+            store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+        },
+        ids::{BatchId, ConversationId, PlanId},
+        model::Transfer,
+        store::{Durability, KeyScope, StoreError},
     },
-    ids::{BatchId, ConversationId, PlanId, TransferId},
-    model::Transfer,
-    store::{Durability, KeyScope, StoreError},
 };
 
 impl<B: Backend> Records<B> {
@@ -118,11 +121,22 @@ impl<B: Backend> BatchStore for Records<B> {
 
     async fn reopen_item(
         &self,
-        id: BatchId,
+        transfer: &Transfer,
         position: u32,
-        transfer_id: TransferId,
-    ) -> Result<(), StoreError> {
-        self.record("reopen item", Ok(ReopenItem { id, position, transfer_id })).await
+        owner: Uuid,
+    ) -> Result<bool, StoreError> {
+        self.record("reopen item", ReopenItem::new(transfer, position, owner)).await
+    }
+
+    async fn reopen_unsent(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        why: &Problem,
+        now: Timestamp,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        let reopen = ReopenUnsent { id, runner, why: why.clone(), now };
+        self.record("reopen items", Ok(reopen)).await
     }
 
     async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError> {

@@ -19,8 +19,8 @@ mod upkeep;
 
 pub(super) use batches::{
     AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
-    KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, RunningDrains, TakeItem,
-    TallyOf, UpdateBatch,
+    KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, ReopenUnsent, RunningDrains,
+    TakeItem, TallyOf, UpdateBatch,
 };
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;

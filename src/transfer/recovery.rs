@@ -106,10 +106,8 @@ impl Engine {
         trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
         match transfer.stage.left_behind(age < STILL_WANTED) {
-            // Whether it is still wanted its batch says.
-            Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {
-                self.resume_item(transfer).await;
-            }
+            // Its batch does it again, in its turn.
+            Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {}
             Takeover::CarryOn => self.carry_on(transfer).await,
             Takeover::GiveUp => self.give_up(transfer).await,
             Takeover::OnlyLook => self.recover_dispatched(transfer).await,

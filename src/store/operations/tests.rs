@@ -3,17 +3,19 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    problem::{Code, Problem},
     store::{
         migrations,
+        samples::transfer,
         session::{Dialect, Fields, Value},
     },
     transfer::{
         batch::{
-            BatchStatus, Kind, samples,
+            BatchStatus, Item, Kind, samples,
             store::{BatchFilter, NewBatch},
         },
         ids::{PlanId, TransferId},
-        model::{CallerName, Stage},
+        model::{CallerName, Stage, Transfer},
         store::{Answer, KeyClaim, KeyScope},
     },
 };
@@ -86,7 +88,10 @@ async fn every_operation_on_batches(session: &mut Planned) {
     GetBatch(id).apply(session).await.unwrap();
     OpenItems { id, position: 0, limit: 10 }.apply(session).await.unwrap();
     KnownConversations(id).apply(session).await.unwrap();
-    AddItems::new(id, runner, &[], 1).unwrap().apply(session).await.unwrap();
+    let mut taken = Transfer { batch_id: Some(id), ..transfer() };
+    let (request, queue) = (taken.request.clone(), taken.queue.clone());
+    let item = Item { position: 0, request, queue, waiting_since: None };
+    AddItems::new(id, runner, &[item], 1).unwrap().apply(session).await.unwrap();
     for caller in [None, Some(CallerName::new("crm"))] {
         for status in [None, Some(BatchStatus::Running)] {
             let filter = BatchFilter { caller: caller.clone(), status, before: None };
@@ -96,8 +101,14 @@ async fn every_operation_on_batches(session: &mut Planned) {
     TallyOf { id, since: 0 }.apply(session).await.unwrap();
     Changed { id, since: 0, limit: 10 }.apply(session).await.unwrap();
     RunningDrains.apply(session).await.unwrap();
-    let transfer_id = TransferId::new(Uuid::nil());
-    ReopenItem { id, position: 0, transfer_id }.apply(session).await.unwrap();
+    TakeItem::new(&taken, 0, runner).unwrap().apply(session).await.unwrap();
+    let why = Problem::new(Code::ShuttingDown, "It stopped.");
+    let unsent = ReopenUnsent { id, runner, why, now }.apply(session).await.unwrap();
+    assert_eq!(unsent.len(), 1);
+    taken.id = TransferId::new(Uuid::from_u128(2));
+    TakeItem::new(&taken, 0, runner).unwrap().apply(session).await.unwrap();
+    taken.stage = Stage::Failed;
+    assert!(ReopenItem::new(&taken, 0, runner).unwrap().apply(session).await.unwrap());
     UpdateBatch { batch, runner }.apply(session).await.unwrap();
     CancelBatch { id, now }.apply(session).await.unwrap();
     AdoptBatches { runner, stale_before: 0, limit: 10 }.apply(session).await.unwrap();

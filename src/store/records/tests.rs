@@ -6,11 +6,8 @@ use std::{
 use super::*;
 use crate::{
     clock::ManualClock,
-    store::{operations::Operation, sqlite::Sqlite},
-    transfer::{
-        ids::{ConversationId, QueueId},
-        model::{CallerName, Queue, QueueRef, Stage, TransferRequest},
-    },
+    store::{operations::Operation, samples::transfer, sqlite::Sqlite},
+    transfer::model::{CallerName, Stage},
 };
 
 const SOUND: u8 = 0;
@@ -60,32 +57,6 @@ fn set(store: &Records<Shaky>, mood: u8) {
 }
 
 const OWNER: Uuid = Uuid::from_u128(77);
-
-fn transfer() -> Transfer {
-    let queue_id = QueueId::new(Uuid::from_u128(2));
-    serde_json::from_value(serde_json::json!({
-        "id": Uuid::from_u128(1),
-        "stage": Stage::Received,
-        "request": TransferRequest {
-            conversation_id: ConversationId::new(Uuid::from_u128(3)),
-            queue: QueueRef::Id(queue_id),
-            priority: None,
-            skill_ids: None,
-            language_id: None,
-            keep_place: false,
-            participant_id: None,
-            transfer_type: crate::transfer::model::TransferType::Unattended,
-            reason: None,
-            reference: None,
-        },
-        "queue": Queue { id: queue_id, name: "Support".to_owned(), division: None },
-        "requestedBy": CallerName::new("crm"),
-        "requestId": "request",
-        "createdAt": Timestamp::UNIX_EPOCH,
-        "updatedAt": Timestamp::UNIX_EPOCH,
-    }))
-    .unwrap()
-}
 
 async fn insert(store: &Records<Shaky>) -> Result<Inserted, StoreError> {
     store.insert(&transfer(), None, OWNER, Durability::Power).await

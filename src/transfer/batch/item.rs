@@ -235,25 +235,23 @@ impl Run {
         // Held back until it is known whether this one comes back.
         let turn = job.turn.take();
         let ours = trouble.as_ref().is_some_and(|trouble| self.is_given_up(open, trouble));
-        let again = trouble.filter(|_| !ours);
-        if let (Some(trouble), Some(turn)) = (&again, &turn)
-            && !trouble.own
-        {
-            turn.halt();
-        }
-        drop(turn);
-        let transfer = engine.finish(job, outcome).await;
-        match (again, transfer.stage) {
-            (Some(trouble), Stage::Failed) => {
-                self.reopen(open, &transfer).await?;
-                open.aside = Some(Instant::now() + open.commands.aside(&trouble));
-                Err(End::Trouble(trouble))
+        if let Some(trouble) = trouble.filter(|_| !ours) {
+            if let (Some(turn), false) = (&turn, trouble.own) {
+                turn.halt();
             }
-            (None, Stage::Failed) if ours => Ok(End::GivenUp),
-            (_, Stage::Unknown) => Ok(transfer.error.map_or(End::Taken, |problem| {
+            drop(turn);
+            if self.reopen(open, &job, &trouble.problem).await? {
+                open.aside = Some(Instant::now() + open.commands.aside(&trouble));
+                return Err(End::Trouble(trouble));
+            }
+        }
+        let transfer = engine.finish(job, outcome).await;
+        match transfer.stage {
+            Stage::Failed if ours => Ok(End::GivenUp),
+            Stage::Unknown => Ok(transfer.error.map_or(End::Taken, |problem| {
                 End::Unclear(Trouble { problem: Box::new(problem), pause: None, own: false })
             })),
-            (_, Stage::Accepted) => {
+            Stage::Accepted => {
                 self.moved.fetch_add(1, Ordering::Relaxed);
                 self.confirmer.add(transfer);
                 Ok(End::Taken)

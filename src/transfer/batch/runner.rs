@@ -160,6 +160,9 @@ impl Runner {
     }
 
     async fn work(mut self) {
+        while !self.put_back().await && !matches!(self.stop, Some(Stop::Gone)) {
+            self.rest_a_while().await;
+        }
         let _place = self.a_place().await;
         while self.stop.is_none() && !self.recall().await {
             self.rest_a_while().await;
@@ -172,6 +175,18 @@ impl Runner {
             Some(Stop::Finished) => self.complete().await,
             Some(Stop::Cancelled) => self.skip_the_rest().await,
             Some(Stop::Gone) | None => {}
+        }
+    }
+
+    /// Makes items again of what was recorded and not sent. `false` when the store is away. Only
+    /// while none is in hand.
+    async fn put_back(&mut self) -> bool {
+        match self.engine.put_back_unsent(&self.batch).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put calls back");
+                false
+            }
         }
     }
 

@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Batch, BatchStatus, DrainEdge, Item, Plan, Tally};
-use crate::transfer::{
-    ids::{BatchId, ConversationId, PlanId, TransferId},
-    model::{CallerName, Transfer},
-    store::{Answer, KeyClaim, KeyScope, StoreError},
+use crate::{
+    problem::Problem,
+    transfer::{
+        ids::{BatchId, ConversationId, PlanId, TransferId},
+        model::{CallerName, Transfer},
+        store::{Answer, KeyClaim, KeyScope, StoreError},
+    },
 };
 
 /// What the store knows of a batch's key. A batch and its first answer are recorded in one step,
@@ -179,17 +182,34 @@ pub trait BatchStore: Send + Sync + 'static {
         runner: Uuid,
     ) -> Result<Taken, StoreError>;
 
-    /// Makes an item open again whose transfer certainly was not sent and may be tried later: the
-    /// transfer (which is `failed`) stays in the history, but no longer belongs to the batch.
+    /// Settles a transfer that was sent in vain, or not at all, and makes its item open again, in
+    /// one step: who dies meanwhile leaves both or neither. `transfer` is the one to be recorded,
+    /// `failed`; it stays in the history, but no longer belongs to the batch. `false`: it is
+    /// settled already, or not `owner`'s any more; nothing was written.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or it is not certain that it was; asked again with the
+    /// same record it answers `true` if it was.
+    async fn reopen_item(
+        &self,
+        transfer: &Transfer,
+        position: u32,
+        owner: Uuid,
+    ) -> Result<bool, StoreError>;
+
+    /// Does the same, for the reason `why`, to all transfers of a batch that were recorded and not
+    /// sent, whoever has them; returns them. To be called by a `runner` that has none in hand. Of
+    /// one who is not the runner it does nothing.
     ///
     /// # Errors
     /// When the store cannot be written.
-    async fn reopen_item(
+    async fn reopen_unsent(
         &self,
         id: BatchId,
-        position: u32,
-        transfer_id: TransferId,
-    ) -> Result<(), StoreError>;
+        runner: Uuid,
+        why: &Problem,
+        now: Timestamp,
+    ) -> Result<Vec<Transfer>, StoreError>;
 
     /// Changes a batch's row (status, vanished, unseen, warnings, error, finished) if `runner` is its
     /// runner. Never takes back a `cancelled`. `false`: it is not.

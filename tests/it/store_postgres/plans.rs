@@ -3,6 +3,7 @@
 
 use genesys_transfer::{
     clock::Clock,
+    problem::{Code, Problem},
     transfer::{
         batch::{
             BatchStatus,
@@ -153,10 +154,14 @@ async fn every_operation_on_batches(fixture: &Fixture) {
     store.add_items(row.id, owner, &items, 2).await.unwrap();
     let mut taken = transfer_of(&row, &items[0]);
     store.take_item(&taken, 0, owner).await.unwrap();
-    fixture.settle(&mut taken, Stage::Failed).await;
     store.tally(row.id, now).await.unwrap();
     store.changed(row.id, now, PAGE).await.unwrap();
-    store.reopen_item(row.id, 0, taken.id).await.unwrap();
+    taken.stage = Stage::Failed;
+    assert!(store.reopen_item(&taken, 0, owner).await.unwrap());
+    let unsent = transfer_of(&row, &items[1]);
+    store.take_item(&unsent, 1, owner).await.unwrap();
+    let why = Problem::new(Code::ShuttingDown, "It stopped.");
+    assert_eq!(store.reopen_unsent(row.id, owner, &why, now).await.unwrap().len(), 1);
     store.open_items(row.id, 0, PAGE).await.unwrap();
     store.known_conversations(row.id).await.unwrap();
     store.running_drains().await.unwrap();

@@ -8,7 +8,7 @@ use crate::{
     transfer::{
         audit,
         batch::{Item, pause::Pauses, store::Taken, trouble::Trouble},
-        engine,
+        engine::{self, Job},
         ids::TransferId,
         model::{Stage, Transfer, UpstreamUse},
         plan::Plan,
@@ -124,20 +124,35 @@ impl Run {
         transfer
     }
 
-    /// Puts the item back whose transfer certainly was not sent.
-    pub(super) async fn reopen(&self, open: &mut Open, transfer: &Transfer) -> Result<(), End> {
+    /// Settles the transfer whose command was certainly not sent, or in vain, and puts its item
+    /// back, in one step. `false`: another process has the transfer.
+    pub(super) async fn reopen(
+        &self,
+        open: &mut Open,
+        job: &Job,
+        problem: &Problem,
+    ) -> Result<bool, End> {
         let engine = &self.engine;
+        let transfer = Transfer {
+            stage: Stage::Failed,
+            error: Some(problem.clone()),
+            upstream: job.ctx.usage.sums(),
+            updated_at: engine.clock.now(),
+            ..job.transfer.clone()
+        };
         let mut pauses = Pauses::default();
         loop {
             // What waits in memory would be written over it.
             if !engine.records.is_unsaved(transfer.id) {
-                let store = &engine.batches.store;
-                let position = open.item.position;
-                match store.reopen_item(self.batch.id, position, transfer.id).await {
-                    Ok(()) => {
+                let (store, owner) = (&engine.batches.store, engine.records.owner());
+                match store.reopen_item(&transfer, open.item.position, owner).await {
+                    Ok(true) => {
                         open.transfer_id = None;
-                        return Ok(());
+                        audit::settled(&transfer);
+                        engine.count(&transfer);
+                        return Ok(true);
                     }
+                    Ok(false) => return Ok(false),
                     Err(error) => {
                         tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put a call back");
                     }

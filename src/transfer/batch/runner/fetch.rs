@@ -57,8 +57,13 @@ impl Runner {
 
     /// No item is left and none is in hand: looks for more, or ends.
     pub(super) async fn nothing_to_do(&mut self) {
-        if std::mem::take(&mut self.lost) {
-            self.unread = Some(0);
+        if self.lost {
+            if self.put_back().await {
+                self.lost = false;
+                self.unread = Some(0);
+            } else {
+                self.rest_a_while().await;
+            }
             return;
         }
         if self.room() == 0 {

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 
 use super::*;
-use crate::transfer::{
-    batch::{
-        Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+use crate::{
+    problem::Problem,
+    transfer::{
+        batch::{
+            Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
+            store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+        },
+        ids::{BatchId, PlanId},
+        model::Status,
     },
-    ids::{BatchId, PlanId},
-    model::Status,
 };
 
 #[derive(Default)]
@@ -227,20 +230,55 @@ impl BatchStore for MemoryStore {
 
     async fn reopen_item(
         &self,
-        id: BatchId,
+        transfer: &Transfer,
         position: u32,
-        transfer_id: TransferId,
-    ) -> Result<(), StoreError> {
+        owner: Uuid,
+    ) -> Result<bool, StoreError> {
+        self.broken()?;
+        assert_eq!(transfer.stage, Stage::Failed);
+        let failed = Transfer { batch_id: None, ..transfer.clone() };
+        let mut rows = self.rows.lock().unwrap();
+        let (row, has_it) = rows.transfers.get_mut(&transfer.id).unwrap();
+        if *has_it != owner || !row.stage.is_unsettled() {
+            return Ok(*row == failed);
+        }
+        *row = failed;
+        let (_, taken) =
+            rows.batches.row(transfer.batch_id.unwrap())?.items.get_mut(&position).unwrap();
+        assert_eq!(taken.take(), Some(transfer.id));
+        Ok(true)
+    }
+
+    async fn reopen_unsent(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        why: &Problem,
+        now: Timestamp,
+    ) -> Result<Vec<Transfer>, StoreError> {
         self.broken()?;
         let mut rows = self.rows.lock().unwrap();
-        let (_, taken) = rows.batches.row(id)?.items.get_mut(&position).unwrap();
-        if *taken == Some(transfer_id) {
-            *taken = None;
-            let (transfer, _) = rows.transfers.get_mut(&transfer_id).unwrap();
-            assert_eq!(transfer.stage, Stage::Failed);
-            transfer.batch_id = None;
+        let Rows { transfers, batches, .. } = &mut *rows;
+        let row = batches.row(id)?;
+        if row.runner != runner {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let mut reopened = Vec::new();
+        for (transfer, _) in transfers.values_mut() {
+            let unsent = matches!(transfer.stage, Stage::Received | Stage::Prepared);
+            if transfer.batch_id != Some(id) || !unsent {
+                continue;
+            }
+            transfer.stage = Stage::Failed;
+            transfer.error = Some(why.clone());
+            transfer.updated_at = now;
+            reopened.push(transfer.clone());
+            transfer.batch_id = None;
+            for (_, taken) in row.items.values_mut() {
+                *taken = taken.filter(|taken| *taken != transfer.id);
+            }
+        }
+        Ok(reopened)
     }
 
     async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError> {

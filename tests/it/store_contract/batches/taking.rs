@@ -6,6 +6,7 @@ use genesys_transfer::{
     transfer::{
         batch::{BatchStatus, store::Taken},
         model::{Stage, Transfer},
+        store::KeyChange,
     },
 };
 use jiff::Timestamp;
@@ -26,9 +27,10 @@ on_both_stores!(
     settled_transfer_takes_no_place,
     after_a_cancel_nothing_more_is_taken,
     of_many_who_take_an_item_one_does,
-    reopened_item_is_open_and_its_transfer_of_no_batch,
+    reopened_item_is_open_and_its_transfer_failed_and_of_no_batch,
     reopening_twice_changes_nothing,
-    what_was_sent_is_not_reopened,
+    what_is_settled_or_anothers_is_not_reopened,
+    all_that_was_not_sent_is_reopened_for_the_runner,
     items_are_added_once,
     items_are_added_only_by_the_runner_of_a_running_batch,
     total_is_never_lower_than_the_items,
@@ -162,46 +164,91 @@ async fn of_many_who_take_an_item_one_does(fixture: Fixture) {
     assert_eq!(fixture.store.unsettled().await.unwrap(), 1);
 }
 
-async fn reopened_item_is_open_and_its_transfer_of_no_batch(fixture: Fixture) {
+async fn reopened_item_is_open_and_its_transfer_failed_and_of_no_batch(fixture: Fixture) {
     let (batch, items) = fixture.begun(1).await;
-    let mut row = transfer_of(&batch, &items[0]);
+    let row = transfer_of(&batch, &items[0]);
     fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
-    fixture.settle(&mut row, Stage::Failed).await;
+    let mut row = failed(row, Stage::Failed, Code::GenesysRateLimited);
 
-    fixture.batches.reopen_item(batch.id, 0, row.id).await.unwrap();
+    let reopened = fixture.batches.reopen_item(&row, 0, fixture.owner).await.unwrap();
 
+    assert!(reopened);
     assert_eq!(fixture.batches.open_items(batch.id, 0, 10).await.unwrap(), items);
     row.batch_id = None;
     assert_eq!(fixture.store.get(row.id).await.unwrap(), Some(row));
+    assert_eq!(fixture.store.unsettled().await.unwrap(), 0);
     let tally = fixture.batches.tally(batch.id, Timestamp::MIN).await.unwrap();
     assert_eq!(tally.settled, []);
 }
 
 async fn reopening_twice_changes_nothing(fixture: Fixture) {
     let (batch, items) = fixture.begun(1).await;
-    let mut row = transfer_of(&batch, &items[0]);
+    let row = transfer_of(&batch, &items[0]);
     fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
-    fixture.settle(&mut row, Stage::Failed).await;
-    fixture.batches.reopen_item(batch.id, 0, row.id).await.unwrap();
+    let row = failed(row, Stage::Failed, Code::GenesysRateLimited);
+    fixture.batches.reopen_item(&row, 0, fixture.owner).await.unwrap();
     let next = transfer_of(&batch, &items[0]);
     fixture.batches.take_item(&next, 0, fixture.owner).await.unwrap();
 
-    fixture.batches.reopen_item(batch.id, 0, row.id).await.unwrap();
+    let reopened = fixture.batches.reopen_item(&row, 0, fixture.owner).await.unwrap();
 
+    assert!(reopened);
     assert_eq!(fixture.store.get(next.id).await.unwrap(), Some(next));
     assert_eq!(fixture.batches.open_items(batch.id, 0, 10).await.unwrap(), []);
 }
 
-async fn what_was_sent_is_not_reopened(fixture: Fixture) {
-    let (batch, items) = fixture.begun(1).await;
-    let mut row = transfer_of(&batch, &items[0]);
-    fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
-    fixture.settle(&mut row, Stage::Accepted).await;
+async fn what_is_settled_or_anothers_is_not_reopened(fixture: Fixture) {
+    let (batch, items) = fixture.begun(2).await;
+    let (mut sent, anothers) = (transfer_of(&batch, &items[0]), transfer_of(&batch, &items[1]));
+    fixture.batches.take_item(&sent, 0, fixture.owner).await.unwrap();
+    fixture.batches.take_item(&anothers, 1, fixture.owner).await.unwrap();
+    fixture.settle(&mut sent, Stage::Accepted).await;
+    for (row, position, owner) in
+        [(&sent, 0, fixture.owner), (&anothers, 1, fresh_id(batch.created_at))]
+    {
+        let row = failed(row.clone(), Stage::Failed, Code::GenesysRateLimited);
 
-    fixture.batches.reopen_item(batch.id, 0, row.id).await.unwrap_err();
+        let reopened = fixture.batches.reopen_item(&row, position, owner).await.unwrap();
 
+        assert!(!reopened);
+    }
     assert_eq!(fixture.batches.open_items(batch.id, 0, 10).await.unwrap(), []);
-    assert_eq!(fixture.store.get(row.id).await.unwrap(), Some(row));
+    assert_eq!(fixture.store.get(sent.id).await.unwrap(), Some(sent));
+    assert_eq!(fixture.store.get(anothers.id).await.unwrap(), Some(anothers));
+}
+
+async fn all_that_was_not_sent_is_reopened_for_the_runner(fixture: Fixture) {
+    let (batch, items) = fixture.begun(4).await;
+    let mut rows = Vec::new();
+    for (position, item) in (0..).zip(&items[..3]) {
+        let row = transfer_of(&batch, item);
+        fixture.batches.take_item(&row, position, fixture.owner).await.unwrap();
+        rows.push(row);
+    }
+    let single = transfer(batch.created_at);
+    fixture.record(&single).await;
+    for stage in [Stage::Prepared, Stage::Dispatching] {
+        assert!(fixture.step(&mut rows[1], stage, KeyChange::Keep).await.unwrap());
+    }
+    assert!(fixture.step(&mut rows[2], Stage::Prepared, KeyChange::Keep).await.unwrap());
+    let why = Problem::new(Code::ShuttingDown, "It stopped.");
+    let (store, now) = (&fixture.batches, fixture.clock.now());
+    let another = fresh_id(now);
+    assert_eq!(store.reopen_unsent(batch.id, another, &why, now).await.unwrap(), []);
+
+    let reopened = store.reopen_unsent(batch.id, fixture.owner, &why, now).await.unwrap();
+
+    assert_eq!(reopened.len(), 2);
+    let open = store.open_items(batch.id, 0, 10).await.unwrap();
+    assert_eq!(open, [items[0].clone(), items[2].clone(), items[3].clone()]);
+    for row in [&rows[0], &rows[2]] {
+        let row = fixture.store.get(row.id).await.unwrap().unwrap();
+        let code = row.error.as_ref().map(|problem| problem.code);
+        let found = (row.stage, row.batch_id, code, row.updated_at);
+        assert_eq!(found, (Stage::Failed, None, Some(Code::ShuttingDown), now));
+    }
+    assert_eq!(fixture.store.get(rows[1].id).await.unwrap(), Some(rows.remove(1)));
+    assert_eq!(fixture.store.get(single.id).await.unwrap(), Some(single));
 }
 
 async fn items_are_added_once(fixture: Fixture) {

@@ -1,7 +1,11 @@
 //! Several processes, one batch.
 
 use super::*;
-use crate::transfer::testing::MemoryStore;
+use crate::transfer::{
+    ids::{ConversationId, TransferId},
+    model::{Stage, Transfer},
+    testing::MemoryStore,
+};
 
 fn floor() -> Arc<Floor> {
     let floor = Floor::with(180, seconds(8));
@@ -70,6 +74,34 @@ async fn the_books_of_a_batch_cancelled_while_nobody_worked_on_it_are_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_recorded_and_not_sent_go_on_in_their_turn() {
+    let (floor, store) = (floor(), Arc::<MemoryStore>::default());
+    let before = floor.line(from());
+    let first = BatchBench::sharing(Arc::clone(&floor), Arc::clone(&store)).await;
+    let id = first.start(drain()).await;
+    after(seconds(10)).await;
+    first.die().await;
+    let last: Vec<ConversationId> = floor.moves().into_iter().rev().take(5).collect();
+    let left = last.iter().map(|call| {
+        floor.becomes(*call, floor_stand(&floor));
+        store.back_to_received(*call)
+    });
+    let left: Vec<TransferId> = left.collect();
+    let moved = floor.moves().len() - 5;
+    let second = BatchBench::sharing(Arc::clone(&floor), store).await;
+    let state = second.finished(id).await;
+    assert_eq!(closed(&state).accepted, 180);
+    let again = floor.moves().split_off(moved + 5);
+    assert_eq!(again, before[moved..]);
+    for id in left {
+        let transfer = second.service.get(&caller(), id).await.unwrap();
+        let code = transfer.error.map(|problem| problem.code);
+        let found = (transfer.stage, transfer.batch_id, code);
+        assert_eq!(found, (Stage::Failed, None, Some(Code::ShuttingDown)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
     for (stand, expected) in [
         (None, Status::Accepted),
@@ -81,7 +113,7 @@ async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
         let id = first.start(drain()).await;
         after(seconds(5)).await;
         first.die().await;
-        let left = store.back_to_received(call(3));
+        store.back_to_received(call(3));
         if let Some(stand) = stand {
             floor.becomes(call(3), stand);
         } else {
@@ -91,7 +123,8 @@ async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
         let second = BatchBench::sharing(floor, store).await;
         second.finished(id).await;
         let transfers = second.transfers(id).await;
-        let transfer = transfers.iter().find(|transfer| transfer.id == left).unwrap();
+        let of_it = |transfer: &&Transfer| transfer.request.conversation_id == call(3);
+        let transfer = transfers.iter().find(of_it).unwrap();
         assert_eq!(transfer.stage.status(), expected, "{transfer:?}");
     }
 }
