@@ -28,7 +28,7 @@ mod rates;
 #[cfg(test)]
 mod tests;
 
-pub use identity::Identity;
+pub use identity::{Identity, Revoked};
 pub use keygen::{KeygenError, Printed, keygen};
 
 /// How often the file of keys is read again.
@@ -157,6 +157,7 @@ impl Keyring {
             Change::None => {}
             Change::Keys(callers) => {
                 let keys = ApiKeys::new(&callers, self.0.moves_per_conversation);
+                let keys = keys.instead_of(&self.0.keys.load());
                 self.0.rates.keep_only(|caller| keys.knows(caller));
                 self.0.keys.store(Arc::new(keys));
                 tracing::info!(callers = callers.len(), "API keys changed");

@@ -19,10 +19,23 @@ pub(super) struct ApiKeys(Vec<([u8; 32], Arc<Identity>)>);
 impl ApiKeys {
     pub(super) fn new(entries: &[ApiKey], moves_per_conversation: u32) -> Self {
         let keys = entries.iter().flat_map(|entry| {
-            let identity = Arc::new(Identity::of_entry(entry, moves_per_conversation));
-            entry.sha256.iter().map(move |hash| (*hash, Arc::clone(&identity)))
+            let identity = Identity::of_entry(entry, moves_per_conversation);
+            entry.sha256.iter().map(move |hash| (*hash, Arc::new(identity.by_another_key())))
         });
         Self(keys.collect())
+    }
+
+    /// The keys that come into force instead of `before`. Those of them that are no longer there,
+    /// or no longer allow the same, are revoked.
+    pub(super) fn instead_of(mut self, before: &Self) -> Self {
+        for (hash, identity) in &before.0 {
+            // The hashes are no secret: looked for as fast as can be.
+            match self.0.iter_mut().find(|(kept, _)| kept == hash) {
+                Some((_, kept)) if kept == identity => *kept = Arc::clone(identity),
+                _ => identity.revoke(),
+            }
+        }
+        self
     }
 
     /// Whose key `credential` is. Looks at every key, each in constant time, whether one fits or
@@ -52,6 +65,8 @@ impl ApiKeys {
 mod tests {
     use std::collections::BTreeSet;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn entry(caller: &str, keys: &[&str]) -> ApiKey {
@@ -75,6 +90,22 @@ mod tests {
             let name = found.as_ref().map(|identity| identity.caller.name.as_str());
             assert_eq!(name, caller, "{key}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_is_revoked_when_it_is_gone_or_allows_something_else() {
+        let other = |requests_per_minute| ApiKey { requests_per_minute, ..entry("bi", &["d"]) };
+        let before =
+            ApiKeys::new(&[entry("crm", &["a", "b"]), entry("ivr", &["c"]), other(None)], 10);
+        let had = ["a", "b", "c", "d"].map(|key| before.find(key).unwrap());
+
+        let after = ApiKeys::new(&[entry("crm", &["a"]), other(Some(1))], 10).instead_of(&before);
+
+        let revoked = had.map(|identity| identity.revoked().wait().now_or_never().is_some());
+        assert_eq!(revoked, [false, true, true, true]);
+        let still = after.find("a").unwrap();
+        drop(ApiKeys::new(&[], 10).instead_of(&after));
+        assert!(still.revoked().wait().now_or_never().is_some(), "it is revoked later");
     }
 
     #[test]

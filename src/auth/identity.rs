@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     config::{ApiKey, Permission, QueuePattern},
     transfer::{
@@ -16,14 +18,35 @@ pub struct Identity {
     pub(super) caller: Caller,
     permissions: BTreeSet<Permission>,
     pub(super) requests_per_minute: Option<u32>,
+    revoked: Revoked,
 }
+
+/// Tells whoever goes on answering a caller that the key he came with is no longer in force, or no
+/// longer allows the same. All of them are equal: it is no part of what a caller may do.
+#[derive(Debug, Clone, Default)]
+pub struct Revoked(CancellationToken);
+
+impl Revoked {
+    /// Returns when it is so; of an access token, which is valid until it expires, never.
+    pub async fn wait(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+impl PartialEq for Revoked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Revoked {}
 
 impl Identity {
     /// A caller with these permissions and limits, and any number of requests.
     pub(super) fn new(name: CallerName, permissions: BTreeSet<Permission>, limits: Limits) -> Self {
         let admin = permissions.contains(&Permission::Admin);
         let caller = Caller { name, admin, limits };
-        Self { caller, permissions, requests_per_minute: None }
+        Self { caller, permissions, requests_per_minute: None, revoked: Revoked::default() }
     }
 
     /// Everybody, where nobody is asked.
@@ -51,6 +74,22 @@ impl Identity {
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Whether the key it came with is still in force.
+    #[must_use]
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
+    }
+
+    /// The same caller, by a key of his own.
+    pub(super) fn by_another_key(&self) -> Self {
+        Self { revoked: Revoked::default(), ..self.clone() }
+    }
+
+    /// The key is no longer in force.
+    pub(super) fn revoke(&self) {
+        self.revoked.0.cancel();
     }
 
     /// Those of `needed` that are missing. `admin` implies all.

@@ -58,8 +58,8 @@ pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
 }
 
 /// Lets a request through to its handler, with its
-/// [`Caller`](crate::transfer::service::Caller) among the extensions, or answers
-/// why not.
+/// [`Caller`](crate::transfer::service::Caller) and its [`Revoked`](crate::auth::Revoked) among the
+/// extensions, or answers why not.
 pub(super) async fn check_access(
     State(app): State<AppState>,
     mut request: Request,
@@ -73,6 +73,7 @@ pub(super) async fn check_access(
     let mut response = match permit(&app, &identity, &request) {
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
+            request.extensions_mut().insert(identity.revoked().clone());
             next.run(request).await
         }
         Err(failure) => failure.into_response(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genesys_transfer::sandbox::seed;
+use genesys_transfer::sandbox::{faults::Fault, seed};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::service::{Answer, TestApp, plain, send, soon};
+use crate::support::{
+    batches::{Events, crowd, drain},
+    service::{Answer, REPLACE, TestApp, plain, send, soon},
+};
 
 /// A caller whose key is its name.
 fn entry(caller: &str, permissions: &[&str], queues: &[&str]) -> Value {
@@ -159,6 +162,33 @@ async fn a_changed_file_of_keys_counts_within_five_seconds() {
     let counts = async { while get(&app, "new", "/transfers").await.status != 200 {} };
     tokio::time::timeout(Duration::from_secs(5), counts).await.expect("the new key counts");
     assert_eq!(get(&app, "old", "/transfers").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_within_five_seconds_when_its_key_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("callers.json");
+    let write = |caller: &str| {
+        let keys = json!([entry(caller, &["admin"], &[])]);
+        std::fs::write(&file, keys.to_string()).unwrap();
+    };
+    write("old");
+    let settings = [("AUTH_MODE", "required"), ("AUTH_API_KEYS_FILE", file.to_str().unwrap())];
+    let app = TestApp::with(&settings).await;
+    crowd(app.sandbox(), 2);
+    app.fault("POST", REPLACE, 2, Fault::Delay { ms: 20_000 });
+    let begin = app.request(Method::POST, "/batches").bearer_auth("old").json(&drain(json!({})));
+    let batch = send(begin).await.json();
+    let path = format!("/batches/{}/events", batch["id"].as_str().unwrap());
+    let stream = app.request(Method::GET, &path).bearer_auth("old").send().await.unwrap();
+    let mut events = Events::of(stream);
+    assert_eq!(events.next().await.unwrap().name, "progress");
+
+    write("new");
+
+    let rest = tokio::time::timeout(Duration::from_secs(5), events.all()).await;
+    let (rest, _) = rest.expect("the stream ends");
+    assert!(rest.iter().all(|event| event.name != "end"));
 }
 
 #[tokio::test]

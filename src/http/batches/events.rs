@@ -13,6 +13,7 @@ use axum::{
 
 use super::{super::query, batch_id, stream::Lines};
 use crate::{
+    auth::Revoked,
     http::{answer::Failure, state::AppState},
     problem::Code,
     transfer::service::Caller,
@@ -30,6 +31,7 @@ pub(super) const END: &str = "end";
 pub(in crate::http) async fn watch_batch(
     State(app): State<AppState>,
     Extension(caller): Extension<Caller>,
+    Extension(revoked): Extension<Revoked>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
@@ -45,7 +47,7 @@ pub(in crate::http) async fn watch_batch(
         Failure::new(Code::Overloaded, "As many batches are watched already as may be.")
             .hint("GET /batches/{id} tells how the batch stands.")
     })?;
-    let lines = Lines::new(watch, app.stopping.clone(), place);
+    let lines = Lines::new(watch, app.stopping.clone(), revoked, place);
     let head = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),

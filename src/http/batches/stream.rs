@@ -17,7 +17,10 @@ use super::{
     events::END,
     table,
 };
-use crate::transfer::batch::service::{BatchEvent, BatchWatch};
+use crate::{
+    auth::Revoked,
+    transfer::batch::service::{BatchEvent, BatchWatch},
+};
 
 /// When there is nothing to tell, a comment shows that the connection lives: proxies close one
 /// that is silent for a minute, some for half of it.
@@ -27,18 +30,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Lines {
     watch: BatchWatch,
     stopping: CancellationToken,
+    revoked: Revoked,
     number: u64,
     _place: OwnedSemaphorePermit,
 }
 
 impl Lines {
-    /// Ends with the batch, or when `stopping` is cancelled; has `place` until then.
+    /// Ends with the batch, when `stopping` is cancelled or the caller's key `revoked`; has `place`
+    /// until then.
     pub(super) const fn new(
         watch: BatchWatch,
         stopping: CancellationToken,
+        revoked: Revoked,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        Self { watch, stopping, number: 0, _place: place }
+        Self { watch, stopping, revoked, number: 0, _place: place }
     }
 
     /// The lines as they come.
@@ -53,6 +59,7 @@ impl Lines {
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => None,
+            () = self.revoked.wait() => None,
             event = timeout(KEEP_ALIVE, self.watch.next()) => match event {
                 Ok(event) => event.map(|event| self.told(&event)),
                 Err(_) => Some(": still here\n\n".to_owned()),
