@@ -226,5 +226,7 @@ async fn replicas_keep_to_one_limit_together() {
     assert_eq!(site.sandbox.moves().len(), taken.len());
     let api = site.sandbox.requests();
     let sent = api.iter().filter(|request| request.path != TOKEN).count();
-    assert!((40..=60).contains(&sent), "{sent}");
+    // 56 on a machine at rest; what is left is divided once a second, and a busy one has few rounds
+    // before the callers give up. Two that kept to a quarter each would send 30 at most.
+    assert!((31..=60).contains(&sent), "{sent}");
 }
