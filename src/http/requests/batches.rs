@@ -1,5 +1,7 @@
 //! The bodies of `POST /batches`.
 
+use std::borrow::Cow;
+
 use super::{
     super::{
         answer::Failure,
@@ -48,25 +50,58 @@ const PLAN: [&str; 1] = ["planId"];
 /// `invalid_request` with every bad field.
 pub(in crate::http) fn batch(body: &Value) -> Result<BatchOrder, Failure> {
     let mut errors = Errors::default();
-    let has = |field: &str| match body {
-        Value::Object(members) => members.iter().any(|(name, _)| name == field),
-        _ => false,
-    };
-    let order = if has("planId") {
-        plan(body, &mut errors)
-    } else if has("transfers") {
-        list(body, &mut errors)
-    } else if DRAIN.iter().any(|field| has(field)) || !matches!(body, Value::Object(_)) {
-        drain(body, &mut errors)
-    } else {
-        errors.note(
-            "",
-            "must have transfers (a list), or fromQueueName and toQueueName (a drain), or planId \
-             (what a dry run showed)",
-        );
-        None
+    let order = match form(body) {
+        Some(Form::Plan) => plan(&without_others(body, &PLAN), &mut errors),
+        Some(Form::List) => list(&without_others(body, &LIST), &mut errors),
+        Some(Form::Drain) => drain(&without_others(body, &DRAIN), &mut errors),
+        None => {
+            errors.note(
+                "",
+                "must have transfers (a list), or fromQueueName and toQueueName (a drain), or \
+                 planId (what a dry run showed)",
+            );
+            None
+        }
     };
     errors.finish(order)
+}
+
+/// What a body asks for.
+enum Form {
+    List,
+    Drain,
+    Plan,
+}
+
+/// The form that a body's fields are of. One that is `null` says so only if no other one does.
+fn form(body: &Value) -> Option<Form> {
+    let Value::Object(members) = body else { return Some(Form::Drain) };
+    let by = |counts: fn(&Value) -> bool| {
+        let has = |field: &str| members.iter().any(|(name, it)| name == field && counts(it));
+        if has("planId") {
+            Some(Form::Plan)
+        } else if has("transfers") {
+            Some(Form::List)
+        } else {
+            DRAIN.iter().any(|field| has(field)).then_some(Form::Drain)
+        }
+    };
+    by(|value| *value != Value::Null).or_else(|| by(|_| true))
+}
+
+/// Leaves out the fields of the other forms that are `null`, which counts as absent: a program that
+/// has one record for all forms sends them along.
+fn without_others<'b>(body: &'b Value, fields: &[&str]) -> Cow<'b, Value> {
+    let Value::Object(members) = body else { return Cow::Borrowed(body) };
+    let others = |name: &str| {
+        let mut all = PLAN.iter().chain(&LIST).chain(&DRAIN);
+        all.any(|field| *field == name) && !fields.contains(&name)
+    };
+    let absent = |(name, value): &(String, Value)| *value == Value::Null && others(name);
+    if !members.iter().any(absent) {
+        return Cow::Borrowed(body);
+    }
+    Cow::Owned(Value::Object(members.iter().filter(|member| !absent(member)).cloned().collect()))
 }
 
 fn plan(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {

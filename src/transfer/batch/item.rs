@@ -15,7 +15,7 @@ use super::{
     confirm::Confirmer,
     judge::{self, Refusal},
     order::{Order, Standing},
-    trouble::{MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Strikes, Trouble},
+    trouble::{MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Trouble},
     turns::{Gone, Turn, Turns},
 };
 use crate::{
@@ -25,7 +25,6 @@ use crate::{
         conversation::Conversation,
         engine::{self, Engine, Job, Outcome},
         gateway::{CallContext, Lane, Reservation},
-        ids::TransferId,
         model::Stage,
         plan::{self, Moment, Plan},
         service::Wait,
@@ -42,7 +41,10 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Time between two commands of a drain that keeps the order of its calls.
 const APART: Duration = Duration::from_millis(250);
 
+mod open;
 mod take;
+
+pub(super) use open::{End, Open};
 
 /// What the calls of one batch share.
 pub(super) struct Run {
@@ -58,69 +60,6 @@ pub(super) struct Run {
     denied: AtomicU64,
     /// How many in hand cannot come back any more.
     pub(super) gone: watch::Sender<Gone>,
-}
-
-/// An item that is not a transfer yet.
-#[derive(Debug, Clone)]
-pub(super) struct Open {
-    pub(super) item: Item,
-    /// Not to be looked at before.
-    pub(super) not_before: Option<Instant>,
-    /// Stands aside so long for trouble of its own.
-    pub(super) aside: Option<Instant>,
-    /// No other call of the batch is left that could show whether Genesys is well.
-    pub(super) alone: bool,
-    /// The transfer that may have been recorded: the store did not say.
-    transfer_id: Option<TransferId>,
-    laters: u32,
-    looks: Strikes,
-    commands: Strikes,
-}
-
-impl From<Item> for Open {
-    fn from(item: Item) -> Self {
-        Self {
-            item,
-            not_before: None,
-            aside: None,
-            alone: false,
-            transfer_id: None,
-            laters: 0,
-            looks: Strikes::default(),
-            commands: Strikes::default(),
-        }
-    }
-}
-
-impl Open {
-    /// Not to be begun before.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.not_before.max(self.aside)
-    }
-
-    /// How often its command was answered in vain.
-    pub(super) fn strikes(&self) -> u32 {
-        self.commands.count()
-    }
-}
-
-/// How an item left our hands.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It is a transfer.
-    Taken,
-    /// It is a transfer that failed: what would have passed did not.
-    GivenUp,
-    /// It is a transfer of which nobody knows what became.
-    Unclear(Trouble),
-    /// To be looked at again in a while.
-    Later,
-    /// Something that passes is in the way of all.
-    Trouble(Trouble),
-    /// One before it stays behind.
-    Halted,
-    /// The batch is not ours any more, or not running.
-    Stopped,
 }
 
 impl Run {

@@ -33,7 +33,8 @@ impl ToSchema for BatchBody {
 
 impl PartialSchema for BatchBody {
     fn schema() -> RefOr<Schema> {
-        let about = "A list of transfers, or a drain, or what a dry run showed.";
+        let about = "A list of transfers, or a drain, or what a dry run showed. A `null` counts as \
+                     absent, also in a field of another form.";
         forms()
             .into_iter()
             .fold(OneOfBuilder::new(), |all, (name, _)| all.item(Ref::from_schema_name(name)))

@@ -68,6 +68,23 @@ fn a_plan_stands_alone() {
 }
 
 #[test]
+fn null_fields_of_another_form_count_as_absent() {
+    let mut all: Json = PLAN.iter().chain(&LIST).chain(&DRAIN).map(|f| (*f, Json::Null)).collect();
+    for form in [
+        json!({"planId": ID}),
+        json!({"transfers": [transfer("Support")]}),
+        json!({"fromQueueName": "A", "toQueueId": ID}),
+    ] {
+        let mut body = all.clone();
+        body.as_object_mut().unwrap().extend(form.as_object().unwrap().clone());
+        assert_eq!(read(&body), read(&form), "{form}");
+    }
+    all["unheardOf"] = Json::Null;
+    all["planId"] = json!(ID);
+    assert_eq!(pointers(&all), ["/unheardOf"]);
+}
+
+#[test]
 fn every_bad_field_has_its_pointer() {
     let cases = [
         (json!({}), vec![""]),
