@@ -8,6 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::evidence::Seen;
+
 /// What is assumed before anything was seen.
 const FIRST_GUESS: Duration = Duration::from_millis(250);
 /// Longest delay that is waited for beforehand.
@@ -81,6 +83,56 @@ impl Arrival {
     }
 }
 
+/// What is known of a call that did not take its priority when it should have been in the queue.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    refused: u32,
+    there: u32,
+    gone: u32,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Set its priority.
+    Set,
+    /// Look again later.
+    Wait,
+    /// It is in no queue any more.
+    GiveUp,
+}
+
+impl Signs {
+    /// It did not take its priority.
+    pub(super) fn refused(&mut self) {
+        self.refused += 1;
+    }
+
+    /// Whether to look before the next try.
+    pub(super) const fn are_asked_for(&self) -> bool {
+        self.refused > 0
+    }
+
+    /// What a look tells, `None` when it failed. One that shows no way, or a call that came and
+    /// takes nothing, may be in the middle of the move; two are not.
+    pub(super) fn next(&mut self, seen: Option<Seen>) -> Next {
+        match seen {
+            Some(Seen::Moved) => {
+                self.there += 1;
+                if self.there > 2 { Next::GiveUp } else { Next::Set }
+            }
+            // Where it was it would take the priority, and lose it by the move.
+            Some(Seen::Unmoved) => Next::Wait,
+            Some(Seen::Changed) => {
+                self.gone += 1;
+                if self.gone > 1 { Next::GiveUp } else { Next::Wait }
+            }
+            Some(Seen::Ended | Seen::MovedElsewhere) => Next::GiveUp,
+            None => Next::Set,
+        }
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -119,5 +171,30 @@ mod tests {
         delay.learn(&arrival);
         assert_eq!(delay.0.load(Ordering::Relaxed), 400);
         assert_eq!(delay.begin(true).next_try() - start, Duration::from_millis(400));
+    }
+
+    #[test]
+    fn a_call_that_an_agent_answered_is_given_up_after_two_looks() {
+        let mut signs = Signs::default();
+        let nexts = [Seen::Unmoved, Seen::Changed, Seen::Changed].map(|it| signs.next(Some(it)));
+        assert_eq!(nexts, [Next::Wait, Next::Wait, Next::GiveUp]);
+    }
+
+    #[test]
+    fn a_call_that_came_is_tried_twice_more() {
+        let mut signs = Signs::default();
+        let nexts = [Seen::Moved, Seen::Moved, Seen::Moved].map(|it| signs.next(Some(it)));
+        assert_eq!(nexts, [Next::Set, Next::Set, Next::GiveUp]);
+    }
+
+    #[test]
+    fn a_call_that_is_over_or_elsewhere_is_given_up_and_a_failed_look_tells_nothing() {
+        for (seen, next) in [
+            (Some(Seen::Ended), Next::GiveUp),
+            (Some(Seen::MovedElsewhere), Next::GiveUp),
+            (None, Next::Set),
+        ] {
+            assert_eq!(Signs::default().next(seen), next, "{seen:?}");
+        }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
 
 pub(super) mod dispatch;
 mod finish;
+pub(super) mod routing;
 
 /// The command is not begun with less time than this: a command cut short by us is of unknown
 /// outcome.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    engine::{self, Engine, dispatch::ROUTING_NOT_APPLIED, dispatch::settled},
+    engine::{self, Engine, dispatch::settled, routing::ROUTING_NOT_APPLIED},
     evidence::{Finding, Seen},
     gateway::{CallContext, Lane, RoutingChange},
     model::{Stage, Transfer, Warning},

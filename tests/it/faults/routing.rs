@@ -5,11 +5,13 @@ use futures_util::future::join_all;
 use genesys_transfer::sandbox::{
     faults::{Fault, Garbage, When},
     seed,
+    world::Act,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{assert_all_well, compare, drops, garbage, hang, redirect, status, throttled};
-use crate::support::service::{ROUTING, TestApp, plain};
+use crate::support::service::{ROUTING, TestApp, plain, send, soon};
 
 const IMPATIENT: [(&str, &str); 2] =
     [("SERVER_DEADLINE", "7s"), ("GENESYS_PATCH_TIMEOUT", "500ms")];
@@ -59,6 +61,49 @@ async fn a_moved_call_whose_priority_cannot_be_set_is_a_success_with_a_warning()
         compare(&fault, &seen, &(201, warning.clone(), Some(0), 1, 1))
     });
     assert_all_well(join_all(wrong).await);
+}
+
+/// How often each kind of request was made after the command.
+fn after_the_command(app: &TestApp) -> (usize, usize) {
+    let requests = app.sandbox().requests();
+    let command = requests.iter().position(|request| request.path.ends_with("/replace/queue"));
+    let after = &requests[command.expect("a command")..];
+    let count = |method: &str| after.iter().filter(|request| request.method == method).count();
+    (count("PATCH"), count("GET"))
+}
+
+#[tokio::test]
+async fn a_call_that_came_and_takes_no_priority_is_asked_three_times() {
+    let app = TestApp::start().await;
+    app.fault("PATCH", ROUTING, 100, status(409));
+
+    let answer = app.submit(with_priority("Support Tier 2", app.fresh_call())).await;
+
+    let warning = &answer.json()["warnings"][0]["code"];
+    assert_eq!((answer.status.as_u16(), warning), (201, &json!("routing_attributes_not_applied")));
+    assert_eq!(after_the_command(&app), (3, 3));
+}
+
+#[tokio::test]
+async fn a_call_that_an_agent_answered_before_its_move_costs_three_requests_more() {
+    let app = TestApp::start().await;
+    app.sandbox().with(|state| state.behaviour.effect_delay_ms = 1_000);
+    let request = app.request(Method::POST, "/transfers");
+    let body = with_priority("Support Tier 2", seed::WAITING_CALL);
+    let answer = tokio::spawn(send(request.json(&body)));
+    let sent = async {
+        while app.commands() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the command", sent).await;
+
+    app.sandbox().act(seed::WAITING_CALL, Act::Answer).unwrap();
+
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status.as_u16(), app.moves()), (201, 0), "{}", answer.json());
+    assert_eq!(answer.json()["warnings"][0]["code"], "routing_attributes_not_applied");
+    assert_eq!(after_the_command(&app), (1, 2));
 }
 
 #[tokio::test]

@@ -1,0 +1,155 @@
+//! Priority, skills and language: of a call that waits in its queue, and of one on its way there.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::{Engine, Job, Outcome};
+use crate::{
+    trace,
+    transfer::{
+        arrival::{Next, Signs},
+        gateway::{CallContext, GatewayError, Lane, RoutingChange},
+        model::{Transfer, Warning},
+        plan::Plan,
+        problems,
+    },
+};
+
+/// How long setting priority and skills of a moved call of a batch is tried.
+const ROUTING_PATIENCE: Duration = Duration::from_mins(3);
+
+/// Shortest pause between two such tries.
+const ROUTING_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why priority and skills were not set.
+const NOT_IN_THE_QUEUE: &str = "The call did not wait in the queue any more, or not yet; perhaps an \
+                                agent answered at once.";
+
+/// How long a pause may be before the next try to set a batch's priority and skills.
+const LONGEST_ROUTING_PAUSE: Duration = Duration::from_secs(30);
+
+/// The transfer went ahead but its priority or skills could not be set.
+pub(in crate::transfer) const ROUTING_NOT_APPLIED: &str = "routing_attributes_not_applied";
+
+impl Engine {
+    /// The call waits in the target queue already: only priority, skills or language are set.
+    /// These are absolute values, so the call may be repeated.
+    pub(super) async fn set_routing_only(&self, job: &mut Job, plan: &Plan) -> Outcome {
+        let ctx = job.ctx.in_lane(Lane::Command);
+        let id = job.transfer.request.conversation_id;
+        match self.gateway.set_routing(&ctx, id, &plan.routing).await {
+            Ok(()) => Outcome::Accepted,
+            Err(error @ (GatewayError::NotFound(_) | GatewayError::Conflict(_))) => {
+                self.refused(job, error).await
+            }
+            Err(error) => routing_outcome(&job.transfer, error),
+        }
+    }
+
+    /// Sets priority, skills and language once the call is in the queue. Failing that never turns
+    /// a moved call into an error; it leaves a warning.
+    pub(super) async fn set_routing_after_move(&self, job: &mut Job, change: &RoutingChange) {
+        if change.is_empty() || self.gateway.command_carries_routing() {
+            return;
+        }
+        crate::failpoint!(BeforeRouting);
+        let ctx = match job.transfer.batch_id {
+            Some(_) => job.ctx.until(Instant::now() + ROUTING_PATIENCE),
+            None => job.ctx.clone(),
+        };
+        let set = self.set_routing_on_arrival(&job.transfer, &ctx, change);
+        let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
+        crate::failpoint!(AfterRouting);
+        if let Err(detail) = set {
+            job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
+        }
+    }
+
+    /// As soon as the conversation waits in the target queue, sets `change`.
+    ///
+    /// # Errors
+    /// Why it could not, in a sentence.
+    pub(in crate::transfer) async fn set_routing_on_arrival(
+        &self,
+        transfer: &Transfer,
+        ctx: &CallContext,
+        change: &RoutingChange,
+    ) -> Result<(), String> {
+        let ctx = ctx.in_lane(Lane::Command).outlasting_stop();
+        let id = transfer.request.conversation_id;
+        let mut arrival = self.arrival.begin(transfer.may_have_waited());
+        let mut signs = Signs::default();
+        loop {
+            let at = arrival.next_try();
+            if at >= ctx.deadline {
+                return Err("The call did not show in the queue in time.".to_owned());
+            }
+            // A stop of the service does not cut this short: a moved call gets its priority. Should
+            // the process end first, the row still stands as sent, and the next start goes on.
+            tokio::time::sleep_until(at).await;
+            // Once it was refused: where the call is, that did not take it.
+            if signs.are_asked_for() {
+                match signs.next(self.look(transfer, &ctx).await) {
+                    Next::Set => {}
+                    Next::Wait if !arrival.is_given_up() => continue,
+                    Next::Wait | Next::GiveUp => return Err(NOT_IN_THE_QUEUE.to_owned()),
+                }
+            }
+            match self.gateway.set_routing(&ctx, id, change).await {
+                Ok(()) => {
+                    self.arrival.learn(&arrival);
+                    return Ok(());
+                }
+                Err(GatewayError::NotFound(_) | GatewayError::Conflict(_))
+                    if !arrival.is_given_up() =>
+                {
+                    signs.refused();
+                }
+                Err(GatewayError::NotFound(_) | GatewayError::Conflict(_)) => {
+                    return Err(NOT_IN_THE_QUEUE.to_owned());
+                }
+                Err(error)
+                    if transfer.batch_id.is_some() && self.retry_routing(&error, &ctx).await => {}
+                // "Nothing was sent" would be said of a call that moved.
+                Err(GatewayError::DeadlineExceeded | GatewayError::ShuttingDown) => {
+                    return Err("There was no time left to set them.".to_owned());
+                }
+                Err(error) => return Err(problems::from_gateway(error).detail),
+            }
+        }
+    }
+
+    /// Nobody waits for the answer to a call of a batch: for what may pass there is time. Whether
+    /// to try again, after the pause it takes.
+    async fn retry_routing(&self, error: &GatewayError, ctx: &CallContext) -> bool {
+        let pause = match error {
+            GatewayError::RateLimited { retry_after, .. }
+            | GatewayError::Unavailable { retry_after, .. } => *retry_after,
+            GatewayError::Failed(_)
+            | GatewayError::Unreadable { .. }
+            | GatewayError::Unclear { .. } => ROUTING_PAUSE,
+            _ => return false,
+        };
+        let pause = pause.clamp(ROUTING_PAUSE, LONGEST_ROUTING_PAUSE);
+        let in_time = Instant::now() + pause < ctx.deadline;
+        if in_time {
+            tokio::time::sleep(pause).await;
+        }
+        in_time
+    }
+}
+
+/// What a routing change that failed comes to: unclear, refused, or certainly not carried out.
+fn routing_outcome(transfer: &Transfer, error: GatewayError) -> Outcome {
+    match error {
+        GatewayError::Unclear { detail, answer } => {
+            Outcome::Unknown(Box::new(problems::outcome_unknown(transfer, &detail, answer)))
+        }
+        GatewayError::PermissionMissing { .. } | GatewayError::Rejected(_) => {
+            Outcome::sent_in_vain(problems::from_gateway(error))
+        }
+        error => Outcome::not_sent(problems::from_gateway(error)),
+    }
+}
