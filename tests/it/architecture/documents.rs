@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 const DOCUMENTS: [&str; 4] =
@@ -105,4 +106,40 @@ fn no_file_holds_what_a_merge_left_behind() {
         });
         assert_eq!(left, None, "{}", path.display());
     }
+}
+
+/// Everything that is kept in the top folder. What `.gitignore` names may lie there, too.
+const TOP: [&str; 20] = [
+    ".cargo",
+    ".ci",
+    ".clippy.toml",
+    ".deny.toml",
+    ".dockerignore",
+    ".env.example",
+    ".gitignore",
+    ".rustfmt.toml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "benches",
+    "config",
+    "docker-compose.yml",
+    "src",
+    "tests",
+];
+
+#[test]
+fn nothing_else_is_kept_in_the_top_folder() {
+    // Git's own list: a file that is only downloaded is not kept, one that was added by mistake is.
+    let listed = Command::new("git").current_dir(root()).args(["ls-files", "-z"]).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let files = String::from_utf8(listed.stdout).unwrap();
+    let top = files.split('\0').filter_map(|file| file.split('/').next());
+    let kept: BTreeSet<&str> = top.filter(|name| !name.is_empty()).collect();
+    let allowed: BTreeSet<&str> = TOP.into_iter().collect();
+    assert_eq!(kept, allowed);
 }
