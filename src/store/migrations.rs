@@ -22,11 +22,12 @@ macro_rules! texts {
                 "shared rate",
                 include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
             ),
+            (5, "reapings", include_str!(concat!("migrations/", $folder, "/0005_reapings.sql"))),
         ]
     };
 }
 
-fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 4] {
+fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 5] {
     match dialect {
         Dialect::Sqlite => texts!("sqlite"),
         Dialect::Postgres => texts!("postgres"),

@@ -141,7 +141,7 @@ pub struct TransferFilter {
 /// need not check first.
 #[async_trait]
 pub trait TransferStore: Send + Sync + 'static {
-    /// What is known of a key, unless it is free or has outlived its lifetime.
+    /// What is known of a key, unless it is free. A settled one counts until it is reaped.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -198,11 +198,13 @@ pub trait TransferStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError>;
 
-    /// Says that `owner` is alive at `now`.
+    /// Says that `owner` is alive at `now`. Returns when the newest record was written, by the clock
+    /// of the process that wrote it.
     ///
     /// # Errors
     /// When the store cannot be written.
-    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError>;
+    async fn heartbeat(&self, owner: Uuid, now: Timestamp)
+    -> Result<Option<Timestamp>, StoreError>;
 
     /// Tells the other replicas what `owner` has used of the minute before `now`, hears the same
     /// of them, and gives it its share until the next round; the rounds of two replicas never
@@ -231,13 +233,22 @@ pub trait TransferStore: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn unsettled(&self) -> Result<u64, StoreError>;
 
+    /// The greatest `reach` of all reapings so far. A store that remembers none remembers from now
+    /// on the time of its newest record, or `now` when it is empty.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError>;
+
     /// Deletes settled transfers last changed before `transfers_before`, and settled keys last
-    /// changed before `keys_before`; at most `limit` of each. Returns how many went.
+    /// changed before `keys_before`; at most `limit` of each. Remembers `reach`, the time it is
+    /// taken to be. Returns how many went.
     ///
     /// # Errors
     /// When the store cannot be written.
     async fn reap(
         &self,
+        reach: Timestamp,
         transfers_before: Timestamp,
         keys_before: Timestamp,
         limit: u32,

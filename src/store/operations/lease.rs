@@ -17,6 +17,7 @@ use super::{
         session::{Dialect, Fields, Session, Value},
     },
     Fault, Operation, sql, unsettled,
+    upkeep::newest,
 };
 
 /// Hands unsettled transfers of dead processes to `owner`.
@@ -83,7 +84,7 @@ impl Operation for Adopt {
     }
 }
 
-/// Says that `owner` is alive.
+/// Says that `owner` is alive; when the newest record was written, in microseconds.
 pub(in crate::store) struct Heartbeat {
     pub(in crate::store) owner: Uuid,
     /// Microseconds.
@@ -93,13 +94,13 @@ pub(in crate::store) struct Heartbeat {
 impl Operation for Heartbeat {
     const NAME: StoreOperation = StoreOperation::Heartbeat;
 
-    type Output = ();
+    type Output = Option<i64>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<i64>, Fault> {
         let text = "INSERT INTO instances (owner, heartbeat) VALUES ($1, $2) \
                     ON CONFLICT (owner) DO UPDATE SET heartbeat = excluded.heartbeat";
         session.execute(sql(text), &[Value::Id(self.owner), Value::Number(self.now)]).await?;
-        Ok(())
+        newest(session).await
     }
 }
 

@@ -28,9 +28,16 @@ struct Rows {
     /// When who was heard of last.
     alive: HashMap<Uuid, Timestamp>,
     batches: batches::Batches,
+    /// How far reapings went.
+    reach: Option<Timestamp>,
 }
 
 impl Rows {
+    /// When the newest record was written.
+    fn newest(&self) -> Option<Timestamp> {
+        self.transfers.values().map(|(transfer, _)| transfer.updated_at).max()
+    }
+
     fn is_alive(&self, owner: Uuid, stale_before: Timestamp) -> bool {
         self.alive.get(&owner).is_some_and(|heard| *heard >= stale_before)
     }
@@ -60,6 +67,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub looks: AtomicUsize,
     /// Whether several processes share it.
     pub shared: AtomicBool,
+    /// Up to when each reaping took keys.
+    pub reapings: Mutex<Vec<Timestamp>>,
 }
 
 impl MemoryStore {
@@ -217,10 +226,15 @@ impl TransferStore for MemoryStore {
         Ok(adopted)
     }
 
-    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn heartbeat(
+        &self,
+        owner: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.broken()?;
-        self.rows.lock().unwrap().alive.insert(owner, now);
-        Ok(())
+        let mut rows = self.rows.lock().unwrap();
+        rows.alive.insert(owner, now);
+        Ok(rows.newest())
     }
 
     async fn share_rate(
@@ -244,7 +258,22 @@ impl TransferStore for MemoryStore {
         Ok(rows.transfers.values().filter(|(t, _)| t.stage.is_unsettled()).count() as u64)
     }
 
-    async fn reap(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+    async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let begin = rows.newest().unwrap_or(now);
+        Ok(*rows.reach.get_or_insert(begin))
+    }
+
+    async fn reap(
+        &self,
+        reach: Timestamp,
+        _: Timestamp,
+        keys_before: Timestamp,
+        _: u32,
+    ) -> Result<u64, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        rows.reach = rows.reach.max(Some(reach));
+        self.reapings.lock().unwrap().push(keys_before);
         Ok(0)
     }
 
