@@ -49,9 +49,6 @@ const FIRST_REAPING: Duration = Duration::from_hours(1);
 /// deletion. The rest is believed a day later.
 const BELIEVED: Duration = Duration::from_hours(24);
 
-/// How far this clock may be behind that of the process that wrote the newest record.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
-
 /// How long settled records are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -259,7 +256,8 @@ impl Engine {
         let behind = newest.map_or(Duration::ZERO, |newest| {
             Duration::try_from(newest.duration_since(now)).unwrap_or_default()
         });
-        let behind = if behind > CLOCK_SKEW { behind.as_secs() } else { 0 };
+        // Another replica's clock may differ by so much.
+        let behind = if behind > self.lease / 2 { behind.as_secs() } else { 0 };
         let before = self.clock_behind.swap(behind, Ordering::Relaxed);
         match (before, behind) {
             (0, 1..) => tracing::warn!(
