@@ -290,8 +290,8 @@ impl Service {
     ) -> Result<Vec<Transfer>, Problem> {
         let own = (!caller.admin).then(|| caller.name.clone());
         let filter = TransferFilter { caller: own, ..filter };
-        let store = self.engine.records.store();
-        let found = store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))?;
+        let found = self.engine.records.list(&filter, limit).await;
+        let found = found.map_err(|e| problems::from_store(&e))?;
         self.engine.records.before_naming(&found).await;
         Ok(found)
     }

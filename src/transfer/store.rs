@@ -135,6 +135,21 @@ pub struct TransferFilter {
     pub before: Option<TransferId>,
 }
 
+impl TransferFilter {
+    /// Whether `transfer` is to be listed.
+    pub(super) fn matches(&self, transfer: &Transfer) -> bool {
+        let request = &transfer.request;
+        self.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
+            && self.conversation_id.is_none_or(|id| request.conversation_id == id)
+            && self.queue_id.is_none_or(|id| transfer.queue.id == id)
+            && self.status.is_none_or(|status| transfer.stage.status() == status)
+            && self.reference.as_ref().is_none_or(|it| request.reference.as_ref() == Some(it))
+            && self.since.is_none_or(|since| transfer.created_at >= since)
+            && self.batch_id.is_none_or(|id| transfer.batch_id == Some(id))
+            && self.before.is_none_or(|id| transfer.id < id)
+    }
+}
+
 /// The durable record of transfers and keys.
 ///
 /// A unique index allows one unsettled transfer per conversation and one use per key; callers

@@ -77,4 +77,6 @@ mod traces;
 #[cfg(test)]
 mod transfers;
 #[cfg(test)]
+mod unwritten;
+#[cfg(test)]
 mod volume;

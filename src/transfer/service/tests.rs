@@ -275,6 +275,8 @@ async fn an_outcome_that_cannot_be_written_is_answered_kept_and_written_later() 
     let shown = bench.service.get(&caller(), reply.transfer_id.unwrap()).await.unwrap();
     assert_eq!(shown.stage, Stage::Accepted);
     assert!(!bench.service.readiness().await.ready);
+    let again = bench.submit(Some("k"), Wait::Outcome).await.unwrap();
+    assert_eq!((again.answer, again.replayed), (reply.answer, true));
     bench.store.broken.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bench.only_transfer().await.stage, Stage::Accepted);

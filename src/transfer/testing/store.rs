@@ -196,15 +196,9 @@ impl TransferStore for MemoryStore {
 
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
         let rows = self.rows.lock().unwrap();
-        let wanted = |transfer: &&Transfer| {
-            filter.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
-                && filter.since.is_none_or(|since| transfer.created_at >= since)
-                && filter.conversation_id.is_none_or(|id| transfer.request.conversation_id == id)
-                && filter.batch_id.is_none_or(|id| transfer.batch_id == Some(id))
-                && filter.before.is_none_or(|id| transfer.id < id)
-        };
         let newest_first = rows.transfers.values().rev().map(|(transfer, _)| transfer);
-        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
+        let wanted = newest_first.filter(|transfer| filter.matches(transfer));
+        Ok(wanted.take(limit as usize).cloned().collect())
     }
 
     async fn adopt(
