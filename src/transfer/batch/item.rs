@@ -109,6 +109,7 @@ impl Run {
         turn: &mut Option<Turn>,
     ) -> Result<End, End> {
         let mut ctx = context();
+        ctx.usage = Arc::clone(&open.usage);
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;
         let mut seen = self.look(&ctx, open).await?;
