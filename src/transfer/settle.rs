@@ -49,22 +49,25 @@ impl Engine {
 
     /// Looks until the outcome shows; first often, after the window rarely, until the service
     /// stops or somebody else settles it.
-    async fn settle(&self, mut transfer: Transfer, window: Duration, origin: &Origin) {
+    async fn settle(self: &Arc<Self>, mut transfer: Transfer, window: Duration, origin: &Origin) {
         let span = settle_span(&transfer, origin);
+        let end = Instant::now() + window;
         if self.settle_within(&mut transfer, window).instrument(span).await {
             return;
         }
-        let mut pause = SLOW_LOOK;
+        // The looks thin out, so that the last of them comes some time before the window's end.
+        let mut pause = end.saturating_duration_since(Instant::now());
         let far = Instant::now() + Duration::from_hours(365 * 24);
         while self.pause_until(Instant::now() + pause, far).await {
             if !self.is_still_unknown(&transfer).await {
                 return;
             }
+            self.tell_how_to_close(&mut transfer).await;
             let span = settle_span(&transfer, origin);
             if self.look_again(&mut transfer, pause).instrument(span).await {
                 return;
             }
-            pause = (pause * 2).min(SLOWEST_LOOK);
+            pause = (pause * 2).clamp(SLOW_LOOK, SLOWEST_LOOK);
         }
     }
 
@@ -170,6 +173,21 @@ impl Engine {
             }
         }
         Finding::Unclear
+    }
+
+    /// Records that the looks of the settling window did not show what became of the transfer, so
+    /// that whoever asks learns that an operator has to say it.
+    async fn tell_how_to_close(self: &Arc<Self>, transfer: &mut Transfer) {
+        let told = Some(problems::stays_unknown(transfer, self.settings.settle_window));
+        if transfer.error == told {
+            return;
+        }
+        tracing::warn!(
+            transfer_id = %transfer.id,
+            "still unknown; look at the call in Genesys and settle the transfer"
+        );
+        transfer.error = told;
+        self.records.conclude(transfer, Stage::Unknown, KeyChange::Keep).await;
     }
 
     async fn is_still_unknown(&self, transfer: &Transfer) -> bool {

@@ -77,6 +77,8 @@ mod traces;
 #[cfg(test)]
 mod transfers;
 #[cfg(test)]
+mod unknown;
+#[cfg(test)]
 mod unwritten;
 #[cfg(test)]
 mod volume;
