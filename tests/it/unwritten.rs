@@ -51,6 +51,8 @@ async fn statuses(process: &Process, path: &str) -> Vec<Value> {
 }
 
 async fn lists_tell_what_is_known(site: Site) {
+    // No heartbeat is half way when the process is stopped.
+    let site = site.set("STORE_LEASE", "10m");
     let stop = format!("{}=stop", Point::BeforeOutcome.name());
     let process = site.try_start(&[(VARIABLE, &stop)]).await.unwrap();
     let body = json!({"transfers": [plain(site.call(), "Support Tier 2")]});

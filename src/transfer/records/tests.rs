@@ -59,9 +59,10 @@ impl Bench {
         self.records.conclude(&mut transfer, from, KeyChange::Keep).await;
     }
 
-    /// Another transfer, of another call, in this stage.
-    async fn another(&self, stage: Stage) -> Transfer {
-        let (ids, now) = (IdSource::default(), SystemClock.now());
+    /// Another transfer, of another call, in this stage, recorded so many seconds later.
+    async fn another(&self, seconds: u64, stage: Stage) -> Transfer {
+        let ids = IdSource::default();
+        let now = self.transfer.created_at + Duration::from_secs(seconds);
         let mut other = Transfer {
             id: TransferId::new(ids.next(now)),
             stage,
@@ -151,8 +152,8 @@ async fn a_failure_whose_row_the_database_lost_is_recorded_anew() {
 #[tokio::test(start_paused = true)]
 async fn lists_tell_what_waits_in_memory_for_the_store() {
     let bench = Bench::with(Stage::Dispatching).await;
-    let (first, second) = (bench.transfer.id, bench.another(Stage::Dispatching).await.id);
-    let third = bench.another(Stage::Dispatching).await.id;
+    let (first, second) = (bench.transfer.id, bench.another(1, Stage::Dispatching).await.id);
+    let third = bench.another(2, Stage::Dispatching).await.id;
     bench.store.broken.store(true, Ordering::SeqCst);
     bench.conclude(Stage::Dispatching, Stage::Accepted).await;
 
@@ -172,7 +173,7 @@ async fn lists_tell_what_waits_in_memory_for_the_store() {
 async fn a_page_is_full_although_what_waits_in_memory_is_none_of_it_any_more() {
     let bench = Bench::with(Stage::Dispatching).await;
     let oldest = bench.transfer.id;
-    let newer = bench.another(Stage::Dispatching).await;
+    let newer = bench.another(1, Stage::Dispatching).await;
     bench.store.broken.store(true, Ordering::SeqCst);
     let mut accepted = Transfer { stage: Stage::Accepted, ..newer };
     bench.records.conclude(&mut accepted, Stage::Dispatching, KeyChange::Keep).await;
