@@ -327,6 +327,16 @@ impl Records {
         }
     }
 
+    /// Notes that an accepted transfer is no longer looked for. Should that not be written, it is
+    /// looked for once more after the next start.
+    pub async fn stop_awaiting(&self, transfer: &Transfer) {
+        let expected = Expected { stage: Stage::Accepted, owner: Some(self.owner) };
+        let (key, durability) = (KeyChange::Keep, Durability::Process);
+        if let Err(error) = self.store.update(transfer, &expected, key, durability).await {
+            tracing::debug!(transfer_id = %transfer.id, cause = %error.cause, "still awaited");
+        }
+    }
+
     /// One transfer, the newest truth there is.
     ///
     /// # Errors

@@ -86,8 +86,8 @@ impl Horizon {
 }
 
 impl Engine {
-    /// Takes over what other processes left unsettled and settles it in the background. Returns
-    /// when the rows are ours, which is what readiness waits for.
+    /// Takes over what other processes left unsettled, or had not seen arrive, and goes on with it in
+    /// the background. Returns when the rows are ours, which is what readiness waits for.
     ///
     /// # Errors
     /// When the store fails.
@@ -112,7 +112,7 @@ impl Engine {
         let count = all.len();
         if count > 0 {
             crate::failpoint!(AfterAdopting);
-            tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
+            tracing::warn!(count, "taking over transfers of a process that is gone");
             self.resume_all(all);
         }
         self.adopt_batches(stale_before).await?;
@@ -151,7 +151,8 @@ impl Engine {
             Takeover::GiveUp => self.give_up(transfer).await,
             Takeover::OnlyLook => self.recover_dispatched(transfer).await,
             Takeover::Settle => self.settle_in_background(transfer, self.settings.settle_window),
-            Takeover::Nothing => {}
+            // It may be awaited in its queue.
+            Takeover::Nothing => self.see_it_arrive(&transfer),
         }
     }
 

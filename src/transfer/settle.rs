@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// Looks often, for `window`; whether that settled it.
-    async fn settle_within(&self, transfer: &mut Transfer, window: Duration) -> bool {
+    async fn settle_within(self: &Arc<Self>, transfer: &mut Transfer, window: Duration) -> bool {
         let deadline = Instant::now() + window;
         let ctx = self.settling_context(deadline);
         let finding = if self.is_routing_repeatable(transfer) {
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Looks for as long as the `pause` before was; whether that settled it.
-    async fn look_again(&self, transfer: &mut Transfer, pause: Duration) -> bool {
+    async fn look_again(self: &Arc<Self>, transfer: &mut Transfer, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         let ctx = self.settling_context(until);
         let finding = self.watch(transfer, &ctx, until, Duration::MAX).await;
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     async fn settle_if(
-        &self,
+        self: &Arc<Self>,
         transfer: &mut Transfer,
         finding: Finding,
         ctx: &CallContext,
@@ -104,7 +104,7 @@ impl Engine {
 
     /// Records what was found out; applies priority and skills that the crash left undone.
     async fn settle_as(
-        &self,
+        self: &Arc<Self>,
         transfer: &mut Transfer,
         outcome: Result<(), Problem>,
         ctx: &CallContext,
@@ -112,6 +112,7 @@ impl Engine {
         match outcome {
             Ok(()) => {
                 transfer.stage = Stage::Accepted;
+                transfer.awaited = self.awaits_all();
                 transfer.error = None;
                 self.finish_routing(transfer, ctx).await;
             }
@@ -127,6 +128,7 @@ impl Engine {
         crate::failpoint!(AfterSettling);
         if ours {
             self.count(transfer);
+            self.see_it_arrive(transfer);
         }
     }
 

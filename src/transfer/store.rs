@@ -201,8 +201,9 @@ pub trait TransferStore: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError>;
 
-    /// Transfers that are not settled and whose owner is not alive (its heartbeat is older than
-    /// `stale_before`), handed to `owner` in the same step; oldest first, at most `limit`.
+    /// Transfers that are not settled or still awaited ([`Transfer::awaited`]), and whose owner is not
+    /// alive (its heartbeat is older than `stale_before`), handed to `owner` in the same step; oldest
+    /// first, at most `limit` of each kind.
     ///
     /// # Errors
     /// When the store cannot be written.

@@ -220,6 +220,7 @@ impl Engine {
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         }

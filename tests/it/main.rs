@@ -15,6 +15,8 @@ mod clocks;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod confirms;
+#[cfg(test)]
 mod connection;
 #[cfg(test)]
 mod failpoints;

@@ -47,6 +47,7 @@ impl Bench {
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         };

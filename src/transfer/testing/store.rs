@@ -212,7 +212,8 @@ impl TransferStore for MemoryStore {
         let mut adopted = Vec::new();
         for (transfer, owner) in transfers.values_mut() {
             let is_alive = alive.get(owner).is_some_and(|heard| *heard >= stale_before);
-            if transfer.stage.is_unsettled() && *owner != new_owner && !is_alive {
+            let unfinished = transfer.stage.is_unsettled() || transfer.awaited;
+            if unfinished && *owner != new_owner && !is_alive {
                 *owner = new_owner;
                 adopted.push(transfer.clone());
             }

@@ -117,6 +117,7 @@ impl Run {
             warnings: Vec::new(),
             error: None,
             upstream: open.usage.sums(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         };
