@@ -112,15 +112,14 @@ pub async fn open(
     metrics: Arc<Metrics>,
 ) -> Result<Stores, OpenError> {
     let url = settings.url.expose_secret();
-    let keys = settings.key_retention;
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
             let backend = Measured::new(sqlite::Sqlite::open(url).await?, metrics);
-            Ok(Stores::new(records::Records::new(backend, clock, keys)))
+            Ok(Stores::new(records::Records::new(backend, clock)))
         }
         Some("postgres" | "postgresql") => {
             let backend = Measured::new(postgres::Postgres::open(url).await?, metrics);
-            Ok(Stores::new(records::Records::new(backend, clock, keys)))
+            Ok(Stores::new(records::Records::new(backend, clock)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),
     }

@@ -50,12 +50,11 @@ impl<B: Backend> Records<B> {
 #[async_trait]
 impl<B: Backend> BatchStore for Records<B> {
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
-        let cutoff = micros(self.key_cutoff());
-        self.look("find batch key", FindBatchKey { scope: scope.clone(), cutoff }).await
+        self.look("find batch key", FindBatchKey(scope.clone())).await
     }
 
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
-        self.record("create batch", CreateBatch::new(new, runner, self.key_cutoff())).await
+        self.record("create batch", CreateBatch::new(new, runner)).await
     }
 
     async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {

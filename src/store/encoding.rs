@@ -18,6 +18,11 @@ pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
 
+/// A time from the microseconds since 1970 it was written as.
+pub(super) fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or_default()
+}
+
 /// The lowest id a transfer recorded at or after `time` can have. UUIDv7 carries milliseconds
 /// (RFC 9562, section 5.7); a second is taken off, because the id may have been made a moment
 /// before `created_at` was.

@@ -22,11 +22,13 @@ macro_rules! texts {
                 "shared rate",
                 include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
             ),
+            (5, "reapings", include_str!(concat!("migrations/", $folder, "/0005_reapings.sql"))),
+            (6, "awaited", include_str!(concat!("migrations/", $folder, "/0006_awaited.sql"))),
         ]
     };
 }
 
-fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 4] {
+fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 6] {
     match dialect {
         Dialect::Sqlite => texts!("sqlite"),
         Dialect::Postgres => texts!("postgres"),

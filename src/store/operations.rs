@@ -27,7 +27,7 @@ pub(super) use insert::Insert;
 pub(super) use keys::FindKey;
 pub(super) use lease::{Adopt, Heartbeat, Retire, ShareRate};
 pub(super) use update::Update;
-pub(super) use upkeep::{ClearInstances, Probe, Reap, Undo};
+pub(super) use upkeep::{ClearInstances, Probe, Reap, Reaped, Undo};
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]

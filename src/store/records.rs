@@ -1,18 +1,18 @@
 //! The port, over any database.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
     backend::{Backend, Trouble},
     doubt::Doubtful,
-    encoding::{Unreadable, encode, micros},
+    encoding::{Unreadable, encode, micros, time},
     operations::{
-        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Retire, ShareRate, Undo,
-        Update,
+        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Reaped, Retire,
+        ShareRate, Undo, Update,
     },
 };
 use crate::{
@@ -33,20 +33,13 @@ use crate::{
 pub(super) struct Records<B> {
     pub(super) backend: B,
     clock: Arc<dyn Clock>,
-    key_retention: SignedDuration,
     doubtful: Doubtful,
 }
 
 impl<B: Backend> Records<B> {
-    /// Keys count for `key_retention` after they were settled.
-    pub(super) fn new(backend: B, clock: Arc<dyn Clock>, key_retention: Duration) -> Self {
-        let key_retention = SignedDuration::try_from(key_retention).unwrap_or(SignedDuration::MAX);
-        Self { backend, clock, key_retention, doubtful: Doubtful::default() }
-    }
-
-    /// Keys settled before this time have outlived themselves.
-    pub(super) fn key_cutoff(&self) -> Timestamp {
-        self.clock.now().saturating_sub(self.key_retention).unwrap_or(Timestamp::MIN)
+    /// The record in `backend`.
+    pub(super) fn new(backend: B, clock: Arc<dyn Clock>) -> Self {
+        Self { backend, clock, doubtful: Doubtful::default() }
     }
 
     /// Gives up inserts whose callers were told that they failed. What cannot be given up now
@@ -85,8 +78,7 @@ fn undo(transfer: &Transfer, owner: Uuid) -> Result<Undo, Unreadable> {
 #[async_trait]
 impl<B: Backend> TransferStore for Records<B> {
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
-        let find = FindKey { scope: scope.clone(), cutoff: micros(self.key_cutoff()) };
-        self.backend.read(find).await.map_err(|trouble| trouble.of("find key"))
+        self.backend.read(FindKey(scope.clone())).await.map_err(|trouble| trouble.of("find key"))
     }
 
     async fn insert(
@@ -96,7 +88,7 @@ impl<B: Backend> TransferStore for Records<B> {
         owner: Uuid,
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
-        let insert = Insert::new(transfer, claim, owner, self.key_cutoff())
+        let insert = Insert::new(transfer, claim, owner)
             .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
         let undo = undo(transfer, owner)
             .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
@@ -151,12 +143,16 @@ impl<B: Backend> TransferStore for Records<B> {
         self.backend.write(adopt, Durability::Process).await.map_err(|trouble| trouble.of("adopt"))
     }
 
-    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn heartbeat(
+        &self,
+        owner: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let heartbeat = Heartbeat { owner, now: micros(now) };
         let beaten = self.backend.write(heartbeat, Durability::Process).await;
-        beaten.map_err(|trouble| trouble.of("heartbeat"))?;
+        let newest = beaten.map_err(|trouble| trouble.of("heartbeat"))?;
         self.take_back_doubtful().await;
-        Ok(())
+        Ok(newest.map(time))
     }
 
     async fn share_rate(
@@ -184,15 +180,20 @@ impl<B: Backend> TransferStore for Records<B> {
         self.backend.read(Count).await.map_err(|trouble| trouble.of("count unsettled"))
     }
 
+    async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let reaped = self.backend.write(Reaped { now: micros(now) }, Durability::Process).await;
+        reaped.map(time).map_err(|trouble| trouble.of("reaped"))
+    }
+
     async fn reap(
         &self,
+        reach: Timestamp,
         transfers_before: Timestamp,
         keys_before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
         let (transfers_before, keys_before) = (micros(transfers_before), micros(keys_before));
-        let plans_before = micros(self.clock.now());
-        let reap = Reap { transfers_before, keys_before, plans_before, limit };
+        let reap = Reap { reach: micros(reach), transfers_before, keys_before, limit };
         self.backend.write(reap, Durability::Process).await.map_err(|trouble| trouble.of("reap"))
     }
 

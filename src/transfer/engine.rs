@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -69,6 +69,8 @@ pub struct Engine {
     pub(super) settling: AtomicUsize,
     /// Transfers whose answer waits for confirmation.
     pub(super) waiting: Waiting,
+    /// Whole seconds that the clock is behind the newest record in the store.
+    pub(super) clock_behind: AtomicU64,
 }
 
 /// One transfer on its way.

@@ -254,6 +254,10 @@ pub struct Transfer {
     /// What it cost upstream.
     #[serde(default)]
     pub upstream: UpstreamUse,
+    /// Whether it was accepted and is still to be seen in its queue (`transfers.confirm = always`).
+    /// A process that takes it over goes on looking.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
     /// When it was recorded.
     pub created_at: Timestamp,
     /// When it last changed.

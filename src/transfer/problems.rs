@@ -14,6 +14,9 @@ use crate::problem::{Candidate, Code, Problem, UpstreamAnswer};
 /// How long a caller should wait when the store fails; it is tried again all the time.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
+/// How long a caller should wait for the outcome of a transfer that an operator has to settle.
+const SETTLED_BY_HAND_RETRY: Duration = Duration::from_mins(1);
+
 /// How long a caller should wait while another transfer or key is in hand.
 const IN_PROGRESS_RETRY: Duration = Duration::from_secs(1);
 
@@ -212,4 +215,30 @@ pub fn outcome_unknown(transfer: &Transfer, seen: &str, answer: Option<UpstreamA
         ))
         .retry_after(IN_PROGRESS_RETRY)
         .upstream(answer)
+}
+
+/// The looks of the settling window, `window` long, did not show what became of the command. The
+/// service looks on, but rarely: an operator can say what they see.
+#[must_use]
+pub fn stays_unknown(transfer: &Transfer, window: Duration) -> Problem {
+    let (sent, question) = if transfer.is_routing_only() {
+        ("change of priority, skills or language", "whether it was made")
+    } else {
+        ("command", "whether the call moved")
+    };
+    let detail = format!(
+        "The {sent} was sent and no certain answer came. Looking for {} s did not show {question}. \
+         It is not sent again.",
+        window.as_secs()
+    );
+    let upstream = transfer.error.as_ref().and_then(|problem| problem.upstream.clone());
+    Problem::new(Code::OutcomeUnknown, detail)
+        .hint(format!(
+            "Look at the call in Genesys, then close the transfer: POST /transfers/{}/settle with \
+             {{\"outcome\": \"moved\"}} or {{\"outcome\": \"not_moved\"}} (permission admin). Until \
+             then no other transfer of this call is begun.",
+            transfer.id
+        ))
+        .retry_after(SETTLED_BY_HAND_RETRY)
+        .upstream(upstream)
 }

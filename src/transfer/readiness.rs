@@ -58,9 +58,13 @@ impl Probe {
         if !self.store_works(engine).await {
             here.push("store: cannot be written".to_owned());
         }
+        let behind = engine.clock_behind.load(Ordering::Relaxed);
+        // Other instances would be no better off when it was a clock ahead that wrote the record.
+        let clock = (behind > 0)
+            .then(|| format!("clock: {behind} s behind the newest record in the store"));
         // Before the first success the credentials or the region may be wrong: that is ours.
         let ready = here.is_empty() && self.reached_genesys.load(Ordering::Relaxed);
-        Readiness { ready, reasons: here.into_iter().chain(genesys).collect() }
+        Readiness { ready, reasons: here.into_iter().chain(clock).chain(genesys).collect() }
     }
 
     /// Notes the first moment at which token and queue map are there, also when nobody probes then:

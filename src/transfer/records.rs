@@ -2,6 +2,7 @@
 //! written after the command left is kept in memory and tried again until it can.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -13,9 +14,13 @@ use uuid::Uuid;
 
 use super::{
     audit,
-    ids::TransferId,
+    batch::Tally,
+    ids::{BatchId, TransferId},
     model::{Stage, Transfer, Whose},
-    store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
+    store::{
+        Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferFilter,
+        TransferStore,
+    },
 };
 use crate::clock::Clock;
 
@@ -322,6 +327,16 @@ impl Records {
         }
     }
 
+    /// Notes that an accepted transfer is no longer looked for. Should that not be written, it is
+    /// looked for once more after the next start.
+    pub async fn stop_awaiting(&self, transfer: &Transfer) {
+        let expected = Expected { stage: Stage::Accepted, owner: Some(self.owner) };
+        let (key, durability) = (KeyChange::Keep, Durability::Process);
+        if let Err(error) = self.store.update(transfer, &expected, key, durability).await {
+            tracing::debug!(transfer_id = %transfer.id, cause = %error.cause, "still awaited");
+        }
+    }
+
     /// One transfer, the newest truth there is.
     ///
     /// # Errors
@@ -331,6 +346,40 @@ impl Records {
             return Ok(Some(waiting.newest.clone()));
         }
         self.store.get(id).await
+    }
+
+    /// Transfers, newest first, at most `limit`; each as [`Records::get`] tells it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn list(
+        &self,
+        filter: &TransferFilter,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError> {
+        let waiting: HashMap<TransferId, Transfer> =
+            self.lock().iter().map(|(id, waiting)| (*id, waiting.newest.clone())).collect();
+        // As many more as may not be what was asked for any longer.
+        let more = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let mut listed = self.store.list(filter, limit.saturating_add(more)).await?;
+        if waiting.is_empty() {
+            return Ok(listed);
+        }
+        listed.retain(|row| !waiting.contains_key(&row.id));
+        listed.extend(waiting.into_values().filter(|newest| filter.matches(newest)));
+        listed.sort_unstable_by_key(|transfer| Reverse(transfer.id));
+        listed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(listed)
+    }
+
+    /// How the items of a batch stand, as [`Records::list`] tells their transfers; `tally` is what
+    /// the store says.
+    pub fn correct(&self, id: BatchId, tally: &mut Tally) {
+        for waiting in self.lock().values().filter(|one| one.newest.batch_id == Some(id)) {
+            if let Some((_, outcome)) = waiting.outcomes.front() {
+                tally.change(outcome.from.status(), &waiting.newest);
+            }
+        }
     }
 
     /// To be called before an answer names these transfers: what was named must be there after any

@@ -1,7 +1,10 @@
 //! What happens at start and all along beside the requests: taking over what a dead process left,
 //! saying that this one is alive, forgetting what is old.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Semaphore, time::Instant};
@@ -38,6 +41,14 @@ const RATE_ROUND: Duration = Duration::from_secs(1);
 const REAP_EVERY: Duration = Duration::from_mins(10);
 const REAP_AT_ONCE: u32 = 1_000;
 
+/// Nothing is deleted in so long a time after the start: a clock that was set wrong at boot is put
+/// right before.
+const FIRST_REAPING: Duration = Duration::from_hours(1);
+
+/// How much further than the time that has really passed the clock may have gone since the last
+/// deletion. The rest is believed a day later.
+const BELIEVED: Duration = Duration::from_hours(24);
+
 /// How long settled records are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -47,15 +58,42 @@ pub struct Retention {
     pub keys: Duration,
 }
 
+/// How far the clock is believed when old records are deleted. A clock that jumps ahead would else
+/// take keys that still count, and the same request would move its call again.
+pub(super) struct Horizon {
+    /// How far deletions went.
+    reached: Timestamp,
+    /// Since when time has passed that is counted on top of that.
+    since: Instant,
+}
+
+impl Horizon {
+    /// Deletions went as far as `reached` before now.
+    pub(super) fn from(reached: Timestamp) -> Self {
+        Self { reached, since: Instant::now() }
+    }
+
+    /// The time it is taken to be when the clock shows `now`.
+    fn reach(&mut self, now: Timestamp) -> Timestamp {
+        let passed = self.since.elapsed();
+        let most = self.reached.saturating_add(passed + BELIEVED).unwrap_or(Timestamp::MAX);
+        let reach = now.min(most);
+        if passed >= BELIEVED {
+            *self = Self::from(self.reached.max(reach));
+        }
+        reach
+    }
+}
+
 impl Engine {
-    /// Takes over what other processes left unsettled and settles it in the background. Returns
-    /// when the rows are ours, which is what readiness waits for.
+    /// Takes over what other processes left unsettled, or had not seen arrive, and goes on with it in
+    /// the background. Returns when the rows are ours, which is what readiness waits for.
     ///
     /// # Errors
     /// When the store fails.
     pub(super) async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        self.records.store().heartbeat(self.records.owner(), now).await?;
+        self.beat_once(now).await?;
         let stale_before = if self.records.store().is_shared() {
             now.saturating_sub(self.lease).unwrap_or(Timestamp::MIN)
         } else {
@@ -74,7 +112,7 @@ impl Engine {
         let count = all.len();
         if count > 0 {
             crate::failpoint!(AfterAdopting);
-            tracing::warn!(count, "taking over unsettled transfers of a process that is gone");
+            tracing::warn!(count, "taking over transfers of a process that is gone");
             self.resume_all(all);
         }
         self.adopt_batches(stale_before).await?;
@@ -105,14 +143,16 @@ impl Engine {
     async fn resume(self: &Arc<Self>, transfer: Transfer) {
         trace::transfer_is(&transfer.id);
         let age = self.clock.now().duration_since(transfer.created_at);
-        match transfer.stage.left_behind(age < STILL_WANTED) {
+        // One from the future is not fresh: the clock was set back.
+        match transfer.stage.left_behind(age.abs() < STILL_WANTED) {
             // Its batch does it again, in its turn.
             Takeover::CarryOn | Takeover::GiveUp if transfer.batch_id.is_some() => {}
             Takeover::CarryOn => self.carry_on(transfer).await,
             Takeover::GiveUp => self.give_up(transfer).await,
             Takeover::OnlyLook => self.recover_dispatched(transfer).await,
             Takeover::Settle => self.settle_in_background(transfer, self.settings.settle_window),
-            Takeover::Nothing => {}
+            // It may be awaited in its queue.
+            Takeover::Nothing => self.see_it_arrive(&transfer),
         }
     }
 
@@ -145,9 +185,9 @@ impl Engine {
 
     /// Says regularly that this process is alive, takes over what dead ones left, and deletes what
     /// is old, until the service stops.
-    pub(super) async fn keep_house(self: Arc<Self>, retention: Retention) {
+    pub(super) async fn keep_house(self: Arc<Self>, retention: Retention, horizon: Horizon) {
         // Side by side: a long deletion must not make this process look dead.
-        tokio::join!(self.keep_alive(), self.keep_small(retention), self.keep_sharing());
+        tokio::join!(self.keep_alive(), self.keep_small(retention, horizon), self.keep_sharing());
     }
 
     async fn keep_alive(self: &Arc<Self>) {
@@ -190,12 +230,12 @@ impl Engine {
         }
     }
 
-    async fn keep_small(&self, retention: Retention) {
-        let mut reap = tokio::time::interval(REAP_EVERY);
+    async fn keep_small(&self, retention: Retention, mut horizon: Horizon) {
+        let mut reap = tokio::time::interval_at(Instant::now() + FIRST_REAPING, REAP_EVERY);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                _ = reap.tick() => self.reap(retention).await,
+                _ = reap.tick() => self.reap(retention, &mut horizon).await,
             }
         }
     }
@@ -204,21 +244,48 @@ impl Engine {
         let outcome = if self.records.store().is_shared() {
             self.recover().await.map(drop)
         } else {
-            self.records.store().heartbeat(self.records.owner(), self.clock.now()).await
+            self.beat_once(self.clock.now()).await
         };
         if let Err(error) = outcome {
             tracing::warn!(operation = error.operation, cause = %error.cause, "heartbeat failed");
         }
     }
 
-    async fn reap(&self, retention: Retention) {
+    /// Says that this process is alive, and hears whether its clock can be right.
+    async fn beat_once(&self, now: Timestamp) -> Result<(), StoreError> {
+        let newest = self.records.store().heartbeat(self.records.owner(), now).await?;
+        let behind = newest.map_or(Duration::ZERO, |newest| {
+            Duration::try_from(newest.duration_since(now)).unwrap_or_default()
+        });
+        // Another replica's clock may differ by so much.
+        let behind = if behind > self.lease / 2 { behind.as_secs() } else { 0 };
+        let before = self.clock_behind.swap(behind, Ordering::Relaxed);
+        match (before, behind) {
+            (0, 1..) => tracing::warn!(
+                seconds = behind,
+                "the clock is behind the newest record in the store; set it right"
+            ),
+            (1.., 0) => tracing::info!("the clock is no longer behind the newest record"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn reap(&self, retention: Retention, horizon: &mut Horizon) {
         let now = self.clock.now();
-        let before = |kept: Duration| now.saturating_sub(kept).unwrap_or(Timestamp::MIN);
+        let reach = horizon.reach(now);
+        if reach < now {
+            tracing::info!(
+                %reach,
+                "old records are kept longer: the clock is far ahead of the last deletion"
+            );
+        }
+        let before = |kept: Duration| reach.saturating_sub(kept).unwrap_or(Timestamp::MIN);
         loop {
             let reaped = self
                 .records
                 .store()
-                .reap(before(retention.transfers), before(retention.keys), REAP_AT_ONCE)
+                .reap(reach, before(retention.transfers), before(retention.keys), REAP_AT_ONCE)
                 .await;
             match reaped {
                 Ok(count) if count >= u64::from(REAP_AT_ONCE) && !self.stop.is_cancelled() => {}
@@ -231,3 +298,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,7 +23,7 @@ use super::{
     problems,
     readiness::{Probe, Readiness},
     records::Records,
-    recovery::Retention,
+    recovery::{Horizon, Retention},
     store::{Answer, StoreError, TransferFilter, TransferStore},
     waiting::Waiting,
 };
@@ -221,6 +221,7 @@ impl Service {
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),
             waiting: Waiting::default(),
+            clock_behind: AtomicU64::default(),
         };
         Self { engine: Arc::new(engine), retention: parts.retention, probe: Arc::default() }
     }
@@ -231,12 +232,14 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn start(&self) -> Result<usize, StoreError> {
+        // Before a record of this process can be the newest.
+        let reached = self.engine.records.store().reaped(self.engine.clock.now()).await?;
         let taken_over = self.engine.recover().await?;
         if self.engine.records.store().is_shared() {
             // Before the first request: until then it would take the whole limit for its own.
             self.engine.share_rate().await;
         }
-        let house = Arc::clone(&self.engine).keep_house(self.retention);
+        let house = Arc::clone(&self.engine).keep_house(self.retention, Horizon::from(reached));
         self.engine.tracker.spawn(house);
         let (probe, engine) = (Arc::clone(&self.probe), Arc::clone(&self.engine));
         self.engine.tracker.spawn(async move { probe.notice_genesys(&engine).await });
@@ -287,8 +290,8 @@ impl Service {
     ) -> Result<Vec<Transfer>, Problem> {
         let own = (!caller.admin).then(|| caller.name.clone());
         let filter = TransferFilter { caller: own, ..filter };
-        let store = self.engine.records.store();
-        let found = store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))?;
+        let found = self.engine.records.list(&filter, limit).await;
+        let found = found.map_err(|e| problems::from_store(&e))?;
         self.engine.records.before_naming(&found).await;
         Ok(found)
     }

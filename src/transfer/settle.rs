@@ -49,27 +49,30 @@ impl Engine {
 
     /// Looks until the outcome shows; first often, after the window rarely, until the service
     /// stops or somebody else settles it.
-    async fn settle(&self, mut transfer: Transfer, window: Duration, origin: &Origin) {
+    async fn settle(self: &Arc<Self>, mut transfer: Transfer, window: Duration, origin: &Origin) {
         let span = settle_span(&transfer, origin);
+        let end = Instant::now() + window;
         if self.settle_within(&mut transfer, window).instrument(span).await {
             return;
         }
-        let mut pause = SLOW_LOOK;
+        // The looks thin out, so that the last of them comes some time before the window's end.
+        let mut pause = end.saturating_duration_since(Instant::now());
         let far = Instant::now() + Duration::from_hours(365 * 24);
         while self.pause_until(Instant::now() + pause, far).await {
             if !self.is_still_unknown(&transfer).await {
                 return;
             }
+            self.tell_how_to_close(&mut transfer).await;
             let span = settle_span(&transfer, origin);
             if self.look_again(&mut transfer, pause).instrument(span).await {
                 return;
             }
-            pause = (pause * 2).min(SLOWEST_LOOK);
+            pause = (pause * 2).clamp(SLOW_LOOK, SLOWEST_LOOK);
         }
     }
 
     /// Looks often, for `window`; whether that settled it.
-    async fn settle_within(&self, transfer: &mut Transfer, window: Duration) -> bool {
+    async fn settle_within(self: &Arc<Self>, transfer: &mut Transfer, window: Duration) -> bool {
         let deadline = Instant::now() + window;
         let ctx = self.settling_context(deadline);
         let finding = if self.is_routing_repeatable(transfer) {
@@ -81,7 +84,7 @@ impl Engine {
     }
 
     /// Looks for as long as the `pause` before was; whether that settled it.
-    async fn look_again(&self, transfer: &mut Transfer, pause: Duration) -> bool {
+    async fn look_again(self: &Arc<Self>, transfer: &mut Transfer, pause: Duration) -> bool {
         let until = Instant::now() + pause;
         let ctx = self.settling_context(until);
         let finding = self.watch(transfer, &ctx, until, Duration::MAX).await;
@@ -89,7 +92,7 @@ impl Engine {
     }
 
     async fn settle_if(
-        &self,
+        self: &Arc<Self>,
         transfer: &mut Transfer,
         finding: Finding,
         ctx: &CallContext,
@@ -101,7 +104,7 @@ impl Engine {
 
     /// Records what was found out; applies priority and skills that the crash left undone.
     async fn settle_as(
-        &self,
+        self: &Arc<Self>,
         transfer: &mut Transfer,
         outcome: Result<(), Problem>,
         ctx: &CallContext,
@@ -109,6 +112,7 @@ impl Engine {
         match outcome {
             Ok(()) => {
                 transfer.stage = Stage::Accepted;
+                transfer.awaited = self.awaits_all();
                 transfer.error = None;
                 self.finish_routing(transfer, ctx).await;
             }
@@ -124,6 +128,7 @@ impl Engine {
         crate::failpoint!(AfterSettling);
         if ours {
             self.count(transfer);
+            self.see_it_arrive(transfer);
         }
     }
 
@@ -170,6 +175,21 @@ impl Engine {
             }
         }
         Finding::Unclear
+    }
+
+    /// Records that the looks of the settling window did not show what became of the transfer, so
+    /// that whoever asks learns that an operator has to say it.
+    async fn tell_how_to_close(self: &Arc<Self>, transfer: &mut Transfer) {
+        let told = Some(problems::stays_unknown(transfer, self.settings.settle_window));
+        if transfer.error == told {
+            return;
+        }
+        tracing::warn!(
+            transfer_id = %transfer.id,
+            "still unknown; look at the call in Genesys and settle the transfer"
+        );
+        transfer.error = told;
+        self.records.conclude(transfer, Stage::Unknown, KeyChange::Keep).await;
     }
 
     async fn is_still_unknown(&self, transfer: &Transfer) -> bool {

@@ -135,13 +135,28 @@ pub struct TransferFilter {
     pub before: Option<TransferId>,
 }
 
+impl TransferFilter {
+    /// Whether `transfer` is to be listed.
+    pub(super) fn matches(&self, transfer: &Transfer) -> bool {
+        let request = &transfer.request;
+        self.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
+            && self.conversation_id.is_none_or(|id| request.conversation_id == id)
+            && self.queue_id.is_none_or(|id| transfer.queue.id == id)
+            && self.status.is_none_or(|status| transfer.stage.status() == status)
+            && self.reference.as_ref().is_none_or(|it| request.reference.as_ref() == Some(it))
+            && self.since.is_none_or(|since| transfer.created_at >= since)
+            && self.batch_id.is_none_or(|id| transfer.batch_id == Some(id))
+            && self.before.is_none_or(|id| transfer.id < id)
+    }
+}
+
 /// The durable record of transfers and keys.
 ///
 /// A unique index allows one unsettled transfer per conversation and one use per key; callers
 /// need not check first.
 #[async_trait]
 pub trait TransferStore: Send + Sync + 'static {
-    /// What is known of a key, unless it is free or has outlived its lifetime.
+    /// What is known of a key, unless it is free. A settled one counts until it is reaped.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -186,8 +201,9 @@ pub trait TransferStore: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError>;
 
-    /// Transfers that are not settled and whose owner is not alive (its heartbeat is older than
-    /// `stale_before`), handed to `owner` in the same step; oldest first, at most `limit`.
+    /// Transfers that are not settled or still awaited ([`Transfer::awaited`]), and whose owner is not
+    /// alive (its heartbeat is older than `stale_before`), handed to `owner` in the same step; oldest
+    /// first, at most `limit` of each kind.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -198,11 +214,13 @@ pub trait TransferStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError>;
 
-    /// Says that `owner` is alive at `now`.
+    /// Says that `owner` is alive at `now`. Returns when the newest record was written, by the clock
+    /// of the process that wrote it.
     ///
     /// # Errors
     /// When the store cannot be written.
-    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError>;
+    async fn heartbeat(&self, owner: Uuid, now: Timestamp)
+    -> Result<Option<Timestamp>, StoreError>;
 
     /// Tells the other replicas what `owner` has used of the minute before `now`, hears the same
     /// of them, and gives it its share until the next round; the rounds of two replicas never
@@ -231,13 +249,22 @@ pub trait TransferStore: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn unsettled(&self) -> Result<u64, StoreError>;
 
+    /// The greatest `reach` of all reapings so far. A store that remembers none remembers from now
+    /// on the time of its newest record, or `now` when it is empty.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError>;
+
     /// Deletes settled transfers last changed before `transfers_before`, and settled keys last
-    /// changed before `keys_before`; at most `limit` of each. Returns how many went.
+    /// changed before `keys_before`; at most `limit` of each. Remembers `reach`, the time it is
+    /// taken to be. Returns how many went.
     ///
     /// # Errors
     /// When the store cannot be written.
     async fn reap(
         &self,
+        reach: Timestamp,
         transfers_before: Timestamp,
         keys_before: Timestamp,
         limit: u32,

@@ -179,7 +179,8 @@ impl Engine {
                 correlation_id: None,
             });
         }
-        let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching);
+        let runs = matches!(record.stage, Stage::Received | Stage::Prepared | Stage::Dispatching)
+            && !self.records.is_unsaved(record.transfer_id);
         if runs || self.waiting.contains(record.transfer_id) {
             self.secure().await?;
             return Err(problems::key_in_use(record.transfer_id));
@@ -219,6 +220,7 @@ impl Engine {
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         }

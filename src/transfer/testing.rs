@@ -26,7 +26,7 @@ use super::{
     store::Answer,
 };
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Batches, Confirm, QueuePattern, Transfers},
     problem::Problem,
 };
@@ -86,6 +86,19 @@ impl Bench {
         resend_after_5xx: bool,
     ) -> Self {
         let parts = parts(gateway.clone(), store.clone(), resend_after_5xx);
+        Self::of(gateway, store, parts).await
+    }
+
+    /// At the time of `clock`, with keys kept for three days.
+    pub(super) async fn at(clock: Arc<dyn Clock>, store: Arc<MemoryStore>) -> Self {
+        let gateway = Arc::<ScriptedGateway>::default();
+        let mut parts = parts(gateway.clone(), store.clone(), true);
+        parts.clock = clock;
+        parts.retention.keys = Duration::from_hours(72);
+        Self::of(gateway, store, parts).await
+    }
+
+    async fn of(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, parts: Parts) -> Self {
         let (stop, tracker) = (parts.stop.clone(), parts.tracker.clone());
         let service = Service::new(parts);
         service.start().await.unwrap();

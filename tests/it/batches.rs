@@ -1,5 +1,6 @@
 //! Batches over HTTP, with the whole service and its sandbox.
 
+mod costs;
 mod crowds;
 mod drains;
 mod keys;

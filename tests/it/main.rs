@@ -11,7 +11,11 @@ mod callers;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
+mod confirms;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
@@ -74,5 +78,9 @@ mod token;
 mod traces;
 #[cfg(test)]
 mod transfers;
+#[cfg(test)]
+mod unknown;
+#[cfg(test)]
+mod unwritten;
 #[cfg(test)]
 mod volume;

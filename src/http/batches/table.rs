@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::transfer::{
-    batch::{BatchState, Counts, Kind},
+    batch::{BatchState, BatchStatus, Counts, Kind},
     model::Transfer,
 };
 
@@ -48,12 +48,10 @@ pub(super) fn of(state: &BatchState) -> String {
 /// How the batch stands, in one line.
 pub(super) fn line(state: &BatchState) -> String {
     let Counts { accepted, confirmed, failed, unknown, skipped, .. } = state.counts;
-    let mut text = format!(
-        "{} {}, {} moved",
-        state.batch.status.as_str(),
-        share(state),
-        accepted.saturating_add(confirmed)
-    );
+    let mut text = format!("{} {}", state.batch.status.as_str(), share(state));
+    if !is_cancelled(state) {
+        let _ = write!(text, ", {} moved", accepted.saturating_add(confirmed));
+    }
     for (count, name) in [(failed, "failed"), (skipped, "skipped"), (unknown, "unknown")] {
         if count > 0 {
             let _ = write!(text, ", {count} {name}");
@@ -105,8 +103,18 @@ fn status(state: &BatchState) -> String {
     }
 }
 
+fn is_cancelled(state: &BatchState) -> bool {
+    state.batch.status == BatchStatus::Cancelled
+}
+
+/// Calls that are done with; of a cancelled batch those that moved, because the others were meant
+/// to.
 fn done(state: &BatchState) -> u32 {
-    state.batch.total.saturating_sub(state.counts.pending)
+    let Counts { accepted, confirmed, pending, .. } = state.counts;
+    if is_cancelled(state) {
+        return accepted.saturating_add(confirmed);
+    }
+    state.batch.total.saturating_sub(pending)
 }
 
 /// Parts of `whole` that `total` shares out, for what is done; whole only when all is done.
@@ -122,7 +130,8 @@ fn bar(state: &BatchState) -> String {
 }
 
 fn share(state: &BatchState) -> String {
-    format!("{} of {} ({} %)", done(state), state.batch.total, parts(state, 100))
+    let moved = if is_cancelled(state) { " moved" } else { "" };
+    format!("{} of {}{moved} ({} %)", done(state), state.batch.total, parts(state, 100))
 }
 
 fn named(counts: Counts) -> [(&'static str, u32); 6] {

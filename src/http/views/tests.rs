@@ -47,6 +47,7 @@ fn transfer(stage: Stage) -> Transfer {
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse { calls: 2, attempts: 2, waited_ms: 0, correlation_id: None },
+        awaited: false,
         created_at: "2026-03-27T09:30:00Z".parse().unwrap(),
         updated_at: "2026-03-27T09:30:00.123456Z".parse().unwrap(),
     }

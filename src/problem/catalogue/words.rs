@@ -240,8 +240,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "The command was sent, and no certain answer came in time: the call may have moved \
              or not. The service goes on looking and settles the transfer when it knows.",
             "Look at GET /transfers/{transferId} until its status is no longer unknown. Do not \
-             move the call by another way meanwhile; the same request with the same Idempotency- \
-             Key is safe.",
+             move the call by another way meanwhile; the same request with the same \
+             Idempotency-Key is safe. If it stays unknown, its hint says how an operator settles it.",
         ),
         Code::DeadlineExceeded => (
             "The time for this request was over before the command could be sent. It was \

@@ -1,6 +1,5 @@
 //! Recording a new transfer with its key.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
@@ -26,23 +25,20 @@ pub(in crate::store) struct Insert {
     data: String,
     claim: Option<KeyClaim>,
     owner: Uuid,
-    cutoff: i64,
 }
 
 impl Insert {
-    /// Keys settled before `cutoff` are free. Fails when the record cannot be put into words.
+    /// Fails when the record cannot be put into words.
     pub(in crate::store) fn new(
         transfer: &Transfer,
         claim: Option<&KeyClaim>,
         owner: Uuid,
-        cutoff: Timestamp,
     ) -> Result<Self, Unreadable> {
         Ok(Self {
             data: encode(transfer)?,
             transfer: transfer.clone(),
             claim: claim.cloned(),
             owner,
-            cutoff: micros(cutoff),
         })
     }
 
@@ -50,7 +46,7 @@ impl Insert {
     /// went through although its end was not seen.
     async fn key_holder<S: Session>(&self, session: &mut S) -> Result<Option<Inserted>, Fault> {
         let Some(claim) = &self.claim else { return Ok(None) };
-        let record = keys::find(session, &claim.scope, self.cutoff).await?;
+        let record = keys::find(session, &claim.scope).await?;
         Ok(record.map(|record| {
             if record.transfer_id == self.transfer.id {
                 Inserted::Done
@@ -74,18 +70,13 @@ impl Insert {
             .execute(
                 sql("INSERT INTO idempotency_keys \
                      (caller, route, key, fingerprint, transfer_id) VALUES ($1, $2, $3, $4, $5) \
-                     ON CONFLICT (caller, route, key) DO UPDATE SET \
-                     fingerprint = excluded.fingerprint, transfer_id = excluded.transfer_id, \
-                     settled_at = NULL, answer_status = NULL, answer_content_type = NULL, \
-                     answer_location = NULL, answer_retry_after = NULL, answer_body = NULL \
-                     WHERE idempotency_keys.settled_at < $6"),
+                     ON CONFLICT (caller, route, key) DO NOTHING"),
                 &[
                     Value::Text(&storable(claim.scope.caller.as_str())),
                     Value::Text(claim.scope.route),
                     Value::Text(&storable(&claim.scope.key)),
                     Value::Bytes(&claim.fingerprint),
                     Value::Id(self.transfer.id.uuid()),
-                    Value::Number(self.cutoff),
                 ],
             )
             .await?;

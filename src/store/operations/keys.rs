@@ -17,12 +17,9 @@ use super::{
     Fault, Operation, sql,
 };
 
-/// Finds a key that is still alive.
-pub(in crate::store) struct FindKey {
-    pub(in crate::store) scope: KeyScope,
-    /// Keys settled before this time (microseconds) have outlived themselves.
-    pub(in crate::store) cutoff: i64,
-}
+/// Finds a key. It counts until it is reaped, whatever the clock says: a clock that jumps ahead must
+/// not let a call move again.
+pub(in crate::store) struct FindKey(pub(in crate::store) KeyScope);
 
 impl Operation for FindKey {
     const NAME: StoreOperation = StoreOperation::FindKey;
@@ -30,7 +27,7 @@ impl Operation for FindKey {
     type Output = Option<KeyRecord>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
-        find(session, &self.scope, self.cutoff).await
+        find(session, &self.0).await
     }
 }
 
@@ -38,20 +35,17 @@ impl Operation for FindKey {
 pub(super) async fn find<S: Session>(
     session: &mut S,
     scope: &KeyScope,
-    cutoff: i64,
 ) -> Result<Option<KeyRecord>, Fault> {
     let rows = session
         .rows(
             sql("SELECT k.fingerprint, k.transfer_id, t.stage, k.answer_status, \
                  k.answer_content_type, k.answer_location, k.answer_retry_after, k.answer_body \
                  FROM idempotency_keys k JOIN transfers t ON t.id = k.transfer_id \
-                 WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 \
-                 AND (k.settled_at IS NULL OR k.settled_at >= $4)"),
+                 WHERE k.caller = $1 AND k.route = $2 AND k.key = $3"),
             &[
                 Value::Text(&storable(scope.caller.as_str())),
                 Value::Text(scope.route),
                 Value::Text(&storable(&scope.key)),
-                Value::Number(cutoff),
             ],
         )
         .await?;

@@ -17,9 +17,11 @@ use super::{
         session::{Dialect, Fields, Session, Value},
     },
     Fault, Operation, sql, unsettled,
+    upkeep::newest,
 };
 
-/// Hands unsettled transfers of dead processes to `owner`.
+/// Hands transfers of dead processes to `owner`: those that are not settled, and those that are still
+/// to be seen in their queues.
 pub(in crate::store) struct Adopt {
     pub(in crate::store) owner: Uuid,
     /// A process is dead when its heartbeat (microseconds) is older, or when it has none.
@@ -27,16 +29,37 @@ pub(in crate::store) struct Adopt {
     pub(in crate::store) limit: u32,
 }
 
+/// Rows of `$from` whose owner is dead and for which `$which` holds.
 macro_rules! stale {
-    ($hint:literal) => {
+    ($from:literal, ($($which:tt)+)) => {
         concat!(
-            "SELECT t.id FROM transfers t ",
-            $hint,
-            " WHERE t.",
-            unsettled!(),
-            " AND t.owner <> $1 AND NOT EXISTS (SELECT 1 FROM instances i \
-             WHERE i.owner = t.owner AND i.heartbeat >= $2) ORDER BY t.id LIMIT $3"
+            "SELECT t.id FROM ",
+            $from,
+            " WHERE t.owner <> $1 AND NOT EXISTS (SELECT 1 FROM instances i \
+             WHERE i.owner = t.owner AND i.heartbeat >= $2) AND ",
+            $($which)+,
+            " LIMIT $3"
         )
+    };
+}
+
+/// Hands those rows to `$1`; `$hinted` is `$from` with SQLite's index.
+macro_rules! adopt {
+    ($dialect:expr, $hinted:literal, $from:literal, $which:tt) => {
+        match $dialect {
+            Dialect::Sqlite => concat!(
+                "UPDATE transfers SET owner = $1 WHERE id IN (",
+                stale!($hinted, $which),
+                ") RETURNING id, data"
+            ),
+            // Rows that another replica is adopting at this moment are left to it.
+            Dialect::Postgres => concat!(
+                "WITH stale AS (",
+                stale!($from, $which),
+                " FOR UPDATE OF t SKIP LOCKED) UPDATE transfers SET owner = $1 FROM stale \
+                 WHERE transfers.id = stale.id RETURNING transfers.id, transfers.data"
+            ),
+        }
     };
 }
 
@@ -46,27 +69,27 @@ impl Operation for Adopt {
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
-        let text = match S::DIALECT {
-            Dialect::Sqlite => concat!(
-                "UPDATE transfers SET owner = $1 WHERE id IN (",
-                // Left to itself, the planner walks all ids.
-                stale!("INDEXED BY transfers_open"),
-                ") RETURNING id, data"
-            ),
-            // Rows that another replica is adopting at this moment are left to it.
-            Dialect::Postgres => concat!(
-                "WITH stale AS (",
-                stale!(""),
-                " FOR UPDATE OF t SKIP LOCKED) UPDATE transfers SET owner = $1 FROM stale \
-                 WHERE transfers.id = stale.id RETURNING transfers.id, transfers.data"
-            ),
-        };
+        let unsettled = adopt!(
+            S::DIALECT,
+            // Left to itself, the planner walks all ids.
+            "transfers t INDEXED BY transfers_open",
+            "transfers t",
+            ("t.", unsettled!(), " ORDER BY t.id")
+        );
+        // The crossing is in this order: few are awaited.
+        let awaited = adopt!(
+            S::DIALECT,
+            "awaited CROSS JOIN transfers t",
+            "awaited CROSS JOIN transfers t",
+            ("t.id = awaited.transfer_id")
+        );
         let values = [
             Value::Id(self.owner),
             Value::Number(self.stale_before),
             Value::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
+        let mut rows = session.rows(sql(unsettled), &values).await?;
+        rows.extend(session.rows(sql(awaited), &values).await?);
         let mut adopted: Vec<Transfer> = Vec::with_capacity(rows.len());
         for row in &rows {
             // One record that cannot be read must not keep all others from being settled.
@@ -83,7 +106,7 @@ impl Operation for Adopt {
     }
 }
 
-/// Says that `owner` is alive.
+/// Says that `owner` is alive; when the newest record was written, in microseconds.
 pub(in crate::store) struct Heartbeat {
     pub(in crate::store) owner: Uuid,
     /// Microseconds.
@@ -93,13 +116,13 @@ pub(in crate::store) struct Heartbeat {
 impl Operation for Heartbeat {
     const NAME: StoreOperation = StoreOperation::Heartbeat;
 
-    type Output = ();
+    type Output = Option<i64>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<i64>, Fault> {
         let text = "INSERT INTO instances (owner, heartbeat) VALUES ($1, $2) \
                     ON CONFLICT (owner) DO UPDATE SET heartbeat = excluded.heartbeat";
         session.execute(sql(text), &[Value::Id(self.owner), Value::Number(self.now)]).await?;
-        Ok(())
+        newest(session).await
     }
 }
 

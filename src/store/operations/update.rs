@@ -136,6 +136,21 @@ fn settled_values(id: uuid::Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
     ]
 }
 
+impl Update {
+    /// Notes whether the call is still to be seen in its queue.
+    async fn note_awaited<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+        let text = if self.transfer.awaited {
+            "INSERT INTO awaited (transfer_id) VALUES ($1) ON CONFLICT (transfer_id) DO NOTHING"
+        } else if self.expected.stage == Stage::Accepted {
+            "DELETE FROM awaited WHERE transfer_id = $1"
+        } else {
+            return Ok(());
+        };
+        session.execute(sql(text), &[Value::Id(self.transfer.uuid())]).await?;
+        Ok(())
+    }
+}
+
 impl Operation for Update {
     const NAME: StoreOperation = StoreOperation::Update;
 
@@ -146,6 +161,7 @@ impl Operation for Update {
             return self.already_made(session).await;
         }
         self.change_key(session).await?;
+        self.note_awaited(session).await?;
         Ok(true)
     }
 }

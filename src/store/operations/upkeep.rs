@@ -3,18 +3,54 @@
 use uuid::Uuid;
 
 use super::{
-    super::session::{Session, Value},
+    super::session::{Fields, Session, Value},
     Fault, Operation, settled, sql, unsettled,
 };
 use crate::{metrics::StoreOperation, problem::Code, transfer::model::Stage};
 
+/// When the newest record was written, in microseconds, by the clock of whoever wrote it.
+pub(super) async fn newest<S: Session>(session: &mut S) -> Result<Option<i64>, Fault> {
+    // One look at the end of each partial index.
+    let text = concat!(
+        "SELECT (SELECT MAX(updated_at) FROM transfers WHERE ",
+        settled!(),
+        "), (SELECT MAX(updated_at) FROM transfers WHERE ",
+        unsettled!(),
+        ")"
+    );
+    let rows = session.rows(sql(text), &[]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(row.maybe_number(0)?.max(row.maybe_number(1)?))
+}
+
+/// How far the last reaping went, in microseconds. A database that does not remember one begins
+/// with its newest record, or `now` when it has none.
+pub(in crate::store) struct Reaped {
+    /// Microseconds.
+    pub(in crate::store) now: i64,
+}
+
+impl Operation for Reaped {
+    const NAME: StoreOperation = StoreOperation::Reap;
+
+    type Output = i64;
+
+    async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
+        let begin = newest(session).await?.unwrap_or(self.now);
+        let text = "INSERT INTO reapings (id, reach) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+        session.execute(sql(text), &[Value::Number(begin)]).await?;
+        let rows = session.rows(sql("SELECT reach FROM reapings WHERE id = 1"), &[]).await?;
+        Ok(rows.first().map(|row| row.number(0)).transpose()?.unwrap_or(begin))
+    }
+}
+
 /// Deletes what has been kept long enough. Times in microseconds.
 pub(in crate::store) struct Reap {
+    /// How far this reaping goes; remembered. Plans that expired before are forgotten.
+    pub(in crate::store) reach: i64,
     /// Also of batches.
     pub(in crate::store) transfers_before: i64,
     pub(in crate::store) keys_before: i64,
-    /// Plans that expired before.
-    pub(in crate::store) plans_before: i64,
     pub(in crate::store) limit: u32,
 }
 
@@ -56,7 +92,7 @@ impl Reap {
             .execute(
                 sql("DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
                      WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"),
-                &[Value::Number(self.plans_before), limit],
+                &[Value::Number(self.reach), limit],
             )
             .await?;
         Ok(keys + items + batches + plans)
@@ -69,6 +105,8 @@ impl Operation for Reap {
     type Output = u64;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
+        let text = "UPDATE reapings SET reach = $1 WHERE id = 1 AND reach < $1";
+        session.execute(sql(text), &[Value::Number(self.reach)]).await?;
         let limit = Value::Number(i64::from(self.limit));
         let keys = session
             .execute(

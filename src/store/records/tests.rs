@@ -1,6 +1,7 @@
 use std::{
     future::pending,
     sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
 };
 
 use super::*;
@@ -49,7 +50,7 @@ impl Backend for Shaky {
 async fn shaky() -> Records<Shaky> {
     let database = Sqlite::open("sqlite::memory:").await.unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock, Duration::from_mins(1))
+    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock)
 }
 
 fn set(store: &Records<Shaky>, mood: u8) {

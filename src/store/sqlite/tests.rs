@@ -43,7 +43,7 @@ async fn full_file_fails_writes_and_heals() {
     let mut written = 0;
     let trouble = loop {
         match store.write(heartbeat(written), Durability::Power).await {
-            Ok(()) => written += 1,
+            Ok(_) => written += 1,
             Err(trouble) => break trouble,
         }
     };

@@ -1,23 +1,15 @@
-//! Seeing the calls of a batch arrive: by looking at the target queue, not at each call.
+//! Seeing the calls of batches arrive: by looking at the target queue, not at each call.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::{
-    config::Confirm,
-    transfer::{
-        engine::{self, Engine},
-        gateway::{Lane, WaitingCalls},
-        ids::QueueId,
-        model::{Stage, Transfer},
-        store::KeyChange,
-    },
+use crate::transfer::{
+    engine::{self, Engine},
+    gateway::{Lane, WaitingCalls},
+    ids::QueueId,
+    model::Transfer,
 };
 
 /// How long a moved call is looked for.
@@ -33,45 +25,36 @@ const TICK: Duration = Duration::from_secs(2);
 /// How far Genesys' clock and ours may differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
-/// The moved calls of one batch that were not seen to arrive yet.
-pub(super) struct Confirmer {
-    engine: Arc<Engine>,
-    awaited: Mutex<Awaited>,
-}
-
+/// The moved calls of batches that were not seen to arrive yet.
 #[derive(Default)]
-struct Awaited {
+pub(super) struct Awaited {
     calls: Vec<(Transfer, Instant)>,
     looking: bool,
     looked_at: Option<Instant>,
 }
 
-impl Confirmer {
-    pub(super) fn new(engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new(Self { engine, awaited: Mutex::default() })
-    }
-
-    /// Looks for a call that was moved, if the settings ask for that.
-    pub(super) fn add(self: &Arc<Self>, transfer: Transfer) {
-        if self.engine.settings.confirm != Confirm::Always {
-            return;
-        }
-        let mut awaited = self.lock();
+impl Engine {
+    /// Looks for a call of a batch that was moved.
+    pub(in crate::transfer) fn await_call(self: &Arc<Self>, transfer: Transfer) {
+        let mut awaited = self.batches.awaited();
         awaited.calls.push((transfer, Instant::now()));
         if !std::mem::replace(&mut awaited.looking, true) {
-            let confirmer = Arc::clone(self);
-            self.engine.tracker.spawn(async move { confirmer.look_on().await });
+            let engine = Arc::clone(self);
+            self.tracker.spawn(async move { engine.look_for_calls().await });
         }
     }
 
-    async fn look_on(&self) {
-        while self.engine.pause_until(Instant::now() + TICK, super::item::far()).await {
-            self.confirm_at_once().await;
+    async fn look_for_calls(&self) {
+        while self.pause_until(Instant::now() + TICK, super::item::far()).await {
+            // Where only priority or skills were set, nothing has to arrive.
+            self.confirm_calls(Transfer::is_routing_only).await;
             for queue in self.worth_a_look() {
-                self.look(queue).await;
+                self.look_for_calls_in(queue).await;
             }
-            let mut awaited = self.lock();
-            awaited.calls.retain(|(_, since)| since.elapsed() < WINDOW);
+            for transfer in self.take_awaited(|_, since| since.elapsed() >= WINDOW) {
+                self.no_longer_awaited(transfer, false).await;
+            }
+            let mut awaited = self.batches.awaited();
             if awaited.calls.is_empty() {
                 awaited.looking = false;
                 return;
@@ -79,13 +62,8 @@ impl Confirmer {
         }
     }
 
-    /// Where only priority or skills were set, nothing has to arrive.
-    async fn confirm_at_once(&self) {
-        self.confirm(Transfer::is_routing_only).await;
-    }
-
     fn worth_a_look(&self) -> HashSet<QueueId> {
-        let mut awaited = self.lock();
+        let mut awaited = self.batches.awaited();
         let rest = awaited.looked_at.map_or(LONG_ENOUGH, |at| at.elapsed());
         let long = awaited.calls.iter().any(|(_, at)| at.elapsed() >= LONG_ENOUGH);
         let many = awaited.calls.len() >= ENOUGH_CALLS;
@@ -97,29 +75,25 @@ impl Confirmer {
         awaited.calls.iter().map(|(transfer, _)| transfer.queue.id).collect()
     }
 
-    async fn look(&self, queue: QueueId) {
+    async fn look_for_calls_in(&self, queue: QueueId) {
         let ctx = engine::context(Instant::now() + WINDOW, Lane::Batch);
-        match self.engine.gateway.waiting(&ctx, queue).await {
-            Ok(look) => self.confirm(|transfer| arrived(&look, queue, transfer)).await,
+        match self.gateway.waiting(&ctx, queue).await {
+            Ok(look) => self.confirm_calls(|transfer| arrived(&look, queue, transfer)).await,
             Err(error) => tracing::debug!(?error, "a confirming look failed"),
         }
     }
 
-    async fn confirm(&self, arrived: impl Fn(&Transfer) -> bool) {
-        let seen: Vec<Transfer> = {
-            let mut awaited = self.lock();
-            let gone = awaited.calls.extract_if(.., |(transfer, _)| arrived(transfer));
-            gone.map(|(transfer, _)| transfer).collect()
-        };
-        for mut transfer in seen {
-            transfer.stage = Stage::Confirmed;
-            let records = &self.engine.records;
-            records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
+    async fn confirm_calls(&self, arrived: impl Fn(&Transfer) -> bool) {
+        for transfer in self.take_awaited(|transfer, _| arrived(transfer)) {
+            self.no_longer_awaited(transfer, true).await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Awaited> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those for which `done` holds, which are then no longer looked for.
+    fn take_awaited(&self, done: impl Fn(&Transfer, &Instant) -> bool) -> Vec<Transfer> {
+        let mut awaited = self.batches.awaited();
+        let gone = awaited.calls.extract_if(.., |(transfer, since)| done(transfer, since));
+        gone.map(|(transfer, _)| transfer).collect()
     }
 }
 

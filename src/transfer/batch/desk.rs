@@ -3,12 +3,12 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Batch, store::BatchStore, watch::Boards};
+use super::{Batch, confirm::Awaited, store::BatchStore, watch::Boards};
 use crate::{config::Batches, transfer::ids::BatchId};
 
 /// Batches of one process that run side by side; the rest wait for a place. Together they can go
@@ -21,6 +21,7 @@ pub struct Desk {
     pub(super) settings: Batches,
     pub(super) places: Arc<Semaphore>,
     pub(super) boards: Boards,
+    awaited: Mutex<Awaited>,
     running: Mutex<HashMap<BatchId, Seat>>,
 }
 
@@ -39,6 +40,7 @@ impl Desk {
             settings,
             places: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
             boards: Boards::default(),
+            awaited: Mutex::default(),
             running: Mutex::default(),
         }
     }
@@ -71,7 +73,12 @@ impl Desk {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<BatchId, Seat>> {
+    /// The moved calls that are looked for.
+    pub(super) fn awaited(&self) -> MutexGuard<'_, Awaited> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BatchId, Seat>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,6 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Batch, Item,
-    confirm::Confirmer,
     judge::{self, Refusal},
     order::{Order, Standing},
     trouble::{MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Trouble},
@@ -51,7 +50,6 @@ pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
     pub(super) batch: Batch,
     pub(super) order: Arc<Mutex<Order>>,
-    pub(super) confirmer: Arc<Confirmer>,
     /// Looks that succeeded.
     pub(super) looked: AtomicU64,
     /// Calls that moved.
@@ -66,7 +64,6 @@ impl Run {
     pub(super) fn new(engine: Arc<Engine>, batch: Batch) -> Self {
         Self {
             order: Arc::default(),
-            confirmer: Confirmer::new(Arc::clone(&engine)),
             looked: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             denied: AtomicU64::new(0),
@@ -109,6 +106,7 @@ impl Run {
         turn: &mut Option<Turn>,
     ) -> Result<End, End> {
         let mut ctx = context();
+        ctx.usage = Arc::clone(&open.usage);
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;
         let mut seen = self.look(&ctx, open).await?;
@@ -192,7 +190,6 @@ impl Run {
             })),
             Stage::Accepted => {
                 self.moved.fetch_add(1, Ordering::Relaxed);
-                self.confirmer.add(transfer);
                 Ok(End::Taken)
             }
             _ => Ok(End::Taken),

@@ -117,7 +117,7 @@ impl Service {
     ) -> Result<Vec<Transfer>, Problem> {
         self.visible_batch(caller, id).await?;
         let filter = TransferFilter { batch_id: Some(id), before, ..TransferFilter::default() };
-        let listed = self.engine.records.store().list(&filter, limit).await;
+        let listed = self.engine.records.list(&filter, limit).await;
         let listed = listed.map_err(|error| problems::from_store(&error))?;
         self.engine.records.before_naming(&listed).await;
         Ok(listed)

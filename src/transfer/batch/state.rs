@@ -7,7 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Batch, BatchState, BatchStatus, Counts, Pace, Tally};
 use crate::{
     problem::Code,
-    transfer::{engine::Engine, model::Status, store::StoreError},
+    transfer::{
+        engine::Engine,
+        model::{Status, Transfer},
+        store::StoreError,
+    },
 };
 
 /// Over this time the pace is measured.
@@ -27,7 +31,8 @@ impl Engine {
     ) -> Result<BatchState, StoreError> {
         let now = self.clock.now();
         let since = now.saturating_sub(PACE_WINDOW).unwrap_or(Timestamp::MIN);
-        let tally = self.batches.store.tally(batch.id, since).await?;
+        let mut tally = self.batches.store.tally(batch.id, since).await?;
+        self.records.correct(batch.id, &mut tally);
         let most = self.most_a_minute(&batch);
         Ok(state(batch, &tally, now, most))
     }
@@ -42,6 +47,22 @@ impl Engine {
         });
         let patch = u32::from(routing && !self.gateway.command_carries_routing());
         self.gateway.batch_allowance() / (2 + patch)
+    }
+}
+
+impl Tally {
+    /// A transfer that the store counts as `from` stands as `newest`.
+    pub(in crate::transfer) fn change(&mut self, from: Status, newest: &Transfer) {
+        let Some((_, _, count)) =
+            self.settled.iter_mut().find(|(status, _, count)| *status == from && *count > 0)
+        else {
+            // Written a moment ago.
+            return;
+        };
+        *count -= 1;
+        let status = newest.stage.status();
+        let code = newest.error.as_ref().map(|problem| problem.code);
+        self.settled.push((status, code, 1));
     }
 }
 

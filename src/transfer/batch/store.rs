@@ -80,7 +80,7 @@ pub struct BatchFilter {
 /// The durable record of batches. Every write survives the loss of power before it returns.
 #[async_trait]
 pub trait BatchStore: Send + Sync + 'static {
-    /// What is known of a key, unless it has outlived its lifetime.
+    /// What is known of a key. It counts until it is reaped.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -59,16 +59,11 @@ impl Engine {
 
     async fn finish_accepted(self: &Arc<Self>, mut job: Job, from: Stage) -> Transfer {
         job.transfer.stage = Stage::Accepted;
+        job.transfer.awaited = self.awaits_all();
         let Wait::Confirmation(wait) = job.wait else {
             let key = self.settle_key(&mut job);
             let ours = self.records.conclude(&mut job.transfer, from, key).await;
-            let transfer = self.settled(job.transfer, ours).await;
-            // Those of a batch are looked for together.
-            let confirm = self.settings.confirm == Confirm::Always && transfer.batch_id.is_none();
-            if confirm && transfer.stage == Stage::Accepted {
-                self.confirm_in_background(transfer.clone());
-            }
-            return transfer;
+            return self.settled(job.transfer, ours).await;
         };
         let _waits = self.waiting.enter(job.transfer.id);
         // On disk before the wait, so that the truth is there should we die waiting.
@@ -82,6 +77,7 @@ impl Engine {
         if self.arrives(&job.transfer, &ctx).instrument(span).await {
             crate::failpoint!(BeforeConfirmed);
             job.transfer.stage = Stage::Confirmed;
+            job.transfer.awaited = false;
         }
         job.transfer.upstream = job.ctx.usage.sums();
         let key = self.settle_key(&mut job);
@@ -91,12 +87,43 @@ impl Engine {
 
     /// A settled transfer as it now stands: as it was recorded here, or as another process has it
     /// that took it over.
-    async fn settled(&self, transfer: Transfer, ours: bool) -> Transfer {
+    async fn settled(self: &Arc<Self>, transfer: Transfer, ours: bool) -> Transfer {
         if !ours {
             return self.as_others_have_it(transfer).await;
         }
         self.count(&transfer);
+        self.see_it_arrive(&transfer);
         transfer
+    }
+
+    /// Whether every accepted transfer is looked for in its queue. It is recorded with `accepted`, so
+    /// that the next process goes on looking should this one die.
+    pub(in crate::transfer) fn awaits_all(&self) -> bool {
+        self.settings.confirm == Confirm::Always
+    }
+
+    /// Looks in the background for a transfer that is to be seen in its queue.
+    pub(in crate::transfer) fn see_it_arrive(self: &Arc<Self>, transfer: &Transfer) {
+        if !(transfer.awaited && self.awaits_all()) {
+            return;
+        }
+        // Those of batches are looked for together.
+        if transfer.batch_id.is_some() {
+            self.await_call(transfer.clone());
+        } else {
+            self.confirm_in_background(transfer.clone());
+        }
+    }
+
+    /// Records that an awaited transfer was seen in its queue, or that it is not looked for any more.
+    pub(in crate::transfer) async fn no_longer_awaited(&self, mut transfer: Transfer, seen: bool) {
+        transfer.awaited = false;
+        if seen {
+            transfer.stage = Stage::Confirmed;
+            self.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
+        } else {
+            self.records.stop_awaiting(&transfer).await;
+        }
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
@@ -128,7 +155,7 @@ impl Engine {
         false
     }
 
-    fn confirm_in_background(self: &Arc<Self>, mut transfer: Transfer) {
+    fn confirm_in_background(self: &Arc<Self>, transfer: Transfer) {
         let engine = Arc::clone(self);
         let span = trace::background(
             &trace::Origin::here(),
@@ -139,9 +166,10 @@ impl Engine {
         let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
             let ctx = super::context(deadline, crate::transfer::gateway::Lane::Batch);
-            if engine.arrives(&transfer, &ctx).await {
-                transfer.stage = Stage::Confirmed;
-                engine.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
+            let seen = engine.arrives(&transfer, &ctx).await;
+            // After a stop the next process goes on.
+            if seen || !engine.stop.is_cancelled() {
+                engine.no_longer_awaited(transfer, seen).await;
             }
         };
         self.tracker.spawn(confirm.instrument(span));

@@ -3,9 +3,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::*;
 use crate::{
     clock::{IdSource, SystemClock},
+    problem::{Code, Problem},
     transfer::{
-        ids::QueueId,
-        model::{CallerName, Queue, UpstreamUse},
+        ids::{ConversationId, QueueId},
+        model::{CallerName, Queue, Status, UpstreamUse},
         testing::{MemoryStore, request},
     },
 };
@@ -46,6 +47,7 @@ impl Bench {
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         };
@@ -56,6 +58,27 @@ impl Bench {
     async fn conclude(&self, from: Stage, to: Stage) {
         let mut transfer = Transfer { stage: to, ..self.transfer.clone() };
         self.records.conclude(&mut transfer, from, KeyChange::Keep).await;
+    }
+
+    /// Another transfer, of another call, in this stage, recorded so many seconds later.
+    async fn another(&self, seconds: u64, stage: Stage) -> Transfer {
+        let ids = IdSource::default();
+        let now = self.transfer.created_at + Duration::from_secs(seconds);
+        let mut other = Transfer {
+            id: TransferId::new(ids.next(now)),
+            stage,
+            created_at: now,
+            ..self.transfer.clone()
+        };
+        other.request.conversation_id = ConversationId::new(ids.next(now));
+        self.records.begin(&other, None, Durability::Power).await.unwrap();
+        other
+    }
+
+    /// The ids of a page, with the stages they are told with.
+    async fn listed(&self, filter: TransferFilter, limit: u32) -> Vec<(TransferId, Stage)> {
+        let listed = self.records.list(&filter, limit).await.unwrap();
+        listed.into_iter().map(|transfer| (transfer.id, transfer.stage)).collect()
     }
 
     async fn stored(&self) -> Stage {
@@ -125,4 +148,62 @@ async fn a_failure_whose_row_the_database_lost_is_recorded_anew() {
     bench.store.forget(bench.transfer.id);
     bench.conclude(Stage::Received, Stage::Failed).await;
     assert_eq!(bench.stored().await, Stage::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_tell_what_waits_in_memory_for_the_store() {
+    let bench = Bench::with(Stage::Dispatching).await;
+    let (first, second) = (bench.transfer.id, bench.another(1, Stage::Dispatching).await.id);
+    let third = bench.another(2, Stage::Dispatching).await.id;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    bench.conclude(Stage::Dispatching, Stage::Accepted).await;
+
+    let pending = (third, Stage::Dispatching);
+    let all = [pending, (second, Stage::Dispatching), (first, Stage::Accepted)];
+    assert_eq!(bench.listed(TransferFilter::default(), 10).await, all);
+    assert_eq!(bench.listed(TransferFilter::default(), 2).await, all[..2]);
+    let before = TransferFilter { before: Some(second), ..TransferFilter::default() };
+    assert_eq!(bench.listed(before, 10).await, all[2..]);
+    let with = |status| TransferFilter { status: Some(status), ..TransferFilter::default() };
+    assert_eq!(bench.listed(with(Status::Accepted), 10).await, all[2..]);
+    assert_eq!(bench.listed(with(Status::Pending), 10).await, all[..2]);
+    assert_eq!(bench.listed(with(Status::Unknown), 10).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_full_although_what_waits_in_memory_is_none_of_it_any_more() {
+    let bench = Bench::with(Stage::Dispatching).await;
+    let oldest = bench.transfer.id;
+    let newer = bench.another(1, Stage::Dispatching).await;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    let mut accepted = Transfer { stage: Stage::Accepted, ..newer };
+    bench.records.conclude(&mut accepted, Stage::Dispatching, KeyChange::Keep).await;
+
+    let pending = TransferFilter { status: Some(Status::Pending), ..TransferFilter::default() };
+    assert_eq!(bench.listed(pending, 1).await, [(oldest, Stage::Dispatching)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_counts_of_a_batch_tell_what_waits_in_memory_for_the_store() {
+    let bench = Bench::with(Stage::Dispatching).await;
+    let id = BatchId::new(uuid::Uuid::from_u128(7));
+    bench.store.broken.store(true, Ordering::SeqCst);
+    let problem = Problem::new(Code::ConversationEnded, "It ended.");
+    let mut failed = Transfer {
+        stage: Stage::Failed,
+        batch_id: Some(id),
+        error: Some(problem),
+        ..bench.transfer.clone()
+    };
+    bench.records.conclude(&mut failed, Stage::Dispatching, KeyChange::Keep).await;
+
+    let settled = vec![(Status::Accepted, None, 5), (Status::Pending, None, 2)];
+    let mut tally = Tally { settled: settled.clone(), last_minute: 0 };
+    bench.records.correct(id, &mut tally);
+    let ended = (Status::Failed, Some(Code::ConversationEnded), 1);
+    assert_eq!(tally.settled, [settled[0], (Status::Pending, None, 1), ended]);
+
+    let mut other = Tally { settled: settled.clone(), last_minute: 0 };
+    bench.records.correct(BatchId::new(uuid::Uuid::from_u128(8)), &mut other);
+    assert_eq!(other.settled, settled);
 }

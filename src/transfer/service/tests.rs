@@ -81,6 +81,33 @@ async fn an_unknown_transfer_is_settled_in_the_background() {
     assert_eq!(bench.only_transfer().await.stage, Stage::Accepted);
 }
 
+/// The hint of the one transfer.
+async fn hint(bench: &Bench) -> String {
+    bench.only_transfer().await.error.unwrap().hint.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_unknown_after_the_settle_window_says_so_and_names_settle() {
+    let bench = Bench::new().await;
+    bench.gateway.next(uncertain(), Effect::HangUpAfter(Duration::from_mins(30)));
+    bench.submit(Some("k"), Wait::Outcome).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(!hint(&bench).await.contains("/settle"), "{}", hint(&bench).await);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let told = bench.only_transfer().await;
+    let path = format!("POST /transfers/{}/settle", told.id);
+    assert!(hint(&bench).await.contains(&path), "{}", hint(&bench).await);
+    assert!(told.error.as_ref().unwrap().detail.contains("120 s"), "{told:?}");
+    assert_eq!(told.stage, Stage::Unknown);
+
+    bench.stop.cancel();
+    let next = Bench::with(bench.gateway.clone(), bench.store.clone(), true).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(next.only_transfer().await, told);
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    assert_eq!(next.only_transfer().await.error.unwrap().code, Code::ConversationEnded);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_conversation_settles_an_unknown_transfer_as_failed_even_late() {
     let bench = Bench::new().await;
@@ -275,6 +302,8 @@ async fn an_outcome_that_cannot_be_written_is_answered_kept_and_written_later() 
     let shown = bench.service.get(&caller(), reply.transfer_id.unwrap()).await.unwrap();
     assert_eq!(shown.stage, Stage::Accepted);
     assert!(!bench.service.readiness().await.ready);
+    let again = bench.submit(Some("k"), Wait::Outcome).await.unwrap();
+    assert_eq!((again.answer, again.replayed), (reply.answer, true));
     bench.store.broken.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bench.only_transfer().await.stage, Stage::Accepted);

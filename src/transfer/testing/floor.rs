@@ -84,6 +84,8 @@ pub(in crate::transfer) struct Floor {
     pub failing_looks: Mutex<VecDeque<GatewayError>>,
     /// So many of the next looks show nobody.
     pub empty_looks: Mutex<u32>,
+    /// Looks at this queue show nobody.
+    pub empty_looks_at: Mutex<Option<QueueId>>,
     /// Calls whose rows cannot be read.
     pub unreadable: Mutex<HashSet<ConversationId>>,
     /// Answers to the next commands, which are then not carried out.
@@ -383,8 +385,8 @@ impl CallGateway for Floor {
             return Err(error);
         }
         let mut empty = self.empty_looks.lock().unwrap();
-        if *empty > 0 {
-            *empty -= 1;
+        if *empty > 0 || *self.empty_looks_at.lock().unwrap() == Some(queue) {
+            *empty = empty.saturating_sub(1);
             return Ok(WaitingCalls::default());
         }
         Ok(self.look(queue))

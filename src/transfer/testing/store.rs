@@ -28,9 +28,16 @@ struct Rows {
     /// When who was heard of last.
     alive: HashMap<Uuid, Timestamp>,
     batches: batches::Batches,
+    /// How far reapings went.
+    reach: Option<Timestamp>,
 }
 
 impl Rows {
+    /// When the newest record was written.
+    fn newest(&self) -> Option<Timestamp> {
+        self.transfers.values().map(|(transfer, _)| transfer.updated_at).max()
+    }
+
     fn is_alive(&self, owner: Uuid, stale_before: Timestamp) -> bool {
         self.alive.get(&owner).is_some_and(|heard| *heard >= stale_before)
     }
@@ -60,6 +67,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub looks: AtomicUsize,
     /// Whether several processes share it.
     pub shared: AtomicBool,
+    /// Up to when each reaping took keys.
+    pub reapings: Mutex<Vec<Timestamp>>,
 }
 
 impl MemoryStore {
@@ -187,15 +196,9 @@ impl TransferStore for MemoryStore {
 
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
         let rows = self.rows.lock().unwrap();
-        let wanted = |transfer: &&Transfer| {
-            filter.caller.as_ref().is_none_or(|caller| transfer.requested_by == *caller)
-                && filter.since.is_none_or(|since| transfer.created_at >= since)
-                && filter.conversation_id.is_none_or(|id| transfer.request.conversation_id == id)
-                && filter.batch_id.is_none_or(|id| transfer.batch_id == Some(id))
-                && filter.before.is_none_or(|id| transfer.id < id)
-        };
         let newest_first = rows.transfers.values().rev().map(|(transfer, _)| transfer);
-        Ok(newest_first.filter(wanted).take(limit as usize).cloned().collect())
+        let wanted = newest_first.filter(|transfer| filter.matches(transfer));
+        Ok(wanted.take(limit as usize).cloned().collect())
     }
 
     async fn adopt(
@@ -209,7 +212,8 @@ impl TransferStore for MemoryStore {
         let mut adopted = Vec::new();
         for (transfer, owner) in transfers.values_mut() {
             let is_alive = alive.get(owner).is_some_and(|heard| *heard >= stale_before);
-            if transfer.stage.is_unsettled() && *owner != new_owner && !is_alive {
+            let unfinished = transfer.stage.is_unsettled() || transfer.awaited;
+            if unfinished && *owner != new_owner && !is_alive {
                 *owner = new_owner;
                 adopted.push(transfer.clone());
             }
@@ -217,10 +221,15 @@ impl TransferStore for MemoryStore {
         Ok(adopted)
     }
 
-    async fn heartbeat(&self, owner: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn heartbeat(
+        &self,
+        owner: Uuid,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         self.broken()?;
-        self.rows.lock().unwrap().alive.insert(owner, now);
-        Ok(())
+        let mut rows = self.rows.lock().unwrap();
+        rows.alive.insert(owner, now);
+        Ok(rows.newest())
     }
 
     async fn share_rate(
@@ -244,7 +253,22 @@ impl TransferStore for MemoryStore {
         Ok(rows.transfers.values().filter(|(t, _)| t.stage.is_unsettled()).count() as u64)
     }
 
-    async fn reap(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+    async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let begin = rows.newest().unwrap_or(now);
+        Ok(*rows.reach.get_or_insert(begin))
+    }
+
+    async fn reap(
+        &self,
+        reach: Timestamp,
+        _: Timestamp,
+        keys_before: Timestamp,
+        _: u32,
+    ) -> Result<u64, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        rows.reach = rows.reach.max(Some(reach));
+        self.reapings.lock().unwrap().push(keys_before);
         Ok(0)
     }
 

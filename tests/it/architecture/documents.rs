@@ -94,6 +94,35 @@ fn every_test_that_is_named_exists() {
     }
 }
 
+/// The lines of the README's recipes for operators.
+fn recipes(readme: &str) -> Vec<&str> {
+    let part = readme.split("## At 3 a.m.").nth(1).unwrap();
+    let part = part.split("\n## ").next().unwrap();
+    let blocks: Vec<_> = part.split("```sh\n").skip(1).collect();
+    assert!(blocks.len() >= 8, "the recipes were found");
+    blocks.iter().flat_map(|block| block.split("```").next().unwrap().lines()).collect()
+}
+
+#[test]
+fn recipes_go_through_one_function_and_make_a_fresh_key_for_each_attempt() {
+    let readme = text("README.md");
+    let lines = recipes(&readme);
+    let mut fresh = false;
+    for line in &lines {
+        let own = line.contains("api() {") || line.contains("127.0.0.1:8081/sandbox/");
+        assert!(own || !line.contains("curl"), "not through the function: {line}");
+        fresh |= line.starts_with("ATTEMPT=$(");
+        if line.contains("Idempotency-Key") {
+            assert!(std::mem::take(&mut fresh), "the key of another attempt: {line}");
+            assert!(line.contains("\"Idempotency-Key: $ATTEMPT\""), "{line}");
+        }
+    }
+    for needed in [r#""outcome": "moved""#, r#""outcome": "not_moved""#, r#""reference": ""#] {
+        assert!(lines.iter().any(|line| line.contains(needed)), "no recipe has {needed}");
+    }
+    assert!(readme.contains("api /metrics | grep transfers_total\n"));
+}
+
 #[test]
 fn no_file_holds_what_a_merge_left_behind() {
     let marker = |sign: &str| sign.repeat(7);

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use super::on_both_stores;
 use crate::support::{
     records::{answer, claim, transfer},
-    store::{Fixture, KEY_RETENTION},
+    store::Fixture,
 };
 
 on_both_stores!(
@@ -24,9 +24,8 @@ on_both_stores!(
     first_answer_stays,
     freed_key_can_be_used_again,
     key_counts_for_its_caller_and_route_alone,
-    key_outlives_nothing_but_its_retention,
-    expired_key_is_replaced,
-    unsettled_key_never_expires,
+    settled_key_counts_until_it_is_reaped_whatever_the_clock_says,
+    reaped_key_is_free,
     key_wins_when_the_conversation_is_taken_too,
     conversation_refused_leaves_the_key_free,
     odd_keys_stay_distinct,
@@ -120,23 +119,25 @@ async fn key_counts_for_its_caller_and_route_alone(fixture: Fixture) {
     }
 }
 
-async fn key_outlives_nothing_but_its_retention(fixture: Fixture) {
-    let mut transfer = transfer(fixture.clock.now());
-    fixture.insert(&transfer, Some(&claim("k", 1))).await.unwrap();
-    fixture.step(&mut transfer, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
-
-    fixture.clock.advance(KEY_RETENTION);
-    assert!(fixture.store.key(&claim("k", 1).scope).await.unwrap().is_some());
-
-    fixture.clock.advance(SignedDuration::from_millis(1));
-    assert_eq!(fixture.store.key(&claim("k", 1).scope).await.unwrap(), None);
-}
-
-async fn expired_key_is_replaced(fixture: Fixture) {
+async fn settled_key_counts_until_it_is_reaped_whatever_the_clock_says(fixture: Fixture) {
     let mut first = transfer(fixture.clock.now());
     fixture.insert(&first, Some(&claim("k", 1))).await.unwrap();
     fixture.step(&mut first, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
-    fixture.clock.advance(KEY_RETENTION + SignedDuration::from_secs(1));
+
+    fixture.clock.advance(SignedDuration::from_hours(24 * 365));
+
+    assert!(fixture.store.key(&claim("k", 1).scope).await.unwrap().is_some());
+    let second = transfer(fixture.clock.now());
+    let inserted = fixture.insert(&second, Some(&claim("k", 1))).await.unwrap();
+    assert!(matches!(inserted, Inserted::KeyTaken(_)), "{inserted:?}");
+}
+
+async fn reaped_key_is_free(fixture: Fixture) {
+    let mut first = transfer(fixture.clock.now());
+    fixture.insert(&first, Some(&claim("k", 1))).await.unwrap();
+    fixture.step(&mut first, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
+    fixture.clock.advance(SignedDuration::from_secs(1));
+    fixture.reap(first.created_at, fixture.clock.now(), 100).await;
 
     let second = transfer(fixture.clock.now());
     assert_eq!(fixture.insert(&second, Some(&claim("k", 2))).await.unwrap(), Inserted::Done);
@@ -144,14 +145,6 @@ async fn expired_key_is_replaced(fixture: Fixture) {
     let record = fixture.store.key(&claim("k", 2).scope).await.unwrap().unwrap();
     assert_eq!((record.transfer_id, record.answer), (second.id, None));
     assert!(fixture.store.get(first.id).await.unwrap().is_some());
-}
-
-async fn unsettled_key_never_expires(fixture: Fixture) {
-    fixture.insert(&transfer(fixture.clock.now()), Some(&claim("k", 1))).await.unwrap();
-
-    fixture.clock.advance(KEY_RETENTION * 10);
-
-    assert!(fixture.store.key(&claim("k", 1).scope).await.unwrap().is_some());
 }
 
 async fn key_wins_when_the_conversation_is_taken_too(fixture: Fixture) {

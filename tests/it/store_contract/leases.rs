@@ -23,6 +23,8 @@ on_both_stores!(
     rows_of_an_unknown_owner_are_adopted,
     own_rows_are_not_adopted,
     settled_rows_are_not_adopted,
+    awaited_rows_are_adopted_until_they_are_no_longer_awaited,
+    awaited_rows_are_reaped_like_others,
     retired_owner_gives_up_its_rows_at_once,
     heartbeat_again_makes_alive_again,
     adopted_row_is_lost_to_the_old_owner,
@@ -90,6 +92,46 @@ async fn settled_rows_are_not_adopted(fixture: Fixture) {
         fixture.record(&row).await;
         fixture.settle(&mut row, stage).await;
     }
+    assert_eq!(adopt(&fixture, other(), 10).await, []);
+}
+
+/// Makes a row accepted and awaited.
+async fn accept(fixture: &Fixture, row: &mut Transfer) {
+    fixture.settle(row, Stage::Dispatching).await;
+    row.awaited = true;
+    assert!(fixture.step(row, Stage::Accepted, KeyChange::Keep).await.unwrap());
+}
+
+async fn awaited_rows_are_adopted_until_they_are_no_longer_awaited(fixture: Fixture) {
+    let mut rows = owned(&fixture, 4).await;
+    for row in &mut rows[1..] {
+        accept(&fixture, row).await;
+    }
+    for (row, stage) in [(2, Stage::Confirmed), (3, Stage::Accepted)] {
+        rows[row].awaited = false;
+        let stepped = fixture.step(&mut rows[row], stage, KeyChange::Keep).await;
+        assert!(stepped.unwrap());
+    }
+    assert_eq!(adopt(&fixture, other(), 10).await, []);
+    fixture.store.retire(fixture.owner).await.unwrap();
+    let adopter = other();
+
+    assert_eq!(adopt(&fixture, adopter, 10).await, rows[..2]);
+
+    assert_eq!(adopt(&fixture, adopter, 10).await, []);
+    rows[1].awaited = false;
+    rows[1].stage = Stage::Confirmed;
+    let expected = Expected { stage: Stage::Accepted, owner: Some(adopter) };
+    let update = fixture.store.update(&rows[1], &expected, KeyChange::Keep, Durability::Power);
+    assert!(update.await.unwrap());
+    assert_eq!(adopt(&fixture, other(), 10).await, rows[..1]);
+}
+
+async fn awaited_rows_are_reaped_like_others(fixture: Fixture) {
+    let mut rows = owned(&fixture, 1).await;
+    accept(&fixture, &mut rows[0]).await;
+    let later = fixture.clock.now() + SignedDuration::from_secs(1);
+    assert_eq!(fixture.reap(later, Timestamp::MIN, 10).await, 1);
     assert_eq!(adopt(&fixture, other(), 10).await, []);
 }
 

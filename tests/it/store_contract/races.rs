@@ -12,6 +12,7 @@ use genesys_transfer::{
         },
     },
 };
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::on_both_stores;
@@ -25,7 +26,7 @@ on_both_stores!(
     fifty_with_one_conversation_insert_once,
     same_key_and_conversation_always_loses_to_the_key,
     one_of_many_updates_wins,
-    expired_key_is_taken_over_once,
+    reaped_key_is_taken_over_once,
     many_writers_lose_nothing,
 );
 
@@ -113,11 +114,12 @@ async fn one_of_many_updates_wins(fixture: Fixture) {
     assert_eq!(won.into_iter().filter(|won| *won.as_ref().unwrap()).count(), 1);
 }
 
-async fn expired_key_is_taken_over_once(fixture: Fixture) {
+async fn reaped_key_is_taken_over_once(fixture: Fixture) {
     let mut old = transfer(fixture.clock.now());
     fixture.insert(&old, Some(&claim("k", 1))).await.unwrap();
     fixture.step(&mut old, Stage::Failed, KeyChange::Settle(answer())).await.unwrap();
-    fixture.clock.advance(crate::support::store::KEY_RETENTION * 2);
+    fixture.clock.advance(SignedDuration::from_secs(1));
+    fixture.reap(old.created_at, fixture.clock.now(), 100).await;
 
     let row = || (transfer(fixture.clock.now()), Some(claim("k", 2)));
     let inserted = insert_all(&fixture, (0..50).map(|_| row()).collect()).await;

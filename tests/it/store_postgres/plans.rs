@@ -175,7 +175,7 @@ async fn every_operation_on_batches(fixture: &Fixture) {
     store.cancel_batch(row.id, now).await.unwrap();
     row.finished_at = Some(now);
     store.update_batch(&row, owner).await.unwrap();
-    fixture.store.reap(now, now, 20).await.unwrap();
+    fixture.reap(now, now, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,7 +201,7 @@ async fn no_operation_makes_postgres_read_a_whole_table() {
     store.get(row.id).await.unwrap();
     store.adopt(fixture.owner, now, 100).await.unwrap();
     store.unsettled().await.unwrap();
-    store.reap(now + SignedDuration::from_hours(1), now, 20).await.unwrap();
+    store.reap(now, now + SignedDuration::from_hours(1), now, 20).await.unwrap();
     every_operation_on_batches(&fixture).await;
     store.check().await.unwrap();
     store.retire(fixture.owner).await.unwrap();

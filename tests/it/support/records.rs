@@ -54,6 +54,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse::default(),
+        awaited: false,
         created_at: now,
         updated_at: now,
     }

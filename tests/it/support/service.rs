@@ -144,6 +144,14 @@ impl TestApp {
         Self::run(self.settings.clone(), Arc::clone(&self.store), self.outside.clone()).await
     }
 
+    /// The same at the time of another clock.
+    pub(crate) async fn restart_at(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.app.take().unwrap().shut_down().await;
+        let around = Surroundings { clock, ..Surroundings::default() };
+        let (store, outside) = (Arc::clone(&self.store), self.outside.clone());
+        Self::run_at(self.settings.clone(), store, outside, around).await
+    }
+
     /// Stops the service as SIGTERM does.
     pub(crate) async fn shut_down(mut self) {
         self.app.take().unwrap().shut_down().await;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use genesys_transfer::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     config,
     store::{OpenError, Stores, open},
     transfer::{
@@ -12,14 +12,11 @@ use genesys_transfer::{
         store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{postgres, records::fresh_id};
-
-/// How long keys count in tests.
-pub(crate) const KEY_RETENTION: SignedDuration = SignedDuration::from_hours(72);
 
 /// A store, the clock it sees, and a process that uses it.
 pub(crate) struct Fixture {
@@ -66,6 +63,11 @@ impl Fixture {
             return Arc::clone(&self.batches);
         }
         open_stores(&self.url, Arc::clone(&self.clock)).await.unwrap().batches
+    }
+
+    /// Deletes what is older, and says how much that was.
+    pub(crate) async fn reap(&self, transfers: Timestamp, keys: Timestamp, limit: u32) -> u64 {
+        self.store.reap(self.clock.now(), transfers, keys, limit).await.unwrap()
     }
 
     /// Inserts `transfer`, safe against a loss of power.
@@ -118,7 +120,7 @@ async fn open_stores(url: &str, clock: Arc<ManualClock>) -> Result<Stores, OpenE
     let settings = config::Store {
         url: url.to_owned().into(),
         retention: Duration::from_hours(90 * 24),
-        key_retention: KEY_RETENTION.unsigned_abs(),
+        key_retention: Duration::from_hours(72),
         lease: Duration::from_secs(20),
     };
     open(&settings, clock, Arc::default()).await

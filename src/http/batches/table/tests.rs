@@ -60,6 +60,24 @@ fn the_bar_is_full_only_at_the_end() {
 }
 
 #[test]
+fn a_cancelled_drain_shows_what_was_moved_of_what_was_meant() {
+    let mut state = running();
+    state.batch.status = BatchStatus::Cancelled;
+    for counts in [
+        Counts { accepted: 44, confirmed: 1, skipped: 100, pending: 35, ..Counts::default() },
+        Counts { accepted: 44, confirmed: 1, skipped: 133, failed: 2, ..Counts::default() },
+    ] {
+        state.counts = counts;
+        let text = of(&state);
+        assert!(
+            text.contains("\n[##########..............................] 45 of 180 moved (25 %)\n"),
+            "{text}"
+        );
+        assert!(line(&state).starts_with("cancelled 45 of 180 moved (25 %), "), "{}", line(&state));
+    }
+}
+
+#[test]
 fn an_empty_batch_is_done() {
     let mut state = running();
     (state.batch.total, state.counts) = (0, Counts::default());

@@ -1,6 +1,5 @@
 //! Recording a batch with its items and its key, all or nothing.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
@@ -27,12 +26,8 @@ use crate::{
     },
 };
 
-/// Finds a key that is still alive.
-pub(in crate::store) struct FindBatchKey {
-    pub(in crate::store) scope: KeyScope,
-    /// Keys made before this time (microseconds) have outlived themselves.
-    pub(in crate::store) cutoff: i64,
-}
+/// Finds a key; it counts until it is reaped.
+pub(in crate::store) struct FindBatchKey(pub(in crate::store) KeyScope);
 
 impl Operation for FindBatchKey {
     const NAME: StoreOperation = StoreOperation::BatchFindKey;
@@ -40,25 +35,23 @@ impl Operation for FindBatchKey {
     type Output = Option<BatchKeyRecord>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
-        find_key(session, &self.scope, self.cutoff).await
+        find_key(session, &self.0).await
     }
 }
 
 async fn find_key<S: Session>(
     session: &mut S,
     scope: &KeyScope,
-    cutoff: i64,
 ) -> Result<Option<BatchKeyRecord>, Fault> {
     let rows = session
         .rows(
             sql("SELECT fingerprint, batch_id, answer_status, answer_content_type, \
                  answer_location, answer_retry_after, answer_body FROM batch_keys \
-                 WHERE caller = $1 AND route = $2 AND key = $3 AND created_at >= $4"),
+                 WHERE caller = $1 AND route = $2 AND key = $3"),
             &[
                 Value::Text(&storable(scope.caller.as_str())),
                 Value::Text(scope.route),
                 Value::Text(&storable(&scope.key)),
-                Value::Number(cutoff),
             ],
         )
         .await?;
@@ -86,22 +79,16 @@ pub(in crate::store) struct CreateBatch {
     data: String,
     items: NewItems,
     runner: Uuid,
-    cutoff: i64,
 }
 
 impl CreateBatch {
-    /// Keys made before `cutoff` are free. Fails when the record cannot be put into words.
-    pub(in crate::store) fn new(
-        new: &NewBatch,
-        runner: Uuid,
-        cutoff: Timestamp,
-    ) -> Result<Self, Unreadable> {
+    /// Fails when the record cannot be put into words.
+    pub(in crate::store) fn new(new: &NewBatch, runner: Uuid) -> Result<Self, Unreadable> {
         Ok(Self {
             data: encode(&new.batch)?,
             items: NewItems::new(new.batch.id, &new.items)?,
             new: new.clone(),
             runner,
-            cutoff: micros(cutoff),
         })
     }
 
@@ -109,7 +96,7 @@ impl CreateBatch {
     async fn refusal<S: Session>(&self, session: &mut S) -> Result<Option<Created>, Fault> {
         let batch = &self.new.batch;
         if let Some((claim, _)) = &self.new.key
-            && let Some(record) = find_key(session, &claim.scope, self.cutoff).await?
+            && let Some(record) = find_key(session, &claim.scope).await?
         {
             // Its own: an earlier try went through although its end was not seen.
             let done = record.batch_id == batch.id;
@@ -161,13 +148,7 @@ impl CreateBatch {
         let text = "INSERT INTO batch_keys (caller, route, key, fingerprint, batch_id, created_at, \
             answer_status, answer_content_type, answer_location, answer_retry_after, answer_body) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-            ON CONFLICT (caller, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-            batch_id = excluded.batch_id, created_at = excluded.created_at, \
-            answer_status = excluded.answer_status, \
-            answer_content_type = excluded.answer_content_type, \
-            answer_location = excluded.answer_location, \
-            answer_retry_after = excluded.answer_retry_after, answer_body = excluded.answer_body \
-            WHERE batch_keys.created_at < $12";
+            ON CONFLICT (caller, route, key) DO NOTHING";
         let values = [
             Value::Text(&storable(claim.scope.caller.as_str())),
             Value::Text(claim.scope.route),
@@ -180,7 +161,6 @@ impl CreateBatch {
             Value::MaybeText(answer.location.as_deref()),
             Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
             Value::Bytes(&answer.body),
-            Value::Number(self.cutoff),
         ];
         // It was free a moment ago: another process was quicker.
         if session.execute(sql(text), &values).await? == 0 { Err(Fault::Race) } else { Ok(()) }

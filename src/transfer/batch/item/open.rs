@@ -1,12 +1,14 @@
 //! An item on its way to becoming a transfer.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::super::{
     Item,
     trouble::{Strikes, Trouble},
 };
-use crate::transfer::ids::TransferId;
+use crate::transfer::{gateway::Usage, ids::TransferId};
 
 /// An item that is not a transfer yet.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(in crate::transfer::batch) struct Open {
     pub(in crate::transfer::batch) alone: bool,
     /// The transfer that may have been recorded: the store did not say.
     pub(super) transfer_id: Option<TransferId>,
+    /// What its calls to Genesys have cost since it became an item.
+    pub(super) usage: Arc<Usage>,
     pub(super) laters: u32,
     pub(super) looks: Strikes,
     pub(super) commands: Strikes,
@@ -33,6 +37,7 @@ impl From<Item> for Open {
             aside: None,
             alone: false,
             transfer_id: None,
+            usage: Arc::default(),
             laters: 0,
             looks: Strikes::default(),
             commands: Strikes::default(),

@@ -1,5 +1,7 @@
 //! From an item to a transfer, and back.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{End, Open, Run, far};
@@ -10,7 +12,7 @@ use crate::{
         batch::{Item, pause::Pauses, store::Taken, trouble::Trouble},
         engine::{self, Job},
         ids::TransferId,
-        model::{Stage, Transfer, UpstreamUse},
+        model::{Stage, Transfer},
         plan::Plan,
         problems,
         store::KeyChange,
@@ -114,7 +116,8 @@ impl Run {
             max_priority: self.batch.max_priority,
             warnings: Vec::new(),
             error: None,
-            upstream: UpstreamUse::default(),
+            upstream: open.usage.sums(),
+            awaited: false,
             created_at: now,
             updated_at: now,
         };
@@ -148,6 +151,8 @@ impl Run {
                 match store.reopen_item(&transfer, open.item.position, owner).await {
                     Ok(true) => {
                         open.transfer_id = None;
+                        // What it cost is told by the one that failed.
+                        open.usage = Arc::default();
                         audit::settled(&transfer);
                         engine.count(&transfer);
                         return Ok(true);

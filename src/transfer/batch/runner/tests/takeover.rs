@@ -1,10 +1,13 @@
 //! Several processes, one batch.
 
 use super::*;
-use crate::transfer::{
-    ids::{ConversationId, TransferId},
-    model::{Stage, Transfer},
-    testing::MemoryStore,
+use crate::{
+    config::Confirm,
+    transfer::{
+        ids::{ConversationId, TransferId},
+        model::{Stage, Transfer},
+        testing::MemoryStore,
+    },
 };
 
 fn floor() -> Arc<Floor> {
@@ -133,4 +136,40 @@ async fn a_call_recorded_and_not_sent_goes_on_only_if_it_still_waits() {
 fn floor_stand(floor: &Floor) -> Stand {
     let since = crate::clock::Clock::now(&*floor.clock);
     Stand::Waiting { queue: from(), since, priority: 0 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_moved_and_not_seen_are_looked_for_by_the_next_process() {
+    let (floor, store) = (Floor::with(40, seconds(8)), Arc::<MemoryStore>::default());
+    let first = BatchBench::over(Arc::clone(&floor), Arc::clone(&store), Confirm::Always).await;
+    *floor.empty_looks_at.lock().unwrap() = Some(to());
+    let id = first.start(drain()).await;
+    let moved = first.finished(id).await;
+    assert_eq!((moved.counts.accepted, moved.counts.confirmed), (40, 0));
+    first.die().await;
+    *floor.empty_looks_at.lock().unwrap() = None;
+
+    let next = BatchBench::over(Arc::clone(&floor), Arc::clone(&store), Confirm::Always).await;
+    after(seconds(30)).await;
+
+    assert_eq!(closed(&next.state(id).await).confirmed, 40);
+    assert_eq!(floor.cost().reads, 40);
+    once(&floor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_looked_for_in_vain_are_not_looked_for_again() {
+    let (floor, store) = (Floor::with(40, seconds(8)), Arc::<MemoryStore>::default());
+    let first = BatchBench::over(Arc::clone(&floor), Arc::clone(&store), Confirm::Always).await;
+    *floor.empty_looks_at.lock().unwrap() = Some(to());
+    let id = first.start(drain()).await;
+    first.finished(id).await;
+    after(seconds(120)).await;
+    let looks = floor.cost().looks;
+    first.die().await;
+
+    let next = BatchBench::over(Arc::clone(&floor), store, Confirm::Always).await;
+    after(seconds(120)).await;
+
+    assert_eq!((floor.cost().looks, closed(&next.state(id).await).accepted), (looks, 40));
 }
