@@ -22,11 +22,16 @@ macro_rules! texts {
                 "shared rate",
                 include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
             ),
+            (
+                5,
+                "fewer indexes",
+                include_str!(concat!("migrations/", $folder, "/0005_fewer_indexes.sql")),
+            ),
         ]
     };
 }
 
-fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 4] {
+fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 5] {
     match dialect {
         Dialect::Sqlite => texts!("sqlite"),
         Dialect::Postgres => texts!("postgres"),
@@ -94,8 +99,10 @@ mod tests {
                 for line in lines.filter(|line| !line.starts_with("--")).map(str::to_uppercase) {
                     let added = line.contains("ADD COLUMN") && !line.contains("DEFAULT");
                     let required = added && line.contains("NOT NULL");
+                    // No process of another version has an SQLite file open meanwhile.
+                    let index = dialect == Dialect::Sqlite && line.starts_with("DROP INDEX ");
                     let takes = ["DROP", "RENAME", "ALTER COLUMN", "UPDATE ", "DELETE FROM"];
-                    let taken = takes.iter().any(|word| line.contains(word));
+                    let taken = !index && takes.iter().any(|word| line.contains(word));
                     assert!(!taken && !required, "{name} {}: {line}", migration.version);
                 }
             }

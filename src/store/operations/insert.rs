@@ -1,5 +1,7 @@
 //! Recording a new transfer with its key.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ use super::{
 
 /// Records a new transfer and claims its key.
 pub(in crate::store) struct Insert {
-    transfer: Transfer,
+    transfer: Arc<Transfer>,
     data: String,
     claim: Option<KeyClaim>,
     owner: Uuid,
@@ -32,14 +34,14 @@ pub(in crate::store) struct Insert {
 impl Insert {
     /// Keys settled before `cutoff` are free. Fails when the record cannot be put into words.
     pub(in crate::store) fn new(
-        transfer: &Transfer,
+        transfer: Arc<Transfer>,
         claim: Option<&KeyClaim>,
         owner: Uuid,
         cutoff: Timestamp,
     ) -> Result<Self, Unreadable> {
         Ok(Self {
-            data: encode(transfer)?,
-            transfer: transfer.clone(),
+            data: encode(&*transfer)?,
+            transfer,
             claim: claim.cloned(),
             owner,
             cutoff: micros(cutoff),
