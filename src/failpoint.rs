@@ -36,15 +36,16 @@ macro_rules! points {
 }
 
 points! {
-    /// The request is valid, its queue is known; nothing is recorded.
+    /// `Prefer: respond-async`: the request is valid, its queue is known; nothing is recorded.
     BeforeInsert = "before_insert",
-    /// The transfer is recorded.
+    /// It is recorded, in `received`; no answer named it.
     AfterInsert = "after_insert",
     /// 202 was given to a caller who does not wait; the work begins.
     AfterAnswer = "after_answer",
     /// The conversation was looked at, and the leg is chosen.
     AfterLook = "after_look",
-    /// Right before the intention becomes durable.
+    /// Right before the intention becomes durable, which for a synchronous request is its first
+    /// record.
     BeforeDispatching = "before_dispatching",
     /// Right after it became durable.
     AfterDispatching = "after_dispatching",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use reqwest::{Client, Response};
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::ServiceBuilder;
 
 use super::{
     auth::authorize,
@@ -76,5 +76,5 @@ pub(super) fn stack(parts: Parts) -> Next {
             report(Arc::clone(&metrics), call, next).boxed()
         }))
         .service(Wire(client));
-    BoxCloneSyncService::new(service)
+    Next::new(service)
 }

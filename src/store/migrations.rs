@@ -24,11 +24,16 @@ macro_rules! texts {
             ),
             (5, "reapings", include_str!(concat!("migrations/", $folder, "/0005_reapings.sql"))),
             (6, "awaited", include_str!(concat!("migrations/", $folder, "/0006_awaited.sql"))),
+            (
+                7,
+                "fewer indexes",
+                include_str!(concat!("migrations/", $folder, "/0007_fewer_indexes.sql")),
+            ),
         ]
     };
 }
 
-fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 6] {
+fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 7] {
     match dialect {
         Dialect::Sqlite => texts!("sqlite"),
         Dialect::Postgres => texts!("postgres"),
@@ -96,8 +101,10 @@ mod tests {
                 for line in lines.filter(|line| !line.starts_with("--")).map(str::to_uppercase) {
                     let added = line.contains("ADD COLUMN") && !line.contains("DEFAULT");
                     let required = added && line.contains("NOT NULL");
+                    // No process of another version has an SQLite file open meanwhile.
+                    let index = dialect == Dialect::Sqlite && line.starts_with("DROP INDEX ");
                     let takes = ["DROP", "RENAME", "ALTER COLUMN", "UPDATE ", "DELETE FROM"];
-                    let taken = takes.iter().any(|word| line.contains(word));
+                    let taken = !index && takes.iter().any(|word| line.contains(word));
                     assert!(!taken && !required, "{name} {}: {line}", migration.version);
                 }
             }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     backend::{Backend, Trouble},
-    doubt::Doubtful,
-    encoding::{Unreadable, encode, micros, time},
+    doubt::{Doubt, Doubtful},
+    encoding::{micros, time},
     operations::{
         Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Reaped, Retire,
         ShareRate, Undo, Update,
@@ -17,10 +17,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    problem::{Code, Problem},
     transfer::{
         ids::TransferId,
-        model::{Stage, Transfer},
+        model::Transfer,
         rate::{RateShare, RateUse},
         store::{
             Durability, Expected, Inserted, KeyChange, KeyClaim, KeyRecord, KeyScope, StoreError,
@@ -45,34 +44,24 @@ impl<B: Backend> Records<B> {
     /// Gives up inserts whose callers were told that they failed. What cannot be given up now
     /// is kept for the next time.
     async fn take_back_doubtful(&self) {
-        for undo in self.doubtful.take() {
-            let again = undo.clone();
+        for insert in self.doubtful.take() {
+            let transfer_id = insert.transfer.id;
+            let undo = match Undo::of(&insert) {
+                Ok(undo) => undo,
+                Err(error) => {
+                    tracing::error!(%transfer_id, %error, "an insert cannot be taken back");
+                    continue;
+                }
+            };
             match self.backend.write(undo, Durability::Process).await {
                 Ok(0) => {}
                 Ok(_) => {
-                    let transfer_id = TransferId::new(again.id);
                     tracing::warn!(%transfer_id, "gave up a transfer whose insert had failed");
                 }
-                Err(_) => self.doubtful.add(again),
+                Err(_) => self.doubtful.add(insert),
             }
         }
     }
-}
-
-/// What makes an insert of `transfer` true whose caller was told that it failed.
-fn undo(transfer: &Transfer, owner: Uuid) -> Result<Undo, Unreadable> {
-    let problem = Problem::new(
-        Code::StoreUnavailable,
-        "Whether the transfer was recorded was not certain in time; nothing was sent.",
-    );
-    let given_up = Transfer { stage: Stage::Failed, error: Some(problem), ..transfer.clone() };
-    Ok(Undo {
-        id: transfer.uuid(),
-        owner,
-        stage: transfer.stage.as_str(),
-        updated_at: micros(transfer.updated_at),
-        given_up: encode(&given_up)?,
-    })
 }
 
 #[async_trait]
@@ -88,16 +77,16 @@ impl<B: Backend> TransferStore for Records<B> {
         owner: Uuid,
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
-        let insert = Insert::new(transfer, claim, owner)
+        let transfer = Arc::new(transfer.clone());
+        let insert = Insert::new(Arc::clone(&transfer), claim, owner)
             .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
-        let undo = undo(transfer, owner)
-            .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
-        let watch = self.doubtful.watch(undo);
+        let watch = self.doubtful.watch(Doubt { transfer, owner });
         match self.backend.write(insert, durability).await {
             Ok(inserted) => {
-                watch.settle();
                 if inserted == Inserted::Done {
-                    self.doubtful.forget(transfer.uuid());
+                    watch.inserted()
+                } else {
+                    watch.settle()
                 }
                 Ok(inserted)
             }

@@ -80,6 +80,8 @@ pub(super) struct Job {
     pub wait: Wait,
     /// The answer already given (`Prefer: respond-async`), kept for the key.
     pub given: Option<Answer>,
+    /// Whether an idempotency key may belong to it, which then learns the outcome.
+    pub keyed: bool,
     /// Set right before the first byte may leave.
     pub sent: Arc<AtomicBool>,
     /// Of a batch: its turn among the commands, until its own has been answered.
@@ -131,7 +133,7 @@ impl Engine {
     }
 
     /// Looks at the conversation and decides what to do.
-    async fn prepare(&self, job: &Job) -> Result<Plan, Box<Problem>> {
+    pub(super) async fn prepare(&self, job: &Job) -> Result<Plan, Box<Problem>> {
         let request = &job.transfer.request;
         if !self.settings.verify
             && let Some(plan) = plan::blind(request)
@@ -182,10 +184,11 @@ impl Engine {
         written.elapsed() > self.lease / 2
     }
 
-    /// Makes the intention durable, then sends the command and learns what became of it.
+    /// Makes the intention of a transfer that is recorded as `received` durable, then sends the
+    /// command and learns what became of it.
     pub(super) async fn dispatch(&self, job: &mut Job, plan: Plan) -> Outcome {
-        if time_left(&job.ctx) < COMMAND_NEEDS {
-            return Outcome::not_sent(too_late());
+        if let Err(problem) = in_time(&job.ctx) {
+            return Outcome::not_sent(*problem);
         }
         adopt_plan(&mut job.transfer, &plan);
 
@@ -198,14 +201,19 @@ impl Engine {
             .step(&mut job.transfer, Stage::Received, KeyChange::Keep)
             .instrument(trace::stage(trace::Stage::Dispatching));
         match recorded.await {
-            Ok(()) => {}
-            Err(Lost::TakenOver) => return self.row_not_found(job).await,
+            Ok(()) => self.command(job, plan, intended).await,
+            Err(Lost::TakenOver) => self.row_not_found(job).await,
             Err(Lost::Store(error)) => {
                 // Whether the write counted is not certain, but that nothing was sent is.
                 job.transfer.stage = Stage::Received;
-                return Outcome::not_sent(problems::from_store(&error));
+                Outcome::not_sent(problems::from_store(&error))
             }
         }
+    }
+
+    /// Sends the command of a transfer that is recorded as `dispatching`, by a write that began at
+    /// `intended`, and learns what became of it.
+    pub(super) async fn command(&self, job: &mut Job, plan: Plan, intended: Instant) -> Outcome {
         crate::failpoint!(AfterDispatching);
         if self.is_held_up(intended) || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
@@ -229,6 +237,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Fails when too little time is left to begin a command.
+pub(super) fn in_time(ctx: &CallContext) -> Result<(), Box<Problem>> {
+    if time_left(ctx) < COMMAND_NEEDS { Err(Box::new(too_late())) } else { Ok(()) }
 }
 
 /// Time until the context's deadline.

@@ -164,6 +164,7 @@ impl Engine {
             transfer,
             wait: Wait::Outcome,
             given: None,
+            keyed: true,
             sent: Arc::default(),
             turn: None,
         };

@@ -5,15 +5,15 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::Instrument as _;
 
 use super::{
     engine::{self, Engine, Job, calls_needed},
     fingerprint::fingerprint,
-    gateway::{CallContext, Lane},
+    gateway::Lane,
     ids::TransferId,
-    model::{Stage, Transfer, UpstreamUse},
+    model::{Queue, Stage, Transfer, UpstreamUse},
     problems,
     service::{Caller, Reply, Submission, Wait},
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
@@ -37,8 +37,15 @@ struct Progress {
 enum Begun {
     /// The answer is known already.
     Known(Reply),
-    /// The transfer is recorded; this is the work.
-    Job(Box<Job>),
+    /// This is the work. Nothing is recorded yet.
+    Job(Box<Job>, New),
+}
+
+/// What a transfer is recorded with.
+struct New {
+    caller: Caller,
+    claim: Option<KeyClaim>,
+    progress: Arc<Progress>,
 }
 
 impl Engine {
@@ -68,20 +75,117 @@ impl Engine {
     ) {
         let _place = submission.place.take();
         // A receiver that is gone only means that nobody waits; the work is done all the same.
-        let mut job = match self.begin(submission, &progress).await {
-            Ok(Begun::Job(job)) => job,
-            Ok(Begun::Known(reply)) => return drop(answer.send(Ok(reply))),
-            Err(problem) => return drop(answer.send(Err(problem))),
+        let answered = match self.begin(submission, progress).await {
+            Ok(Begun::Job(job, new)) if job.wait == Wait::Nothing => {
+                return self.answer_first(*job, &new, answer).await;
+            }
+            Ok(Begun::Job(job, new)) => self.carry_out_new(*job, &new).await,
+            Ok(Begun::Known(reply)) => Ok(reply),
+            Err(problem) => Err(problem),
         };
-        if job.wait == Wait::Nothing {
-            let reply = self.reply(&job.transfer);
-            job.given = Some(reply.answer.clone());
-            drop(answer.send(Ok(reply)));
-            crate::failpoint!(AfterAnswer);
-            self.carry_out(*job).await;
-        } else {
-            let transfer = self.carry_out(*job).await;
-            drop(answer.send(Ok(self.reply(&transfer))));
+        drop(answer.send(answered));
+    }
+
+    /// `Prefer: respond-async`: a 202 names the transfer, so it is recorded before that.
+    async fn answer_first(
+        self: &Arc<Self>,
+        mut job: Job,
+        new: &New,
+        answer: oneshot::Sender<Result<Reply, Problem>>,
+    ) {
+        crate::failpoint!(BeforeInsert);
+        let recorded = self.record(&job.transfer, new).await;
+        crate::failpoint!(AfterInsert);
+        match recorded {
+            Ok(None) => {}
+            Ok(Some(reply)) => return drop(answer.send(Ok(reply))),
+            Err(problem) => return drop(answer.send(Err(problem))),
+        }
+        let reply = self.reply(&job.transfer);
+        job.given = Some(reply.answer.clone());
+        drop(answer.send(Ok(reply)));
+        crate::failpoint!(AfterAnswer);
+        self.carry_out(job).await;
+    }
+
+    /// Carries out a transfer that is not recorded: its first record is the one that is durable
+    /// before the command leaves, or the one that says why nothing was sent.
+    async fn carry_out_new(self: &Arc<Self>, mut job: Job, new: &New) -> Result<Reply, Problem> {
+        let prepared = self.prepare(&job).instrument(trace::stage(trace::Stage::Look)).await;
+        crate::failpoint!(AfterLook);
+        let plan = match prepared.and_then(|plan| engine::in_time(&job.ctx).map(|()| plan)) {
+            Ok(plan) => plan,
+            Err(problem) => return self.refuse(job, new, *problem).await,
+        };
+        engine::adopt_plan(&mut job.transfer, &plan);
+        job.transfer.stage = Stage::Dispatching;
+        crate::failpoint!(BeforeDispatching);
+        let intended = Instant::now();
+        if let Some(reply) = self.record(&job.transfer, new).await? {
+            return Ok(reply);
+        }
+        let outcome = self.command(&mut job, plan, intended).await;
+        Ok(self.reply(&self.finish(job, outcome).await))
+    }
+
+    /// Records a transfer that certainly was not sent, for the history; its key stays free. One
+    /// that cannot be recorded is not named.
+    async fn refuse(&self, job: Job, new: &New, problem: Problem) -> Result<Reply, Problem> {
+        // A twin with the same key may have moved the call before this look: the key decides.
+        if let Some(claim) = &new.claim
+            && let Some(record) = self.key(&claim.scope).await?
+        {
+            return self.known(claim, record, &job.transfer.request_id).await;
+        }
+        let transfer = Transfer {
+            stage: Stage::Failed,
+            error: Some(problem),
+            upstream: job.ctx.usage.sums(),
+            updated_at: self.clock.now(),
+            ..job.transfer
+        };
+        self.count(&transfer);
+        let recorded = self.records.begin(&transfer, None, Durability::Power);
+        match recorded.instrument(trace::stage(trace::Stage::Record)).await {
+            Ok(_) => {
+                new.progress.recorded.get_or_init(|| transfer.id);
+                Ok(self.reply(&transfer))
+            }
+            Err(error) => {
+                let (operation, cause) = (error.operation, error.cause);
+                tracing::error!(operation, %cause, "a refused transfer could not be recorded");
+                Err(transfer.error.unwrap_or_else(problems::forgotten))
+            }
+        }
+    }
+
+    /// Records a new transfer with its key and its place on the conversation, on the disk. `Some`:
+    /// the key was used before, and this is its answer.
+    async fn record(&self, transfer: &Transfer, new: &New) -> Result<Option<Reply>, Problem> {
+        let stage = match transfer.stage {
+            Stage::Dispatching => trace::Stage::Dispatching,
+            _ => trace::Stage::Record,
+        };
+        let inserted = self.records.begin(transfer, new.claim.as_ref(), Durability::Power);
+        match inserted
+            .instrument(trace::stage(stage))
+            .await
+            .map_err(|error| problems::from_store(&error))?
+        {
+            Inserted::Done => {
+                new.progress.recorded.get_or_init(|| transfer.id);
+                Ok(None)
+            }
+            Inserted::KeyTaken(record) => match &new.claim {
+                Some(claim) => self.known(claim, record, &transfer.request_id).await.map(Some),
+                None => Err(Problem::new(Code::InternalError, "A key was taken without a claim.")),
+            },
+            Inserted::ConversationTaken { transfer_id, caller } => {
+                let visible = new.caller.sees(&caller).then_some(transfer_id);
+                self.secure().await?;
+                let id = transfer.request.conversation_id;
+                Err(problems::transfer_in_progress(id, visible))
+            }
         }
     }
 
@@ -95,8 +199,12 @@ impl Engine {
         }
     }
 
-    /// Everything up to the record: nothing has been sent when it returns.
-    async fn begin(&self, submission: Submission, progress: &Progress) -> Result<Begun, Problem> {
+    /// Everything that needs no look at the conversation. Nothing is recorded when it returns.
+    async fn begin(
+        &self,
+        submission: Submission,
+        progress: Arc<Progress>,
+    ) -> Result<Begun, Problem> {
         let unsupported = self.gateway.unsupported(&submission.request);
         if !unsupported.is_empty() {
             return Err(Problem::invalid(unsupported));
@@ -120,34 +228,19 @@ impl Engine {
         let admitted =
             self.gateway.admit(&ctx, calls).instrument(trace::stage(trace::Stage::Admit));
         ctx.admission = Some(admitted.await.map_err(problems::from_gateway)?);
-        let durability = match submission.wait {
-            Wait::Nothing => Durability::Power,
-            Wait::Outcome | Wait::Confirmation(_) => Durability::Process,
-        };
-        let transfer = self.new_transfer(&submission, queue);
-        crate::failpoint!(BeforeInsert);
+        let wait = submission.wait;
+        let (transfer, caller) = self.new_transfer(submission, queue);
         trace::transfer_is(&transfer.id);
-        let inserted = self.records.begin(&transfer, claim.as_ref(), durability);
-        let inserted = inserted.instrument(trace::stage(trace::Stage::Record)).await;
-        match inserted.map_err(|error| problems::from_store(&error))? {
-            Inserted::Done => {
-                crate::failpoint!(AfterInsert);
-                progress.recorded.get_or_init(|| transfer.id);
-                Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
-            }
-            Inserted::KeyTaken(record) => match &claim {
-                Some(claim) => {
-                    self.known(claim, record, &submission.request_id).await.map(Begun::Known)
-                }
-                None => Err(Problem::new(Code::InternalError, "A key was taken without a claim.")),
-            },
-            Inserted::ConversationTaken { transfer_id, caller } => {
-                let visible = submission.caller.sees(&caller).then_some(transfer_id);
-                self.secure().await?;
-                let id = submission.request.conversation_id;
-                Err(problems::transfer_in_progress(id, visible))
-            }
-        }
+        let job = Job {
+            transfer,
+            ctx,
+            wait,
+            given: None,
+            keyed: claim.is_some(),
+            sent: Arc::clone(&progress.sent),
+            turn: None,
+        };
+        Ok(Begun::Job(Box::new(job), New { caller, claim, progress }))
     }
 
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, Problem> {
@@ -200,35 +293,32 @@ impl Engine {
         }
     }
 
-    fn new_transfer(&self, submission: &Submission, queue: super::model::Queue) -> Transfer {
+    fn new_transfer(&self, submission: Submission, queue: Queue) -> (Transfer, Caller) {
         let now = self.clock.now();
-        let Caller { name, limits, .. } = &submission.caller;
-        Transfer {
+        let Submission { caller, request, request_id, .. } = submission;
+        let transfer = Transfer {
             id: TransferId::new(self.ids.next(now)),
             stage: Stage::Received,
-            request: submission.request.clone(),
             queue,
-            requested_by: name.clone(),
-            request_id: submission.request_id.clone(),
+            requested_by: caller.name.clone(),
+            request_id,
             batch_id: None,
-            participant_id: submission.request.participant_id,
+            participant_id: request.participant_id,
             previous: None,
             picture: None,
-            priority: submission.request.priority,
+            priority: request.priority,
             waited_minutes: None,
-            max_priority: limits.max_priority,
+            max_priority: caller.limits.max_priority,
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
             awaited: false,
             created_at: now,
             updated_at: now,
-        }
+            request,
+        };
+        (transfer, caller)
     }
-}
-
-fn job(transfer: Transfer, ctx: CallContext, wait: Wait, progress: &Progress) -> Job {
-    Job { transfer, ctx, wait, given: None, sent: Arc::clone(&progress.sent), turn: None }
 }
 
 fn claim(submission: &Submission) -> Option<KeyClaim> {

@@ -43,8 +43,8 @@ enum Story {
 type Row = (Point, Story, &'static str, usize);
 
 const ROWS: &[Row] = &[
-    (Point::BeforeInsert, Story::Plain, "accepted", 1),
-    (Point::AfterInsert, Story::Plain, "accepted", 1),
+    (Point::BeforeInsert, Story::Async, "accepted", 1),
+    (Point::AfterInsert, Story::Async, "accepted", 1),
     (Point::AfterAnswer, Story::Async, "accepted", 1),
     (Point::AfterLook, Story::Plain, "accepted", 1),
     (Point::BeforeDispatching, Story::Plain, "accepted", 1),
@@ -234,28 +234,28 @@ fn every_place_is_died_at() {
     assert!(Point::ALL.iter().all(|point| died.contains(point)));
 }
 
-/// Where a replica sleeps past its lease while another takes over, and what may be known in the
-/// end: the status and the commands sent.
-const SLEEPS: &[(Point, &[(&str, usize)])] = &[
+/// Where a replica sleeps past its lease while another takes over, with which request, and what
+/// may be known in the end: the status and the commands sent.
+const SLEEPS: &[(Point, Story, &[(&str, usize)])] = &[
     // The other one carries the transfer out.
-    (Point::AfterInsert, &[("accepted", 1)]),
+    (Point::AfterInsert, Story::Async, &[("accepted", 1)]),
     // Given up by the other one, so the sleeper must not send any more; on a busy machine it may
     // be woken before that, and then goes on as if nothing had been.
-    (Point::AfterDispatching, &[("failed", 0), ("accepted", 1)]),
+    (Point::AfterDispatching, Story::Plain, &[("failed", 0), ("accepted", 1)]),
     // Too late to notice: it sends, for the first time, and its word counts.
-    (Point::BeforeSend, &[("accepted", 1)]),
+    (Point::BeforeSend, Story::Plain, &[("accepted", 1)]),
     // The other one saw the call arrive.
-    (Point::AfterSend, &[("accepted", 1)]),
+    (Point::AfterSend, Story::Plain, &[("accepted", 1)]),
 ];
 
-async fn sleep_at(point: Point, ends: &[(&str, usize)]) -> Vec<String> {
+async fn sleep_at(point: Point, story: Story, ends: &[(&str, usize)]) -> Vec<String> {
     let site = Site::postgres().await;
     let stop = format!("{}=stop", point.name());
     let sleeper = Arc::new(site.try_start(&[(VARIABLE, &stop)]).await.unwrap());
     let other = site.start().await;
     let body = plain(site.call(), "Support Tier 2");
     let asleep = Arc::clone(&sleeper);
-    let answer = tokio::spawn(async move { asleep.submit(&body, &[]).await });
+    let answer = tokio::spawn(async move { asleep.submit(&body, &story.headers()).await });
     sleeper.says("stopped at a failpoint").await;
     settled(&other).await;
     sleeper.signal("CONT").await;
@@ -275,7 +275,7 @@ async fn sleep_at(point: Point, ends: &[(&str, usize)]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_sleeps_past_its_lease_sends_nothing_twice_and_tells_no_lie() {
-    let sleeps = SLEEPS.iter().map(|(point, ends)| sleep_at(*point, ends));
+    let sleeps = SLEEPS.iter().map(|(point, story, ends)| sleep_at(*point, *story, ends));
     let broken = futures_util::future::join_all(sleeps).await.concat();
     assert!(broken.is_empty(), "{broken:#?}");
 }

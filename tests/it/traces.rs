@@ -69,9 +69,8 @@ async fn a_transfer_is_one_trace_from_its_caller_to_genesys() {
     let start = ["POST /transfers", "transfer"];
     for path in [
         &["queue"][..],
-        &["record", "store insert"],
         &["look", "GET get_conversation"],
-        &["dispatching"],
+        &["dispatching", "store insert"],
         &["send", ATTEMPT],
     ] {
         assert_eq!(trace.path(path.last().unwrap()), [&start[..], path].concat());

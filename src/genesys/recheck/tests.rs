@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::Method;
 use serde_json::json;
-use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
+use tower::{ServiceBuilder, service_fn};
 use url::Url;
 
 use super::*;
@@ -58,7 +58,7 @@ fn upstream(host: &Arc<Host>) -> Upstream {
         }))
         .layer(around(move |call: Call, next: Next| guard(breaker.clone(), call, next).boxed()))
         .service(service_fn(move |call: Call| std::future::ready(host.answer(&call))));
-    Upstream::new(BoxCloneSyncService::new(service), Url::parse("http://host/").unwrap())
+    Upstream::new(Next::new(service), Url::parse("http://host/").unwrap())
 }
 
 async fn send(upstream: &Upstream) -> Sent {

@@ -62,8 +62,8 @@ impl Operation for List {
     type Output = Vec<Transfer>;
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
-        let page = Page::new(&self.filter, self.limit);
-        let (text, values) = page.statement(S::DIALECT);
+        let page = Page::new(&self.filter, self.limit, S::DIALECT);
+        let (text, values) = page.statement();
         let rows = session.rows(AssertSqlSafe(text).into_sql_str(), &values).await?;
         rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
     }

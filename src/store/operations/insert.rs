@@ -1,5 +1,7 @@
 //! Recording a new transfer with its key.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::{
@@ -21,7 +23,7 @@ use super::{
 
 /// Records a new transfer and claims its key.
 pub(in crate::store) struct Insert {
-    transfer: Transfer,
+    transfer: Arc<Transfer>,
     data: String,
     claim: Option<KeyClaim>,
     owner: Uuid,
@@ -30,16 +32,11 @@ pub(in crate::store) struct Insert {
 impl Insert {
     /// Fails when the record cannot be put into words.
     pub(in crate::store) fn new(
-        transfer: &Transfer,
+        transfer: Arc<Transfer>,
         claim: Option<&KeyClaim>,
         owner: Uuid,
     ) -> Result<Self, Unreadable> {
-        Ok(Self {
-            data: encode(transfer)?,
-            transfer: transfer.clone(),
-            claim: claim.cloned(),
-            owner,
-        })
+        Ok(Self { data: encode(&*transfer)?, transfer, claim: claim.cloned(), owner })
     }
 
     /// Who has the key, when it is taken. `Done` when it is this very transfer: an earlier try

@@ -1,6 +1,7 @@
 //! Changing a transfer and its key's fate, if the row is still as expected.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{
     metrics::StoreOperation,
@@ -20,7 +21,11 @@ use super::{
 
 /// Changes a transfer by compare-and-set on stage and owner.
 pub(in crate::store) struct Update {
-    transfer: Transfer,
+    id: Uuid,
+    stage: Stage,
+    updated_at: i64,
+    code: Option<&'static str>,
+    awaited: bool,
     data: String,
     expected: Expected,
     key: KeyChange,
@@ -42,7 +47,11 @@ impl Update {
         }
         Ok(Self {
             data: encode(transfer)?,
-            transfer: transfer.clone(),
+            id: transfer.uuid(),
+            stage: to,
+            updated_at: micros(transfer.updated_at),
+            code: code(transfer),
+            awaited: transfer.awaited,
             expected: expected.clone(),
             key,
             now: micros(now),
@@ -50,14 +59,14 @@ impl Update {
     }
 
     async fn change_row<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        let stage = self.transfer.stage;
+        let stage = self.stage;
         let mut values = vec![
-            Value::Id(self.transfer.id.uuid()),
+            Value::Id(self.id),
             Value::Text(self.expected.stage.as_str()),
             Value::Text(stage.as_str()),
-            Value::Number(micros(self.transfer.updated_at)),
+            Value::Number(self.updated_at),
             Value::Text(&self.data),
-            Value::MaybeText(code(&self.transfer)),
+            Value::MaybeText(self.code),
         ];
         values.extend(self.expected.owner.map(Value::Id));
         // A column that is named is written anew in all its indexes, changed or not.
@@ -78,10 +87,10 @@ impl Update {
     /// its end was not seen. Never said of `dispatching`: two who both think they made that step
     /// would both send the command.
     async fn already_made<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        if self.transfer.stage == Stage::Dispatching {
+        if self.stage == Stage::Dispatching {
             return Ok(false);
         }
-        let id = [Value::Id(self.transfer.id.uuid())];
+        let id = [Value::Id(self.id)];
         let rows =
             session.rows(sql("SELECT owner, data FROM transfers WHERE id = $1"), &id).await?;
         let Some(row) = rows.first() else { return Ok(false) };
@@ -91,7 +100,7 @@ impl Update {
     }
 
     async fn change_key<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        let id = self.transfer.id.uuid();
+        let id = self.id;
         match &self.key {
             KeyChange::Keep => {}
             KeyChange::Free => {
@@ -124,7 +133,7 @@ const SETTLE: &str = "UPDATE idempotency_keys SET settled_at = $2, answer_status
     answer_content_type = $4, answer_location = $5, answer_retry_after = $6, answer_body = $7 \
     WHERE transfer_id = $1 AND settled_at IS NULL";
 
-fn settled_values(id: uuid::Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
+fn settled_values(id: Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
     [
         Value::Id(id),
         Value::Number(now),
@@ -139,14 +148,14 @@ fn settled_values(id: uuid::Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
 impl Update {
     /// Notes whether the call is still to be seen in its queue.
     async fn note_awaited<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        let text = if self.transfer.awaited {
+        let text = if self.awaited {
             "INSERT INTO awaited (transfer_id) VALUES ($1) ON CONFLICT (transfer_id) DO NOTHING"
         } else if self.expected.stage == Stage::Accepted {
             "DELETE FROM awaited WHERE transfer_id = $1"
         } else {
             return Ok(());
         };
-        session.execute(sql(text), &[Value::Id(self.transfer.uuid())]).await?;
+        session.execute(sql(text), &[Value::Id(self.id)]).await?;
         Ok(())
     }
 }

@@ -3,10 +3,18 @@
 use uuid::Uuid;
 
 use super::{
-    super::session::{Fields, Session, Value},
+    super::{
+        doubt::Doubt,
+        encoding::{Unreadable, encode, micros},
+        session::{Fields, Session, Value},
+    },
     Fault, Operation, settled, sql, unsettled,
 };
-use crate::{metrics::StoreOperation, problem::Code, transfer::model::Stage};
+use crate::{
+    metrics::StoreOperation,
+    problem::{Code, Problem},
+    transfer::model::{Stage, Transfer},
+};
 
 /// When the newest record was written, in microseconds, by the clock of whoever wrote it.
 pub(super) async fn newest<S: Session>(session: &mut S) -> Result<Option<i64>, Fault> {
@@ -146,6 +154,26 @@ pub(in crate::store) struct Undo {
     pub(in crate::store) updated_at: i64,
     /// The record as it is to stand then: failed, `store_unavailable`.
     pub(in crate::store) given_up: String,
+}
+
+impl Undo {
+    /// Gives up what `insert` may have recorded. Fails when the record cannot be encoded.
+    pub(in crate::store) fn of(insert: &Doubt) -> Result<Self, Unreadable> {
+        let problem = Problem::new(
+            Code::StoreUnavailable,
+            "Whether the transfer was recorded was not certain in time; nothing was sent.",
+        );
+        let transfer = &insert.transfer;
+        let failed =
+            Transfer { stage: Stage::Failed, error: Some(problem), ..Transfer::clone(transfer) };
+        Ok(Self {
+            id: transfer.uuid(),
+            owner: insert.owner,
+            stage: transfer.stage.as_str(),
+            updated_at: micros(transfer.updated_at),
+            given_up: encode(&failed)?,
+        })
+    }
 }
 
 impl Operation for Undo {

@@ -7,6 +7,7 @@ use std::{
 use super::*;
 use crate::{
     clock::ManualClock,
+    problem::Code,
     store::{operations::Operation, samples::transfer, sqlite::Sqlite},
     transfer::model::{CallerName, Stage},
 };

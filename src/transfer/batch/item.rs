@@ -134,6 +134,7 @@ impl Run {
             ctx,
             wait: Wait::Outcome,
             given: None,
+            keyed: false,
             sent: Arc::default(),
             turn: turn.take(),
         };

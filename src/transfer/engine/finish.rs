@@ -25,6 +25,13 @@ const LAST_LOOK: Duration = Duration::from_millis(200);
 /// always`.
 const CONFIRM_WINDOW: Duration = Duration::from_mins(1);
 
+impl Job {
+    /// What becomes of the key when the command never left.
+    const fn free_key(&self) -> KeyChange {
+        if self.keyed { KeyChange::Free } else { KeyChange::Keep }
+    }
+}
+
 impl Engine {
     /// Records the outcome and returns the transfer as it then stands.
     pub(in crate::transfer) async fn finish(
@@ -39,7 +46,7 @@ impl Engine {
             Outcome::Failed { problem, key_used } => {
                 job.transfer.stage = Stage::Failed;
                 job.transfer.error = Some(*problem);
-                let key = if key_used { self.settle_key(&mut job) } else { KeyChange::Free };
+                let key = if key_used { self.settle_key(&mut job) } else { job.free_key() };
                 let ours = self.records.conclude(&mut job.transfer, from, key).await;
                 self.settled(job.transfer, ours).await
             }
@@ -177,6 +184,9 @@ impl Engine {
 
     /// The key is used up: the first answer is kept for it.
     fn settle_key(&self, job: &mut Job) -> KeyChange {
+        if !job.keyed {
+            return KeyChange::Keep;
+        }
         job.transfer.updated_at = self.clock.now();
         KeyChange::Settle(job.given.clone().unwrap_or_else(|| self.answer(&job.transfer)))
     }

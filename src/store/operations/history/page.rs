@@ -9,6 +9,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use super::super::{settled, unsettled};
 use crate::{
     store::{
         encoding::{lowest_id, micros, storable},
@@ -35,11 +36,19 @@ pub(super) enum Lead {
     CallerStatus,
     QueueStatus,
     CallerQueueStatus,
+    /// The transfers that are not settled, by id. SQLite only; PostgreSQL takes the index of the
+    /// status.
+    Open,
+}
+
+/// A status that only transfers have that are not settled: they are few, and one index has them.
+const fn is_open(status: Status) -> bool {
+    matches!(status, Status::Pending | Status::Unknown)
 }
 
 impl Lead {
     /// A conversation, a batch and a reference have few rows; the others may have most.
-    fn of(filter: &TransferFilter) -> Self {
+    fn of(filter: &TransferFilter, dialect: Dialect) -> Self {
         if filter.conversation_id.is_some() {
             return Self::Conversation;
         }
@@ -48,6 +57,9 @@ impl Lead {
         }
         if filter.reference.is_some() {
             return Self::Reference;
+        }
+        if dialect == Dialect::Sqlite && filter.status.is_some_and(is_open) {
+            return Self::Open;
         }
         match (filter.caller.is_some(), filter.queue_id.is_some(), filter.status.is_some()) {
             (false, false, false) => Self::Ids,
@@ -61,7 +73,7 @@ impl Lead {
         }
     }
 
-    /// Its index, by the name both databases have it under.
+    /// Its index in SQLite.
     pub(super) const fn index(self) -> Option<&'static str> {
         match self {
             Self::Ids => None,
@@ -70,11 +82,24 @@ impl Lead {
             Self::Reference => Some("transfers_by_reference"),
             Self::Caller => Some("transfers_by_caller"),
             Self::Queue => Some("transfers_by_queue"),
-            Self::Status => Some("transfers_by_status"),
+            Self::Status => Some("settled_by_status"),
             Self::CallerQueue => Some("transfers_by_caller_queue"),
-            Self::CallerStatus => Some("transfers_by_caller_status"),
-            Self::QueueStatus => Some("transfers_by_queue_status"),
-            Self::CallerQueueStatus => Some("transfers_by_caller_queue_status"),
+            Self::CallerStatus => Some("settled_by_caller_status"),
+            Self::QueueStatus => Some("settled_by_queue_status"),
+            Self::CallerQueueStatus => Some("settled_by_caller_queue_status"),
+            Self::Open => Some("transfers_open"),
+        }
+    }
+
+    /// What SQLite's index leaves out: the planner takes a partial index only for a statement that
+    /// says the same.
+    const fn part(self) -> Option<&'static str> {
+        match self {
+            Self::Open => Some(unsettled!()),
+            Self::Status | Self::CallerStatus | Self::QueueStatus | Self::CallerQueueStatus => {
+                Some(settled!())
+            }
+            _ => None,
         }
     }
 
@@ -97,6 +122,7 @@ type Condition<'a> = (&'static str, Option<Value<'a>>);
 
 /// See the module.
 pub(super) struct Page<'f> {
+    dialect: Dialect,
     pub(super) lead: Lead,
     filter: &'f TransferFilter,
     limit: u32,
@@ -107,17 +133,19 @@ pub(super) struct Page<'f> {
 }
 
 impl<'f> Page<'f> {
-    pub(super) fn new(filter: &'f TransferFilter, limit: u32) -> Self {
+    pub(super) fn new(filter: &'f TransferFilter, limit: u32, dialect: Dialect) -> Self {
         let caller = filter.caller.as_ref().map(CallerName::as_str).map(storable);
         let queue = filter.queue_id.map(|id| id.to_string());
         let parts = [caller.as_deref(), queue.as_deref(), filter.status.map(Status::as_str)];
         let joined = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
         let reference = filter.reference.as_deref().map(storable);
-        Self { lead: Lead::of(filter), filter, limit, caller, reference, joined }
+        let lead = Lead::of(filter, dialect);
+        Self { dialect, lead, filter, limit, caller, reference, joined }
     }
 
     /// The text is made of constants alone; every word of a caller is a value.
-    pub(super) fn statement(&self, dialect: Dialect) -> (String, Vec<Value<'_>>) {
+    pub(super) fn statement(&self) -> (String, Vec<Value<'_>>) {
+        let dialect = self.dialect;
         // In PostgreSQL, `position` is the id once more: no index has it alone, so that none but
         // the right one gives the rows in this order.
         let position = match (dialect, self.lead) {
@@ -129,24 +157,30 @@ impl<'f> Page<'f> {
             let _ = write!(text, " INDEXED BY {index}");
         }
         let mut values = Vec::new();
-        for (condition, value) in self.conditions(dialect) {
+        let part = self.lead.part().filter(|_| dialect == Dialect::Sqlite);
+        let mut word = "WHERE";
+        if let Some(part) = part {
+            let _ = write!(text, " WHERE {part}");
+            word = "AND";
+        }
+        for (condition, value) in self.conditions() {
             let Some(value) = value else { continue };
-            let word = if values.is_empty() { "WHERE" } else { "AND" };
             values.push(value);
             let condition = condition.replace("position", position);
             let condition = condition.replace("$?", &format!("${}", values.len()));
             let _ = write!(text, " {word} {condition}");
+            word = "AND";
         }
         values.push(Value::Number(i64::from(self.limit)));
         let _ = write!(text, " ORDER BY {position} DESC LIMIT ${}", values.len());
         (text, values)
     }
 
-    fn conditions(&self, dialect: Dialect) -> Vec<Condition<'_>> {
+    fn conditions(&self) -> Vec<Condition<'_>> {
         let filter = self.filter;
-        let mut conditions = match (dialect, self.lead.joined()) {
+        let mut conditions = match (self.dialect, self.lead.joined()) {
             (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Value::Text(&self.joined)))],
-            _ => self.single_conditions(dialect),
+            _ => self.single_conditions(),
         };
         conditions.extend([
             ("position < $?", filter.before.map(|id| Value::Id(id.uuid()))),
@@ -159,9 +193,9 @@ impl<'f> Page<'f> {
 
     /// One condition for each filter. In PostgreSQL all but the leading one are phrased so that no
     /// index fits them.
-    fn single_conditions(&self, dialect: Dialect) -> Vec<Condition<'_>> {
+    fn single_conditions(&self) -> Vec<Condition<'_>> {
         let filter = self.filter;
-        let leads = |lead| dialect == Dialect::Sqlite || self.lead == lead;
+        let leads = |lead| self.dialect == Dialect::Sqlite || self.lead == lead;
         let phrase = |lead, open, closed| if leads(lead) { open } else { closed };
         vec![
             ("conversation_id = $?", filter.conversation_id.map(|id| Value::Id(id.uuid()))),
