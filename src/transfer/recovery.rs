@@ -124,7 +124,6 @@ impl Engine {
             transfer,
             wait: Wait::Outcome,
             given: None,
-            sent: Arc::default(),
             turn: None,
         };
         self.carry_out(job).await;

@@ -1,11 +1,8 @@
 //! From a request to its answer: key, queue, record, work, reply.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::Instrument as _;
 
 use super::{
@@ -15,6 +12,7 @@ use super::{
     ids::TransferId,
     model::{Stage, Transfer, UpstreamUse},
     problems,
+    progress::{Cut, Progress, Recorded},
     service::{Caller, Reply, Submission, Wait},
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
 };
@@ -25,13 +23,6 @@ use crate::{
 
 /// The route under which keys of single transfers count.
 const ROUTE: &str = "POST /transfers";
-
-/// Where the work stands, for the one who waits at the deadline.
-#[derive(Default)]
-struct Progress {
-    sent: Arc<AtomicBool>,
-    recorded: std::sync::OnceLock<TransferId>,
-}
 
 /// What a submission came to before any work was done.
 enum Begun {
@@ -49,15 +40,32 @@ impl Engine {
             return Err(problems::shutting_down());
         }
         let deadline = submission.deadline;
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::clone(&submission.progress);
         let (answer, answered) = oneshot::channel();
         let span = trace::transfer(&submission.request_id, &submission.request.conversation_id);
         let work = Arc::clone(self).work(submission, Arc::clone(&progress), answer);
         self.tracker.spawn(work.instrument(span));
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(out_of_time(&progress)),
-        }
+        self.answer_of(answered, deadline, &progress).await
+    }
+
+    /// What `answered` brings; in its place the truth so far, when the deadline comes first, the
+    /// end of a stop, or that of its task.
+    pub(super) async fn answer_of<T>(
+        &self,
+        answered: oneshot::Receiver<Result<T, Problem>>,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<T, Problem> {
+        let cut = tokio::select! {
+            biased;
+            result = answered => match result {
+                Ok(result) => return result,
+                Err(_) => Cut::Died,
+            },
+            () = tokio::time::sleep_until(deadline) => Cut::Deadline,
+            () = self.over.cancelled() => Cut::Stop,
+        };
+        Err(progress.cut_short(cut))
     }
 
     async fn work(
@@ -109,6 +117,7 @@ impl Engine {
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
+        ctx.departure = Arc::clone(&progress.departure);
         let limits = &submission.caller.limits;
         let queue = self
             .permitted_queue(&ctx, limits, &submission.request.queue)
@@ -132,8 +141,9 @@ impl Engine {
         match inserted.map_err(|error| problems::from_store(&error))? {
             Inserted::Done => {
                 crate::failpoint!(AfterInsert);
-                progress.recorded.get_or_init(|| transfer.id);
-                Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
+                let Transfer { id, has_key, .. } = transfer;
+                progress.recorded.get_or_init(|| Recorded { id, has_key });
+                Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait))))
             }
             Inserted::KeyTaken(record) => match &claim {
                 Some(claim) => {
@@ -209,6 +219,7 @@ impl Engine {
             queue,
             requested_by: name.clone(),
             request_id: submission.request_id.clone(),
+            has_key: submission.key.is_some(),
             batch_id: None,
             participant_id: submission.request.participant_id,
             previous: None,
@@ -225,8 +236,8 @@ impl Engine {
     }
 }
 
-fn job(transfer: Transfer, ctx: CallContext, wait: Wait, progress: &Progress) -> Job {
-    Job { transfer, ctx, wait, given: None, sent: Arc::clone(&progress.sent), turn: None }
+fn job(transfer: Transfer, ctx: CallContext, wait: Wait) -> Job {
+    Job { transfer, ctx, wait, given: None, turn: None }
 }
 
 fn claim(submission: &Submission) -> Option<KeyClaim> {
@@ -236,19 +247,5 @@ fn claim(submission: &Submission) -> Option<KeyClaim> {
     })
 }
 
-/// The deadline came before the work ended, or its task died.
-fn out_of_time(progress: &Progress) -> Problem {
-    let problem = if progress.sent.load(Ordering::SeqCst) {
-        Problem::new(
-            Code::OutcomeUnknown,
-            "The command was sent, but its outcome is not recorded yet.",
-        )
-        .hint("Look at the transfer; do not send the request with another key meanwhile.")
-    } else {
-        Problem::new(Code::DeadlineExceeded, "The deadline passed before the command was sent.")
-    };
-    match progress.recorded.get() {
-        Some(id) => problem.transfer(id.uuid()),
-        None => problem,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ mod failpoints;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod full_files;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod idempotency;
@@ -59,6 +61,8 @@ mod slow_callers;
 #[cfg(test)]
 mod state_model;
 #[cfg(test)]
+mod stops;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -74,5 +78,7 @@ mod token;
 mod traces;
 #[cfg(test)]
 mod transfers;
+#[cfg(test)]
+mod unread_log;
 #[cfg(test)]
 mod volume;

@@ -131,14 +131,7 @@ impl Run {
         if let Some((standing, priority)) = place {
             my_turn.takes(standing, priority);
         }
-        let job = Job {
-            transfer,
-            ctx,
-            wait: Wait::Outcome,
-            given: None,
-            sent: Arc::default(),
-            turn: turn.take(),
-        };
+        let job = Job { transfer, ctx, wait: Wait::Outcome, given: None, turn: turn.take() };
         self.send(open, job, plan).await
     }
 

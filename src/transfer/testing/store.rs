@@ -60,6 +60,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub looks: AtomicUsize,
     /// Whether several processes share it.
     pub shared: AtomicBool,
+    /// While this is held for writing, changes of transfers wait.
+    pub stalled: tokio::sync::RwLock<()>,
 }
 
 impl MemoryStore {
@@ -149,6 +151,7 @@ impl TransferStore for MemoryStore {
         key: KeyChange,
         _: Durability,
     ) -> Result<bool, StoreError> {
+        drop(self.stalled.read().await);
         self.broken()?;
         let mut rows = self.rows.lock().unwrap();
         let Some((row, owner)) = rows.transfers.get_mut(&transfer.id) else { return Ok(false) };
