@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, time::timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -28,10 +28,10 @@ mod hangup;
 mod health;
 pub mod hosts;
 pub mod run;
+mod stop;
 mod welcome;
 
-/// Shortest time after the server's end for work that outlived its caller to record what it knows.
-const LAST_WRITES: Duration = Duration::from_secs(5);
+use stop::{Grace, Step, Stopping};
 
 /// What the service takes from outside beside its settings.
 #[derive(Clone)]
@@ -92,17 +92,6 @@ pub struct App {
     grace: Duration,
 }
 
-/// The three ways down.
-#[derive(Clone, Default)]
-struct Stopping {
-    /// Nothing new is taken; what runs is finished.
-    graceful: CancellationToken,
-    /// Background work and waits end.
-    stop: CancellationToken,
-    /// Everything is cut.
-    now: CancellationToken,
-}
-
 impl App {
     /// Starts everything and returns when requests are taken.
     ///
@@ -112,7 +101,7 @@ impl App {
         let keyring = keyring(settings, &around)?;
         let tls = settings.server.tls.as_ref().map(Tls::new).transpose();
         let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?;
-        let stopping = Stopping::default();
+        let stopping = Stopping::new();
         let tracker = TaskTracker::new();
         let listener = listen("server.bind", settings.server.bind).await?;
         let address = local_address(&listener, "server.bind", settings.server.bind)?;
@@ -129,7 +118,8 @@ impl App {
             &hosts,
             Arc::clone(&around.clock),
             Arc::clone(&around.random),
-            stopping.stop.clone(),
+            stopping.begun.clone(),
+            &stopping.over,
             tracker.clone(),
             &metrics,
         )
@@ -150,12 +140,13 @@ impl App {
             },
             lease: settings.store.lease,
             tracker: tracker.clone(),
-            stop: stopping.stop.clone(),
+            stop: stopping.begun.clone(),
+            over: stopping.over.clone(),
             metrics,
         });
         service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
         gateway.warm_up();
-        keyring.keep_current(&tracker, &stopping.stop);
+        keyring.keep_current(&tracker, &stopping.begun);
         let server = serve(settings, &around, &service, keyring, &stopping, (listener, tls));
         let grace = settings.server.shutdown_grace;
         Ok(Self { address, sandbox, service, stopping, server, tracker, grace })
@@ -179,31 +170,29 @@ impl App {
         self.stopping.now.clone()
     }
 
-    /// Stops: takes nothing new, finishes or records what runs within `server.shutdown_grace`,
-    /// then ends. Returns how many connections had to be cut.
+    /// Stops: takes nothing new, finishes or records what runs, and ends, all within
+    /// `server.shutdown_grace`. Returns how many connections had to be cut.
     pub async fn shut_down(self) -> usize {
-        let grace_ends = Instant::now() + self.grace;
-        self.stopping.graceful.cancel();
-        self.stopping.stop.cancel();
-        let cut = match self.server.await {
-            Ok(finished) => finished.cut,
-            Err(error) => {
+        let grace = Grace::begin(self.grace);
+        self.shut_down_within(grace).await
+    }
+
+    async fn shut_down_within(self, grace: Grace) -> usize {
+        let Self { sandbox, service, stopping, server, tracker, .. } = self;
+        let served = stopping.wind_down(grace, server, &tracker, service.retire()).await;
+        if let Some(sandbox) = sandbox {
+            let stopped = timeout_at(grace.end_of(Step::SignOff), sandbox.stop());
+            // What it still does at the end of the time is of no consequence.
+            let _ = stopping.now.run_until_cancelled(stopped).await;
+        }
+        match served {
+            Some(Ok(finished)) => finished.cut,
+            Some(Err(error)) => {
                 tracing::error!(%error, "the server's task ended badly");
                 0
             }
-        };
-        self.tracker.close();
-        tokio::select! {
-            () = self.tracker.wait() => self.service.retire().await,
-            () = self.stopping.now.cancelled() => {}
-            () = tokio::time::sleep_until(grace_ends.max(Instant::now() + LAST_WRITES)) => {
-                tracing::warn!("some work was not finished; it is taken up at the next start");
-            }
+            None => 0,
         }
-        if let Some(sandbox) = self.sandbox {
-            sandbox.stop().await;
-        }
-        cut
     }
 }
 
@@ -217,9 +206,9 @@ fn serve(
 ) -> tokio::task::JoinHandle<http::Finished> {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown {
-        graceful: stopping.graceful.clone(),
-        now: stopping.now.clone(),
-        ..Shutdown::default()
+        graceful: stopping.begun.clone(),
+        grace_over: stopping.over.clone(),
+        now: stopping.cut.clone(),
     };
     let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown)
         .with_logs(around.logs.clone());

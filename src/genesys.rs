@@ -133,7 +133,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// Builds the gateway; does no I/O. Batches leave `reserve` percent of the request limit to
-    /// single transfers. `shutdown` ends pauses and background work, which runs on `tracker`.
+    /// single transfers. `shutdown` ends pauses and background work, which runs on `tracker`; `over`
+    /// ends every call.
     ///
     /// # Errors
     /// See [`SetupError`].
@@ -145,6 +146,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         shutdown: CancellationToken,
+        over: &CancellationToken,
         tracker: TaskTracker,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, SetupError> {
@@ -174,7 +176,7 @@ impl Gateway {
             shutdown: shutdown.clone(),
             metrics: counted(),
         });
-        let login = Upstream::new(login, hosts.login.clone());
+        let login = Upstream::new(login, hosts.login.clone(), over.clone());
         let timeout = settings.token_timeout;
         let tokens = tokens(login, credentials, timeout, tracker.clone(), counted());
         let api = stack(Parts {
@@ -187,7 +189,7 @@ impl Gateway {
             shutdown: shutdown.clone(),
             metrics: counted(),
         });
-        let api = Upstream::new(api, hosts.api.clone());
+        let api = Upstream::new(api, hosts.api.clone(), over.clone());
         let ttl = settings.queue_cache_ttl;
         let (stop, tasks) = (shutdown.clone(), tracker.clone());
         Ok(Self {

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use genesys_transfer::{app::run, cli::Cli};
 
 /// Longest wait at the end for threads that read files.
-const LAST_BLOCKING: Duration = Duration::from_secs(1);
+const LAST_BLOCKING: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let cli = match Cli::parse(std::env::args_os()) {

@@ -2,11 +2,12 @@
 //! results.
 //!
 //! One event is one line, whatever the strings in it: see `line`. On a terminal the line is
-//! text, elsewhere a flat JSON object.
+//! text, elsewhere a flat JSON object. Nothing waits for the stream: see `sink`.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal as _, Write as _},
     sync::Arc,
+    thread,
 };
 
 use tracing_subscriber::{
@@ -14,7 +15,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config::{LogFormat, Telemetry},
 };
 
@@ -23,11 +24,17 @@ mod layer;
 mod level;
 mod line;
 mod panics;
+mod sink;
 mod traces;
 
-use layer::{LineLayer, Sink};
+use fields::Fields;
+use layer::{LineLayer, Out};
+use line::Line;
+#[cfg(test)]
+use sink::Dropped;
 
 pub use level::{LogFilter, LogState};
+pub use sink::{Lines, Sink};
 pub use traces::Traces;
 
 /// Why logging could not be set up or changed.
@@ -42,16 +49,33 @@ pub enum TelemetryError {
     /// The client that sends spans to the collector cannot be made.
     #[error("telemetry.otlp_endpoint: {0}")]
     Export(String),
+    /// The system gives no thread to write lines with.
+    #[error("the log cannot be written: {0}")]
+    Thread(String),
+}
+
+/// Logs and traces that were set up.
+#[derive(Debug)]
+pub struct Logging {
+    /// What is logged.
+    pub filter: LogFilter,
+    /// Where the lines go.
+    pub sink: Sink,
+    /// The export of spans.
+    pub traces: Traces,
 }
 
 /// Sets up logs and traces for the process, and has panics logged like everything else.
 ///
 /// # Errors
-/// The filter is not one, the exporter cannot be made, or logging is already set up.
-pub fn init(settings: &Telemetry) -> Result<(LogFilter, Traces), TelemetryError> {
+/// The filter is not one, the exporter cannot be made, logging is already set up, or there is no
+/// thread for it.
+pub fn init(settings: &Telemetry) -> Result<Logging, TelemetryError> {
     let format = settings.log_format.unwrap_or_else(|| fitting(io::stderr().is_terminal()));
-    let (filter, logs) = LogFilter::new(&settings.log_filter)?;
-    let lines = LineLayer::new(format, Sink::Stderr, Arc::new(SystemClock));
+    let sink = Sink::new(io::stderr(), move |lost| dropped(lost).render(format))
+        .map_err(|error| TelemetryError::Thread(error.to_string()))?;
+    let (filter, logs) = LogFilter::new(&settings.log_filter, sink.dropped())?;
+    let lines = LineLayer::new(format, Out::Sink(sink.clone()), Arc::new(SystemClock));
     let traces = Traces::start(settings).map_err(TelemetryError::Export)?;
     Registry::default()
         .with(lines.with_filter(filter))
@@ -59,7 +83,32 @@ pub fn init(settings: &Telemetry) -> Result<(LogFilter, Traces), TelemetryError>
         .try_init()
         .map_err(|_| TelemetryError::AlreadySet)?;
     panics::log();
-    Ok((logs, traces))
+    Ok(Logging { filter: logs, sink, traces })
+}
+
+/// The line that says that others were dropped.
+fn dropped(lost: Lines) -> Line<'static> {
+    let Lines { audit, other } = lost;
+    let fields = Fields(vec![("dropped", other.into()), ("dropped_audit", audit.into())]);
+    Line {
+        time: SystemClock.now(),
+        level: tracing::Level::WARN,
+        target: module_path!(),
+        message: "lines were dropped, because the log was not read",
+        fields: vec![fields],
+    }
+}
+
+/// Prints `text` on standard output, from a thread of its own, which may wait for a reader for ever.
+pub fn print(text: String) {
+    let printing = move || {
+        let mut stdout = io::stdout().lock();
+        // Nothing can be done about a standard stream that is closed.
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    };
+    if let Err(error) = thread::Builder::new().name("print".to_owned()).spawn(printing) {
+        tracing::warn!(%error, "no thread to print with");
+    }
 }
 
 fn fitting(terminal: bool) -> LogFormat {

@@ -19,6 +19,7 @@ pub mod model;
 mod permission;
 pub mod plan;
 mod problems;
+mod progress;
 mod questions;
 pub mod rate;
 mod readiness;

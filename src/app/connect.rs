@@ -50,8 +50,9 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     let gateway = hosts::of(&settings.genesys, sandbox.as_ref()).and_then(|hosts| {
         let (random, stop) = (around.random, stop.clone());
         let reserve = settings.batches.reserve;
-        let metrics = Arc::default();
-        Gateway::new(&settings.genesys, reserve, &hosts, clock, random, stop, tracker, &metrics)
+        let (over, metrics) = (stop.clone(), Arc::default());
+        let genesys = &settings.genesys;
+        Gateway::new(genesys, reserve, &hosts, clock, random, stop, &over, tracker, &metrics)
             .map_err(|error| StartError::Gateway(error.to_string()))
     });
     match gateway {

@@ -1,12 +1,23 @@
 //! The subcommands: from parsed words to an exit code.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    App, StartError, Surroundings, connect, files, hangup, health, listen, sandbox_options, welcome,
+    App, StartError, Surroundings, connect, files, hangup, health, listen, sandbox_options,
+    stop::{Grace, Step},
+    welcome,
 };
 use crate::{
     auth::{self, KeygenError},
@@ -14,11 +25,20 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Args, ConfigErrors, ProcessEnv, Settings},
     sandbox::Sandbox,
-    telemetry::{self, LogFilter, Traces},
+    telemetry::{self, LogFilter, Logging, Sink, Traces},
 };
+
+/// Longest the end waits for a log that is not read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The same after a second signal.
+const SECOND_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Runs what the command line asks for.
 pub async fn command(cli: Cli) -> ExitCode {
+    if let Err(error) = survive_full_files() {
+        return leave(&format!("signals cannot be received: {error}"), 1);
+    }
     // Needs no settings: the first key is made before there are any.
     if let Command::Keygen { name } = &cli.command {
         return keygen(name);
@@ -38,6 +58,13 @@ pub async fn command(cli: Cli) -> ExitCode {
         // Done above.
         Command::Keygen { .. } | Command::Healthcheck { .. } => ExitCode::SUCCESS,
     }
+}
+
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error like that of a full disk.
+/// Without a handler the system ends the process.
+fn survive_full_files() -> io::Result<()> {
+    // The handler stays when this is dropped.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Prints `text` where it belongs for `code` and gives the code back.
@@ -64,11 +91,7 @@ pub(super) fn misconfigured(errors: &ConfigErrors) -> ExitCode {
     leave(&errors.to_string(), ConfigErrors::EXIT_CODE)
 }
 
-fn failed(error: &StartError) -> ExitCode {
-    leave(&error.to_string(), 1)
-}
-
-fn start_logging(settings: &Settings) -> Result<(LogFilter, Traces), ExitCode> {
+fn start_logging(settings: &Settings) -> Result<Logging, ExitCode> {
     let started = telemetry::init(&settings.telemetry)
         .map_err(|error| leave(&error.to_string(), ConfigErrors::EXIT_CODE))?;
     for warning in &settings.warnings {
@@ -77,47 +100,76 @@ fn start_logging(settings: &Settings) -> Result<(LogFilter, Traces), ExitCode> {
     Ok(started)
 }
 
+/// Ends what was logged: the last words and lines leave, if they are read within [`LAST_LINES`] and
+/// until `by`.
+async fn end_of_log(sink: &Sink, outcome: Result<(), String>, by: Instant) -> ExitCode {
+    let code = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            sink.say(&text);
+            ExitCode::FAILURE
+        }
+    };
+    sink.flush(by.min(Instant::now() + LAST_LINES)).await;
+    code
+}
+
 async fn serve(settings: &Settings, args: Args) -> ExitCode {
-    let (logs, traces) = match start_logging(settings) {
+    let Logging { filter, sink, traces } = match start_logging(settings) {
         Ok(started) => started,
         Err(code) => return code,
     };
-    if let Err(error) = hangup::follow(logs.clone(), args) {
-        return leave(&format!("signals cannot be received: {error}"), 1);
-    }
+    let (by, outcome) = match serve_until_stopped(settings, args, filter, traces).await {
+        Ok(by) => (by, Ok(())),
+        Err(text) => (Instant::now() + LAST_LINES, Err(text)),
+    };
+    end_of_log(&sink, outcome, by).await
+}
+
+/// Serves until a signal; until when the last lines may leave.
+///
+/// # Errors
+/// Why it cannot serve, in a line.
+async fn serve_until_stopped(
+    settings: &Settings,
+    args: Args,
+    logs: LogFilter,
+    traces: Traces,
+) -> Result<Instant, String> {
+    let unheard = |error: io::Error| format!("signals cannot be received: {error}");
+    hangup::follow(logs.clone(), args).map_err(unheard)?;
     files::raise_limit(settings.server.max_connections);
     let around = Surroundings { logs, ..Surroundings::default() };
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
-    };
+    let mut signals = Signals::listen().map_err(unheard)?;
     let started = tokio::select! {
         started = App::start(settings, around) => started,
         // A store that is away is waited for; nobody must wait for it to end the service. No
         // request was taken, so nothing is in hand.
         () = signals.first() => {
             tracing::info!("stopped before it was ready");
-            return ExitCode::SUCCESS;
+            return Ok(Grace::begin(settings.server.shutdown_grace).end_of(Step::Log));
         }
     };
-    let app = match started {
-        Ok(app) => app,
-        Err(error) => return failed(&error),
-    };
+    let app = started.map_err(|error| error.to_string())?;
     tracing::info!(address = %app.address(), region = %settings.genesys.region, "ready");
     if let Some(sandbox) = app.sandbox() {
-        let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), settings, sandbox));
-        let _ = std::io::stdout().flush();
+        telemetry::print(welcome::text(app.address(), settings, sandbox));
     }
     signals.first().await;
+    let grace = Grace::begin(settings.server.shutdown_grace);
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
     let now = app.cut();
     signals.cut_on_next(now.clone());
-    let cut = app.shut_down().await;
+    let cut = app.shut_down_within(grace).await;
     // After the work whose spans are the last.
-    let _ = now.run_until_cancelled(traces.flush()).await;
+    let flush = timeout_at(grace.end_of(Step::Traces), traces.flush());
+    if let Some(Err(_)) = now.run_until_cancelled(flush).await {
+        tracing::warn!("the last spans could not be sent in time");
+    }
     tracing::info!(cut_connections = cut, "stopped");
-    ExitCode::SUCCESS
+    let second = Instant::now() + SECOND_SIGNAL;
+    let by = grace.end_of(Step::Log);
+    Ok(if now.is_cancelled() { by.min(second) } else { by })
 }
 
 /// Starts a sandbox as the settings say.
@@ -135,21 +187,23 @@ pub(super) async fn sandbox(
 }
 
 async fn sandbox_alone(settings: &Settings) -> ExitCode {
-    if let Err(code) = start_logging(settings) {
-        return code;
-    }
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => return leave(&format!("signals cannot be received: {error}"), 1),
+    let sink = match start_logging(settings) {
+        Ok(Logging { sink, .. }) => sink,
+        Err(code) => return code,
     };
-    let sandbox = match sandbox(settings, Arc::new(SystemClock)).await {
-        Ok(sandbox) => sandbox,
-        Err(error) => return failed(&error),
-    };
+    let outcome = sandbox_until_stopped(settings).await;
+    end_of_log(&sink, outcome, Instant::now() + LAST_LINES).await
+}
+
+async fn sandbox_until_stopped(settings: &Settings) -> Result<(), String> {
+    let mut signals =
+        Signals::listen().map_err(|error| format!("signals cannot be received: {error}"))?;
+    let sandbox = sandbox(settings, Arc::new(SystemClock)).await;
+    let sandbox = sandbox.map_err(|error| error.to_string())?;
     tracing::info!(address = %sandbox.local_addr(), "sandbox ready");
     signals.first().await;
     sandbox.stop().await;
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 async fn check_config(settings: &Settings, connect: bool) -> ExitCode {

@@ -238,6 +238,11 @@ impl Call {
         self.operation.kind()
     }
 
+    /// Whether it does something to a conversation.
+    pub(super) const fn changes(&self) -> bool {
+        matches!(self.kind(), Kind::Command | Kind::RoutingPatch)
+    }
+
     /// The last moment at which a try may begin.
     pub(super) fn start_by(&self) -> Instant {
         start_by(&self.ctx, self.kind())

@@ -18,6 +18,10 @@ use super::{
 use crate::{
     metrics::{Attempt, Metrics},
     trace,
+    transfer::{
+        class::{Class, Trace},
+        gateway::{CalledOff, Departure, GatewayError},
+    },
 };
 
 /// Counts and reports one HTTP request.
@@ -27,6 +31,7 @@ pub(super) async fn report(
     next: Next<Response>,
 ) -> Result<Response, Failure> {
     let usage = Arc::clone(&call.ctx.usage);
+    let departing = leave(&call)?;
     usage.count_attempt();
     let mut seen = Seen::new(metrics, &call);
     let result = next.oneshot(call).instrument(seen.span.clone()).await;
@@ -40,7 +45,38 @@ pub(super) async fn report(
         }
         Err(failure) => seen.failed(failure),
     }
+    if let Some(departure) = departing.filter(|_| is_certainly_not_done(&result)) {
+        departure.come_back();
+    }
     result
+}
+
+/// Notes that what changes a conversation leaves now; what is to be told when it certainly was not
+/// carried out, unless a try before it has left.
+fn leave(call: &Call) -> Result<Option<Arc<Departure>>, Failure> {
+    if !call.changes() {
+        return Ok(None);
+    }
+    let departure = &call.ctx.departure;
+    match departure.leave() {
+        Ok(before) => Ok((!before).then(|| Arc::clone(departure))),
+        Err(CalledOff) if call.ctx.deadline <= Instant::now() => {
+            Err(Failure::HeldBack(GatewayError::DeadlineExceeded))
+        }
+        Err(CalledOff) => Err(Failure::HeldBack(GatewayError::ShuttingDown)),
+    }
+}
+
+fn is_certainly_not_done(result: &Result<Response, Failure>) -> bool {
+    let trace = match result {
+        // Of those that this is asked for the status alone tells.
+        Ok(response) => {
+            let status = response.status().as_u16();
+            Trace::Answered { status, complete: false, genuine: false }
+        }
+        Err(failure) => failure.trace(),
+    };
+    Class::of(trace) == Class::A
 }
 
 /// One request, reported when this is dropped: also when the layer above gave it up.

@@ -58,7 +58,9 @@ fn gateway_at(hosts: &Hosts, settings: &config::Genesys) -> Gateway {
     // The smallest jitter, so that tests are quick.
     let random = Arc::new(FixedRandom(0.01));
     let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
-    Gateway::new(settings, 30, hosts, clock, random, shutdown, tracker, &Arc::default()).unwrap()
+    let over = CancellationToken::new();
+    let metrics = Arc::default();
+    Gateway::new(settings, 30, hosts, clock, random, shutdown, &over, tracker, &metrics).unwrap()
 }
 
 fn gateway(upstream: &Scripted) -> Gateway {

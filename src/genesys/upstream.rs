@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use url::Url;
 
@@ -18,7 +19,7 @@ use super::{
     token::Grant,
     wire,
 };
-use crate::transfer::gateway::{CallContext, GatewayError, Sent};
+use crate::transfer::gateway::{CallContext, Departure, GatewayError, Sent};
 
 /// The shortest lifetime that can be set for tokens in Genesys, in seconds; taken for one that does
 /// not say how long it lives. Should it end earlier, a 401 brings a fresh one.
@@ -29,12 +30,13 @@ const SHORTEST_LIFETIME: u64 = 300;
 pub(super) struct Upstream {
     stack: Next,
     base: Url,
+    over: CancellationToken,
 }
 
 impl Upstream {
-    /// A host behind a stack.
-    pub(super) fn new(stack: Next, base: Url) -> Self {
-        Self { stack, base }
+    /// A host behind a stack. `over` cuts every call short.
+    pub(super) fn new(stack: Next, base: Url, over: CancellationToken) -> Self {
+        Self { stack, base, over }
     }
 
     /// Reads `T`.
@@ -124,8 +126,16 @@ impl Upstream {
         if start_by(&call.ctx, call.kind()) < tokio::time::Instant::now() {
             return Err(Failure::HeldBack(GatewayError::DeadlineExceeded));
         }
+        let departure = call.changes().then(|| Arc::clone(&call.ctx.departure));
+        if self.over.is_cancelled() {
+            return Err(cut_short(departure));
+        }
         call.ctx.usage.count_call();
-        self.stack.clone().oneshot(call).await
+        tokio::select! {
+            biased;
+            result = self.stack.clone().oneshot(call) => result,
+            () = self.over.cancelled() => Err(cut_short(departure)),
+        }
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -134,6 +144,17 @@ impl Upstream {
             segments.pop_if_empty().extend(path);
         }
         url
+    }
+}
+
+/// What a call comes to that the end of the service cuts short; `departure` is that of one that
+/// changes something.
+fn cut_short(departure: Option<Arc<Departure>>) -> Failure {
+    match departure {
+        Some(departure) if !departure.call_off() => {
+            Failure::Broken("the service stopped before an answer came".to_owned())
+        }
+        _ => Failure::HeldBack(GatewayError::ShuttingDown),
     }
 }
 

@@ -119,10 +119,16 @@ fn answer_with(problem: &Problem, request_id: &str, reasons: &[String]) -> Answe
     Answer {
         status: problem.code.status(),
         content_type: PROBLEM_JSON.to_owned(),
-        location: None,
+        location: unknown_at(problem),
         retry_after: retry_after(problem),
         body: json_bytes(&body),
     }
+}
+
+/// Where the truth about a transfer of unknown outcome will be found.
+fn unknown_at(problem: &Problem) -> Option<String> {
+    let id = problem.transfer_id.filter(|_| problem.code == Code::OutcomeUnknown)?;
+    Some(format!("/transfers/{id}"))
 }
 
 /// `Retry-After` in whole seconds: the problem's own, rounded up, else what its code always has.

@@ -51,7 +51,7 @@ pub(super) async fn create_batch(
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     let key = idempotency_key(&head.headers)?;
-    let body = read_json(&head.headers, body, MAX_BATCH, arrival.body_by).await?;
+    let body = read_json(&head.headers, body, MAX_BATCH, &arrival).await?;
     query::none(raw.as_deref())?;
     let submission = BatchSubmission {
         caller,
@@ -60,6 +60,7 @@ pub(super) async fn create_batch(
         deadline: arrival.deadline,
         request_id: arrival.request_id.to_string(),
         traceparent: traceparent(&head.headers),
+        progress: head.extensions.get().cloned().unwrap_or_default(),
     };
     match app.service.submit_batch(submission).await? {
         BatchReply::Planned(plan) => Ok(ok(&PlanView::from(&*plan))),

@@ -5,12 +5,13 @@ use axum::{
     http::{HeaderMap, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
     answer::Failure,
     head::body_is_json,
     json::{self, Value},
+    state::Arrival,
 };
 use crate::problem::Code;
 
@@ -20,19 +21,20 @@ pub(super) const MAX_BODY: usize = 256 * 1024;
 /// Largest body of a request for a batch, in bytes.
 pub(super) const MAX_BATCH: usize = 1024 * 1024;
 
-/// Reads a JSON body of at most `limit` bytes that must be there in full at `by`.
+/// Reads a JSON body of at most `limit` bytes that must be there in full in the time that `arrival`
+/// leaves it.
 ///
 /// # Errors
-/// `unsupported_media_type`, `body_too_large`, `request_timeout`, `malformed_json`; the first two
-/// before a byte of the body is read, so that a caller who sent `Expect: 100-continue` keeps it.
+/// `unsupported_media_type`, `body_too_large`, `request_timeout`, `malformed_json`,
+/// `shutting_down`; the first two before a byte of the body is read, so that a caller who sent `Expect: 100-continue` keeps it.
 pub(super) async fn read_json(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    by: Instant,
+    arrival: &Arrival,
 ) -> Result<Value, Failure> {
     body_is_json(headers)?;
-    let bytes = read(headers, body, limit, by).await?;
+    let bytes = read(headers, body, limit, arrival).await?;
     json::parse(&bytes).map_err(|error| {
         Failure::new(Code::MalformedJson, format!("The body is not valid JSON: {error}."))
     })
@@ -42,13 +44,22 @@ async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    by: Instant,
+    arrival: &Arrival,
 ) -> Result<Bytes, Failure> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
         return Err(too_large(limit));
     }
-    match timeout_at(by, Limited::new(body, limit).collect()).await {
+    let body = timeout_at(arrival.body_by, Limited::new(body, limit).collect());
+    let body = tokio::select! {
+        biased;
+        body = body => body,
+        () = arrival.stopping.cancelled() => {
+            let detail = "The service is stopping, and the body had not arrived; nothing was done.";
+            return Err(Failure::new(Code::ShuttingDown, detail));
+        }
+    };
+    match body {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(_)) => Err(Failure::new(

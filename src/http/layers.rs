@@ -23,7 +23,10 @@ use super::{
     observe::{is_watching, observe},
     state::{AppState, Arrival},
 };
-use crate::{problem::Code, transfer::service::Place};
+use crate::{
+    problem::Code,
+    transfer::service::{Cut, Place, Progress},
+};
 
 #[cfg(test)]
 mod tests;
@@ -147,43 +150,34 @@ async fn limit_in_flight(
 
 async fn catch_overdue(
     State(app): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     let Some(arrival) = request.extensions().get::<Arrival>() else {
         return Ok(next.run(request).await);
     };
     let give_up = arrival.deadline + NET;
-    let moves = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/transfers") => Some(LOOK_FOR_TRANSFER),
-        (&Method::POST, "/batches") => Some(LOOK_FOR_BATCH),
-        _ => None,
-    };
-    tokio::select! {
-        biased;
-        response = next.run(request) => Ok(response),
-        () = sleep_until(give_up) => Err(given_up(moves, Code::DeadlineExceeded)),
-        () = app.grace_over.cancelled() => Err(given_up(moves, Code::ShuttingDown)),
+    let progress = moves(&request).then(Arc::<Progress>::default);
+    if let Some(progress) = &progress {
+        request.extensions_mut().insert(Arc::clone(progress));
     }
+    let cut = tokio::select! {
+        biased;
+        response = next.run(request) => return Ok(response),
+        () = sleep_until(give_up) => Cut::Deadline,
+        () = app.grace_over.cancelled() => Cut::Stop,
+    };
+    Err(match (progress, cut) {
+        (Some(progress), cut) => progress.cut_short(cut).into(),
+        (None, Cut::Stop) => {
+            let detail = "The service is stopping and did not finish this request.";
+            Failure::new(Code::ShuttingDown, detail)
+        }
+        (None, _) => Failure::new(Code::DeadlineExceeded, "The service did not finish in time."),
+    })
 }
 
-const LOOK_FOR_TRANSFER: &str = "Look for the conversation with GET /transfers?conversationId=…; \
-    the same request with the same Idempotency-Key is answered with what is known.";
-
-const LOOK_FOR_BATCH: &str = "Look for the batch with GET /batches; the same request with the same \
-    Idempotency-Key is answered with it.";
-
-/// What a request is answered that is not waited for any longer: `code`, unless it moves calls;
-/// then where to look for what became of it.
-fn given_up(moves: Option<&'static str>, code: Code) -> Failure {
-    let why = match code {
-        Code::ShuttingDown => "The service is stopping and did not finish this request",
-        _ => "The service did not finish in time",
-    };
-    let Some(look) = moves else {
-        return Failure::new(code, format!("{why}."));
-    };
-    // Whether the command left cannot be seen from here, so nothing certain may be said.
-    let detail = format!("{why}, and whether the command was sent is not known to this answer.");
-    Failure::new(Code::OutcomeUnknown, detail).hint(look)
+/// Whether a request moves calls: its answer must say whether anything was sent.
+fn moves(request: &Request) -> bool {
+    request.method() == Method::POST && matches!(request.uri().path(), "/transfers" | "/batches")
 }

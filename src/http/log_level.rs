@@ -57,7 +57,7 @@ pub(super) async fn change(
     request: Request,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
-    let body = read_json(&head.headers, body, MAX_BODY, arrival.body_by).await?;
+    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let (filter, lasting) = requests::log_level(&body)?;
     let before = app.logs.state().filter;

@@ -20,6 +20,8 @@ pub(super) const PATH: &str = "/metrics";
 pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
     let mut readings = app.service.readings().await;
     readings.most_connections = Some(app.limits.max_connections);
+    let dropped = app.logs.dropped();
+    readings.lines_dropped = vec![("audit", dropped.audit), ("other", dropped.other)];
     if app.stopping.is_cancelled() {
         readings.ready = Some(false);
     }

@@ -42,7 +42,7 @@ pub(super) async fn observe(
     };
     let mut line = Line::new(&id, &method, now, Arc::clone(app.service.metrics()));
     line.trace_id = trace::trace_id(&span, sent.as_ref());
-    request.extensions_mut().insert(Arrival::new(&id, now, app.limits));
+    request.extensions_mut().insert(Arrival::new(&id, now, &app));
     let response = next.run(request).instrument(span.clone()).await;
     let response = finish(response, &id, &method, version);
     line.note(&response);
@@ -66,7 +66,8 @@ fn known_method(method: &Method) -> &'static str {
 
 fn finish(response: Response, id: &str, method: &Method, version: Version) -> Response {
     let mut response = render(response, id);
-    let ends = ends_connection(response.status());
+    let stops = response.extensions().get() == Some(&Code::ShuttingDown);
+    let ends = stops || ends_connection(response.status());
     let headers = response.headers_mut();
     set(headers, X_REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -34,18 +34,15 @@ pub use tls::Tls;
 /// does not turn into a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long last answers get to leave once the grace is over.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
-
 /// How long cut connections get to notice.
-const CUT_PAUSE: Duration = Duration::from_millis(500);
+const CUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a server is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Accept nothing more, finish what is in hand within `server.shutdown_grace`.
+    /// Accept nothing more, close what has nothing in hand, finish the rest.
     pub graceful: CancellationToken,
-    /// Cancelled by the server when the grace is over: what is still in hand is answered now.
+    /// The time for that is nearly over: what is still in hand is answered now.
     pub grace_over: CancellationToken,
     /// End at once, whatever is in hand.
     pub now: CancellationToken,
@@ -59,7 +56,7 @@ pub struct Finished {
 }
 
 /// Serves `router` on `listener`, over TLS or not, until `shutdown` says so, then until every
-/// connection is done or the grace is over. Connections are counted in `metrics`.
+/// connection is done or is to end now. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -88,7 +85,7 @@ pub async fn serve(
     connections.close();
     tokio::select! {
         () = shutdown.now.cancelled() => {}
-        () = answered_in_grace(&connections, settings.shutdown_grace, &shutdown) => {}
+        () = connections.wait() => {}
     }
     if connections.is_empty() {
         return Finished { cut: 0 };
@@ -104,16 +101,6 @@ async fn follow(tls: Option<&Tls>) {
     match tls {
         Some(tls) => tls.follow().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits until every connection is done, for as long as `grace` and the last answers after it.
-async fn answered_in_grace(connections: &TaskTracker, grace: Duration, shutdown: &Shutdown) {
-    if timeout(grace, connections.wait()).await.is_err() {
-        // Nobody is left without a word: a caller who is cut off does not know what became of his
-        // request.
-        shutdown.grace_over.cancel();
-        let _ = timeout(LAST_ANSWERS, connections.wait()).await;
     }
 }
 

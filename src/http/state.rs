@@ -110,7 +110,7 @@ impl RequestIds {
     }
 }
 
-/// What is known of a request before anyone works on it.
+/// What is known of a request before work on it begins.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     /// The id that every answer echoes.
@@ -119,13 +119,16 @@ pub(super) struct Arrival {
     pub(super) body_by: Instant,
     /// When the answer must be given.
     pub(super) deadline: Instant,
+    /// The service stops: a body that is not there yet is not waited for.
+    pub(super) stopping: CancellationToken,
 }
 
 impl Arrival {
-    /// A request whose head is complete at `now`.
-    pub(super) fn new(request_id: &str, now: Instant, limits: Limits) -> Self {
-        let deadline = now + limits.deadline;
-        let body_by = deadline.min(now + limits.body_timeout);
-        Self { request_id: request_id.into(), body_by, deadline }
+    /// A request to `app` whose head is complete at `now`.
+    pub(super) fn new(request_id: &str, now: Instant, app: &AppState) -> Self {
+        let deadline = now + app.limits.deadline;
+        let body_by = deadline.min(now + app.limits.body_timeout);
+        let stopping = app.stopping.clone();
+        Self { request_id: request_id.into(), body_by, deadline, stopping }
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn create_transfer(
     let (head, body) = request.into_parts();
     let key = idempotency_key(&head.headers)?;
     let prefer = Prefer::read(&head.headers);
-    let body = read_json(&head.headers, body, MAX_BODY, arrival.body_by).await?;
+    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let submission = Submission {
         caller,
@@ -53,6 +53,7 @@ pub(super) async fn create_transfer(
         request_id: arrival.request_id.to_string(),
         traceparent: traceparent(&head.headers),
         place: head.extensions.get().cloned(),
+        progress: head.extensions.get().cloned().unwrap_or_default(),
     };
     Ok(reply(app.service.submit(submission).await?, prefer))
 }
@@ -121,7 +122,7 @@ pub(super) async fn settle_transfer(
 ) -> Result<Response, Failure> {
     let id = transfer_id(id)?;
     let (head, body) = request.into_parts();
-    let body = read_json(&head.headers, body, MAX_BODY, arrival.body_by).await?;
+    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let (verdict, reason) = requests::settle(&body)?;
     let transfer = app.service.settle(&caller, id, verdict, reason).await?;

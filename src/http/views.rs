@@ -360,7 +360,10 @@ fn unknown(transfer: &Transfer) -> Problem {
         Some(problem) => outcome(&problem.detail).upstream(problem.upstream.clone()),
         None => outcome("The command was sent and no certain answer came in time."),
     };
-    let problem = problem.transfer(transfer.uuid());
+    let mut problem = problem.transfer(transfer.uuid());
+    if !transfer.has_key {
+        problem.retryable = Some(false);
+    }
     if problem.hint.is_some() {
         return problem;
     }

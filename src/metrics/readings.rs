@@ -33,6 +33,8 @@ pub struct Readings {
     pub waiting: Vec<(&'static str, usize)>,
     /// The circuit breakers.
     pub breakers: Vec<BreakerReading>,
+    /// Lines of the log that were dropped since the start, by kind.
+    pub lines_dropped: Vec<(&'static str, u64)>,
 }
 
 /// The access token in use.
@@ -80,6 +82,11 @@ impl Readings {
         self.about_rates(&sheet);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         sheet.labelled("build_info", "The program; always 1.", &[(&version, 1.0)]);
+        let kinds: Vec<_> = self.lines_dropped.iter().map(|(kind, _)| [("kind", *kind)]).collect();
+        let numbers = self.lines_dropped.iter().map(|(_, number)| whole(*number));
+        let dropped: Vec<_> = kinds.iter().map(|labels| &labels[..]).zip(numbers).collect();
+        let help = "Lines of the log that were dropped, because it was not read.";
+        sheet.totals("genesys_transfer_log_lines_dropped_total", help, &dropped);
         process::read(&sheet);
         sheet.0.gather()
     }
@@ -194,8 +201,18 @@ impl Sheet {
     /// A counter of the process.
     pub(super) fn process_total(&self, name: &str, help: &str, value: Option<f64>) {
         if let Some(value) = value {
-            let family = register(&self.0, CounterVec::new(Opts::new(name, help), &[]));
-            family.with_label_values::<&str>(&[]).inc_by(value);
+            self.totals(name, help, &[(&[], value)]);
+        }
+    }
+
+    /// A counter with a series for each of `values`, which have the same labels.
+    fn totals(&self, name: &str, help: &str, values: &[(&Labels<'_>, f64)]) {
+        let Some((labels, _)) = values.first() else { return };
+        let names: Vec<_> = labels.iter().map(|(name, _)| *name).collect();
+        let family = register(&self.0, CounterVec::new(Opts::new(name, help), &names));
+        for (labels, value) in values {
+            let texts: Vec<_> = labels.iter().map(|(_, text)| *text).collect();
+            family.with_label_values(&texts).inc_by(*value);
         }
     }
 

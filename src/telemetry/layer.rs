@@ -3,10 +3,7 @@
 //! Not the library's own formatters: the text one lets line ends in messages through, and the
 //! JSON one nests the fields of spans or leaves them out.
 
-use std::{
-    io::{self, Write as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use tracing::{
     Event, Subscriber,
@@ -17,25 +14,30 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{fields::Fields, line::Line};
+use super::{
+    fields::Fields,
+    line::Line,
+    sink::{Kind, Sink},
+};
 use crate::{clock::Clock, config::LogFormat};
+
+/// The target of the audit log.
+const AUDIT: &str = "audit";
 
 /// Where lines go.
 #[derive(Debug, Clone)]
-pub(super) enum Sink {
-    /// Standard error of the process.
-    Stderr,
+pub(super) enum Out {
+    /// To a stream, without waiting for it.
+    Sink(Sink),
     /// Kept, for tests.
     #[cfg(test)]
     Memory(Arc<std::sync::Mutex<Vec<u8>>>),
 }
 
-impl Sink {
-    /// Writes a whole line at once. A line that cannot be written is lost: there is nowhere left
-    /// to say so, and the work goes on.
-    pub(super) fn write(&self, line: &str) {
+impl Out {
+    fn take(&self, line: &str, kind: Kind) {
         match self {
-            Self::Stderr => drop(io::stderr().lock().write_all(line.as_bytes())),
+            Self::Sink(sink) => sink.take(line, kind),
             #[cfg(test)]
             Self::Memory(lines) => lines.lock().unwrap().extend_from_slice(line.as_bytes()),
         }
@@ -45,13 +47,13 @@ impl Sink {
 /// Writes a line for every event, with the fields of the spans around it.
 pub(super) struct LineLayer {
     format: LogFormat,
-    sink: Sink,
+    out: Out,
     clock: Arc<dyn Clock>,
 }
 
 impl LineLayer {
-    pub(super) fn new(format: LogFormat, sink: Sink, clock: Arc<dyn Clock>) -> Self {
-        Self { format, sink, clock }
+    pub(super) fn new(format: LogFormat, out: Out, clock: Arc<dyn Clock>) -> Self {
+        Self { format, out, clock }
     }
 }
 
@@ -86,14 +88,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
             }
         }
         fields.push(own);
+        let target = log_target.as_deref().unwrap_or_else(|| event.metadata().target());
         let line = Line {
             time: self.clock.now(),
             level: *event.metadata().level(),
-            target: log_target.as_deref().unwrap_or_else(|| event.metadata().target()),
+            target,
             message: &message,
             fields,
         };
-        self.sink.write(&line.render(self.format));
+        let kind = if target == AUDIT { Kind::Audit } else { Kind::Other };
+        self.out.take(&line.render(self.format), kind);
     }
 }
 

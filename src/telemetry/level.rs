@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use tokio::task::AbortHandle;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-use super::TelemetryError;
+use super::{
+    TelemetryError,
+    sink::{Dropped, Lines},
+};
 use crate::config;
 
 /// Put before every filter, whose own words on these targets win: the record of what was done to
@@ -25,6 +28,7 @@ pub struct LogFilter(Arc<Inner>);
 struct Inner {
     handle: reload::Handle<EnvFilter, Registry>,
     state: Mutex<State>,
+    dropped: Dropped,
     /// The layer itself, where no subscriber holds it.
     _layer: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -49,15 +53,17 @@ pub struct LogState {
 }
 
 impl LogFilter {
-    /// A filter, and the layer for a subscriber that it steers.
+    /// A filter, and the layer for a subscriber that it steers; `dropped` counts the lines that were
+    /// dropped behind it.
     ///
     /// # Errors
     /// `filter` is not one.
     pub(super) fn new(
         filter: &str,
+        dropped: Dropped,
     ) -> Result<(reload::Layer<EnvFilter, Registry>, Self), TelemetryError> {
         let (layer, handle) = reload::Layer::new(parse(filter)?);
-        Ok((layer, Self::steering(handle, filter, None)))
+        Ok((layer, Self::steering(handle, filter, dropped, None)))
     }
 
     /// A filter that nothing is logged through, for a service inside a program with a log of its
@@ -65,12 +71,13 @@ impl LogFilter {
     #[must_use]
     pub fn detached() -> Self {
         let (layer, handle) = reload::Layer::<EnvFilter, Registry>::new(EnvFilter::default());
-        Self::steering(handle, "info", Some(Box::new(layer)))
+        Self::steering(handle, "info", Dropped::default(), Some(Box::new(layer)))
     }
 
     fn steering(
         handle: reload::Handle<EnvFilter, Registry>,
         filter: &str,
+        dropped: Dropped,
         layer: Option<Box<dyn Any + Send + Sync>>,
     ) -> Self {
         let state = Mutex::new(State {
@@ -79,7 +86,13 @@ impl LogFilter {
             until: None,
             fallback: None,
         });
-        Self(Arc::new(Inner { handle, state, _layer: layer }))
+        Self(Arc::new(Inner { handle, state, dropped, _layer: layer }))
+    }
+
+    /// How many lines were dropped, because the log was not read.
+    #[must_use]
+    pub fn dropped(&self) -> Lines {
+        self.0.dropped.lines()
     }
 
     /// What is logged now.

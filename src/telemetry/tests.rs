@@ -17,8 +17,8 @@ const FORMATS: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 fn logged(format: LogFormat, filter: &str, act: impl FnOnce(&LogFilter)) -> String {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let clock = Arc::new(ManualClock::new("2026-01-02T03:04:05.678901Z".parse().unwrap()));
-    let (filter, logs) = LogFilter::new(filter).unwrap();
-    let layer = LineLayer::new(format, Sink::Memory(lines.clone()), clock);
+    let (filter, logs) = LogFilter::new(filter, Dropped::default()).unwrap();
+    let layer = LineLayer::new(format, Out::Memory(lines.clone()), clock);
     let subscriber = Registry::default().with(layer.with_filter(filter));
     tracing::dispatcher::with_default(&Dispatch::new(subscriber), || act(&logs));
     String::from_utf8(lines.lock().unwrap().clone()).unwrap()
@@ -142,7 +142,7 @@ fn audit_lines_and_panics_are_written_whatever_the_filter_but_for_one_that_names
 
 #[tokio::test(start_paused = true)]
 async fn a_change_for_a_time_falls_back_by_itself_unless_another_came() {
-    let (_layer, filter) = LogFilter::new("info").unwrap();
+    let (_layer, filter) = LogFilter::new("info", Dropped::default()).unwrap();
     let minute = Some(Duration::from_mins(1));
     let start: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
     let state = filter.change("debug", minute, start).unwrap();

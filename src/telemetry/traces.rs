@@ -210,7 +210,7 @@ mod tests {
     use crate::{
         clock::SystemClock,
         config::LogFormat,
-        telemetry::layer::{LineLayer, Sink},
+        telemetry::layer::{LineLayer, Out},
     };
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
     #[test]
     fn an_exporter_that_panics_is_reported_once_in_a_while() {
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Sink::Memory(Arc::clone(&lines));
-        let layer = LineLayer::new(LogFormat::Json, sink, Arc::new(SystemClock));
+        let out = Out::Memory(Arc::clone(&lines));
+        let layer = LineLayer::new(LogFormat::Json, out, Arc::new(SystemClock));
         let exporter = Reporting::new(Broken);
         tracing::dispatcher::with_default(&Dispatch::new(Registry::default().with(layer)), || {
             for _ in 0..5 {

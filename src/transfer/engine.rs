@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize},
     },
     time::Duration,
 };
@@ -63,6 +63,8 @@ pub struct Engine {
     pub(super) lease: Duration,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
+    /// The time for the stop is nearly over.
+    pub(super) over: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
     pub(super) arrival: ArrivalDelay,
     /// Unknown transfers being settled in the background.
@@ -82,8 +84,6 @@ pub(super) struct Job {
     pub given: Option<Answer>,
     /// Whether an idempotency key may belong to it, which then learns the outcome.
     pub keyed: bool,
-    /// Set right before the first byte may leave.
-    pub sent: Arc<AtomicBool>,
     /// Of a batch: its turn among the commands, until its own has been answered.
     pub turn: Option<Turn>,
 }
@@ -97,7 +97,8 @@ pub(super) enum Outcome {
     Failed { problem: Box<Problem>, key_used: bool },
     /// It may have happened.
     Unknown(Box<Problem>),
-    /// Another process owns the row now; nothing more is to be written here.
+    /// Another process owns the row now, or will after this one's stop; nothing more is to be
+    /// written here.
     TakenOver,
 }
 
@@ -109,7 +110,6 @@ impl Outcome {
 
     /// The command left and certainly did not work: the key is used up.
     fn sent_in_vain(problem: Problem) -> Self {
-        let problem = Problem { retryable: Some(false), ..problem };
         Self::Failed { problem: Box::new(problem), key_used: true }
     }
 }
@@ -218,7 +218,6 @@ impl Engine {
         if self.is_held_up(intended) || time_left(&job.ctx) < COMMAND_NEEDS_AT_LEAST {
             return Outcome::not_sent(too_late());
         }
-        job.sent.store(true, Ordering::SeqCst);
         crate::failpoint!(BeforeSend);
         match plan.deed {
             Deed::RoutingOnly if !self.gateway.command_carries_routing() => {
@@ -228,10 +227,7 @@ impl Engine {
             Deed::Move | Deed::RoutingOnly => {
                 let command = command(&job.transfer, &plan);
                 match self.send_and_learn(job, &command).await {
-                    Outcome::Accepted => {
-                        self.set_routing_after_move(job, &plan.routing).await;
-                        Outcome::Accepted
-                    }
+                    Outcome::Accepted => self.set_routing_after_move(job, &plan.routing).await,
                     other => other,
                 }
             }

@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 mod command;
+mod departure;
 
 pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
+pub use departure::{CalledOff, Departure};
 
 use super::{
     conversation::Conversation,
@@ -114,6 +116,8 @@ pub struct CallContext {
     pub lane: Lane,
     /// Where its cost is added up.
     pub usage: Arc<Usage>,
+    /// Whether its command has left.
+    pub departure: Arc<Departure>,
     /// W3C trace context to pass on, when the caller sent one and nothing is traced here.
     pub traceparent: Option<TraceParent>,
     /// Requests reserved beforehand by [`CallGateway::admit`], if any are left.
@@ -133,6 +137,7 @@ impl CallContext {
             deadline,
             lane,
             usage: Arc::default(),
+            departure: Arc::default(),
             traceparent: None,
             admission: None,
             insists: false,

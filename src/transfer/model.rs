@@ -223,6 +223,10 @@ pub struct Transfer {
     pub requested_by: CallerName,
     /// The `X-Request-Id` it came with.
     pub request_id: String,
+    /// Whether the request carried an `Idempotency-Key`. An older record does not tell: then it
+    /// counts as having one, so that no caller is told to send the request again on a guess.
+    #[serde(default = "assumed")]
+    pub has_key: bool,
     /// The batch it belongs to.
     #[serde(default)]
     pub batch_id: Option<BatchId>,
@@ -262,6 +266,10 @@ pub struct Transfer {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+const fn assumed() -> bool {
+    true
 }
 
 impl Transfer {

@@ -20,6 +20,9 @@ const SETTLED_BY_HAND_RETRY: Duration = Duration::from_mins(1);
 /// How long a caller should wait while another transfer or key is in hand.
 const IN_PROGRESS_RETRY: Duration = Duration::from_secs(1);
 
+const KEY_USED_UP: &str = "This Idempotency-Key is used up: if the call should still move, send \
+                           the request again with a new one.";
+
 /// The problem for a call to Genesys that brought nothing usable. What it says about commands
 /// ("not moved") is the caller's to add.
 #[must_use]
@@ -207,14 +210,48 @@ pub fn outcome_unknown(transfer: &Transfer, seen: &str, answer: Option<UpstreamA
              not sent again."
         )
     };
-    Problem::new(Code::OutcomeUnknown, detail)
-        .hint(format!(
-            "GET /transfers/{} until its status is no longer \"unknown\"; do not send the request \
-         with another key meanwhile.",
-            transfer.id
-        ))
-        .retry_after(IN_PROGRESS_RETRY)
-        .upstream(answer)
+    unknown(detail, transfer.id, transfer.has_key).upstream(answer)
+}
+
+/// The same, while the work that finds out has not ended.
+#[must_use]
+pub fn still_unknown(id: TransferId, has_key: bool) -> Problem {
+    let detail = "The command was sent, but its outcome is not recorded yet.";
+    unknown(detail.to_owned(), id, has_key).transfer(id.uuid())
+}
+
+fn unknown(detail: String, id: TransferId, has_key: bool) -> Problem {
+    let meanwhile = if has_key {
+        "repeat the request with the same Idempotency-Key only"
+    } else {
+        "do not send the request again"
+    };
+    let hint = format!("GET /transfers/{id} until its status is settled; meanwhile {meanwhile}.");
+    // Without a key, a repeat after it has settled would be another move.
+    let retryable = (!has_key).then_some(false);
+    let problem = Problem { retryable, ..Problem::new(Code::OutcomeUnknown, detail) };
+    problem.hint(hint).retry_after(IN_PROGRESS_RETRY)
+}
+
+/// Lets what is said of a command sent in vain fit its request: a key is used up, and a batch is
+/// not sent again for one of its calls.
+#[must_use]
+pub fn in_vain(transfer: &Transfer, mut problem: Problem) -> Problem {
+    if transfer.has_key || transfer.batch_id.is_some() {
+        problem.retryable = Some(false);
+    }
+    if transfer.has_key && problem.code.retryable() {
+        let hint = format!("{} {KEY_USED_UP}", problem.hint.unwrap_or_default());
+        problem.hint = Some(hint.trim_start().to_owned());
+    }
+    problem
+}
+
+/// Genesys refused the command. The same again would be refused again, until something is changed
+/// in Genesys.
+#[must_use]
+pub fn refused(error: GatewayError) -> Problem {
+    Problem { retryable: Some(false), ..from_gateway(error) }
 }
 
 /// The looks of the settling window, `window` long, did not show what became of the command. The

@@ -150,9 +150,8 @@ impl Engine {
             Verdict::NotMoved => {
                 transfer.stage = Stage::Failed;
                 let detail = format!("{operator} saw that the call had not moved{said}");
-                let problem = Problem::new(Code::GenesysError, detail)
-                    .hint("Send the request again with a new key.");
-                transfer.error = Some(Problem { retryable: Some(false), ..problem });
+                let problem = Problem::new(Code::GenesysError, detail);
+                transfer.error = Some(problems::in_vain(&transfer, problem));
             }
         }
         transfer.updated_at = self.clock.now();

@@ -165,7 +165,6 @@ impl Engine {
             wait: Wait::Outcome,
             given: None,
             keyed: true,
-            sent: Arc::default(),
             turn: None,
         };
         self.carry_out(job).await;

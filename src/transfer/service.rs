@@ -35,7 +35,10 @@ use crate::{
     trace::TraceParent,
 };
 
-pub use super::caller::{Caller, Limits};
+pub use super::{
+    caller::{Caller, Limits},
+    progress::{Cut, Progress},
+};
 
 /// What the caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub struct Submission {
     pub traceparent: Option<TraceParent>,
     /// Its place among what the service works on, if that is limited.
     pub place: Option<Place>,
+    /// How far it has come.
+    pub progress: Arc<Progress>,
 }
 
 /// Held until a submission's work is done, also when its caller was answered before or has gone.
@@ -180,6 +185,8 @@ pub struct Parts {
     pub tracker: TaskTracker,
     /// Fires when the service is to stop.
     pub stop: CancellationToken,
+    /// Fires when the time for the stop is nearly over: what is still waited for is answered now.
+    pub over: CancellationToken,
     /// Where it is counted what became of transfers.
     pub metrics: Arc<Metrics>,
 }
@@ -217,6 +224,7 @@ impl Service {
             lease: parts.lease,
             tracker: parts.tracker,
             stop: parts.stop,
+            over: parts.over,
             metrics: parts.metrics,
             arrival: ArrivalDelay::default(),
             settling: AtomicUsize::default(),

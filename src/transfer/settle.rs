@@ -114,11 +114,13 @@ impl Engine {
                 transfer.stage = Stage::Accepted;
                 transfer.awaited = self.awaits_all();
                 transfer.error = None;
-                self.finish_routing(transfer, ctx).await;
+                if !self.finish_routing(transfer, ctx).await {
+                    return;
+                }
             }
             Err(problem) => {
                 transfer.stage = Stage::Failed;
-                transfer.error = Some(Problem { retryable: Some(false), ..problem });
+                transfer.error = Some(problems::in_vain(transfer, problem));
             }
         }
         transfer.updated_at = self.clock.now();
@@ -132,15 +134,20 @@ impl Engine {
         }
     }
 
-    async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) {
+    /// `false` when the end of the service cut it short: the next start goes on.
+    async fn finish_routing(&self, transfer: &mut Transfer, ctx: &CallContext) -> bool {
         let change = routing_change(transfer);
         let carried = self.gateway.command_carries_routing() || transfer.is_routing_only();
         if change.is_empty() || carried {
-            return;
+            return true;
         }
         if let Err(detail) = self.set_routing_on_arrival(transfer, ctx, &change).await {
+            if self.over.is_cancelled() {
+                return false;
+            }
             transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
         }
+        true
     }
 
     fn settling_context(&self, deadline: Instant) -> CallContext {

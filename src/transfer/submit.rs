@@ -1,9 +1,6 @@
 //! From a request to its answer: key, queue, record, work, reply.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 use tracing::Instrument as _;
@@ -15,6 +12,7 @@ use super::{
     ids::TransferId,
     model::{Queue, Stage, Transfer, UpstreamUse},
     problems,
+    progress::{Cut, Progress},
     service::{Caller, Reply, Submission, Wait},
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
 };
@@ -25,13 +23,6 @@ use crate::{
 
 /// The route under which keys of single transfers count.
 const ROUTE: &str = "POST /transfers";
-
-/// Where the work stands, for the one who waits at the deadline.
-#[derive(Default)]
-struct Progress {
-    sent: Arc<AtomicBool>,
-    recorded: std::sync::OnceLock<TransferId>,
-}
 
 /// What a submission came to before any work was done.
 enum Begun {
@@ -56,15 +47,32 @@ impl Engine {
             return Err(problems::shutting_down());
         }
         let deadline = submission.deadline;
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::clone(&submission.progress);
         let (answer, answered) = oneshot::channel();
         let span = trace::transfer(&submission.request_id, &submission.request.conversation_id);
         let work = Arc::clone(self).work(submission, Arc::clone(&progress), answer);
         self.tracker.spawn(work.instrument(span));
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(out_of_time(&progress)),
-        }
+        self.answer_of(answered, deadline, &progress).await
+    }
+
+    /// What `answered` brings; in its place the truth so far, when the deadline comes first, the
+    /// end of a stop, or that of its task.
+    pub(super) async fn answer_of<T>(
+        &self,
+        answered: oneshot::Receiver<Result<T, Problem>>,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<T, Problem> {
+        let cut = tokio::select! {
+            biased;
+            result = answered => match result {
+                Ok(result) => return result,
+                Err(_) => Cut::Died,
+            },
+            () = tokio::time::sleep_until(deadline) => Cut::Deadline,
+            () = self.over.cancelled() => Cut::Stop,
+        };
+        Err(progress.cut_short(cut))
     }
 
     async fn work(
@@ -148,7 +156,7 @@ impl Engine {
         let recorded = self.records.begin(&transfer, None, Durability::Power);
         match recorded.instrument(trace::stage(trace::Stage::Record)).await {
             Ok(_) => {
-                new.progress.recorded.get_or_init(|| transfer.id);
+                new.progress.recorded_as(&transfer);
                 Ok(self.reply(&transfer))
             }
             Err(error) => {
@@ -173,7 +181,7 @@ impl Engine {
             .map_err(|error| problems::from_store(&error))?
         {
             Inserted::Done => {
-                new.progress.recorded.get_or_init(|| transfer.id);
+                new.progress.recorded_as(transfer);
                 Ok(None)
             }
             Inserted::KeyTaken(record) => match &new.claim {
@@ -217,6 +225,7 @@ impl Engine {
         }
         let mut ctx = engine::context(submission.deadline, Lane::Single);
         ctx.traceparent.clone_from(&submission.traceparent);
+        ctx.departure = Arc::clone(&progress.departure);
         let limits = &submission.caller.limits;
         let queue = self
             .permitted_queue(&ctx, limits, &submission.request.queue)
@@ -231,15 +240,7 @@ impl Engine {
         let wait = submission.wait;
         let (transfer, caller) = self.new_transfer(submission, queue);
         trace::transfer_is(&transfer.id);
-        let job = Job {
-            transfer,
-            ctx,
-            wait,
-            given: None,
-            keyed: claim.is_some(),
-            sent: Arc::clone(&progress.sent),
-            turn: None,
-        };
+        let job = Job { transfer, ctx, wait, given: None, keyed: claim.is_some(), turn: None };
         Ok(Begun::Job(Box::new(job), New { caller, claim, progress }))
     }
 
@@ -295,6 +296,7 @@ impl Engine {
 
     fn new_transfer(&self, submission: Submission, queue: Queue) -> (Transfer, Caller) {
         let now = self.clock.now();
+        let has_key = submission.key.is_some();
         let Submission { caller, request, request_id, .. } = submission;
         let transfer = Transfer {
             id: TransferId::new(self.ids.next(now)),
@@ -302,6 +304,7 @@ impl Engine {
             queue,
             requested_by: caller.name.clone(),
             request_id,
+            has_key,
             batch_id: None,
             participant_id: request.participant_id,
             previous: None,
@@ -328,19 +331,5 @@ fn claim(submission: &Submission) -> Option<KeyClaim> {
     })
 }
 
-/// The deadline came before the work ended, or its task died.
-fn out_of_time(progress: &Progress) -> Problem {
-    let problem = if progress.sent.load(Ordering::SeqCst) {
-        Problem::new(
-            Code::OutcomeUnknown,
-            "The command was sent, but its outcome is not recorded yet.",
-        )
-        .hint("Look at the transfer; do not send the request with another key meanwhile.")
-    } else {
-        Problem::new(Code::DeadlineExceeded, "The deadline passed before the command was sent.")
-    };
-    match progress.recorded.get() {
-        Some(id) => problem.transfer(id.uuid()),
-        None => problem,
-    }
-}
+#[cfg(test)]
+mod tests;

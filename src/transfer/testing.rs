@@ -70,6 +70,7 @@ pub(super) struct Bench {
     pub store: Arc<MemoryStore>,
     pub service: Service,
     pub stop: CancellationToken,
+    pub over: CancellationToken,
     pub tracker: TaskTracker,
 }
 
@@ -99,10 +100,11 @@ impl Bench {
     }
 
     async fn of(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, parts: Parts) -> Self {
-        let (stop, tracker) = (parts.stop.clone(), parts.tracker.clone());
+        let (stop, over) = (parts.stop.clone(), parts.over.clone());
+        let tracker = parts.tracker.clone();
         let service = Service::new(parts);
         service.start().await.unwrap();
-        Self { gateway, store, service, stop, tracker }
+        Self { gateway, store, service, stop, over, tracker }
     }
 
     pub(super) async fn submit(&self, key: Option<&str>, wait: Wait) -> Result<Reply, Problem> {
@@ -142,6 +144,7 @@ fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5x
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
+        over: CancellationToken::new(),
         metrics: Arc::default(),
     }
 }
@@ -173,6 +176,7 @@ pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {
         request_id: "r-1".to_owned(),
         traceparent: None,
         place: None,
+        progress: Arc::default(),
     }
 }
 

@@ -90,22 +90,6 @@ async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() 
 }
 
 #[tokio::test]
-async fn a_caller_whose_command_outlasts_the_grace_is_told_that_its_outcome_is_unknown() {
-    let (sandbox, store) = (lone_sandbox().await, Arc::new(tempfile::tempdir().unwrap()));
-    let app = TestApp::beside_with(&sandbox, store, &[("SERVER_SHUTDOWN_GRACE", "100ms")]).await;
-    app.get("/queues").await;
-    sandbox.with(|state| state.ledger.clear());
-    app.fault("POST", REPLACE, 1, Fault::Delay { ms: 2_000 });
-    let transfer = under_way(&app);
-    soon("the command", sandbox.requests_reach(2)).await;
-    let app = app.restart().await;
-    let answer = transfer.await.unwrap();
-    let settled = app.settled(CALL).await;
-    assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
-    assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1));
-}
-
-#[tokio::test]
 async fn a_stopping_service_takes_no_new_requests() {
     let (sandbox, app) = about_to(Fault::Delay { ms: 1_500 }, "POST", REPLACE).await;
     let transfer = under_way(&app);

@@ -23,6 +23,8 @@ mod failpoints;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod full_files;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod idempotency;
@@ -63,6 +65,8 @@ mod slow_callers;
 #[cfg(test)]
 mod state_model;
 #[cfg(test)]
+mod stops;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_postgres;
@@ -80,6 +84,8 @@ mod traces;
 mod transfers;
 #[cfg(test)]
 mod unknown;
+#[cfg(test)]
+mod unread_log;
 #[cfg(test)]
 mod unwritten;
 #[cfg(test)]

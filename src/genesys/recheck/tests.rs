@@ -58,7 +58,8 @@ fn upstream(host: &Arc<Host>) -> Upstream {
         }))
         .layer(around(move |call: Call, next: Next| guard(breaker.clone(), call, next).boxed()))
         .service(service_fn(move |call: Call| std::future::ready(host.answer(&call))));
-    Upstream::new(Next::new(service), Url::parse("http://host/").unwrap())
+    let base = Url::parse("http://host/").unwrap();
+    Upstream::new(Next::new(service), base, CancellationToken::new())
 }
 
 async fn send(upstream: &Upstream) -> Sent {

@@ -135,6 +135,14 @@ impl Activity {
         late.then_some(verdict)
     }
 
+    /// Whether neither a request is in hand nor, as far as is known, an answer on its way. HTTP/1
+    /// closes by itself after the last answer; before the next head is whole, it does not.
+    pub(super) fn has_nothing_in_hand(&self) -> bool {
+        let state = self.state();
+        let between = self.protocol == Protocol::Http2 || state.head_since.is_some();
+        state.requests == 0 && between
+    }
+
     /// Waits until [`Self::due`] may have become earlier.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;

@@ -61,6 +61,10 @@ const PING: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How long a connection with nothing in hand is looked at once the service stops: a request whose
+/// bytes have arrived is still taken, and a caller who still sends is listened to.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// What all connections of a server share.
 pub(super) struct Host {
     router: Router,
@@ -156,7 +160,7 @@ impl Host {
         let socket = connection.into_parts().io.into_inner().into_socket();
         match verdict {
             Some(Verdict::HeadLate) => self.refuse_late_head(socket).await,
-            None => linger(socket, activity.quiet_since() + LINGER).await,
+            None => self.linger(socket, activity.quiet_since() + LINGER).await,
             Some(Verdict::Idle | Verdict::Stalled) => {}
         }
     }
@@ -174,6 +178,8 @@ impl Host {
         activity: &Activity,
     ) -> Option<Verdict> {
         let mut stopping = false;
+        // When a connection that was told to end is looked at, for having nothing in hand.
+        let mut look_at = None;
         // When an idle connection that was told to end is looked at again.
         let mut end_by = None;
         loop {
@@ -181,7 +187,14 @@ impl Host {
                 _ = connection.as_mut() => return None,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
+                    look_at = Some(Instant::now() + MOMENT);
                     connection.as_mut().graceful_shutdown();
+                }
+                () = until(look_at), if look_at.is_some() => {
+                    look_at = None;
+                    if activity.has_nothing_in_hand() {
+                        return Some(Verdict::Idle);
+                    }
                 }
                 () = activity.changed() => {}
                 () = until(end_by.or_else(|| activity.due())) => {
@@ -205,11 +218,48 @@ impl Host {
         self.refuse(socket, &self.refusals.answer(Code::RequestTimeout)).await;
     }
 
-    /// Gives a last answer to whoever made no request.
+    /// Gives a last answer to a connection that brought no request.
     async fn refuse(&self, mut socket: Stream, answer: &[u8]) {
-        if matches!(timeout(LINGER, socket.write_all(answer)).await, Ok(Ok(()))) {
-            linger(socket, Instant::now() + LINGER).await;
+        let written = tokio::select! {
+            biased;
+            written = timeout(LINGER, socket.write_all(answer)) => written,
+            () = self.stopping_for(MOMENT) => return,
+        };
+        if matches!(written, Ok(Ok(()))) {
+            self.linger(socket, Instant::now() + LINGER).await;
         }
+    }
+
+    /// Closes our side and reads on until `until`, so that the last answer arrives; while the
+    /// service stops, for as long as bytes keep coming.
+    async fn linger(&self, mut socket: Stream, until: Instant) {
+        let drained = async {
+            // TLS may have to wait for room to say that it ends.
+            tokio::select! {
+                biased;
+                _ = socket.shutdown() => {}
+                () = self.stopping_for(MOMENT) => return,
+            }
+            let mut rest = socket.take(LINGER_BYTES);
+            let mut sink = [0; 4096];
+            loop {
+                tokio::select! {
+                    biased;
+                    read = rest.read(&mut sink) => match read {
+                        Ok(1..) => {}
+                        _ => return,
+                    },
+                    () = self.stopping_for(MOMENT) => return,
+                }
+            }
+        };
+        let _ = timeout_at(until, drained).await;
+    }
+
+    /// Waits until the service stops, and then so long.
+    async fn stopping_for(&self, time: Duration) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(time).await;
     }
 }
 
@@ -240,18 +290,6 @@ async fn tell_protocol(socket: &mut Stream, ahead: &mut Vec<u8>) -> Option<Proto
             Err(_) => return None,
         }
     }
-}
-
-/// Closes our side and reads on until `until`, so that the last answer arrives.
-async fn linger(mut socket: Stream, until: Instant) {
-    let drained = async {
-        // TLS may have to wait for room to say that it ends.
-        let _ = socket.shutdown().await;
-        let mut rest = socket.take(LINGER_BYTES);
-        let mut sink = [0; 4096];
-        while matches!(rest.read(&mut sink).await, Ok(1..)) {}
-    };
-    let _ = timeout_at(until, drained).await;
 }
 
 /// The router, with each request on the books of its connection.

@@ -22,6 +22,8 @@ use crate::http::{
 };
 use crate::problem::Code;
 
+mod stop;
+
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
 const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -175,28 +177,13 @@ async fn a_graceful_end_closes_idle_connections_at_once() {
 }
 
 #[tokio::test]
-async fn the_grace_has_an_end() {
-    let brief = config::Server { shutdown_grace: Duration::from_millis(50), ..settings() };
-    let (server, gate) = gated(brief).await;
-    let mut busy = connect(&server).await;
-    busy.write_all(WAIT).await.unwrap();
-    gate.arrived.notified().await;
-
-    server.shutdown.graceful.cancel();
-
-    assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 1 });
-    assert_eq!(gate.answered.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test]
 async fn whoever_is_in_hand_when_the_grace_ends_is_answered() {
-    let brief = config::Server { shutdown_grace: Duration::from_millis(50), ..settings() };
     let shutdown = Shutdown::default();
     let gate = Gate::default();
     let closed = Router::new().route("/transfers", post(hang).get(hang));
-    let router = around(Router::new(), closed, &stopped_by(&brief, &shutdown))
+    let router = around(Router::new(), closed, &stopped_by(&settings(), &shutdown))
         .layer(Extension(gate.clone()));
-    let server = start_with(brief, router, shutdown).await;
+    let server = start_with(settings(), router, shutdown).await;
     let (mut command, mut question) = (connect(&server).await, connect(&server).await);
     for (socket, method) in [(&mut command, "POST"), (&mut question, "GET")] {
         let head = format!("{method} /transfers HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -205,11 +192,13 @@ async fn whoever_is_in_hand_when_the_grace_ends_is_answered() {
     }
 
     server.shutdown.graceful.cancel();
+    server.shutdown.grace_over.cancel();
 
     let answers = [read_to_end(&mut command).await, read_to_end(&mut question).await];
     drop((command, question));
     let [command, question] = answers.map(|text| Reply::parse(&text).unwrap());
-    command.is_problem(Code::OutcomeUnknown);
+    // Nothing of it reached the domain.
+    command.is_problem(Code::ShuttingDown);
     question.is_problem(Code::ShuttingDown);
     assert_eq!(timeout_in(server.done).await.unwrap(), Finished { cut: 0 });
 }

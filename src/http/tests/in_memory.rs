@@ -51,10 +51,10 @@ async fn a_panic_is_a_problem_that_tells_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_is_overdue_is_answered_without_a_lie() {
+async fn a_command_that_never_reached_the_domain_was_not_sent() {
     let reply = send(odd(&settings()).1, "POST", "/transfers").await;
 
-    reply.is_problem(Code::OutcomeUnknown);
+    reply.is_problem(Code::DeadlineExceeded);
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,7 @@ fn transfer(stage: Stage) -> Transfer {
         queue: Queue { id: queue, name: "Support Tier 2".to_owned(), division: None },
         requested_by: CallerName::new("crm"),
         request_id: "req-1".to_owned(),
+        has_key: true,
         batch_id: None,
         participant_id: Some(ParticipantId::new(uuid(4))),
         previous: Some(Previous {

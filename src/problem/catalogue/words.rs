@@ -71,8 +71,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::RequestTimeout => (
             "The request's headers or body did not arrive in full within the time allowed. \
              Nothing was done.",
-            "Send the request again with the same Idempotency-Key. If it happens often, look at \
-             the network and at proxies between the caller and this service.",
+            "Send the request again, with its Idempotency-Key if it has one. If it happens often, \
+             look at the network and at proxies between the caller and this service.",
         ),
         Code::BodyTooLarge => (
             "The body is larger than this address takes: 256 KiB, or 1 MiB for a batch. Nothing \
@@ -240,7 +240,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "The command was sent, and no certain answer came in time: the call may have moved \
              or not. The service goes on looking and settles the transfer when it knows.",
             "Look at GET /transfers/{transferId} until its status is no longer unknown. Do not \
-             move the call by another way meanwhile; the same request with the same \
+             move the call by another way meanwhile; only the same request with the same \
              Idempotency-Key is safe. If it stays unknown, its hint says how an operator settles it.",
         ),
         Code::DeadlineExceeded => (
@@ -251,8 +251,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         ),
         Code::InternalError => (
             "The service made a mistake. It is in its log, under the requestId of this answer.",
-            "Send the same request again with the same Idempotency-Key. If it goes on, report it \
-             with the log lines of that requestId.",
+            "If it has an Idempotency-Key, send the same request again; else first look at GET \
+             /transfers. If it goes on, report it with the log lines of that requestId.",
         ),
         Code::NotReady => (
             "The service runs but cannot carry out transfers now; reasons says why. Only GET \

@@ -135,7 +135,6 @@ impl Run {
             wait: Wait::Outcome,
             given: None,
             keyed: false,
-            sent: Arc::default(),
             turn: turn.take(),
         };
         self.send(open, job, plan).await

@@ -13,7 +13,7 @@ use crate::{
         ids::{BatchId, TransferId},
         model::Transfer,
         problems,
-        service::{Caller, Service},
+        service::{Caller, Progress, Service},
         store::{Answer, TransferFilter},
     },
 };
@@ -33,6 +33,8 @@ pub struct BatchSubmission {
     pub request_id: String,
     /// `traceparent`.
     pub traceparent: Option<TraceParent>,
+    /// How far it has come.
+    pub progress: Arc<Progress>,
 }
 
 /// The answer to a [`BatchSubmission`].

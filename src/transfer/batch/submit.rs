@@ -19,6 +19,7 @@ use crate::{
         gateway::Lane,
         ids::BatchId,
         problems,
+        progress::Cut,
         store::{KeyClaim, KeyScope, StoreError},
     },
 };
@@ -40,14 +41,12 @@ impl Engine {
             return Err(problems::shutting_down());
         }
         let deadline = submission.deadline;
+        let progress = Arc::clone(&submission.progress);
         let (answer, answered) = oneshot::channel();
         let engine = Arc::clone(self);
         // A receiver that is gone only means that nobody waits; the work is done all the same.
         self.tracker.spawn(async move { drop(answer.send(engine.begin_batch(submission).await)) });
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(out_of_time()),
-        }
+        self.answer_of(answered, deadline, &progress).await
     }
 
     async fn begin_batch(
@@ -76,7 +75,7 @@ impl Engine {
             BatchOrder::Plan(id) => self.draft_planned(&ctx, caller, *id).await?,
         };
         if Instant::now() >= ctx.deadline {
-            return Err(out_of_time());
+            return Err(submission.progress.cut_short(Cut::Deadline));
         }
         self.record_batch(&submission, claim, draft).await
     }
@@ -97,6 +96,10 @@ impl Engine {
             plan: draft.plan,
         };
         crate::failpoint!(BeforeBatch);
+        if submission.progress.departure.leave().is_err() {
+            // Its caller was told that nothing was recorded.
+            return Err(problems::shutting_down());
+        }
         match self.batches.store.create_batch(&new, self.records.owner()).await {
             Ok(Created::Done) => {
                 crate::failpoint!(AfterBatch);
@@ -168,13 +171,4 @@ fn replayed(claim: &KeyClaim, record: BatchKeyRecord) -> Result<BatchReply, Box<
 fn not_recorded(error: &StoreError) -> Problem {
     let problem = problems::from_store(error);
     Problem { detail: "The batch cannot be recorded; nothing was sent.".to_owned(), ..problem }
-}
-
-fn out_of_time() -> Problem {
-    // Whether it was recorded, and so may run, is not certain here.
-    Problem::new(
-        Code::OutcomeUnknown,
-        "The deadline passed before the batch was seen to be recorded.",
-    )
-    .hint("GET /batches shows whether it was; with an Idempotency-Key, send the request again.")
 }

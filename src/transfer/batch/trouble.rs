@@ -77,7 +77,11 @@ impl Trouble {
             Code::GenesysCredentialsRejected => (Some(UNTIL_MENDED), false),
             _ => return None,
         };
-        Some(Self { problem: Box::new(problem.clone()), pause, own })
+        let mut problem = Box::new(problem.clone());
+        if answered {
+            problem.retryable = Some(false);
+        }
+        Some(Self { problem, pause, own })
     }
 
     /// The store is away.

@@ -121,7 +121,7 @@ impl Engine {
         let (answer, unexplained) = match &error {
             GatewayError::NotFound(answer) => (answer.clone(), Code::RejectedByGenesys),
             GatewayError::Conflict(answer) => (answer.clone(), Code::Conflict),
-            _ => return Outcome::sent_in_vain(problems::from_gateway(error)),
+            _ => return Outcome::sent_in_vain(problems::refused(error)),
         };
         let ctx = job.ctx.in_lane(Lane::Settling);
         let id = job.transfer.request.conversation_id;
@@ -176,7 +176,6 @@ fn failed_5xx(answer: UpstreamAnswer) -> Outcome {
             Code::GenesysError,
             format!("Genesys answered {} and did not move the call.", answer.status),
         )
-        .hint("Send the request again with a new key.")
         .upstream(Some(answer)),
     )
 }

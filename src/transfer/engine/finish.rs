@@ -13,6 +13,7 @@ use crate::{
     transfer::{
         evidence::Seen,
         model::{Stage, Transfer},
+        problems,
         service::Wait,
         store::{Answer, KeyChange},
     },
@@ -45,8 +46,13 @@ impl Engine {
             Outcome::Accepted => self.finish_accepted(job, from).await,
             Outcome::Failed { problem, key_used } => {
                 job.transfer.stage = Stage::Failed;
-                job.transfer.error = Some(*problem);
-                let key = if key_used { self.settle_key(&mut job) } else { job.free_key() };
+                let key = if key_used {
+                    job.transfer.error = Some(problems::in_vain(&job.transfer, *problem));
+                    self.settle_key(&mut job)
+                } else {
+                    job.transfer.error = Some(*problem);
+                    job.free_key()
+                };
                 let ours = self.records.conclude(&mut job.transfer, from, key).await;
                 self.settled(job.transfer, ours).await
             }

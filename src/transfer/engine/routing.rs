@@ -27,6 +27,8 @@ const ROUTING_PAUSE: Duration = Duration::from_secs(2);
 const NOT_IN_THE_QUEUE: &str = "The call did not wait in the queue any more, or not yet; perhaps an \
                                 agent answered at once.";
 
+const NO_TIME: &str = "There was no time left to set them.";
+
 /// How long a pause may be before the next try to set a batch's priority and skills.
 const LONGEST_ROUTING_PAUSE: Duration = Duration::from_secs(30);
 
@@ -49,10 +51,15 @@ impl Engine {
     }
 
     /// Sets priority, skills and language once the call is in the queue. Failing that never turns
-    /// a moved call into an error; it leaves a warning.
-    pub(super) async fn set_routing_after_move(&self, job: &mut Job, change: &RoutingChange) {
+    /// a moved call into an error; it leaves a warning. Cut short by the end of the service, the
+    /// row still stands as sent, and the next start goes on.
+    pub(super) async fn set_routing_after_move(
+        &self,
+        job: &mut Job,
+        change: &RoutingChange,
+    ) -> Outcome {
         if change.is_empty() || self.gateway.command_carries_routing() {
-            return;
+            return Outcome::Accepted;
         }
         crate::failpoint!(BeforeRouting);
         let ctx = match job.transfer.batch_id {
@@ -63,8 +70,12 @@ impl Engine {
         let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
         crate::failpoint!(AfterRouting);
         if let Err(detail) = set {
+            if self.over.is_cancelled() {
+                return Outcome::TakenOver;
+            }
             job.transfer.warnings.push(Warning { code: ROUTING_NOT_APPLIED.to_owned(), detail });
         }
+        Outcome::Accepted
     }
 
     /// As soon as the conversation waits in the target queue, sets `change`.
@@ -86,9 +97,11 @@ impl Engine {
             if at >= ctx.deadline {
                 return Err("The call did not show in the queue in time.".to_owned());
             }
-            // A stop of the service does not cut this short: a moved call gets its priority. Should
-            // the process end first, the row still stands as sent, and the next start goes on.
-            tokio::time::sleep_until(at).await;
+            // A stop of the service cuts this short only when its time is nearly over: a moved call
+            // gets its priority.
+            if self.over.run_until_cancelled(tokio::time::sleep_until(at)).await.is_none() {
+                return Err(NO_TIME.to_owned());
+            }
             // Once it was refused: where the call is, that did not take it.
             if signs.are_asked_for() {
                 match signs.next(self.look(transfer, &ctx).await) {
@@ -114,7 +127,7 @@ impl Engine {
                     if transfer.batch_id.is_some() && self.retry_routing(&error, &ctx).await => {}
                 // "Nothing was sent" would be said of a call that moved.
                 Err(GatewayError::DeadlineExceeded | GatewayError::ShuttingDown) => {
-                    return Err("There was no time left to set them.".to_owned());
+                    return Err(NO_TIME.to_owned());
                 }
                 Err(error) => return Err(problems::from_gateway(error).detail),
             }
@@ -134,10 +147,7 @@ impl Engine {
         };
         let pause = pause.clamp(ROUTING_PAUSE, LONGEST_ROUTING_PAUSE);
         let in_time = Instant::now() + pause < ctx.deadline;
-        if in_time {
-            tokio::time::sleep(pause).await;
-        }
-        in_time
+        in_time && self.over.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 }
 
@@ -148,7 +158,7 @@ fn routing_outcome(transfer: &Transfer, error: GatewayError) -> Outcome {
             Outcome::Unknown(Box::new(problems::outcome_unknown(transfer, &detail, answer)))
         }
         GatewayError::PermissionMissing { .. } | GatewayError::Rejected(_) => {
-            Outcome::sent_in_vain(problems::from_gateway(error))
+            Outcome::sent_in_vain(problems::refused(error))
         }
         error => Outcome::not_sent(problems::from_gateway(error)),
     }

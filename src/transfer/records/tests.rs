@@ -37,6 +37,7 @@ impl Bench {
             requested_by: CallerName::new("crm"),
             request: request(),
             request_id: String::new(),
+            has_key: true,
             batch_id: None,
             max_priority: None,
             participant_id: None,

@@ -167,7 +167,10 @@ impl CallGateway for ScriptedGateway {
         Ok(self.state())
     }
 
-    async fn send(&self, _: &CallContext, _: &MoveCommand) -> Sent {
+    async fn send(&self, ctx: &CallContext, _: &MoveCommand) -> Sent {
+        if ctx.departure.leave().is_err() {
+            return Sent::NotSent(GatewayError::ShuttingDown);
+        }
         *self.sent.lock().unwrap() += 1;
         let (sent, effect) = self.script.lock().unwrap().pop_front().expect("a scripted answer");
         if !matches!(effect, Effect::Never) {

@@ -69,6 +69,8 @@ pub(in crate::transfer) struct MemoryStore {
     pub shared: AtomicBool,
     /// Up to when each reaping took keys.
     pub reapings: Mutex<Vec<Timestamp>>,
+    /// While this is held for writing, changes of transfers wait.
+    pub stalled: tokio::sync::RwLock<()>,
 }
 
 impl MemoryStore {
@@ -158,6 +160,7 @@ impl TransferStore for MemoryStore {
         key: KeyChange,
         _: Durability,
     ) -> Result<bool, StoreError> {
+        drop(self.stalled.read().await);
         self.broken()?;
         let mut rows = self.rows.lock().unwrap();
         let Some((row, owner)) = rows.transfers.get_mut(&transfer.id) else { return Ok(false) };

@@ -48,6 +48,16 @@ impl Server {
         self.order("start");
     }
 
+    /// Lets it answer nothing more, as a server whose disk hangs.
+    pub(crate) fn stall(&mut self) {
+        self.order("stall");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&mut self) {
+        self.order("resume");
+    }
+
     /// Its log file.
     pub(crate) fn log(&self) -> String {
         let (_, dir) = self.url.split_once("?host=").unwrap();

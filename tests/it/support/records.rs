@@ -44,6 +44,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         queue: Queue { id: queue_id, name: "Support".to_owned(), division: None },
         requested_by: CallerName::new("crm"),
         request_id: "request".to_owned(),
+        has_key: true,
         batch_id: None,
         max_priority: None,
         participant_id: None,

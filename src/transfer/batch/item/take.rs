@@ -107,6 +107,7 @@ impl Run {
             queue: queue.clone(),
             requested_by: self.batch.requested_by.clone(),
             request_id: self.batch.request_id.clone(),
+            has_key: false,
             batch_id: Some(self.batch.id),
             participant_id: request.participant_id,
             previous: None,

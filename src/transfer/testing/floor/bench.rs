@@ -78,6 +78,7 @@ impl BatchBench {
             deadline: Instant::now() + DEADLINE,
             request_id: "r-1".to_owned(),
             traceparent: None,
+            progress: Arc::default(),
         };
         self.service.submit_batch(submission).await
     }
