@@ -63,6 +63,7 @@ async fn a_megabyte_of_token_is_refused_unread() {
         issuer: "http://127.0.0.1:1".to_owned(),
         issuer_url: "http://127.0.0.1:1".parse().unwrap(),
         audience: "transfer".to_owned(),
+        max_lifetime: Duration::from_hours(24),
     };
     let keyring = keyring(&Auth { oidc: Some(oidc), ..auth(AuthMode::Required, vec![]) });
     let token = format!("{}.e30.AA", "a".repeat(1024 * 1024));

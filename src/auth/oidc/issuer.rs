@@ -134,6 +134,7 @@ mod tests {
             issuer: text.to_owned(),
             issuer_url: Url::parse(text).unwrap(),
             audience: "transfer".to_owned(),
+            max_lifetime: Duration::from_hours(24),
         };
         Issuer::new(&oidc).unwrap()
     }

@@ -126,6 +126,7 @@ fn beside(key: &str) -> &'static [&'static str] {
         "server.tls_key" => &["server.tls_cert"],
         "auth.oidc_issuer" => &["auth.oidc_audience"],
         "auth.oidc_audience" => &["auth.oidc_issuer"],
+        "auth.oidc_max_lifetime" => &["auth.oidc_issuer", "auth.oidc_audience"],
         _ => &[],
     }
 }
