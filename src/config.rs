@@ -9,6 +9,7 @@ mod duration;
 mod effective;
 mod env;
 mod error;
+mod files;
 mod genesys;
 mod keys;
 mod layers;

@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     duration,
     error::ConfigError,
-    keys::{self, Key, Privacy},
+    keys::{self, KEYS, Key, Privacy},
     layers::DEFAULT,
 };
 
@@ -27,7 +27,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(root: Value, errors: Vec<ConfigError>) -> Self {
+    pub(super) fn new(mut root: Value, errors: Vec<ConfigError>) -> Self {
+        for key in KEYS.iter().filter(|key| key.privacy == Privacy::Secret) {
+            trim(&mut root, key.name);
+        }
         Self {
             root,
             errors,
@@ -202,6 +205,22 @@ impl Reader {
         expected: &str,
     ) -> T {
         self.required(key, stand_in, expected, |kind| text(kind)?.parse().ok())
+    }
+}
+
+/// Leaves out what editors, shells and tools put around a secret, and says so beside its origin.
+fn trim(root: &mut Value, key: &str) {
+    let value = key.split('.').try_fold(root, |value, name| match &mut value.kind {
+        ValueKind::Table(table) => table.get_mut(name),
+        _ => None,
+    });
+    let Some(value) = value else { return };
+    let ValueKind::String(text) = &value.kind else { return };
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if trimmed.len() < text.len() {
+        let origin = value.origin().unwrap_or_default();
+        let origin = format!("{origin}; blanks or line ends around it are left out");
+        *value = Value::new(Some(&origin), ValueKind::String(trimmed.to_owned()));
     }
 }
 
