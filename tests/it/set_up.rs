@@ -116,3 +116,92 @@ async fn blanks_around_a_secret_are_left_out_and_check_config_says_so() {
     let answer = app.transfer(seed::CONNECTED_CALL, "Support Tier 2").await;
     assert_eq!(answer.status, 201, "{answer:?}");
 }
+
+/// So a machine without CA certificates looks to the program.
+const NO_CAS: (&str, &str) = ("SSL_CERT_FILE", "/nowhere/cas.pem");
+
+/// What it says then, where it needs them.
+const CAUSE: &str = "no CA certificates were found on this machine";
+
+#[tokio::test]
+async fn without_ca_certificates_everything_over_plain_http_works() {
+    let store = tempfile::tempdir().unwrap();
+    let settings = [
+        NO_CAS,
+        ("AUTH_MODE", "required"),
+        ("AUTH_API_KEYS", &callers("key").to_string()),
+        ("AUTH_OIDC_ISSUER", "http://127.0.0.1:1"),
+        ("AUTH_OIDC_AUDIENCE", "transfer"),
+        ("TELEMETRY_OTLP_ENDPOINT", "http://collector.invalid:4318"),
+    ];
+
+    let service = Child::start(None, &store, &settings).await;
+
+    let request = service.request(Method::POST, "/transfers").bearer_auth("key");
+    let answer = send(request.json(&plain(seed::CONNECTED_CALL, "Support Tier 2"))).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let url = format!("http://{}/health/ready", service.address());
+    let ended = output(program(&["healthcheck", &url], &[NO_CAS])).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+    let bind = service.address().to_string();
+    let ended = output(program(&["healthcheck"], &[NO_CAS, ("SERVER_BIND", &bind)])).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+    let ended = output(program(&["check-config", "--connect"], &[NO_CAS])).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+}
+
+#[tokio::test]
+async fn without_ca_certificates_https_names_the_cause() {
+    let genesys = [
+        ("GENESYS_CLIENT_ID", "id"),
+        ("GENESYS_CLIENT_SECRET", "secret"),
+        ("GENESYS_API_URL", "https://api.invalid"),
+        ("GENESYS_LOGIN_URL", "https://login.invalid"),
+    ];
+    let issuer = [
+        ("AUTH_OIDC_ISSUER", "https://id.invalid"),
+        ("AUTH_OIDC_AUDIENCE", "transfer"),
+        ("AUTH_MODE", "required"),
+    ];
+    let collector = [("TELEMETRY_OTLP_ENDPOINT", "https://collector.invalid")];
+    for (place, settings) in [
+        ("genesys", &genesys[..]),
+        ("auth.oidc_issuer", &issuer),
+        ("telemetry.otlp_endpoint", &collector),
+    ] {
+        let settings = [&[NO_CAS, ("STORE_URL", "sqlite::memory:")], settings].concat();
+
+        let said = said(&output(program(&[], &settings)).await);
+
+        let line = said.lines().find(|line| line.starts_with(place));
+        assert!(line.is_some_and(|line| line.contains(CAUSE)), "{place}: {said}");
+    }
+    let url = "https://127.0.0.1:1/health/ready";
+    let said = said(&output(program(&["healthcheck", url], &[NO_CAS])).await);
+    assert!(said.starts_with(url) && said.contains(CAUSE), "{said}");
+}
+
+#[tokio::test]
+async fn a_healthcheck_says_in_words_what_is_wrong_with_a_certificate() {
+    let store = tempfile::tempdir().unwrap();
+    for (kind, identity, words) in [
+        ("of a server", Identity::new(), "the certificate is self-signed, or its issuer is not"),
+        (
+            "of a CA, as openssl makes it",
+            Identity::of_an_authority(),
+            "the certificate is self-signed as a CA",
+        ),
+    ] {
+        let [cert, key] = identity.settings();
+        let service = Child::start(None, &store, &[(cert.0, &cert.1), (key.0, &key.1)]).await;
+        let url = format!("https://{}/health/ready", service.address());
+
+        let ended = output(program(&["healthcheck", &url], &[])).await;
+
+        let said = said(&ended);
+        assert_eq!(ended.status.code(), Some(1), "{kind}: {said}");
+        assert!(said.starts_with(&url) && said.contains(words), "{kind}: {said}");
+        assert_eq!(said.lines().count(), 1, "{kind}: {said}");
+        service.kill().await;
+    }
+}
