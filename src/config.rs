@@ -31,6 +31,7 @@ pub use duration::parse as parse_duration;
 pub use effective::Sources;
 pub use env::{Env, ProcessEnv};
 pub use error::{ConfigError, ConfigErrors, one_line};
+pub use files::{pem_without_mark, read_in_time};
 pub use genesys::{Genesys, TransferApi};
 pub use partly::{Listening, log_filter};
 pub use region::Region;

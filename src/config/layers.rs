@@ -127,5 +127,10 @@ pub(super) fn api_keys_file(env: &impl Env) -> Option<PathBuf> {
 /// The list of callers' keys in a file of its own, or in words why there is none.
 pub(super) fn api_keys_in(path: &Path, origin: &str) -> Result<Vec<Value>, String> {
     let text = files::text(path).map_err(|why| format!("the file {why}"))?;
-    file::list_from(path, &text, origin)
+    let list = file::list_from(path, &text, origin)?;
+    if list.is_empty() {
+        // Most likely cut short while it was written; it would lock everyone out.
+        return Err("the list holds no caller".to_owned());
+    }
+    Ok(list)
 }

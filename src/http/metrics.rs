@@ -20,7 +20,7 @@ pub(super) const PATH: &str = "/metrics";
 pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
     let mut readings = app.service.readings().await;
     readings.most_connections = Some(app.limits.max_connections);
-    if app.stopping.is_cancelled() {
+    if app.stopping.is_cancelled() || !app.keyring.troubles().is_empty() {
         readings.ready = Some(false);
     }
     let text = app.service.metrics().render(&readings);

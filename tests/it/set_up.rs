@@ -205,3 +205,40 @@ async fn a_healthcheck_says_in_words_what_is_wrong_with_a_certificate() {
         service.kill().await;
     }
 }
+
+#[tokio::test]
+async fn a_file_that_is_not_regular_is_refused_and_never_waited_for() {
+    let files = Files::new();
+    let pipe = files.0.path().join("pipe");
+    let made = tokio::process::Command::new("mkfifo").arg(&pipe).status().await.unwrap();
+    assert!(made.success());
+    let pipe = pipe.to_str().unwrap();
+    for (name, tls_key) in [
+        "AUTH_API_KEYS_FILE",
+        "GENESYS_CLIENT_SECRET_FILE",
+        "STORE_URL_FILE",
+        "CONFIG_FILE",
+        "SERVER_TLS_CERT",
+    ]
+    .map(|name| (name, if name == "SERVER_TLS_CERT" { pipe } else { "" }))
+    {
+        let (code, said) = check_config(&[(name, pipe), ("SERVER_TLS_KEY", tls_key)]).await;
+        assert_eq!(code, Some(78), "{name}: {said}");
+        assert!(said.contains("is not a regular file"), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn sighup_does_not_wait_for_a_pipe() {
+    let files = Files::new();
+    let settings = files.write("a.toml", "[server]\n");
+    let site = Site::sqlite().await.set("CONFIG_FILE", &settings);
+    let process = site.start().await;
+    fs::remove_file(&settings).unwrap();
+    let made = tokio::process::Command::new("mkfifo").arg(&settings).status().await.unwrap();
+    assert!(made.success());
+
+    process.signal("HUP").await;
+
+    process.says("is not a regular file").await;
+}
