@@ -117,6 +117,60 @@ async fn blanks_around_a_secret_are_left_out_and_check_config_says_so() {
     assert_eq!(answer.status, 201, "{answer:?}");
 }
 
+#[tokio::test]
+async fn a_password_that_breaks_its_url_is_refused_and_shown_nowhere() {
+    for user in
+        ["CANARYu:p@CANARYs/word", "CANARYu:1/CANARYw", "CANARYu:1?CANARYw", "CANARYu:1#CANARYw"]
+    {
+        for (variable, url) in [
+            ("STORE_URL", format!("postgres://{user}@host/db")),
+            ("GENESYS_API_URL", format!("https://{user}@host")),
+            ("GENESYS_LOGIN_URL", format!("https://{user}@host/")),
+            ("AUTH_OIDC_ISSUER", format!("https://{user}@host")),
+            ("TELEMETRY_OTLP_ENDPOINT", format!("http://{user}@host:4318")),
+        ] {
+            for command in [&["check-config"][..], &[]] {
+                let ended = output(program(command, &[(variable, &url)])).await;
+
+                let said = said(&ended);
+                assert_eq!(ended.status.code(), Some(78), "{variable} {url}: {said}");
+                assert!(!said.contains("CANARY"), "{variable} {url}: {said}");
+                let hint = "percent-encode @ / # ? in the password";
+                assert_eq!(said.contains(hint), variable == "STORE_URL", "{variable}: {said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_urls_user_part_is_shown() {
+    for url in [
+        "postgres://CANARYu:CANARYp@127.0.0.1:1/db",
+        "postgres://CANARYu:CANARY%2Fp@127.0.0.1:1",
+        "postgres://CANARYu@127.0.0.1:1/db?password=CANARYp",
+        "postgres://127.0.0.1:1/db?user=CANARYu&sslpassword=CANARYp&options=-cCANARY",
+    ] {
+        for command in ["check-config", "serve"] {
+            let settings = [("STORE_URL", url), ("TELEMETRY_LOG_FILTER", "trace")];
+            let ended = output(program(&[command], &settings)).await;
+
+            let said = said(&ended);
+            assert_eq!(ended.status.success(), command == "check-config", "{said}");
+            assert!(said.contains("127.0.0.1:1") && !said.contains("CANARY"), "{url}: {said}");
+        }
+    }
+    for (url, code, shown) in [
+        ("http://CANARYu:CANARYp@127.0.0.1:1/health/ready", 1, "127.0.0.1:1"),
+        ("http://CANARYu:p/CANARYp@127.0.0.1:1", 64, "expected a URL"),
+        ("http://CANARYu:1/CANARYp@127.0.0.1:1", 64, "expected a URL"),
+    ] {
+        let ended = output(program(&["healthcheck", url], &[])).await;
+        let said = said(&ended);
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(said.contains(shown) && !said.contains("CANARY"), "{said}");
+    }
+}
+
 /// So a machine without CA certificates looks to the program.
 const NO_CAS: (&str, &str) = ("SSL_CERT_FILE", "/nowhere/cas.pem");
 
