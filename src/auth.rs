@@ -7,12 +7,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
-    config::{Auth, AuthMode},
+    config::{Auth, AuthMode, read_in_time},
 };
 use api_keys::ApiKeys;
 use key_file::{Change, KeyFile};
@@ -33,6 +36,9 @@ pub use keygen::{KeygenError, Printed, keygen};
 
 /// How often the file of keys is read again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How old what was last read of it may be. Then keys that were revoked may still be in force.
+const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// Longest credential that is looked at, in bytes.
 const MAX_CREDENTIAL: usize = 8 * 1024;
@@ -73,6 +79,8 @@ struct Inner {
     anonymous: Option<Arc<Identity>>,
     keys: ArcSwap<ApiKeys>,
     file: Option<Mutex<KeyFile>>,
+    /// When the file was last read, and what it held was good. Never held for long.
+    read_at: Mutex<Instant>,
     issuer: Option<Verifier>,
     rates: Rates,
     moves_per_conversation: u32,
@@ -100,6 +108,7 @@ impl Keyring {
             anonymous: None,
             keys: ArcSwap::from_pointee(ApiKeys::new(&auth.api_keys, moves_per_conversation)),
             file: file.map(|path| Mutex::new(KeyFile::new(path, auth.api_keys.clone()))),
+            read_at: Mutex::new(Instant::now()),
             issuer,
             rates: Rates::new(),
             moves_per_conversation,
@@ -113,6 +122,7 @@ impl Keyring {
             anonymous: Some(Arc::new(Identity::anonymous())),
             keys: ArcSwap::from_pointee(ApiKeys::new(&[], 0)),
             file: None,
+            read_at: Mutex::new(Instant::now()),
             issuer: None,
             rates: Rates::new(),
             moves_per_conversation: 0,
@@ -144,7 +154,10 @@ impl Keyring {
             looks.tick().await;
             let keyring = self.clone();
             // Whatever the disk does, requests are not held up.
-            if tokio::task::spawn_blocking(move || keyring.read_file()).await.is_err() {
+            let reading = spawn_blocking(move || keyring.read_file());
+            let late =
+                || tracing::error!("the file of API keys does not answer; the old keys stay");
+            if read_in_time(reading, late).await.is_err() {
                 tracing::error!("reading the file of API keys ended badly; it is tried again");
             }
         }
@@ -153,8 +166,12 @@ impl Keyring {
     /// Reads the file of keys and takes over what changed. A file that is broken changes nothing.
     fn read_file(&self) {
         let Some(file) = &self.0.file else { return };
-        match file.lock().unwrap_or_else(PoisonError::into_inner).look() {
-            Change::None => {}
+        let change = file.lock().unwrap_or_else(PoisonError::into_inner).look();
+        if !matches!(change, Change::Broken(_)) {
+            *self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+        match change {
+            Change::None | Change::Broken(None) => {}
             Change::Keys(callers) => {
                 let keys = ApiKeys::new(&callers, self.0.moves_per_conversation);
                 let keys = keys.instead_of(&self.0.keys.load());
@@ -162,7 +179,7 @@ impl Keyring {
                 self.0.keys.store(Arc::new(keys));
                 tracing::info!(callers = callers.len(), "API keys changed");
             }
-            Change::Broken(why) => {
+            Change::Broken(Some(why)) => {
                 tracing::error!(%why, "the file of API keys is broken; the old keys stay in force");
             }
         }
@@ -207,13 +224,22 @@ impl Keyring {
         }
     }
 
-    /// Why callers cannot be recognised now, for readiness; empty when some can.
+    /// Why callers cannot be recognised as they should be, for readiness; empty when they can.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
         let waits = self.0.issuer.as_ref().is_some_and(|issuer| !issuer.has_keys());
         if waits && self.0.keys.load().is_empty() {
-            return vec!["auth: the issuer's keys could not be fetched yet".to_owned()];
+            troubles.push("auth: the issuer's keys could not be fetched yet".to_owned());
         }
-        Vec::new()
+        let read_at = *self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.file.is_some() && read_at.elapsed() >= MAX_AGE {
+            troubles.push(
+                "auth: the file of API keys could not be read for a minute, so revoked keys may \
+                 still be in force; the log says why"
+                    .to_owned(),
+            );
+        }
+        troubles
     }
 }

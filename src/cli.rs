@@ -1,6 +1,7 @@
 //! The command line: what was asked for, as a value. Nothing is started here.
 
 use std::{
+    error::Error as _,
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -97,7 +98,11 @@ impl Cli {
     /// [`Exit`] when help or the version was asked for, or the line is not understood.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
         let raw = Raw::try_parse_from(words).map_err(|error| Exit {
-            text: error.to_string(),
+            text: match (error.kind(), error.source()) {
+                // The whole text shows the value: a URL, in which a password may be.
+                (ErrorKind::ValueValidation, Some(expected)) => format!("error: {expected}"),
+                _ => error.to_string(),
+            },
             code: match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
                 _ => USAGE_EXIT_CODE,
@@ -118,8 +123,10 @@ impl Cli {
 }
 
 /// Where a service that listens so answers whether it is ready, from the same machine.
-#[must_use]
-pub fn ready_url(listening: Listening) -> String {
+///
+/// # Errors
+/// When the address cannot be put into a URL.
+pub fn ready_url(listening: Listening) -> Result<Url, url::ParseError> {
     let Listening { bind, tls } = listening;
     // The wildcard address is one to listen on, not one to connect to.
     let ip = match bind.ip() {
@@ -128,12 +135,13 @@ pub fn ready_url(listening: Listening) -> String {
         ip => ip,
     };
     let scheme = if tls { "https" } else { "http" };
-    format!("{scheme}://{}/health/ready", SocketAddr::new(ip, bind.port()))
+    Url::parse(&format!("{scheme}://{}/health/ready", SocketAddr::new(ip, bind.port())))
 }
 
 fn http_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or("expected a URL that starts with http:// or https://")
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && !url.path().contains('@'))
+        .ok_or("expected a URL that starts with http:// or https://, without @ in its path")
 }
 
 #[cfg(test)]
@@ -210,9 +218,9 @@ mod tests {
             ("127.0.0.1:1", "http://127.0.0.1:1/health/ready"),
         ] {
             let bind = bind.parse().unwrap();
-            assert_eq!(ready_url(Listening { bind, tls: false }), url);
+            assert_eq!(ready_url(Listening { bind, tls: false }).unwrap().as_str(), url);
             let over_tls = url.replace("http:", "https:");
-            assert_eq!(ready_url(Listening { bind, tls: true }), over_tls);
+            assert_eq!(ready_url(Listening { bind, tls: true }).unwrap().as_str(), over_tls);
         }
     }
 }

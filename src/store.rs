@@ -67,6 +67,17 @@ pub enum OpenError {
         /// What the driver said.
         cause: String,
     },
+    /// The database keeps its text in something else than UTF-8.
+    #[error(
+        "the database {place} has the encoding {encoding}, in which not every name can be kept; \
+         expected UTF8: create another with ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding {
+        /// Host, port and database.
+        place: String,
+        /// Its encoding, as the server calls it.
+        encoding: String,
+    },
     /// A newer version of this program made or changed the database.
     #[error(
         "the database has schema version {found}, this program knows versions up to {known}; use the newer program"

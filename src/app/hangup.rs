@@ -2,7 +2,10 @@
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use crate::{
     config::{self, Args, ProcessEnv},
@@ -18,7 +21,12 @@ pub(super) fn follow(logs: LogFilter, args: Args) -> io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            reread(&logs, &args);
+            let (logs, args) = (logs.clone(), args.clone());
+            let reading = spawn_blocking(move || reread(&logs, &args));
+            let late = || tracing::error!("SIGHUP: the files of the configuration do not answer");
+            if config::read_in_time(reading, late).await.is_err() {
+                tracing::error!("SIGHUP changes nothing: reading the configuration ended badly");
+            }
         }
     });
     Ok(())

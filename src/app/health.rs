@@ -2,13 +2,13 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use reqwest::{ClientBuilder, redirect::Policy};
 use url::Url;
 
 use super::run::{leave, misconfigured};
 use crate::{
     cli,
     config::{Args, Listening, ProcessEnv},
+    outgoing,
 };
 
 /// How long an answer is waited for.
@@ -21,37 +21,38 @@ const TIME: Duration = Duration::from_secs(5);
 /// sent, and no redirect is followed away from it. Pinning the certificate in the file instead
 /// would call a service ill that goes on with its old one after the file was replaced by a bad one.
 pub(super) async fn check(url: Option<Url>, args: &Args) -> ExitCode {
-    let client = reqwest::Client::builder();
     match url {
-        Some(url) => ask(client, url.as_str()).await,
+        Some(url) => ask(&url, false).await,
         None => match Listening::load(args, &ProcessEnv) {
-            Ok(listening) => {
-                let client = client.tls_danger_accept_invalid_certs(listening.tls);
-                ask(client, &cli::ready_url(listening)).await
-            }
+            Ok(listening) => match cli::ready_url(listening) {
+                Ok(url) => ask(&url, true).await,
+                Err(error) => leave(&format!("server.bind: {error}"), 1),
+            },
             Err(errors) => misconfigured(&errors),
         },
     }
 }
 
-async fn ask(client: ClientBuilder, url: &str) -> ExitCode {
-    let client = client.no_proxy().redirect(Policy::none()).timeout(TIME).build();
-    let answer = match client {
-        Ok(client) => client.get(url).send().await,
+async fn ask(url: &Url, own: bool) -> ExitCode {
+    let client =
+        outgoing::client(url).no_proxy().timeout(TIME).tls_danger_accept_invalid_certs(own);
+    let answer = match client.build() {
+        Ok(client) => client.get(url.clone()).send().await,
         Err(error) => Err(error),
     };
+    let shown = without_user(url);
     match answer {
         Ok(answer) if answer.status().is_success() => ExitCode::SUCCESS,
-        Ok(answer) => leave(&format!("{url} answered {}", answer.status()), 1),
-        Err(error) => leave(&format!("{url}: {}", root_cause(&error)), 1),
+        Ok(answer) => leave(&format!("{shown} answered {}", answer.status()), 1),
+        Err(error) => leave(&format!("{shown}: {}", outgoing::why(&error)), 1),
     }
 }
 
-/// What the system said; the layers above it only say that a request failed.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
+/// The URL as it may be shown.
+fn without_user(url: &Url) -> Url {
+    let mut shown = url.clone();
+    // They fail for URLs without a host only, which have no user either.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown
 }

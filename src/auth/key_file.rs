@@ -14,12 +14,12 @@ pub(super) struct KeyFile {
 /// What a look at the file brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing new.
+    /// The same callers as before.
     None,
     /// Other callers than before.
     Keys(Vec<ApiKey>),
-    /// It became unusable; with what is wrong, without secrets. Said once.
-    Broken(String),
+    /// It is unusable; with what is wrong, without secrets, when that was not said before.
+    Broken(Option<String>),
 }
 
 impl KeyFile {
@@ -42,11 +42,9 @@ impl KeyFile {
             }
             Err(errors) => {
                 let complaint = errors.to_string();
-                if self.complaint.as_ref() == Some(&complaint) {
-                    return Change::None;
-                }
+                let is_new = self.complaint.as_ref() != Some(&complaint);
                 self.complaint = Some(complaint.clone());
-                Change::Broken(complaint)
+                Change::Broken(is_new.then_some(complaint))
             }
         }
     }
@@ -99,28 +97,30 @@ mod tests {
     fn a_broken_file_is_complained_about_once_and_mended_without_news() {
         let mut bench = Bench::new();
         bench.write("[[api_keys]");
-        assert!(matches!(bench.file.look(), Change::Broken(_)));
-        assert_eq!(bench.file.look(), Change::None);
+        assert!(matches!(bench.file.look(), Change::Broken(Some(_))));
+        assert_eq!(bench.file.look(), Change::Broken(None));
         bench.write(&text("crm", 'a'));
         assert_eq!(bench.file.look(), Change::None);
         bench.write("[[api_keys]");
-        assert!(matches!(bench.file.look(), Change::Broken(_)));
+        assert!(matches!(bench.file.look(), Change::Broken(Some(_))));
     }
 
     #[test]
-    fn a_file_that_is_gone_or_empty_is_broken() {
+    fn a_file_that_is_gone_or_names_nobody_is_broken() {
         let mut bench = Bench::new();
-        bench.write("");
-        assert!(matches!(bench.file.look(), Change::Broken(_)));
+        for nobody in ["", "api_keys = []", "[auth]\napi_keys = []", "[]"] {
+            bench.write(nobody);
+            assert!(matches!(bench.file.look(), Change::Broken(_)), "{nobody}");
+        }
         std::fs::remove_file(bench.dir.path().join("keys.toml")).unwrap();
-        assert!(matches!(bench.file.look(), Change::Broken(_)));
+        assert!(matches!(bench.file.look(), Change::Broken(Some(_))));
     }
 
     #[test]
     fn a_complaint_shows_no_key() {
         let mut bench = Bench::new();
         bench.write("[[api_keys]]\ncaller = 'crm'\nsha256 = ['gxt_secret']\n");
-        let Change::Broken(why) = bench.file.look() else { panic!("not broken") };
+        let Change::Broken(Some(why)) = bench.file.look() else { panic!("not broken") };
         assert!(!why.contains("gxt_secret"), "{why}");
     }
 }

@@ -1,7 +1,7 @@
 //! Access tokens of one issuer (RFC 9068, `OpenID` Connect Discovery 1.0), checked here with the
 //! issuer's public keys. Nothing a token names is ever fetched.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use jsonwebtoken::{DecodingKey, Validation};
 
@@ -24,6 +24,7 @@ mod tests;
 pub(super) struct Verifier {
     issuer: String,
     audience: String,
+    max_lifetime: Duration,
     moves_per_conversation: u32,
     clock: Arc<dyn Clock>,
     keys: KeyCache,
@@ -42,6 +43,7 @@ impl Verifier {
         Ok(Self {
             issuer: oidc.issuer.clone(),
             audience: oidc.audience.clone(),
+            max_lifetime: oidc.max_lifetime,
             moves_per_conversation,
             clock,
             keys: KeyCache::new(Arc::new(Issuer::new(oidc)?)),
@@ -73,7 +75,7 @@ impl Verifier {
             .find_map(|key| verified(token, &head, key))
             .ok_or(Denied::Invalid("the signature does not fit, or the claims are malformed"))?;
         claims
-            .check(&self.issuer, &self.audience, self.clock.now())
+            .check(&self.issuer, &self.audience, self.max_lifetime, self.clock.now())
             .and_then(|()| claims.identity(self.moves_per_conversation))
             .map_err(Denied::Invalid)
     }

@@ -63,6 +63,7 @@ async fn a_megabyte_of_token_is_refused_unread() {
         issuer: "http://127.0.0.1:1".to_owned(),
         issuer_url: "http://127.0.0.1:1".parse().unwrap(),
         audience: "transfer".to_owned(),
+        max_lifetime: Duration::from_hours(24),
     };
     let keyring = keyring(&Auth { oidc: Some(oidc), ..auth(AuthMode::Required, vec![]) });
     let token = format!("{}.e30.AA", "a".repeat(1024 * 1024));
@@ -109,6 +110,78 @@ async fn a_broken_file_changes_nothing() {
     keyring.read_file();
 
     assert_eq!(name(&keyring, Credentials::Bearer("old")).await.as_deref(), Ok("crm"));
+}
+
+/// A keyring on a file that holds the key `old`; what becomes of the file is up to the test.
+fn on_file(path: &std::path::Path) -> Keyring {
+    std::fs::write(path, file_text("crm", "old")).unwrap();
+    keyring(&Auth {
+        api_keys_file: Some(path.to_owned()),
+        ..auth(AuthMode::Required, vec![entry("crm", "old")])
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_for_a_minute_is_a_trouble_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.toml");
+    for broken in [Some("api_keys = []"), Some("[[api_keys]"), None] {
+        let keyring = on_file(&path);
+        match broken {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        for _ in 0..59 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            keyring.read_file();
+        }
+        assert_eq!(keyring.troubles(), Vec::<String>::new(), "{broken:?}");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(keyring.troubles().len(), 1, "{broken:?}");
+        assert_eq!(name(&keyring, Credentials::Bearer("old")).await.as_deref(), Ok("crm"));
+
+        std::fs::write(&path, file_text("crm", "new")).unwrap();
+        keyring.read_file();
+
+        assert_eq!(keyring.troubles(), Vec::<String>::new(), "{broken:?}");
+        assert_eq!(name(&keyring, Credentials::Bearer("new")).await.as_deref(), Ok("crm"));
+    }
+}
+
+/// What a hanging file system does: the look does not return.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_hangs_holds_up_nobody_and_is_a_trouble_after_a_minute() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.toml");
+    let keyring = on_file(&path);
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (held, is_held) = std::sync::mpsc::channel();
+    let (let_go, may_go) = std::sync::mpsc::channel::<()>();
+    let same = keyring.clone();
+    let hangs = std::thread::spawn(move || {
+        let _look = same.0.file.as_ref().unwrap().lock().unwrap();
+        held.send(()).unwrap();
+        may_go.recv().unwrap();
+    });
+    is_held.recv().unwrap();
+    std::fs::write(&path, file_text("crm", "new")).unwrap();
+    keyring.keep_current(&tracker, &stop);
+
+    for _ in 0..60 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+
+    assert_eq!(keyring.troubles().len(), 1);
+    assert_eq!(name(&keyring, Credentials::Bearer("old")).await.as_deref(), Ok("crm"));
+    let_go.send(()).unwrap();
+    hangs.join().unwrap();
+    while name(&keyring, Credentials::Bearer("new")).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(keyring.troubles(), Vec::<String>::new());
+    stop.cancel();
+    tracker.close();
+    tracker.wait().await;
 }
 
 /// Real time, because the file is read on a thread of its own; waits for what must come within

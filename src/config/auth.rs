@@ -1,12 +1,13 @@
 //! `[auth]`: who may call.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::{
     reader::{self, Reader},
     region::Region,
+    units::{days, minutes},
 };
 
 mod api_keys;
@@ -40,7 +41,7 @@ pub enum AuthMode {
     Required,
 }
 
-/// `auth.oidc_issuer` and `auth.oidc_audience`
+/// `auth.oidc_issuer`, `auth.oidc_audience` and `auth.oidc_max_lifetime`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oidc {
     /// The issuer as its tokens name it in `iss`.
@@ -49,6 +50,8 @@ pub struct Oidc {
     pub issuer_url: Url,
     /// What tokens must name in `aud`.
     pub audience: String,
+    /// How long before a token expires it is accepted.
+    pub max_lifetime: Duration,
 }
 
 /// What a caller may do.
@@ -140,6 +143,7 @@ impl Auth {
 fn oidc(from: &mut Reader) -> Option<Oidc> {
     let issuer_url = from.url("auth.oidc_issuer");
     let audience = from.text("auth.oidc_audience");
+    let max_lifetime = from.duration("auth.oidc_max_lifetime", minutes(1)..=days(365));
     for (key, other) in
         [("auth.oidc_issuer", "auth.oidc_audience"), ("auth.oidc_audience", "auth.oidc_issuer")]
     {
@@ -149,5 +153,5 @@ fn oidc(from: &mut Reader) -> Option<Oidc> {
     }
     // Tokens name their issuer letter by letter, and a URL may be written in several ways.
     let issuer = reader::text(&from.value("auth.oidc_issuer")?.kind)?.to_owned();
-    Some(Oidc { issuer, issuer_url: issuer_url?, audience: audience? })
+    Some(Oidc { issuer, issuer_url: issuer_url?, audience: audience?, max_lifetime })
 }

@@ -76,6 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     secret(API_KEYS),
     guarded("auth.oidc_issuer"),
     open("auth.oidc_audience"),
+    open("auth.oidc_max_lifetime"),
     open("telemetry.log_format"),
     open("telemetry.log_filter"),
     guarded("telemetry.otlp_endpoint"),

@@ -1,17 +1,14 @@
 //! The layers of the configuration and their order. Merging is the `config` crate's; each value
 //! carries its origin in words, for messages.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use config::{Map, Source, Value, ValueKind};
 
 use super::{
     Args, Env,
     error::{ConfigError, ConfigErrors},
-    keys,
+    files, keys,
 };
 
 mod environment;
@@ -20,9 +17,6 @@ mod json;
 
 /// Origin of the values of `config/default.toml`.
 pub(super) const DEFAULT: &str = "default";
-
-/// Longest file that is read; the largest real one, a list of callers, is far smaller.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// How the keys of `[genesys]` begin.
 const GENESYS: &str = "genesys.";
@@ -73,7 +67,7 @@ pub(super) fn merge(args: &Args, env: &impl Env) -> Result<Merged, ConfigErrors>
     let path = file_path(args, env);
     let given = match &path {
         Some((path, source)) => {
-            let text = read_text(path).map_err(|why| {
+            let text = files::text(path).map_err(|why| {
                 ConfigError::new(
                     "config file",
                     source.clone(),
@@ -132,18 +126,11 @@ pub(super) fn api_keys_file(env: &impl Env) -> Option<PathBuf> {
 
 /// The list of callers' keys in a file of its own, or in words why there is none.
 pub(super) fn api_keys_in(path: &Path, origin: &str) -> Result<Vec<Value>, String> {
-    let text = read_text(path).map_err(|why| format!("the file {why}"))?;
-    file::list_from(path, &text, origin)
-}
-
-/// The text of a file, or in words why there is none.
-pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err("is longer than 1 MiB".to_owned());
+    let text = files::text(path).map_err(|why| format!("the file {why}"))?;
+    let list = file::list_from(path, &text, origin)?;
+    if list.is_empty() {
+        // Most likely cut short while it was written; it would lock everyone out.
+        return Err("the list holds no caller".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+    Ok(list)
 }

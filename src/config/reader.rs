@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     duration,
     error::ConfigError,
-    keys::{self, Key, Privacy},
+    keys::{self, KEYS, Key, Privacy},
     layers::DEFAULT,
 };
 
@@ -27,7 +27,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(root: Value, errors: Vec<ConfigError>) -> Self {
+    pub(super) fn new(mut root: Value, errors: Vec<ConfigError>) -> Self {
+        for key in KEYS.iter().filter(|key| key.privacy == Privacy::Secret) {
+            trim(&mut root, key.name);
+        }
         Self {
             root,
             errors,
@@ -181,8 +184,8 @@ impl Reader {
 
     /// A URL that is `https`, or `http` to this machine.
     pub(super) fn url(&mut self, key: &'static str) -> Option<Url> {
-        let expected = "a URL with https:// (http:// only to this machine), without user, query \
-                        or fragment";
+        let expected = "a URL with https:// (http:// only to this machine), without user, query, \
+                        fragment or @";
         self.optional(key, expected, |kind| {
             plain_url(text(kind)?).filter(|url| url.scheme() == "https" || is_loopback(url))
         })
@@ -190,7 +193,7 @@ impl Reader {
 
     /// A URL within the operator's own network, where plain `http` is common.
     pub(super) fn internal_url(&mut self, key: &'static str) -> Option<Url> {
-        let expected = "a URL with http:// or https://, without user, query or fragment";
+        let expected = "a URL with http:// or https://, without user, query, fragment or @";
         self.optional(key, expected, |kind| plain_url(text(kind)?))
     }
 
@@ -202,6 +205,25 @@ impl Reader {
         expected: &str,
     ) -> T {
         self.required(key, stand_in, expected, |kind| text(kind)?.parse().ok())
+    }
+}
+
+/// Leaves out what editors, shells and tools put around a secret, and says so beside its origin.
+fn trim(root: &mut Value, key: &str) {
+    let value = key.split('.').try_fold(root, |value, name| match &mut value.kind {
+        ValueKind::Table(table) => table.get_mut(name),
+        _ => None,
+    });
+    let Some(value) = value else { return };
+    let ValueKind::String(text) = &value.kind else { return };
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    // The last line of a PEM ends like the others.
+    let ends = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+    let is_pem = trimmed.starts_with("-----BEGIN") && ends == Some(trimmed);
+    if trimmed.len() < text.len() && !is_pem {
+        let origin = value.origin().unwrap_or_default();
+        let origin = format!("{origin}; blanks or line ends around it are left out");
+        *value = Value::new(Some(&origin), ValueKind::String(trimmed.to_owned()));
     }
 }
 
@@ -228,6 +250,8 @@ fn plain_url(text: &str) -> Option<Url> {
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
+        // Most likely a `/` in a password ended the host too early.
+        && !url.path().contains('@')
         && url.query().is_none()
         && url.fragment().is_none();
     plain.then_some(url)

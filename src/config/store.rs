@@ -24,16 +24,35 @@ pub struct Store {
     pub lease: Duration,
 }
 
+const URL: &str = "store.url";
+
 impl Store {
     pub(super) fn read(from: &mut Reader) -> Self {
-        let expected = "sqlite://PATH, sqlite::memory:, or postgres://USER:PASSWORD@HOST/DATABASE";
         Self {
-            url: from.required("store.url", SecretString::default(), expected, url),
+            url: read_url(from),
             retention: from.duration("store.retention", hours(1)..=days(3650)),
             key_retention: from.duration("store.key_retention", minutes(1)..=days(365)),
             lease: from.duration("store.lease", seconds(1)..=minutes(10)),
         }
     }
+}
+
+fn read_url(from: &mut Reader) -> SecretString {
+    let given = from.value(URL).and_then(|value| reader::text(&value.kind));
+    if given.is_some_and(has_broken_password) {
+        from.complain(URL, "percent-encode @ / # ? in the password (%40 %2F %23 %3F)");
+        return SecretString::default();
+    }
+    let expected = "sqlite://PATH, sqlite::memory:, or postgres://USER:PASSWORD@HOST/DATABASE";
+    from.required(URL, SecretString::default(), expected, url)
+}
+
+/// Whether an `@` stands behind what ends the host: a `/`, `?` or `#` in the password ended it too
+/// early, and a part of the password passes for host, path or query.
+fn has_broken_password(url: &str) -> bool {
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let after_host = rest.and_then(|rest| rest.split_once(['/', '?', '#']));
+    after_host.is_some_and(|(_, after)| after.contains('@'))
 }
 
 fn url(kind: &ValueKind) -> Option<SecretString> {
@@ -47,16 +66,21 @@ fn url(kind: &ValueKind) -> Option<SecretString> {
     known.then(|| SecretString::from(text))
 }
 
-/// `url` without the passwords in it, for people.
+/// The parameters whose values may be shown.
+const OPEN: [&str; 6] = ["host", "hostaddr", "port", "dbname", "sslmode", "pgbouncer"];
+
+/// `url` without user and passwords, for people.
 pub(super) fn redacted(url: &str) -> String {
     if url.starts_with("sqlite:") {
         return url.to_owned();
     }
     // A text that is no URL cannot be cut where its password is.
     let Ok(mut parsed) = Url::parse(url) else { return "<set>".to_owned() };
-    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+    let has_user = !parsed.username().is_empty() || parsed.password().is_some();
+    if has_user && (parsed.set_password(None).is_err() || parsed.set_username("***").is_err()) {
         return "<set>".to_owned();
     }
+    parsed.set_fragment(None);
     if parsed.query().is_some() {
         let pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().map(hide).collect();
         parsed.query_pairs_mut().clear().extend_pairs(pairs);
@@ -64,10 +88,9 @@ pub(super) fn redacted(url: &str) -> String {
     parsed.to_string()
 }
 
-/// PostgreSQL takes the password as a parameter, too.
+/// PostgreSQL takes user and password as parameters, too.
 fn hide((name, value): (String, String)) -> (String, String) {
-    let value =
-        if name.to_ascii_lowercase().contains("password") { "***".to_owned() } else { value };
+    let value = if OPEN.contains(&name.as_str()) { value } else { "***".to_owned() };
     (name, value)
 }
 
@@ -76,15 +99,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_cut_out_of_a_url() {
+    fn users_and_passwords_are_cut_out_of_a_url() {
         for (url, shown) in [
             ("sqlite://data/transfers.db", "sqlite://data/transfers.db"),
-            ("postgres://app@db/transfers", "postgres://app@db/transfers"),
-            ("postgres://app:s3cret@db:5432/transfers", "postgres://app:***@db:5432/transfers"),
-            ("postgres://db/t?user=app&password=s3cret", "postgres://db/t?user=app&password=***"),
+            ("postgres://db/transfers", "postgres://db/transfers"),
+            ("postgres://app@db/transfers", "postgres://***@db/transfers"),
+            ("postgres://app:s3cret@db:5432/transfers", "postgres://***@db:5432/transfers"),
+            ("postgres://:s3cret@db#s3cret", "postgres://***@db"),
+            ("postgres://db/t?user=app&password=s3cret", "postgres://db/t?user=***&password=***"),
+            ("postgres://db/t?sslmode=require&x=y", "postgres://db/t?sslmode=require&x=***"),
             ("postgres://a:s3c/ret@db/t", "<set>"),
         ] {
             assert_eq!(redacted(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_password_that_ends_the_host_too_early_is_seen() {
+        for (url, broken) in [
+            ("postgres://user:p@ss/word@host/db", true),
+            ("postgres://user:p/ss@host/db", true),
+            ("postgresql://user:1?2@host/db", true),
+            ("postgres://user:1#2@host/db", true),
+            ("postgres://us/er@host/db", true),
+            ("postgres://user:p%40ss%2Fword@host/db", false),
+            // The last one counts, so nothing is lost.
+            ("postgres://user:p@ss@host/db", false),
+            ("postgres://host/db?application_name=a%40b", false),
+            ("postgres://host", false),
+            ("sqlite://data/a@b.db", false),
+        ] {
+            assert_eq!(has_broken_password(url), broken, "{url}");
         }
     }
 }

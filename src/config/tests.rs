@@ -105,11 +105,11 @@ fn text_of_digits_stays_text() {
 }
 
 #[test]
-fn line_end_of_a_secret_file_is_no_part_of_it() {
-    let file = File::new("secret", " s3 cret \r\n");
+fn blanks_and_line_ends_around_a_secret_are_no_part_of_it() {
+    let file = File::new("secret", "\u{feff} \u{a0}s3 cret\t \r\n\n");
     let settings =
         load(&[("GENESYS_CLIENT_ID", "id"), ("GENESYS_CLIENT_SECRET_FILE", file.name())]).unwrap();
-    assert_eq!(settings.genesys.client_secret.unwrap().expose_secret(), " s3 cret ");
+    assert_eq!(settings.genesys.client_secret.unwrap().expose_secret(), "s3 cret");
 }
 
 #[test]
@@ -119,9 +119,10 @@ fn private_key_is_taken_as_it_is_and_with_escaped_line_ends() {
         (EC_KEY.replace('\n', "\\n"), EC_KEY),
         (RSA_KEY.to_owned(), RSA_KEY),
         (RSA_KEY.replace('\n', "\\r\\n"), RSA_KEY),
+        (format!("\u{feff}\n  {EC_KEY}\n\n"), EC_KEY),
     ] {
         let settings = load(&[("GENESYS_CLIENT_ID", "id"), ("GENESYS_PRIVATE_KEY", &pem)]).unwrap();
-        assert_eq!(settings.genesys.private_key.unwrap().expose_secret(), key);
+        assert_eq!(settings.genesys.private_key.unwrap().expose_secret().trim(), key.trim());
         assert!(settings.genesys.client_secret.is_none());
     }
 }

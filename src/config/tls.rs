@@ -1,6 +1,10 @@
 //! `server.tls_cert` and `server.tls_key`: the server's certificate and its private key.
 
-use std::{fmt, fs::File, io::Read as _, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use config::ValueKind;
 use tokio_rustls::rustls::{
@@ -13,13 +17,13 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use super::reader::{self, Reader};
+use super::{
+    files,
+    reader::{self, Reader},
+};
 
 pub(super) const CERT: &str = "server.tls_cert";
 pub(super) const KEY: &str = "server.tls_key";
-
-/// Longest file that is read; a long chain has some ten thousand bytes.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// What begins a block of PEM, and never a path.
 const PEM_MARK: &str = "-----BEGIN";
@@ -104,22 +108,9 @@ impl TlsFiles {
     }
 }
 
-/// The bytes of a file, or in words why there are none.
-fn read(path: &PathBuf) -> Result<Vec<u8>, String> {
-    let shown = path.display();
-    let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
-    // Opening a pipe would wait for somebody to write to it.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(format!("{shown} is no file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("{shown} is longer than 1 MiB"));
-    }
-    Ok(bytes)
+/// The PEM in a file, or in words why there is none.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    files::pem(path).map_err(|why| format!("{} {why}", path.display()))
 }
 
 /// TLS, when both files are set; one of them without the other, or files that do not fit, are

@@ -4,6 +4,7 @@ use std::{error::Error as _, time::Duration};
 
 use super::{call::Decoded, pacing::RateHeaders};
 use crate::{
+    outgoing,
     problem::{Problem, UpstreamAnswer},
     transfer::{class::Trace, gateway::GatewayError},
 };
@@ -131,8 +132,7 @@ fn is_garbled(error: &reqwest::Error) -> bool {
 
 /// The innermost cause, which names what happened ("connection refused") and no address.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let text = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
-    super::text::tidy(&text, 200)
+    super::text::tidy(&outgoing::why(error), 200)
 }
 
 #[cfg(test)]

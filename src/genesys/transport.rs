@@ -1,7 +1,6 @@
 //! The innermost layers: one try of a call over HTTP, with its timeouts and body bounds.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -14,7 +13,7 @@ use reqwest::{
 };
 use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     Hosts, SetupError,
@@ -29,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
-    config, trace,
+    config, outgoing, trace,
     transfer::gateway::GatewayError,
 };
 
@@ -57,18 +56,18 @@ pub(super) fn clients(
     settings: &config::Genesys,
     hosts: &Hosts,
 ) -> Result<(Client, Client), SetupError> {
-    let (api, login) = (is_loopback(&hosts.api), is_loopback(&hosts.login));
-    let first = client(settings, api)?;
-    let second = if api == login { first.clone() } else { client(settings, login)? };
+    let first = client(settings, &hosts.api)?;
+    let second = if outgoing::are_alike(&hosts.api, &hosts.login) {
+        first.clone()
+    } else {
+        client(settings, &hosts.login)?
+    };
     Ok((first, second))
 }
 
-fn client(settings: &config::Genesys, loopback: bool) -> Result<Client, SetupError> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("genesys-transfer/", env!("CARGO_PKG_VERSION")))
-        // Retries live in one place, and a redirect would send a command somewhere else.
-        .retry(reqwest::retry::never())
-        .redirect(reqwest::redirect::Policy::none())
+fn client(settings: &config::Genesys, host: &Url) -> Result<Client, SetupError> {
+    // Retries live in one place, and a redirect would send a command somewhere else.
+    let builder = outgoing::client(host)
         .referer(false)
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(POOL_IDLE)
@@ -77,20 +76,7 @@ fn client(settings: &config::Genesys, loopback: bool) -> Result<Client, SetupErr
         .http2_keep_alive_interval(KEEP_ALIVE)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true);
-    if loopback {
-        // The sandbox and test servers are here; a proxy would look for them elsewhere.
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|error| SetupError::HttpClient(error.to_string()))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    }
+    builder.build().map_err(|error| SetupError::HttpClient(outgoing::why(&error)))
 }
 
 /// The HTTP client as the innermost service: one request, the answer's head.
@@ -271,21 +257,6 @@ fn throttle(limits: &Limits, call: &Call, headers: &HeaderMap) -> Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_hosts_are_told_from_others() {
-        for (url, expected) in [
-            ("http://127.0.0.1:8081/", true),
-            ("http://127.9.9.9/", true),
-            ("http://[::1]:1/", true),
-            ("http://localhost:8081/", true),
-            ("https://api.mypurecloud.com/", false),
-            ("https://localhost.example.com/", false),
-            ("http://10.0.0.1/", false),
-        ] {
-            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
-        }
-    }
 
     #[test]
     fn a_correlation_id_that_could_break_a_log_line_is_dropped() {

@@ -58,7 +58,8 @@ fn migrator(dialect: Dialect) -> Migrator {
 }
 
 /// Runs the migrations the database has not seen, each in a transaction. Two processes that start
-/// at once run them once (PostgreSQL: advisory lock; SQLite: only one process has the file).
+/// at once run them once (PostgreSQL: each transaction has a lock; SQLite: only one process has the
+/// file).
 pub(super) async fn run<C: Migrate>(dialect: Dialect, connection: &mut C) -> Result<(), OpenError> {
     let migrator = migrator(dialect);
     let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();

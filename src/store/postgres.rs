@@ -2,14 +2,19 @@
 //!
 //! Every operation is one transaction on a pooled connection. Nothing waits for ever: the server
 //! ends statements, lock waits and idle transactions by itself, and so does this side.
+//!
+//! A pooler such as `PgBouncer` may stand in between and give each transaction another connection.
+//! Then nothing is left on a connection: settings are made anew in each transaction, and no
+//! statement is prepared by name.
 
 use std::{
+    collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    Connection, PgConnection, PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -19,13 +24,17 @@ use super::{
     backend::{Backend, Trouble},
     migrations,
     operations::{Fault, Operation},
-    session::Dialect,
+    session::{Dialect, PgSession},
 };
 use crate::transfer::store::Durability;
 
 mod lease;
+mod place;
+mod schema;
 
 use lease::Lease;
+use place::Place;
+use schema::Schema;
 
 /// Connections of one process.
 const CONNECTIONS: u32 = 16;
@@ -42,47 +51,97 @@ const TRIES: u32 = 20;
 /// How long a starting process waits for a server that is starting, too.
 const START_WAIT: Duration = Duration::from_secs(10);
 
-/// What every connection is told. A commit that the port calls safe must be on the server's disk,
-/// even where the server's own default says otherwise; stricter settings are left as they are.
+/// How often a starting process looks which connections of the server serve its own.
+const LOOKS: u32 = 5;
+
+/// What every connection is told, or every transaction behind a pooler. A commit that the port calls
+/// safe must be on the server's disk, even where the server's own default says otherwise; stricter
+/// settings are left as they are.
 /// Every statement of ours is served by an index in its order; without these settings a planner
 /// with old figures may gather and sort all rows that match. They are prices so high that the server
 /// would compile plans to machine code, which costs more time and memory than it ever saves here.
-const SET_UP: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'; \
-    SET idle_in_transaction_session_timeout = '10s'; \
-    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
-    SET jit = off; \
-    SELECT set_config('synchronous_commit', 'on', false) \
-    WHERE current_setting('synchronous_commit') = 'off'";
+macro_rules! set_up {
+    ($set:literal, $is_local:literal) => {
+        concat!(
+            $set,
+            " statement_timeout = '4s'; ",
+            $set,
+            " lock_timeout = '3s'; ",
+            $set,
+            " idle_in_transaction_session_timeout = '10s'; ",
+            $set,
+            " enable_seqscan = off; ",
+            $set,
+            " enable_bitmapscan = off; ",
+            $set,
+            " enable_sort = off; ",
+            $set,
+            " jit = off; SELECT set_config('synchronous_commit', 'on', ",
+            $is_local,
+            ") WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    };
+}
 
-/// Migrations may take longer, and wait for those of another replica.
-const SET_UP_MIGRATION: &str = "SET statement_timeout = '300s'; SET lock_timeout = '60s'";
+/// How transactions begin.
+struct Begin {
+    /// One whose commit survives a loss of power.
+    power: &'static str,
+    /// One whose commit survives the process.
+    process: &'static str,
+    read: &'static str,
+}
+
+macro_rules! begin {
+    ($set_up:expr) => {
+        Begin {
+            power: concat!("BEGIN ISOLATION LEVEL READ COMMITTED", $set_up),
+            process: concat!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED",
+                $set_up,
+                "; SET LOCAL synchronous_commit = off"
+            ),
+            read: concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", $set_up),
+        }
+    };
+}
+
+/// On connections that were told everything when they were made.
+const BEGIN_TOLD: Begin = begin!("");
+
+/// Behind a pooler.
+const BEGIN_POOLED: Begin = begin!(concat!("; ", set_up!("SET LOCAL", "true")));
 
 /// An open database.
 pub(super) struct Postgres {
     pool: PgPool,
+    place: Place,
+    /// Whether a pooler gives each transaction another connection.
+    pooled: bool,
+    begin: Begin,
 }
 
 impl Postgres {
     /// Connects to what `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
-        // The driver's message may quote the URL, password and all.
-        let options: PgConnectOptions =
-            url.parse().map_err(|_| OpenError::Url("not a PostgreSQL URL".to_owned()))?;
-        let options = options.application_name("genesys-transfer").disable_statement_logging();
-        migrate(&options).await?;
+        let place = Place::parse(url)?;
+        let pooled = prepare(&place).await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
             // The BEGIN is the test.
             .test_before_acquire(false)
-            .after_connect(|connection, _| {
+            .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql(SET_UP).execute(connection).await?;
+                    if !pooled {
+                        sqlx::raw_sql(set_up!("SET", "false")).execute(connection).await?;
+                    }
                     Ok(())
                 })
             })
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+            .connect_lazy_with(place.options.clone());
+        let begin = if pooled { BEGIN_POOLED } else { BEGIN_TOLD };
+        Ok(Self { pool, place, pooled, begin })
     }
 
     async fn lease(&self, begin: &'static str) -> Result<Lease, sqlx::Error> {
@@ -109,7 +168,8 @@ impl Postgres {
     ) -> Result<O::Output, Fault> {
         for _ in 0..TRIES {
             let mut lease = self.lease(begin).await?;
-            match operation.apply(lease.connection()?).await {
+            let mut session = PgSession { connection: lease.connection()?, named: !self.pooled };
+            match operation.apply(&mut session).await {
                 Ok(output) => {
                     committing.store(true, Ordering::Relaxed);
                     sqlx::raw_sql("COMMIT").execute(lease.connection()?).await?;
@@ -127,6 +187,13 @@ impl Postgres {
         }
         Err(Fault::Race)
     }
+
+    fn words(&self, fault: &Fault) -> String {
+        match fault {
+            Fault::Database(error) => self.place.words(error),
+            fault => fault.to_string(),
+        }
+    }
 }
 
 impl Backend for Postgres {
@@ -138,16 +205,14 @@ impl Backend for Postgres {
         durability: Durability,
     ) -> Result<O::Output, Trouble> {
         let begin = match durability {
-            Durability::Power => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            Durability::Process => {
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off"
-            }
+            Durability::Power => self.begin.power,
+            Durability::Process => self.begin.process,
         };
         let committing = AtomicBool::new(false);
         let transaction = self.transaction(&operation, begin, &committing);
         let cause = match timeout(OPERATION_LIMIT, transaction).await {
             Ok(Ok(output)) => return Ok(output),
-            Ok(Err(fault)) => fault.to_string(),
+            Ok(Err(fault)) => self.words(&fault),
             Err(_) => "the server did not answer in time".to_owned(),
         };
         let certain = !committing.load(Ordering::Relaxed);
@@ -155,12 +220,11 @@ impl Backend for Postgres {
     }
 
     async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, Trouble> {
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
         let committing = AtomicBool::new(false);
-        let transaction = self.transaction(&operation, begin, &committing);
+        let transaction = self.transaction(&operation, self.begin.read, &committing);
         match timeout(OPERATION_LIMIT, transaction).await {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(fault)) => Err(Trouble::certain(fault.to_string())),
+            Ok(Err(fault)) => Err(Trouble::certain(self.words(&fault))),
             Err(_) => Err(Trouble::certain("the server did not answer in time")),
         }
     }
@@ -190,37 +254,70 @@ fn is_race(fault: &Fault) -> bool {
     }
 }
 
-async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
-    let mut connection = first_connection(options).await?;
-    let set_up = sqlx::raw_sql(SET_UP_MIGRATION).execute(&mut connection).await;
-    set_up.map_err(|error| refused(options, &error))?;
-    migrations::run(Dialect::Postgres, &mut connection).await?;
+/// Brings the schema up to date; whether a pooler gives each transaction another connection.
+async fn prepare(place: &Place) -> Result<bool, OpenError> {
+    let mut connection = first_connection(place).await?;
+    let encoding = encoding(&mut connection).await.map_err(|error| refused(place, &error))?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { place: place.shown(), encoding });
+    }
+    let pooled = match place.pooled {
+        Some(pooled) => pooled,
+        None => is_pooled(&mut connection, &place.options).await,
+    };
+    migrations::run(Dialect::Postgres, &mut Schema(&mut connection)).await?;
     // Everything is committed; a farewell that is not heard does no harm.
     drop(timeout(BEGIN, connection.close()).await);
-    Ok(())
+    Ok(pooled)
 }
 
-async fn first_connection(options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
+async fn encoding(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    sqlx::raw_sql("SHOW server_encoding").fetch_one(connection).await?.try_get(0)
+}
+
+/// Whether a pooler gives each transaction another connection to the server. Then two of our
+/// connections are seen on one of the server's, or one of ours on two.
+async fn is_pooled(one: &mut PgConnection, options: &PgConnectOptions) -> bool {
+    let look = async {
+        let mut other = PgConnection::connect_with(options).await?;
+        let (mut of_one, mut of_other) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..LOOKS {
+            of_one.insert(server_process(one).await?);
+            of_other.insert(server_process(&mut other).await?);
+        }
+        let _ = other.close().await;
+        Ok::<_, sqlx::Error>(of_one.len() > 1 || of_other.len() > 1 || of_one == of_other)
+    };
+    // A second connection that is not to be had tells nothing: the first one works.
+    let pooled = matches!(timeout(ACQUIRE, look).await, Ok(Ok(true)));
+    if pooled {
+        tracing::info!(
+            "store: a pooler in transaction mode was found, so no statement is prepared by name; \
+             ?pgbouncer=true in store.url says so without a look"
+        );
+    }
+    pooled
+}
+
+async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+}
+
+async fn first_connection(place: &Place) -> Result<PgConnection, OpenError> {
     let end = Instant::now() + START_WAIT;
     loop {
-        let error = match timeout_at(end, PgConnection::connect_with(options)).await {
+        let error = match timeout_at(end, PgConnection::connect_with(&place.options)).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             Err(_) => sqlx::Error::PoolTimedOut,
         };
         if !is_connection(&error) || Instant::now() >= end {
-            return Err(refused(options, &error));
+            return Err(refused(place, &error));
         }
         sleep(Duration::from_millis(250)).await;
     }
 }
 
-fn refused(options: &PgConnectOptions, error: &sqlx::Error) -> OpenError {
-    let cause = match error {
-        sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
-        error => error.to_string(),
-    };
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
-    let place = format!("{}:{}/{database}", options.get_host(), options.get_port());
-    OpenError::Connect { place, cause }
+fn refused(place: &Place, error: &sqlx::Error) -> OpenError {
+    OpenError::Connect { place: place.shown(), cause: place.words(error) }
 }

@@ -75,8 +75,8 @@ macro_rules! bound {
 }
 
 // The two drivers have the same methods on unrelated types.
-macro_rules! session {
-    ($connection:ty, $row:ty, $dialect:expr) => {
+macro_rules! fields {
+    ($row:ty) => {
         impl Fields for $row {
             fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
                 self.try_get(column)
@@ -103,29 +103,47 @@ macro_rules! session {
                 self.try_get(column)
             }
         }
-
-        impl Session for $connection {
-            const DIALECT: Dialect = $dialect;
-            type Row = $row;
-
-            async fn execute(
-                &mut self,
-                sql: SqlStr,
-                values: &[Value<'_>],
-            ) -> Result<u64, sqlx::Error> {
-                Ok(bound!(sql, values).execute(self).await?.rows_affected())
-            }
-
-            async fn rows(
-                &mut self,
-                sql: SqlStr,
-                values: &[Value<'_>],
-            ) -> Result<Vec<$row>, sqlx::Error> {
-                bound!(sql, values).fetch_all(self).await
-            }
-        }
     };
 }
 
-session!(SqliteConnection, SqliteRow, Dialect::Sqlite);
-session!(PgConnection, PgRow, Dialect::Postgres);
+fields!(SqliteRow);
+fields!(PgRow);
+
+impl Session for SqliteConnection {
+    const DIALECT: Dialect = Dialect::Sqlite;
+    type Row = SqliteRow;
+
+    async fn execute(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
+        Ok(bound!(sql, values).execute(self).await?.rows_affected())
+    }
+
+    async fn rows(
+        &mut self,
+        sql: SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        bound!(sql, values).fetch_all(self).await
+    }
+}
+
+/// A connection to PostgreSQL.
+pub(super) struct PgSession<'a> {
+    pub(super) connection: &'a mut PgConnection,
+    /// Whether statements are prepared by name, so once a connection. Not behind a pooler: the name
+    /// stays with a connection that is another's next time.
+    pub(super) named: bool,
+}
+
+impl Session for PgSession<'_> {
+    const DIALECT: Dialect = Dialect::Postgres;
+    type Row = PgRow;
+
+    async fn execute(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
+        let query = bound!(sql, values).persistent(self.named);
+        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+    }
+
+    async fn rows(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<Vec<PgRow>, sqlx::Error> {
+        bound!(sql, values).persistent(self.named).fetch_all(&mut *self.connection).await
+    }
+}

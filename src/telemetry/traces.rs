@@ -27,7 +27,7 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 use url::Url;
 
-use crate::{config::Telemetry, trace};
+use crate::{config::Telemetry, outgoing, trace};
 
 /// Finished spans that wait to be sent, some hundred transfers' worth; further ones are lost.
 const QUEUE: usize = 4096;
@@ -116,21 +116,10 @@ impl Traces {
 
 /// The client must be made outside of the runtime, because it brings one of its own.
 fn client(endpoint: &Url) -> Result<reqwest::blocking::Client, String> {
-    let local = endpoint.host().is_some_and(|host| match host {
-        url::Host::Domain(name) => name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    });
-    let build = move || {
-        let builder = reqwest::blocking::Client::builder()
-            .user_agent(concat!("genesys-transfer/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(EXPORT_TIME);
-        // A proxy would look for this machine elsewhere.
-        if local { builder.no_proxy().build() } else { builder.build() }
-    };
+    let builder = outgoing::client(endpoint);
+    let build = || reqwest::blocking::ClientBuilder::from(builder).timeout(EXPORT_TIME).build();
     let built = thread::spawn(build).join().map_err(|_| "the HTTP client panicked".to_owned())?;
-    built.map_err(|error| error.to_string())
+    built.map_err(|error| outgoing::why(&error))
 }
 
 /// The collector's address for traces (OTLP/HTTP, section 2.3): below the base that is set, unless

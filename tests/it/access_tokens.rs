@@ -68,6 +68,10 @@ async fn issuer(public: &Value) -> (String, Arc<Fetches>) {
 
 impl Bench {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(more: &[(&str, &str)]) -> Self {
         let (key, public) = new_key();
         let (issuer, fetches) = issuer(&public).await;
         let settings = [
@@ -75,7 +79,7 @@ impl Bench {
             ("AUTH_OIDC_ISSUER", issuer.as_str()),
             ("AUTH_OIDC_AUDIENCE", "transfer"),
         ];
-        let app = TestApp::with(&settings).await;
+        let app = TestApp::with(&[&settings, more].concat()).await;
         Self { app, issuer, key, public, fetches }
     }
 
@@ -164,6 +168,10 @@ fn attacks(bench: &Bench) -> Vec<(&'static str, String)> {
         ("no exp", json!({"exp": null})),
         ("past exp", json!({"exp": now - 1})),
         ("future nbf", json!({"nbf": now + 3600})),
+        ("exp in more than a day", json!({"exp": now + 25 * 3600})),
+        ("exp without end", json!({"exp": 1e300})),
+        ("future iat", json!({"iat": now + 3600})),
+        ("iat of text", json!({"iat": now.to_string()})),
         ("no iss", json!({"iss": null})),
         ("wrong iss", json!({"iss": evil})),
     ] {
@@ -191,6 +199,17 @@ async fn an_array_of_audiences_that_names_the_service_gets_in() {
     let claims = bench.claims(&json!({"aud": ["other", "transfer"]}));
     let token = token(&json!({"alg": "ES256", "kid": "k1"}), &claims, &bench.key);
     assert_eq!(bench.get(&token).await.status, 200);
+}
+
+#[tokio::test]
+async fn how_long_a_token_may_live_can_be_set() {
+    let bench = Bench::with(&[("AUTH_OIDC_MAX_LIFETIME", "30d")]).await;
+    let now = SystemClock.now().as_second();
+    for (days, status) in [(29, 200), (31, 401)] {
+        let claims = bench.claims(&json!({"exp": now + days * 86_400, "iat": now}));
+        let token = token(&json!({"alg": "ES256", "kid": "k1"}), &claims, &bench.key);
+        assert_eq!(bench.get(&token).await.status, status, "{days} days");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::{
 use crate::support::{child::Child as Service, service::soon, tls::Identity};
 
 /// The program with these arguments and settings and nothing else in its environment.
-fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Child {
+pub(crate) fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_genesys-transfer"))
         .args(arguments)
         .env_clear()
@@ -26,7 +26,7 @@ fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-async fn output(child: Child) -> Output {
+pub(crate) async fn output(child: Child) -> Output {
     soon("the process ends", child.wait_with_output()).await.unwrap()
 }
 

@@ -61,6 +61,8 @@ mod races;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod set_up;
+#[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
 mod state_model;

@@ -2,4 +2,5 @@
 
 mod outage;
 mod plans;
+mod pooler;
 mod schema;

@@ -1,6 +1,6 @@
 //! What a token says, and whether it may be believed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,8 +12,8 @@ use crate::{
     transfer::{model::CallerName, service::Limits},
 };
 
-/// How far the issuer's clock may be ahead, in seconds, for `nbf`. There is no leeway for `exp`:
-/// a token that has just expired costs its holder no more than a new one.
+/// How far the issuer's clock may be ahead, in seconds. A token that has just expired has no leeway:
+/// it costs its holder no more than a new one.
 const LEEWAY: f64 = 30.0;
 
 /// Longest name of a caller, in characters; what `OpenID` Connect Core 1.0 allows a `sub`.
@@ -31,6 +31,7 @@ pub(super) struct Claims {
     aud: Option<Value>,
     exp: Option<Value>,
     nbf: Option<Value>,
+    iat: Option<Value>,
     client_id: Option<Value>,
     azp: Option<Value>,
     sub: Option<Value>,
@@ -41,7 +42,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Whether the token is of `issuer`, for `audience`, and valid at `now` (RFC 9068, section 4).
+    /// Whether the token is of `issuer`, for `audience`, and valid at `now` (RFC 9068, section 4),
+    /// for no longer than `max_lifetime`.
     ///
     /// # Errors
     /// Why not.
@@ -49,6 +51,7 @@ impl Claims {
         &self,
         issuer: &str,
         audience: &str,
+        max_lifetime: Duration,
         now: Timestamp,
     ) -> Result<(), &'static str> {
         if self.iss.as_ref().and_then(Value::as_str) != Some(issuer) {
@@ -63,11 +66,17 @@ impl Claims {
         if exp <= now {
             return Err("expired");
         }
-        match self.nbf.as_ref().map(Value::as_f64) {
-            Some(None) => Err("nbf is malformed"),
-            Some(Some(nbf)) if nbf > now + LEEWAY => Err("not valid yet"),
-            _ => Ok(()),
+        if exp > now + max_lifetime.as_secs_f64() + LEEWAY {
+            return Err("exp is further ahead than auth.oidc_max_lifetime");
         }
+        for begin in [&self.nbf, &self.iat].into_iter().flatten() {
+            match begin.as_f64() {
+                None => return Err("nbf or iat is malformed"),
+                Some(begin) if begin > now + LEEWAY => return Err("not valid yet"),
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The caller these claims name: `client_id`, else `azp`, else `sub`, after `oidc:`. Its
@@ -144,7 +153,8 @@ mod tests {
     }
 
     fn check(claims: &Claims) -> Result<(), &'static str> {
-        claims.check("https://id.test/", "transfer", Timestamp::from_second(NOW).unwrap())
+        let now = Timestamp::from_second(NOW).unwrap();
+        claims.check("https://id.test/", "transfer", Duration::from_hours(24), now)
     }
 
     #[test]
@@ -170,6 +180,13 @@ mod tests {
             ("exp", json!((NOW + 60).to_string()), false),
             ("exp", json!(-1), false),
             ("exp", json!(null), false),
+            ("exp", json!(NOW + 86_400 + 30), true),
+            ("exp", json!(NOW + 86_400 + 31), false),
+            ("exp", json!(1e300), false),
+            ("iat", json!(NOW - 86_400), true),
+            ("iat", json!(NOW + 30), true),
+            ("iat", json!(NOW + 31), false),
+            ("iat", json!(NOW.to_string()), false),
             ("nbf", json!(NOW), true),
             ("nbf", json!(NOW + 30), true),
             ("nbf", json!(NOW + 31), false),

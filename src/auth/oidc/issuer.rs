@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, Response};
 use serde::Deserialize;
 use url::{Host, Url};
 
 use super::{cache::KeySource, keys::KeySet};
-use crate::config::Oidc;
+use crate::{config::Oidc, outgoing};
 
 /// Longest one of the two requests may take.
 const REQUEST_TIME: Duration = Duration::from_secs(4);
@@ -39,24 +39,17 @@ impl Issuer {
     /// In words, when no HTTP client can be made.
     pub(super) fn new(oidc: &Oidc) -> Result<Self, String> {
         let is_local = oidc.issuer_url.scheme() == "http";
-        let mut client = Client::builder()
-            .timeout(REQUEST_TIME)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("genesys-transfer/", env!("CARGO_PKG_VERSION")));
-        if is_local {
-            client = client.no_proxy();
-        }
+        let client = outgoing::client(&oidc.issuer_url).timeout(REQUEST_TIME);
         let text = format!("{}{DISCOVERY}", oidc.issuer_url.as_str().trim_end_matches('/'));
         let discovery = Url::parse(&text).map_err(|error| error.to_string())?;
-        let http = client.build().map_err(|error| error.to_string())?;
+        let http = client.build().map_err(|error| outgoing::why(&error))?;
         Ok(Self { http, name: oidc.issuer.clone(), discovery, is_local })
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
         let shown = url.to_string();
         let answer = self.http.get(url).header("accept", "application/json").send().await;
-        let answer = answer.map_err(|error| format!("{shown}: {}", why(error)))?;
+        let answer = answer.map_err(|error| format!("{shown}: {}", outgoing::why(&error)))?;
         if !answer.status().is_success() {
             return Err(format!("{shown} answered {}", answer.status()));
         }
@@ -92,25 +85,13 @@ impl KeySource for Issuer {
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(why)? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| outgoing::why(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_DOCUMENT {
             return Err("the answer is too large".to_owned());
         }
     }
     Ok(body)
-}
-
-/// What went wrong, with its causes: reqwest's own words stop at "error sending request".
-fn why(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -134,6 +115,7 @@ mod tests {
             issuer: text.to_owned(),
             issuer_url: Url::parse(text).unwrap(),
             audience: "transfer".to_owned(),
+            max_lifetime: Duration::from_hours(24),
         };
         Issuer::new(&oidc).unwrap()
     }

@@ -74,6 +74,7 @@ impl Bench {
             issuer: url.clone(),
             issuer_url: url.parse().unwrap(),
             audience: "transfer".to_owned(),
+            max_lifetime: Duration::from_hours(24),
         };
         let clock = ManualClock::new(jiff::Timestamp::from_second(NOW).unwrap());
         let verifier = Verifier::new(&oidc, 10, Arc::new(clock)).unwrap();

@@ -8,10 +8,10 @@ use super::{
     super::{
         Env,
         error::{ConfigError, one_line},
+        files,
     },
     Layer, api_keys_in, json,
     keys::{API_KEYS, KEYS, Key},
-    read_text,
 };
 
 /// Most edits between a variable's name and a known one for it to count as misspelt.
@@ -88,13 +88,11 @@ fn file_value(key: Key, variable: &str, path: &Path) -> Result<Value, ConfigErro
         let list = api_keys_in(path, &origin).map_err(wrong)?;
         return Ok(Value::new(Some(&origin), ValueKind::Array(list)));
     }
-    let text = read_text(path).map_err(|why| wrong(format!("the file {why}")))?;
-    // Editors and `echo` end a file with a line end that is no part of the secret.
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
+    let text = files::text(path).map_err(|why| wrong(format!("the file {why}")))?;
+    if text.trim().is_empty() {
         return Err(wrong("the file is empty".to_owned()));
     }
-    Ok(Value::new(Some(&origin), ValueKind::String(text.to_owned())))
+    Ok(Value::new(Some(&origin), ValueKind::String(text)))
 }
 
 /// Variables that look as if they were meant for the service but are not read, as warnings.

@@ -126,6 +126,7 @@ fn beside(key: &str) -> &'static [&'static str] {
         "server.tls_key" => &["server.tls_cert"],
         "auth.oidc_issuer" => &["auth.oidc_audience"],
         "auth.oidc_audience" => &["auth.oidc_issuer"],
+        "auth.oidc_max_lifetime" => &["auth.oidc_issuer", "auth.oidc_audience"],
         _ => &[],
     }
 }
@@ -168,7 +169,8 @@ fn every_secret_can_come_from_a_file() {
         let settings = Settings::load(&Args::default(), &vars)
             .unwrap_or_else(|errors| panic!("{}: {errors}", key.name));
         let origin = settings.sources.origin(key.name).unwrap().to_owned();
-        assert_eq!(origin, format!("{} named by {}_FILE", file.name(), key.variable()));
+        let expected = format!("{} named by {}_FILE", file.name(), key.variable());
+        assert!(origin.starts_with(&expected), "{origin}");
     }
 }
 

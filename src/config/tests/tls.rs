@@ -40,7 +40,7 @@ fn files_that_are_no_identity_are_refused_with_their_key_and_source() {
     for (cert, key, wrong, expected) in [
         ("/no/such", key.as_str(), "server.tls_cert", "cannot be read: No such file"),
         (&cert, "/no/such", "server.tls_key", "cannot be read: No such file"),
-        ("/", &key, "server.tls_cert", "is no file"),
+        ("/", &key, "server.tls_cert", "is not a regular file"),
         (&key, &key, "server.tls_cert", "it holds none"),
         (&cert, &cert, "server.tls_key", "it holds none"),
         (&cert, &other, "server.tls_key", "expected the private key of the certificate"),

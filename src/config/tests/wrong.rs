@@ -320,6 +320,7 @@ fn urls_that_hide_something_are_refused() {
     for url in [
         "https://user@api.example.com",
         "https://:password@api.example.com",
+        "https://user:1/2@api.example.com",
         "https://api.example.com?a=b",
         "https://api.example.com#a",
         "http://localhost.example.com",

@@ -72,7 +72,10 @@ impl Tls {
             looks.tick().await;
             let files = self.files.clone();
             // Whatever the disk does, connections are not held up.
-            match tokio::task::spawn_blocking(move || files.load()).await {
+            let reading = tokio::task::spawn_blocking(move || files.load());
+            let late =
+                || tracing::error!("the certificate's files do not answer; the old one stays");
+            match config::read_in_time(reading, late).await {
                 Ok(found) => self.take(found, &mut complaint),
                 Err(error) => tracing::error!(%error, "reading the certificate ended badly"),
             }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use rcgen::generate_simple_self_signed;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, generate_simple_self_signed};
 use reqwest::{Certificate, ClientBuilder};
 use tempfile::TempDir;
 use tokio::{
@@ -33,6 +33,18 @@ impl Identity {
             Self { folder, pem: String::new(), der: CertificateDer::from(Vec::new()) };
         identity.renew();
         identity
+    }
+
+    /// The same with what `openssl req -x509` makes: a self-signed certificate that is a CA's.
+    pub(crate) fn of_an_authority() -> Self {
+        let identity = Self::new();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        std::fs::write(identity.key(), key.serialize_pem()).unwrap();
+        std::fs::write(identity.cert(), made.pem()).unwrap();
+        Self { pem: made.pem(), der: made.der().clone(), ..identity }
     }
 
     /// Puts another certificate with another key into the same files.
