@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::model::{CallerName, Priority, Queue};
 use crate::{
     config::QueuePattern,
+    names::fold,
     problem::{Code, Problem},
 };
 
@@ -49,15 +50,15 @@ impl Limits {
     /// Whether some queues are out of his sight.
     #[must_use]
     pub fn narrows_queues(&self) -> bool {
-        self.queues.is_some()
+        self.queues.as_deref().is_some_and(|all| !all.iter().any(QueuePattern::matches_all))
     }
 
-    /// Whether he may know of the queue called `name`. White space around it does not count, as
-    /// when queues are looked for.
+    /// Whether he may know of the queue called `name`.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
-        let name = name.trim();
-        self.queues.as_deref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(name)))
+        let Some(patterns) = self.queues.as_deref() else { return true };
+        let name = fold(name);
+        patterns.iter().any(|pattern| pattern.matches(&name))
     }
 
     /// Leaves only the queues he may know of.
@@ -116,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn only_patterns_that_leave_something_out_narrow() {
+        for (patterns, expected) in
+            [(vec![], true), (vec!["S*"], true), (vec!["*"], false), (vec!["S*", "*"], false)]
+        {
+            assert_eq!(limits_to(&patterns).narrows_queues(), expected, "{patterns:?}");
+        }
+        assert!(!Limits::default().narrows_queues());
+    }
+
+    #[test]
     fn a_queue_is_covered_when_any_pattern_matches_it() {
         let limits = limits_to(&["Support *", "Billing"]);
         for (name, expected) in [
@@ -123,6 +134,7 @@ mod tests {
             ("support tier 1", true),
             ("BILLING", true),
             (" Billing ", true),
+            ("\u{a0}Billing\u{200b}", true),
             ("Billing 2", false),
             ("Sales", false),
             ("", false),

@@ -10,7 +10,7 @@ use super::{
     conversation::{LegState, Picture, Purpose},
     ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
 };
-use crate::problem::Problem;
+use crate::{names::trim, problem::Problem};
 
 pub use super::stage::{Stage, Status, Takeover, Whose};
 
@@ -26,7 +26,7 @@ impl QueueName {
     /// Trims `text`; `None` unless 1 to 256 characters remain.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let name = text.trim();
+        let name = trim(text);
         let fits = !name.is_empty() && name.chars().count() <= Self::MAX_CHARS;
         fits.then(|| Self(name.to_owned()))
     }

@@ -11,9 +11,10 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{MISS_REST, map::fold};
+use super::MISS_REST;
 use crate::{
     genesys::flight::{Boarding, Flight},
+    names::fold,
     transfer::{gateway::GatewayError, ids::QueueId, model::QueueRef},
 };
 
