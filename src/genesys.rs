@@ -192,7 +192,7 @@ impl Gateway {
         let (stop, tasks) = (shutdown.clone(), tracker.clone());
         Ok(Self {
             transfer_api: settings.transfer_api,
-            queues: Queues::new(api.clone(), clock, ttl, stop, tasks, counted()),
+            queues: Queues::new(api.clone(), pacer.clone(), clock, ttl, stop, tasks, counted()),
             settings: OrganisationSettings::new(api.clone(), ttl, tracker.clone()),
             api,
             pacer,

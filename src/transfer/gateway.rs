@@ -298,7 +298,8 @@ pub trait CallGateway: Send + Sync + 'static {
         calls: u32,
     ) -> Result<Arc<dyn Reservation>, GatewayError>;
 
-    /// Finds a queue in the cached map, asking Genesys once for a name or id that misses.
+    /// Finds a queue in the cached map, asking Genesys for a name or id that misses. By its id it
+    /// is found without the map, too.
     ///
     /// # Errors
     /// See [`QueueError`].

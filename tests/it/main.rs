@@ -49,6 +49,8 @@ mod previews;
 #[cfg(test)]
 mod problems;
 #[cfg(test)]
+mod queue_look_ups;
+#[cfg(test)]
 mod queue_names;
 #[cfg(test)]
 mod queues;
