@@ -300,8 +300,13 @@ impl CallGateway for Gateway {
                 conversation_patch::send(&self.api, ctx, command).await
             }
         };
-        if let Sent::Refused(GatewayError::Rejected(_) | GatewayError::NotFound(_)) = sent {
-            self.queues.doubt(command.queue.id);
+        match &sent {
+            Sent::Refused(GatewayError::Rejected(_)) => self.queues.doubt(command.queue.id),
+            // Without a leg the address names the conversation alone: it is that which is gone.
+            Sent::Refused(GatewayError::NotFound(_)) if command.participant_id.is_some() => {
+                self.queues.doubt(command.queue.id);
+            }
+            _ => {}
         }
         sent
     }
