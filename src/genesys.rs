@@ -264,6 +264,10 @@ impl CallGateway for Gateway {
         self.queues.find(ctx.deadline, queue).await
     }
 
+    fn known_queue(&self, id: QueueId) -> Option<Queue> {
+        self.queues.known(id)
+    }
+
     async fn search_queues(
         &self,
         ctx: &CallContext,

@@ -141,6 +141,14 @@ impl Queues {
         }
     }
 
+    /// The queue with that id, if the map knows it; nothing is asked for.
+    pub(super) fn known(&self, id: QueueId) -> Option<Queue> {
+        match self.0.current(Instant::now())?.find(&QueueRef::Id(id)) {
+            Found::One(queue) => Some(queue),
+            Found::Many(_) | Found::None => None,
+        }
+    }
+
     /// Queues whose name contains `fragment`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::{CallerName, Priority, Queue};
+use super::model::{CallerName, Priority, Queue, Transfer};
 use crate::{
     config::QueuePattern,
     names::fold,
@@ -31,6 +31,12 @@ impl Caller {
     #[must_use]
     pub fn sees(&self, owner: &CallerName) -> bool {
         self.admin || self.name == *owner
+    }
+
+    /// Shows the queue hidden from the one who asked for `transfer`, if this caller may know of
+    /// every queue.
+    pub(super) fn reveal(&self, transfer: &mut Transfer) {
+        transfer.hides_previous_queue &= self.limits.narrows_queues();
     }
 }
 

@@ -305,6 +305,9 @@ pub trait CallGateway: Send + Sync + 'static {
     /// See [`QueueError`].
     async fn queue(&self, ctx: &CallContext, queue: &QueueRef) -> Result<Queue, QueueError>;
 
+    /// The queue with that id, if the cached map has it; does no I/O.
+    fn known_queue(&self, id: QueueId) -> Option<Queue>;
+
     /// All queues whose name contains `fragment`, whatever the case.
     ///
     /// # Errors

@@ -245,6 +245,10 @@ pub struct Transfer {
     /// have to carry on what this one began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_priority: Option<Priority>,
+    /// Whether the caller may not know of the queue in `previous`. Recorded, because the answer
+    /// that its key replays is made of the record alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides_previous_queue: bool,
     /// What callers should know although it went ahead.
     #[serde(default)]
     pub warnings: Vec<Warning>,
@@ -276,6 +280,14 @@ impl Transfer {
     #[must_use]
     pub fn may_have_waited(&self) -> bool {
         self.previous.as_ref().is_none_or(|previous| previous.state == LegState::Waiting)
+    }
+
+    /// The leg before the command, as the caller may see it.
+    #[must_use]
+    pub fn shown_previous(&self) -> Option<Previous> {
+        let previous = self.previous.clone()?;
+        let queue_id = previous.queue_id.filter(|_| !self.hides_previous_queue);
+        Some(Previous { queue_id, ..previous })
     }
 
     /// The id as a bare UUID, for [`Problem::transfer`].

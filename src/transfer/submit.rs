@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use super::{
+    caller::Limits,
     engine::{self, Engine, Job, calls_needed},
     fingerprint::fingerprint,
     gateway::{CallContext, Lane},
@@ -133,7 +134,8 @@ impl Engine {
             Inserted::Done => {
                 crate::failpoint!(AfterInsert);
                 progress.recorded.get_or_init(|| transfer.id);
-                Ok(Begun::Job(Box::new(job(transfer, ctx, submission.wait, progress))))
+                let limits = submission.caller.limits;
+                Ok(Begun::Job(Box::new(job(transfer, limits, ctx, submission.wait, progress))))
             }
             Inserted::KeyTaken(record) => match &claim {
                 Some(claim) => {
@@ -216,6 +218,8 @@ impl Engine {
             priority: submission.request.priority,
             waited_minutes: None,
             max_priority: limits.max_priority,
+            // Until its queue is known.
+            hides_previous_queue: limits.narrows_queues(),
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),
@@ -225,8 +229,14 @@ impl Engine {
     }
 }
 
-fn job(transfer: Transfer, ctx: CallContext, wait: Wait, progress: &Progress) -> Job {
-    Job { transfer, ctx, wait, given: None, sent: Arc::clone(&progress.sent), turn: None }
+fn job(
+    transfer: Transfer,
+    limits: Limits,
+    ctx: CallContext,
+    wait: Wait,
+    progress: &Progress,
+) -> Job {
+    Job { transfer, limits, ctx, wait, given: None, sent: Arc::clone(&progress.sent), turn: None }
 }
 
 fn claim(submission: &Submission) -> Option<KeyClaim> {

@@ -19,6 +19,8 @@ mod failpoints;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hidden_queues;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod idempotency;

@@ -38,6 +38,7 @@ impl Bench {
             request_id: String::new(),
             batch_id: None,
             max_priority: None,
+            hides_previous_queue: false,
             participant_id: None,
             previous: None,
             picture: None,
