@@ -194,7 +194,7 @@ impl Gateway {
         let (stop, tasks) = (shutdown.clone(), tracker.clone());
         Ok(Self {
             transfer_api: settings.transfer_api,
-            queues: Queues::new(api.clone(), clock, ttl, stop, tasks, counted()),
+            queues: Queues::new(api.clone(), pacer.clone(), clock, ttl, stop, tasks, counted()),
             settings: OrganisationSettings::new(api.clone(), ttl, tracker.clone()),
             api,
             pacer,
@@ -266,6 +266,10 @@ impl CallGateway for Gateway {
         self.queues.find(ctx.deadline, queue).await
     }
 
+    fn known_queue(&self, id: QueueId) -> Option<Queue> {
+        self.queues.known(id)
+    }
+
     async fn search_queues(
         &self,
         ctx: &CallContext,
@@ -302,8 +306,13 @@ impl CallGateway for Gateway {
                 conversation_patch::send(&self.api, ctx, command).await
             }
         };
-        if let Sent::Refused(GatewayError::Rejected(_) | GatewayError::NotFound(_)) = sent {
-            self.queues.doubt(command.queue.id);
+        match &sent {
+            Sent::Refused(GatewayError::Rejected(_)) => self.queues.doubt(command.queue.id),
+            // Without a leg the address names the conversation alone: it is that which is gone.
+            Sent::Refused(GatewayError::NotFound(_)) if command.participant_id.is_some() => {
+                self.queues.doubt(command.queue.id);
+            }
+            _ => {}
         }
         sent
     }

@@ -27,6 +27,7 @@ pub mod failpoint;
 pub mod genesys;
 pub mod http;
 pub mod metrics;
+mod names;
 pub mod outgoing;
 pub mod problem;
 pub mod sandbox;

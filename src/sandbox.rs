@@ -34,7 +34,7 @@ use state::Shared;
 use world::{Act, NewConversation, Refused};
 
 /// Largest page of queues, unless changed while it runs; Genesys cuts larger wishes silently.
-const MAX_PAGE_SIZE: u32 = 100;
+const MAX_PAGE_SIZE: u32 = 500;
 
 /// How a sandbox starts.
 #[derive(Clone)]

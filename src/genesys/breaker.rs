@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use self::core::{Core, Outcome, Pass, Refused};
 use super::{
     answer::{Answer, Failure},
-    call::{Call, Kind},
+    call::{Call, Kind, Operation},
     layer::Next,
 };
 use crate::{
@@ -98,8 +98,14 @@ impl Drop for Permit {
 /// Asks the breaker before the call and tells it the outcome.
 pub(super) async fn guard(breaker: Breaker, call: Call, next: Next) -> Result<Answer, Failure> {
     let mut permit = breaker.enter(&call)?;
+    let listed = call.operation == Operation::ListQueues;
     let result = next.oneshot(call).await;
-    permit.outcome = outcome(&result);
+    permit.outcome = match outcome(&result) {
+        // The queue list is fetched again and again, and what it is needed for waits for it anyway:
+        // a page that fails alone must not stop the calls that do without.
+        Outcome::Bad if listed => Outcome::Nothing,
+        outcome => outcome,
+    };
     result
 }
 

@@ -2,9 +2,11 @@
 //!
 //! The map is loaded once however many wait for it, and again in the background shortly before
 //! its lifetime ends (a tenth early, at least a second). While that runs, or fails, the old map
-//! is served, for [`STALE`] lifetimes; a load that failed is not repeated for a moment. A name or
-//! id that is not in the map is looked for once at Genesys; what is not there either is not asked
-//! for again for [`MISS_REST`], so that a misspelt name in a loop cannot eat the rate limit.
+//! is served, for [`STALE`] lifetimes; a load that failed is not repeated for a moment. A load
+//! uses at most half of a minute's requests. A name that is not in the map is looked for at
+//! Genesys, and so is an id, also while there is no map at all. Either is not asked for again for
+//! [`LOOK_UP_REST`], and new names only so often (`misses`): neither a misspelt name in a loop nor
+//! many made-up ones use up the request limit.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,10 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    load::{PageRate, Paging},
     map::{Found, QueueMap, SharedMap},
     misses::Misses,
 };
-use super::{error::in_words, flight::Flight, upstream::Upstream};
+use super::{error::in_words, flight::Flight, pacing::Pacer, upstream::Upstream};
 use crate::{
     clock::Clock,
     metrics::{Fetched, Metrics, QueueMapReading},
@@ -38,10 +41,10 @@ mod misses;
 /// For how many lifetimes an old map is served when it cannot be renewed (an hour by default).
 /// Genesys checks the queue of every command anyway; without a map nothing could move at all.
 const STALE: u32 = 12;
-/// How long a queue that is not at Genesys is not asked for again.
-const MISS_REST: Duration = Duration::from_secs(30);
-/// Longest a load of all pages may take, pacing included.
-const LOAD_DEADLINE: Duration = Duration::from_mins(3);
+/// How long a queue that was asked for is not asked for again.
+const LOOK_UP_REST: Duration = Duration::from_secs(30);
+/// Longest the background task waits for a load before it looks again.
+const LOAD_PATIENCE: Duration = Duration::from_mins(3);
 /// Longest a look-up of one queue may take.
 const LOOK_UP_DEADLINE: Duration = Duration::from_secs(15);
 /// How long after a failed load the next one waits.
@@ -55,6 +58,8 @@ pub(super) struct Queues(Arc<Shared>);
 
 struct Shared {
     upstream: Upstream,
+    pacer: Pacer,
+    page_rate: PageRate,
     clock: Arc<dyn Clock>,
     ttl: Duration,
     shutdown: CancellationToken,
@@ -70,6 +75,7 @@ impl Queues {
     /// An empty directory.
     pub(super) fn new(
         upstream: Upstream,
+        pacer: Pacer,
         clock: Arc<dyn Clock>,
         ttl: Duration,
         shutdown: CancellationToken,
@@ -78,6 +84,8 @@ impl Queues {
     ) -> Self {
         Self(Arc::new(Shared {
             upstream,
+            pacer,
+            page_rate: PageRate::default(),
             clock,
             // Below a second nothing could be served before it is old.
             ttl: ttl.max(Duration::from_secs(1)),
@@ -100,29 +108,44 @@ impl Queues {
         })
     }
 
-    /// Finds a queue.
+    /// Finds a queue. By its id it is found without a map, too.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub(super) async fn find(&self, by: Instant, queue: &QueueRef) -> Result<Queue, QueueError> {
-        let map = self.map(by).await.map_err(QueueError::Gateway)?;
-        let doubted = match map.find(queue) {
+        let map = match queue {
+            QueueRef::Id(_) => self.at_hand(),
+            QueueRef::Name(_) => Some(self.map(by).await.map_err(QueueError::Gateway)?),
+        };
+        let doubted = match map.as_ref().map_or(Found::None, |map| map.find(queue)) {
             Found::One(found) if !self.0.misses.is_doubted(found.id) => return Ok(found),
             Found::One(found) => Some(found),
             Found::Many(queues) => return Err(QueueError::Ambiguous(queues)),
             Found::None => None,
         };
-        match (self.ask(by, queue, doubted.as_ref().map(|found| found.id)).await, doubted) {
-            (Ok(()), _) => {}
+        let (shared, wanted) = (Arc::clone(&self.0), queue.clone());
+        let doubted_id = doubted.as_ref().map(|found| found.id);
+        let look = move || async move { shared.look_up(&wanted, doubted_id).await };
+        let looked = self.0.misses.look_up(queue, doubted.is_some(), by, look).await;
+        match (looked, doubted) {
+            (Ok(Found::One(found)), _) => Ok(found),
+            (Ok(Found::Many(queues)), _) => Err(QueueError::Ambiguous(queues)),
+            (Ok(Found::None), _) => {
+                let map = self.0.map.load_full();
+                let closest = map.map_or_else(Vec::new, |map| closest(&map, queue));
+                Err(QueueError::NotFound { closest })
+            }
             // A doubt that cannot be settled does not stop a transfer: the command will tell.
-            (Err(_), Some(found)) => return Ok(found),
-            (Err(error), None) => return Err(QueueError::Gateway(error)),
+            (Err(_), Some(found)) => Ok(found),
+            (Err(error), None) => Err(QueueError::Gateway(error)),
         }
-        let map = self.0.map.load_full().unwrap_or(map);
-        match map.find(queue) {
-            Found::One(found) => Ok(found),
-            Found::Many(queues) => Err(QueueError::Ambiguous(queues)),
-            Found::None => Err(QueueError::NotFound { closest: closest(&map, queue) }),
+    }
+
+    /// The queue with that id, if the map knows it; nothing is asked for.
+    pub(super) fn known(&self, id: QueueId) -> Option<Queue> {
+        match self.0.current(Instant::now())?.find(&QueueRef::Id(id)) {
+            Found::One(queue) => Some(queue),
+            Found::Many(_) | Found::None => None,
         }
     }
 
@@ -189,7 +212,7 @@ impl Queues {
             if now >= next {
                 let lane = if shared.current(now).is_some() { Lane::Refresh } else { Lane::Single };
                 let load = Arc::clone(shared);
-                let loaded = shared.loading.board(|| load.load(lane)).outcome(now + LOAD_DEADLINE);
+                let loaded = shared.loading.board(|| load.load(lane)).outcome(now + LOAD_PATIENCE);
                 let pause = match loaded.await {
                     Ok(Ok(_)) => Duration::ZERO,
                     Ok(Err(_)) | Err(_) => shared.retry_after(),
@@ -205,31 +228,26 @@ impl Queues {
 
     /// A map that may be served, loaded if there is none.
     async fn map(&self, by: Instant) -> Loaded {
-        let now = Instant::now();
-        *self.0.used_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        let load = Arc::clone(&self.0);
-        let Some(map) = self.0.current(now) else {
-            if let Some(failure) = self.0.resting(now) {
-                return Err(failure);
-            }
-            return self.0.loading.board(|| load.load(Lane::Single)).outcome(by).await?;
-        };
-        if now >= map.loaded + self.0.refresh_after() && self.0.resting(now).is_none() {
-            drop(self.0.loading.board(|| load.load(Lane::Refresh)));
+        if let Some(map) = self.at_hand() {
+            return Ok(map);
         }
-        Ok(map)
+        if let Some(failure) = self.0.resting(Instant::now()) {
+            return Err(failure);
+        }
+        let load = Arc::clone(&self.0);
+        self.0.loading.board(|| load.load(Lane::Single)).outcome(by).await?
     }
 
-    /// Asks Genesys for one queue, and puts what it says into the map.
-    async fn ask(
-        &self,
-        by: Instant,
-        queue: &QueueRef,
-        doubted: Option<QueueId>,
-    ) -> Result<(), GatewayError> {
-        let (shared, wanted) = (Arc::clone(&self.0), queue.clone());
-        let look = move || async move { shared.look_up(&wanted, doubted).await };
-        self.0.misses.look_up(queue, by, look).await
+    /// The map that may be served, if there is one; renewed in the background when it is time.
+    fn at_hand(&self) -> Option<SharedMap> {
+        let now = Instant::now();
+        *self.0.used_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let map = self.0.current(now)?;
+        if now >= map.loaded + self.0.refresh_after() && self.0.resting(now).is_none() {
+            let load = Arc::clone(&self.0);
+            drop(self.0.loading.board(|| load.load(Lane::Refresh)));
+        }
+        Some(map)
     }
 }
 
@@ -261,10 +279,19 @@ impl Shared {
         failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure.clone())
     }
 
+    /// Half of a minute's requests at most, so that a load leaves room for everything else.
+    fn paging(&self, lane: Lane) -> Paging {
+        let failed = self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        // A large page may take longer, or be longer, than an answer may.
+        let page_size = if failed { load::SAFE_PAGE } else { load::LARGE_PAGE };
+        let half = self.pacer.allowance(Lane::Single) / 2;
+        Paging { lane, page_size, per_minute: usize::try_from(half).unwrap_or(usize::MAX) }
+    }
+
     async fn load(self: Arc<Self>, lane: Lane) -> Loaded {
         let began = Instant::now();
-        let ctx = CallContext::new(began + LOAD_DEADLINE, lane);
-        let load = self.shutdown.run_until_cancelled(load::all(&self.upstream, &ctx));
+        let load = load::all(&self.upstream, &self.page_rate, self.paging(lane));
+        let load = self.shutdown.run_until_cancelled(load);
         let loaded = load.await.unwrap_or(Err(GatewayError::ShuttingDown));
         self.metrics.queue_map_loaded(match &loaded {
             Ok(_) => Fetched::Success,
@@ -296,12 +323,12 @@ impl Shared {
         }
     }
 
-    /// Whether Genesys knows the queue; what was found, or is gone, goes into the map.
+    /// What Genesys has under that name or id; what was found, or is gone, goes into the map.
     async fn look_up(
         &self,
         wanted: &QueueRef,
         doubted: Option<QueueId>,
-    ) -> Result<bool, GatewayError> {
+    ) -> Result<Found, GatewayError> {
         let ctx = CallContext::new(Instant::now() + LOOK_UP_DEADLINE, Lane::Single);
         let found = match wanted {
             QueueRef::Name(name) => load::named(&self.upstream, &ctx, name).await?,
@@ -311,8 +338,13 @@ impl Shared {
         if !found.is_empty() || gone.is_some() {
             self.map.rcu(|map| map.as_ref().map(|map| Arc::new(map.changed(&found, gone))));
         }
-        let map = self.map.load_full();
-        Ok(map.is_some_and(|map| map.find(wanted) != Found::None))
+        Ok(match wanted {
+            QueueRef::Id(_) => found.into_iter().next().map_or(Found::None, Found::One),
+            // Others of that name may be in the map alone.
+            QueueRef::Name(_) => {
+                self.map.load().as_ref().map_or(Found::None, |map| map.find(wanted))
+            }
+        })
     }
 }
 

@@ -58,6 +58,9 @@ where
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueuePage {
     pub entities: Vec<QueueEntity>,
+    /// Fewer than were asked for when Genesys cut the page.
+    #[serde(default, deserialize_with = "whole")]
+    pub page_size: Option<u64>,
     #[serde(default, deserialize_with = "whole")]
     pub page_count: Option<u64>,
     #[serde(default, deserialize_with = "whole")]

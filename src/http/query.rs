@@ -13,11 +13,14 @@ use super::{
     fields::{Errors, check_text, segment, unknown},
     requests::{MAX_REFERENCE, parse_queue_name},
 };
-use crate::transfer::{
-    batch::{BatchStatus, store::BatchFilter},
-    ids::{BatchId, TransferId},
-    model::{QueueName, QueueRef, Status},
-    store::TransferFilter,
+use crate::{
+    names::trim,
+    transfer::{
+        batch::{BatchStatus, store::BatchFilter},
+        ids::{BatchId, TransferId},
+        model::{QueueName, QueueRef, Status},
+        store::TransferFilter,
+    },
 };
 
 pub(super) mod described;
@@ -162,7 +165,8 @@ pub(super) fn target(raw: Option<&str>) -> Result<Option<QueueRef>, Failure> {
 pub(super) fn queues(raw: Option<&str>) -> Result<String, Failure> {
     let mut query = Query::open(raw, &["name"]);
     let fragment = query.read("name", |text| {
-        check_text(text.trim(), QueueName::MAX_CHARS, false).map(|()| text.trim().to_owned())
+        let text = trim(text);
+        check_text(text, QueueName::MAX_CHARS, false).map(|()| text.to_owned())
     });
     query.errors.finish(Some(fragment.unwrap_or_default()))
 }

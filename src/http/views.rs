@@ -70,7 +70,7 @@ pub(super) struct TransferView<'a> {
     participant_id: Option<ParticipantId>,
     /// That leg before the move.
     #[schema(required, value_type = Option<shapes::PreviousShape>)]
-    previous: Option<&'a Previous>,
+    previous: Option<Previous>,
     /// The priority in the target queue, when one was asked for.
     #[schema(required, value_type = Option<i32>)]
     priority: Option<Priority>,
@@ -120,7 +120,7 @@ impl<'a> From<&'a Transfer> for TransferView<'a> {
             conversation_id: request.conversation_id,
             queue: (&transfer.queue).into(),
             participant_id: transfer.participant_id,
-            previous: transfer.previous.as_ref(),
+            previous: transfer.shown_previous(),
             priority: transfer.priority,
             waited_minutes: transfer.waited_minutes,
             skill_ids: request.skill_ids.as_deref(),
@@ -163,6 +163,7 @@ struct LegItem<'a> {
     /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
     state: &'a str,
     held: bool,
+    /// Its queue; null when it has none, or one the caller may not know of.
     #[schema(required, value_type = Option<Uuid>)]
     queue_id: Option<QueueId>,
     /// Whether a transfer would replace this leg.

@@ -5,10 +5,14 @@
 //! time works through it (`runner`), and another takes it over when that one is not heard of.
 
 use super::{
+    caller::Limits,
     ids::{BatchId, ConversationId, LanguageId, PlanId, QueueId, SkillId},
     model::{CallerName, Priority, Queue, QueueRef, Status, TransferRequest, Warning},
 };
-use crate::problem::{Code, Problem};
+use crate::{
+    config::QueuePattern,
+    problem::{Code, Problem},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +139,9 @@ pub struct Batch {
     /// How often the caller may move a conversation within an hour.
     #[serde(default)]
     pub moves_per_conversation: Option<u32>,
+    /// The queues the caller may know of; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<QueuePattern>>,
     /// Calls it is about: of a drain those that waited when it began, seen yet or not.
     pub total: u32,
     /// Calls of a drain that waited when it began and were gone before a look showed them. They
@@ -158,6 +165,17 @@ pub struct Batch {
     /// When nothing of it was left to do; of a cancelled one, when what was on its way settled.
     #[serde(default)]
     pub finished_at: Option<Timestamp>,
+}
+
+impl Batch {
+    /// What its caller may ask for.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            queues: self.queues.clone().map(Into::into),
+            max_priority: self.max_priority,
+            moves_per_conversation: self.moves_per_conversation,
+        }
+    }
 }
 
 /// One call of a batch before it is a transfer.

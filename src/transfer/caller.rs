@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::model::{CallerName, Priority, Queue};
+use super::model::{CallerName, Priority, Queue, Transfer};
 use crate::{
     config::QueuePattern,
+    names::fold,
     problem::{Code, Problem},
 };
 
@@ -31,6 +32,12 @@ impl Caller {
     pub fn sees(&self, owner: &CallerName) -> bool {
         self.admin || self.name == *owner
     }
+
+    /// Shows the queue hidden from the one who asked for `transfer`, if this caller may know of
+    /// every queue.
+    pub(super) fn reveal(&self, transfer: &mut Transfer) {
+        transfer.hides_previous_queue &= self.limits.narrows_queues();
+    }
 }
 
 /// What a caller may ask for; the default is everything.
@@ -49,15 +56,15 @@ impl Limits {
     /// Whether some queues are out of his sight.
     #[must_use]
     pub fn narrows_queues(&self) -> bool {
-        self.queues.is_some()
+        self.queues.as_deref().is_some_and(|all| !all.iter().any(QueuePattern::matches_all))
     }
 
-    /// Whether he may know of the queue called `name`. White space around it does not count, as
-    /// when queues are looked for.
+    /// Whether he may know of the queue called `name`.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
-        let name = name.trim();
-        self.queues.as_deref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(name)))
+        let Some(patterns) = self.queues.as_deref() else { return true };
+        let name = fold(name);
+        patterns.iter().any(|pattern| pattern.matches(&name))
     }
 
     /// Leaves only the queues he may know of.
@@ -116,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn only_patterns_that_leave_something_out_narrow() {
+        for (patterns, expected) in
+            [(vec![], true), (vec!["S*"], true), (vec!["*"], false), (vec!["S*", "*"], false)]
+        {
+            assert_eq!(limits_to(&patterns).narrows_queues(), expected, "{patterns:?}");
+        }
+        assert!(!Limits::default().narrows_queues());
+    }
+
+    #[test]
     fn a_queue_is_covered_when_any_pattern_matches_it() {
         let limits = limits_to(&["Support *", "Billing"]);
         for (name, expected) in [
@@ -123,6 +140,7 @@ mod tests {
             ("support tier 1", true),
             ("BILLING", true),
             (" Billing ", true),
+            ("\u{a0}Billing\u{200b}", true),
             ("Billing 2", false),
             ("Sales", false),
             ("", false),

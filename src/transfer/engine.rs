@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::{
     arrival::ArrivalDelay,
     batch::{desk::Desk, turns::Turn},
-    caller::check_priority,
+    caller::{Limits, check_priority},
     gateway::{CallContext, CallGateway, Lane, MoveCommand},
     model::{Stage, Transfer},
     plan::{self, Carrier, Deed, Plan},
@@ -78,6 +78,8 @@ pub struct Engine {
 /// One transfer on its way.
 pub(super) struct Job {
     pub transfer: Transfer,
+    /// What its caller may ask for and know of.
+    pub limits: Limits,
     pub ctx: CallContext,
     pub wait: Wait,
     /// The answer already given (`Prefer: respond-async`), kept for the key.
@@ -191,6 +193,7 @@ impl Engine {
             return Outcome::not_sent(*problem);
         }
         adopt_plan(&mut job.transfer, &plan);
+        self.hide_previous_queue(job);
 
         crate::failpoint!(BeforeDispatching);
         let intended = Instant::now();

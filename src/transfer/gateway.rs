@@ -303,11 +303,15 @@ pub trait CallGateway: Send + Sync + 'static {
         calls: u32,
     ) -> Result<Arc<dyn Reservation>, GatewayError>;
 
-    /// Finds a queue in the cached map, asking Genesys once for a name or id that misses.
+    /// Finds a queue in the cached map, asking Genesys for a name or id that misses. By its id it
+    /// is found without the map, too.
     ///
     /// # Errors
     /// See [`QueueError`].
     async fn queue(&self, ctx: &CallContext, queue: &QueueRef) -> Result<Queue, QueueError>;
+
+    /// The queue with that id, if the cached map has it; does no I/O.
+    fn known_queue(&self, id: QueueId) -> Option<Queue>;
 
     /// All queues whose name contains `fragment`, whatever the case.
     ///

@@ -10,7 +10,7 @@ use super::{
     conversation::{LegState, Picture, Purpose},
     ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
 };
-use crate::problem::Problem;
+use crate::{names::trim, problem::Problem};
 
 pub use super::stage::{Stage, Status, Takeover, Whose};
 
@@ -26,7 +26,7 @@ impl QueueName {
     /// Trims `text`; `None` unless 1 to 256 characters remain.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let name = text.trim();
+        let name = trim(text);
         let fits = !name.is_empty() && name.chars().count() <= Self::MAX_CHARS;
         fits.then(|| Self(name.to_owned()))
     }
@@ -249,6 +249,10 @@ pub struct Transfer {
     /// have to carry on what this one began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_priority: Option<Priority>,
+    /// Whether the caller may not know of the queue in `previous`. Recorded, because the answer
+    /// that its key replays is made of the record alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides_previous_queue: bool,
     /// What callers should know although it went ahead.
     #[serde(default)]
     pub warnings: Vec<Warning>,
@@ -288,6 +292,14 @@ impl Transfer {
     #[must_use]
     pub fn may_have_waited(&self) -> bool {
         self.previous.as_ref().is_none_or(|previous| previous.state == LegState::Waiting)
+    }
+
+    /// The leg before the command, as the caller may see it.
+    #[must_use]
+    pub fn shown_previous(&self) -> Option<Previous> {
+        let previous = self.previous.clone()?;
+        let queue_id = previous.queue_id.filter(|_| !self.hides_previous_queue);
+        Some(Previous { queue_id, ..previous })
     }
 
     /// The id as a bare UUID, for [`Problem::transfer`].

@@ -1,12 +1,13 @@
-//! Whether the caller may do what is asked: the queue it names, the number of moves.
+//! Whether the caller may do what is asked, and know what is answered: the queue it names, the
+//! queues it is shown, the number of moves.
 
 use jiff::SignedDuration;
 
 use super::{
     caller::Limits,
-    engine::Engine,
+    engine::{Engine, Job},
     gateway::{CallContext, QueueError},
-    ids::ConversationId,
+    ids::{ConversationId, QueueId},
     model::{Queue, QueueRef, Stage},
     problems,
     store::TransferFilter,
@@ -42,6 +43,25 @@ impl Engine {
             Ok(queue) if limits.covers(&queue.name) => Ok(queue),
             Ok(_) => Err(not_permitted()),
             Err(error) => Err(as_seen(error, limits, asked)),
+        }
+    }
+
+    /// Whether the caller may know of the queue with that id. One that the queue map does not have
+    /// is hidden from callers who may not know of all.
+    pub(super) fn is_in_sight(&self, limits: &Limits, id: QueueId) -> bool {
+        let covered = |queue: Queue| limits.covers(&queue.name);
+        !limits.narrows_queues() || self.gateway.known_queue(id).is_some_and(covered)
+    }
+
+    /// Decides whether the queue that the leg of `job` was in is hidden from its caller. To be
+    /// called once the leg is chosen.
+    pub(super) fn hide_previous_queue(&self, job: &mut Job) {
+        let transfer = &mut job.transfer;
+        if transfer.hides_previous_queue {
+            let queue = transfer.previous.as_ref().and_then(|previous| previous.queue_id);
+            let other = queue.filter(|id| *id != transfer.queue.id);
+            transfer.hides_previous_queue =
+                other.is_some_and(|id| !self.is_in_sight(&job.limits, id));
         }
     }
 

@@ -45,6 +45,11 @@ impl Engine {
             self.gateway.conversation(&ctx, id).await.map_err(problems::from_gateway)?;
         let stripped = self.skills_stripped(&ctx, target.as_ref()).await;
         let mut preview = self.describe(&conversation, target, stripped);
+        let target = preview.target.as_ref().map(|queue| queue.id);
+        for LegView { leg, .. } in &mut preview.legs {
+            let shown = |id: &_| Some(*id) == target || self.is_in_sight(limits, *id);
+            leg.queue_id = leg.queue_id.filter(shown);
+        }
         if preview.code.is_none() && self.is_in_progress(id).await? {
             let problem = problems::transfer_in_progress(id, None);
             preview.code = Some(problem.code);

@@ -11,6 +11,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument as _;
 
 use super::{
+    caller::Limits,
     engine::{self, Engine, Job},
     gateway::Lane,
     model::{Stage, Takeover, Transfer},
@@ -162,6 +163,8 @@ impl Engine {
         let job = Job {
             ctx: engine::context(deadline, Lane::Single),
             transfer,
+            // They are not recorded: a caller who may not know of every queue is shown none.
+            limits: Limits { queues: Some(Arc::default()), ..Limits::default() },
             wait: Wait::Outcome,
             given: None,
             keyed: true,

@@ -279,6 +279,13 @@ impl Service {
     /// # Errors
     /// `not_found` when there is none or `caller` may not see it; `store_unavailable`.
     pub async fn get(&self, caller: &Caller, id: TransferId) -> Result<Transfer, Problem> {
+        let mut transfer = self.find(caller, id).await?;
+        caller.reveal(&mut transfer);
+        Ok(transfer)
+    }
+
+    /// The record itself, to be written again.
+    async fn find(&self, caller: &Caller, id: TransferId) -> Result<Transfer, Problem> {
         let found = self.engine.records.get(id).await.map_err(|e| problems::from_store(&e))?;
         let found = found.filter(|transfer| caller.sees(&transfer.requested_by));
         let transfer = found.ok_or_else(|| no_transfer(id))?;
@@ -299,8 +306,9 @@ impl Service {
         let own = (!caller.admin).then(|| caller.name.clone());
         let filter = TransferFilter { caller: own, ..filter };
         let found = self.engine.records.list(&filter, limit).await;
-        let found = found.map_err(|e| problems::from_store(&e))?;
+        let mut found = found.map_err(|e| problems::from_store(&e))?;
         self.engine.records.before_naming(&found).await;
+        found.iter_mut().for_each(|transfer| caller.reveal(transfer));
         Ok(found)
     }
 
@@ -315,7 +323,7 @@ impl Service {
         verdict: Verdict,
         reason: Option<String>,
     ) -> Result<Transfer, Problem> {
-        let transfer = self.get(caller, id).await?;
+        let transfer = self.find(caller, id).await?;
         if !caller.admin {
             return Err(Problem::new(Code::NotPermitted, "Only an admin may settle a transfer."));
         }

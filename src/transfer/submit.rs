@@ -126,6 +126,7 @@ impl Engine {
             Err(problem) => return self.refuse(job, new, *problem).await,
         };
         engine::adopt_plan(&mut job.transfer, &plan);
+        self.hide_previous_queue(&mut job);
         job.transfer.stage = Stage::Dispatching;
         crate::failpoint!(BeforeDispatching);
         let intended = Instant::now();
@@ -240,7 +241,9 @@ impl Engine {
         let wait = submission.wait;
         let (transfer, caller) = self.new_transfer(submission, queue);
         trace::transfer_is(&transfer.id);
-        let job = Job { transfer, ctx, wait, given: None, keyed: claim.is_some(), turn: None };
+        let limits = caller.limits.clone();
+        let job =
+            Job { transfer, limits, ctx, wait, given: None, keyed: claim.is_some(), turn: None };
         Ok(Begun::Job(Box::new(job), New { caller, claim, progress }))
     }
 
@@ -312,6 +315,8 @@ impl Engine {
             priority: request.priority,
             waited_minutes: None,
             max_priority: caller.limits.max_priority,
+            // Until its queue is known.
+            hides_previous_queue: caller.limits.narrows_queues(),
             warnings: Vec::new(),
             error: None,
             upstream: UpstreamUse::default(),

@@ -5,8 +5,6 @@ use std::time::Duration;
 use genesys_transfer::sandbox::{faults::Fault, seed};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -14,16 +12,9 @@ use tokio::{
 
 use crate::support::{
     batches::{Events, crowd, drain},
+    keys::entry,
     service::{Answer, REPLACE, TestApp, plain, send, soon},
 };
-
-/// A caller whose key is its name.
-fn entry(caller: &str, permissions: &[&str], queues: &[&str]) -> Value {
-    let hash: Vec<String> = Sha256::digest(caller).iter().map(|b| format!("{b:02x}")).collect();
-    json!({
-        "caller": caller, "sha256": [hash.concat()], "permissions": permissions, "queues": queues,
-    })
-}
 
 /// A service with two callers who move calls, one of them only to some queues, and an admin.
 async fn start() -> TestApp {

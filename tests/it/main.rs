@@ -25,6 +25,8 @@ mod faults;
 #[cfg(test)]
 mod full_files;
 #[cfg(test)]
+mod hidden_queues;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod idempotency;
@@ -54,6 +56,10 @@ mod prefer;
 mod previews;
 #[cfg(test)]
 mod problems;
+#[cfg(test)]
+mod queue_look_ups;
+#[cfg(test)]
+mod queue_names;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The other way to move a call: `genesys.transfer_api = conversation-patch`.
 
 use genesys_transfer::sandbox::{
+    faults::{Fault, FaultOrder, StatusAnswer},
     seed,
     world::{Blocked, NewConversation, Shape},
 };
@@ -17,6 +18,10 @@ const PATH: &str = "/api/v2/communications/conversations/*";
 
 fn routing(queue: Uuid, priority: i64, skills: &[Uuid]) -> Value {
     json!({"routing": {"queueId": queue, "priority": priority, "skillRequirements": skills}})
+}
+
+fn fault(status: u16) -> Fault {
+    Fault::Status(StatusAnswer::new(status))
 }
 
 #[tokio::test]
@@ -183,6 +188,44 @@ async fn errors_of_the_api_have_their_codes() {
         assert_eq!(answer.json()["upstream"]["status"], upstream);
         assert_eq!((app.commands(), app.moves()), (1, 0));
     }
+}
+
+/// A 404 at the command names the conversation: the address holds nothing else.
+#[tokio::test]
+async fn a_call_that_is_gone_when_the_command_comes_has_ended_or_is_not_found() {
+    let after_the_first = |status| FaultOrder::next("GET", PATH, fault(status)).after(1).forever();
+    for (later_looks, status, code) in [
+        // The look after it lags, and still shows the call.
+        (None, 409, "conversation_ended"),
+        (Some(404), 404, "conversation_not_found"),
+        (Some(500), 409, "conversation_ended"),
+    ] {
+        for call in [seed::CONNECTED_CALL, seed::WAITING_CALL] {
+            let app = TestApp::with(&[PATCH_API]).await;
+            app.answers("PATCH", PATH, 1, 404);
+            if let Some(status) = later_looks {
+                app.sandbox().order(after_the_first(status)).unwrap();
+            }
+            let answer = app.transfer(call, "Support Tier 2").await;
+            app.assert_problem(&answer, status, code).await;
+            let told = answer.json();
+            assert_eq!(
+                (&told["upstream"]["status"], &told["retryable"]),
+                (&json!(404), &json!(false))
+            );
+            assert_eq!((app.commands(), app.moves()), (1, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_gone_casts_no_doubt_on_the_queue() {
+    let app = TestApp::with(&[PATCH_API]).await;
+    app.answers("PATCH", PATH, 1, 404);
+    app.transfer(seed::CONNECTED_CALL, "Support Tier 2").await;
+    app.sandbox().with(|state| state.ledger.clear());
+    assert_eq!(app.transfer(seed::CONNECTED_CALL, "Support Tier 2").await.status, 201);
+    assert_eq!(app.methods(), ["GET", "PATCH"]);
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ async fn large_organisation() -> Arc<Sandbox> {
 
 /// A page in the middle is hit by `fault`, whoever asks and however often.
 fn spoil_a_page(sandbox: &Sandbox, fault: Fault) {
-    let page = format!("{QUEUES}?*pageNumber=150&*");
+    let page = format!("{QUEUES}?*pageNumber=30&*");
     sandbox.order(FaultOrder::next("GET", &page, fault).forever()).unwrap();
 }
 
@@ -205,12 +205,12 @@ async fn twenty_thousand_queues_are_all_there() {
     let app = TestApp::beside(&sandbox, &[]).await;
     assert_eq!(names(&app.get("/queues").await.json()).len(), 20_007);
     assert_eq!(to(&app, "queue 19999").await.status, 201);
-    assert_eq!(app.seen(QUEUES), 201);
+    assert_eq!(app.seen(QUEUES), 41);
 }
 
 #[tokio::test]
 async fn a_failing_page_never_leaves_a_part_of_the_list_in_place_of_the_whole() {
-    let empty = json!({"entities": [], "total": 20_008, "pageCount": 201});
+    let empty = json!({"entities": [], "total": 20_008, "pageCount": 41});
     let page_of_nothing = StatusAnswer { body: Some(empty), ..StatusAnswer::new(200) };
     let faults = [StatusAnswer::new(503), StatusAnswer::new(404), page_of_nothing];
     let sandbox = large_organisation().await;

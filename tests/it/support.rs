@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod collector;
 pub(crate) mod document;
 pub(crate) mod exposition;
+pub(crate) mod keys;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod process;

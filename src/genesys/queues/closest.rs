@@ -34,16 +34,17 @@ impl Rough {
 }
 
 impl Closest {
-    /// Adds a name in lower case; `index` is how its queue is found again.
+    /// Adds a folded name; `index` is how its queue is found again.
     pub(super) fn add(&mut self, folded: &str, index: u32) {
         self.0.push(Rough::of(folded, index));
     }
 
-    /// At most 3 names like `folded`, best first; `name` gives the name at an index.
+    /// At most 3 names like `folded`, best first; `name` gives the name at an index, folded and as
+    /// it is shown.
     pub(super) fn to<'a>(
         &self,
         folded: &str,
-        name: impl Fn(u32) -> Option<&'a str>,
+        name: impl Fn(u32) -> Option<(&'a str, &'a str)>,
     ) -> Vec<String> {
         let wanted = Rough::of(folded, 0);
         let mut rough: Vec<(u32, u32)> =
@@ -54,7 +55,7 @@ impl Closest {
         }
         let names = rough.into_iter().filter_map(|(_, index)| name(index));
         let mut scored: Vec<(f64, &str)> = names
-            .map(|name| (strsim::jaro_winkler(folded, &super::map::fold(name)), name))
+            .map(|(known, name)| (strsim::jaro_winkler(folded, known), name))
             .filter(|(likeness, _)| *likeness >= LIKE)
             .collect();
         scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));

@@ -1,8 +1,13 @@
 //! Loads the queue list: all pages or nothing.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     genesys::{
@@ -11,14 +16,20 @@ use crate::{
         wire::{QueueEntity, QueuePage},
     },
     transfer::{
-        gateway::{CallContext, GatewayError},
+        gateway::{CallContext, GatewayError, Lane},
         ids::QueueId,
         model::{Queue, QueueName},
     },
 };
 
-/// Asked for; Genesys may cut it, so paging goes by `pageCount`.
-const PAGE_SIZE: &str = "100";
+/// The largest page that may be asked for; Genesys may cut it silently.
+pub(super) const LARGE_PAGE: u64 = 500;
+/// A page that Genesys always gives.
+pub(super) const SAFE_PAGE: u64 = 100;
+/// Longest one page may take, pacing included.
+const PAGE_DEADLINE: Duration = Duration::from_mins(3);
+/// The time over which requests are limited.
+const MINUTE: Duration = Duration::from_mins(1);
 /// Pages fetched at once. Few, so that a load does not fill the line of waiting requests.
 const AT_ONCE: usize = 4;
 /// More pages than this are no queue list.
@@ -26,23 +37,69 @@ const MOST_PAGES: u64 = 2_000;
 /// Pages of a search by name that are read.
 const MOST_FOUND_PAGES: u64 = 3;
 
+/// Limits how many pages are requested in any minute, over all loads.
+#[derive(Debug, Default)]
+pub(super) struct PageRate(Mutex<VecDeque<Instant>>);
+
+impl PageRate {
+    /// Waits until one more page may be requested, with `most` (at least one) in any minute.
+    async fn admit(&self, most: usize) {
+        while let Some(then) = self.try_admit(most.max(1)) {
+            sleep_until(then).await;
+        }
+    }
+
+    /// Admits one more page now (`None`), or says when to try again.
+    fn try_admit(&self, most: usize) -> Option<Instant> {
+        let now = Instant::now();
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while sent.front().is_some_and(|at| *at + MINUTE <= now) {
+            sent.pop_front();
+        }
+        let blocking = sent.len().checked_sub(most).and_then(|index| sent.get(index));
+        let then = blocking.map(|at| *at + MINUTE);
+        if then.is_none() {
+            sent.push_back(now);
+        }
+        then
+    }
+}
+
+/// How a load requests its pages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paging {
+    /// The priority of its requests.
+    pub lane: Lane,
+    /// Queues per page, unless Genesys cuts the page.
+    pub page_size: u64,
+    /// Pages per minute at most.
+    pub per_minute: usize,
+}
+
 /// All queues visible to this client.
 ///
 /// # Errors
 /// When any page cannot be had, or the pages together are not the whole list.
 pub(super) async fn all(
     upstream: &Upstream,
-    ctx: &CallContext,
+    rate: &PageRate,
+    paging: Paging,
 ) -> Result<Vec<Queue>, GatewayError> {
-    let first = page(upstream, ctx, 1, None).await?;
+    let fetch = |number, size| async move {
+        rate.admit(paging.per_minute).await;
+        let ctx = CallContext::new(Instant::now() + PAGE_DEADLINE, paging.lane);
+        page(upstream, &ctx, number, size, None).await
+    };
+    let first = fetch(1, paging.page_size).await?;
     let first_total = first.total;
-    let mut read = Read::default();
+    let mut read = Read::begin(paging.page_size, &first);
+    let size = read.page_size;
     let mut pages = read.add(first)?;
     let mut next = 2;
     // The list may grow while it is read: go on until the last page count is reached.
     while next <= pages {
         let batch: Vec<QueuePage> = stream::iter(next..=pages)
-            .map(|number| page(upstream, ctx, number, None))
+            .map(|number| fetch(number, size))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
@@ -64,11 +121,12 @@ pub(super) async fn named(
     ctx: &CallContext,
     name: &QueueName,
 ) -> Result<Vec<Queue>, GatewayError> {
-    let mut read = Read::default();
-    let mut pages = 1;
-    let mut next = 1;
-    while next <= pages {
-        pages = read.add(page(upstream, ctx, next, Some(name)).await?)?.min(MOST_FOUND_PAGES);
+    let first = page(upstream, ctx, 1, LARGE_PAGE, Some(name)).await?;
+    let mut read = Read::begin(LARGE_PAGE, &first);
+    let mut pages = read.add(first)?;
+    let mut next = 2;
+    while next <= pages.min(MOST_FOUND_PAGES) {
+        pages = read.add(page(upstream, ctx, next, read.page_size, Some(name)).await?)?;
         next += 1;
     }
     Ok(read.queues)
@@ -96,11 +154,12 @@ async fn page(
     upstream: &Upstream,
     ctx: &CallContext,
     number: u64,
+    size: u64,
     name: Option<&QueueName>,
 ) -> Result<QueuePage, GatewayError> {
-    let number = number.to_string();
+    let (number, size) = (number.to_string(), size.to_string());
     let mut query =
-        vec![("pageNumber", number.as_str()), ("pageSize", PAGE_SIZE), ("sortOrder", "asc")];
+        vec![("pageNumber", number.as_str()), ("pageSize", size.as_str()), ("sortOrder", "asc")];
     query.extend(name.map(|name| ("name", name.as_str())));
     let path = ["api", "v2", "routing", "queues"];
     let page = upstream.read(ctx, Operation::ListQueues, &path, &query).await;
@@ -113,8 +172,9 @@ async fn page(
 }
 
 /// What was read so far.
-#[derive(Default)]
 struct Read {
+    /// Queues on a page: as many as were asked for, or as few as Genesys says it gave.
+    page_size: u64,
     queues: Vec<Queue>,
     ids: HashSet<QueueId>,
     /// Entries that name no usable queue, or one that was read before.
@@ -123,6 +183,13 @@ struct Read {
 }
 
 impl Read {
+    /// Nothing, of a list whose first page this is.
+    fn begin(asked: u64, first: &QueuePage) -> Self {
+        // Asked for in pages of another size, the rest would not begin where this one ends.
+        let page_size = first.page_size.filter(|size| (1..asked).contains(size)).unwrap_or(asked);
+        Self { page_size, queues: Vec::new(), ids: HashSet::new(), other: 0, total: None }
+    }
+
     /// Adds a page; how many pages it says there are.
     fn add(&mut self, page: QueuePage) -> Result<u64, GatewayError> {
         for queue in page.entities.into_iter().map(queue) {
@@ -135,7 +202,9 @@ impl Read {
             }
         }
         self.total = page.total.or(self.total);
-        let pages = page.page_count.unwrap_or(1);
+        // A count that goes by the size asked for would leave out what was cut.
+        let needed = page.total.map_or(1, |total| total.div_ceil(self.page_size));
+        let pages = page.page_count.unwrap_or(1).max(needed);
         if pages > MOST_PAGES {
             return Err(unreadable(format!("the queue list claims to have {pages} pages")));
         }
@@ -167,4 +236,38 @@ fn queue(entity: QueueEntity) -> Option<Queue> {
     let id = entity.id?.parse().ok()?;
     let division = entity.division.and_then(|division| division.name);
     Some(Queue { id, name: entity.name?, division })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_has_more_pages_than_allowed() {
+        for most in [1, 3, 20] {
+            let (rate, began) = (PageRate::default(), Instant::now());
+            let mut admitted = Vec::new();
+            for number in 0..most * 5 {
+                // Some time passes between pages now and then.
+                tokio::time::advance(Duration::from_secs(u64::from(number % 4 == 3))).await;
+                rate.admit(most).await;
+                admitted.push(Instant::now());
+            }
+            for (index, at) in admitted.iter().enumerate() {
+                let within =
+                    admitted.iter().skip(index).take_while(|it| **it < *at + MINUTE).count();
+                assert!(within <= most, "{most}: {within} from {:?} on", *at - began);
+            }
+            assert!(began.elapsed() < MINUTE * 5, "{most}: none waits longer than it must");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_zero_admits_one_page_a_minute() {
+        let (rate, began) = (PageRate::default(), Instant::now());
+        for number in 0..3 {
+            rate.admit(0).await;
+            assert!(began.elapsed().abs_diff(MINUTE * number) < Duration::from_millis(10));
+        }
+    }
 }

@@ -1,17 +1,17 @@
-//! The queue map: every queue of the organisation, found by id or by name in constant time.
+//! The queue map: every queue of the organisation, found by id or by name.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::closest::Closest;
-use crate::transfer::{
-    ids::QueueId,
-    model::{Queue, QueueRef},
+use crate::{
+    names::{fold, spelling, trim},
+    transfer::{
+        ids::QueueId,
+        model::{Queue, QueueRef},
+    },
 };
 
 /// What a look into the map found.
@@ -19,7 +19,7 @@ use crate::transfer::{
 pub(super) enum Found {
     /// Exactly one.
     One(Queue),
-    /// Several have that name, none of them exactly, or several exactly.
+    /// Several have that name, none of them spelt like it, or several.
     Many(Vec<Queue>),
     /// None.
     None,
@@ -28,12 +28,9 @@ pub(super) enum Found {
 /// All queues at one moment. Never changed; a newer map takes its place.
 #[derive(Debug)]
 pub(super) struct QueueMap {
-    queues: Vec<Queue>,
+    /// Sorted by folded name.
+    queues: Vec<Known>,
     by_id: HashMap<QueueId, u32>,
-    /// Trimmed name as it is spelt.
-    exact: HashMap<String, Vec<u32>>,
-    /// Trimmed name in lower case.
-    folded: HashMap<String, Vec<u32>>,
     closest: Closest,
     /// When it was loaded.
     pub loaded_at: Timestamp,
@@ -41,9 +38,17 @@ pub(super) struct QueueMap {
     pub loaded: Instant,
 }
 
-/// How names are compared when they do not match exactly.
-pub(super) fn fold(name: &str) -> String {
-    name.trim().to_lowercase()
+#[derive(Debug)]
+struct Known {
+    queue: Queue,
+    /// Its name as [`fold`] gives it.
+    folded: String,
+}
+
+impl Known {
+    fn place(&self) -> (&str, &str, QueueId) {
+        (&self.folded, &self.queue.name, self.queue.id)
+    }
 }
 
 impl QueueMap {
@@ -54,23 +59,19 @@ impl QueueMap {
         for queue in queues {
             unique.insert(queue.id, queue);
         }
-        let mut queues: Vec<Queue> = unique.into_values().collect();
-        queues.sort_by_cached_key(|queue| (fold(&queue.name), queue.name.clone(), queue.id));
+        let known = |queue: Queue| Known { folded: fold(&queue.name), queue };
+        let mut queues: Vec<Known> = unique.into_values().map(known).collect();
+        queues.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         let mut map = Self {
             by_id: HashMap::with_capacity(queues.len()),
-            exact: HashMap::with_capacity(queues.len()),
-            folded: HashMap::with_capacity(queues.len()),
             closest: Closest::default(),
             queues: Vec::new(),
             loaded_at,
             loaded,
         };
-        for (index, queue) in (0u32..).zip(&queues) {
-            let folded = fold(&queue.name);
-            map.closest.add(&folded, index);
+        for (index, Known { queue, folded }) in (0u32..).zip(&queues) {
+            map.closest.add(folded, index);
             map.by_id.insert(queue.id, index);
-            push(&mut map.exact, queue.name.trim().to_owned(), index);
-            push(&mut map.folded, folded, index);
         }
         map.queues = queues;
         map
@@ -81,56 +82,61 @@ impl QueueMap {
         self.queues.len()
     }
 
-    /// Finds a queue. Names: trimmed; an exact match wins, else one whatever the case.
+    /// Finds a queue. Names: one that is spelt the same wins, else one whatever the case.
     pub(super) fn find(&self, queue: &QueueRef) -> Found {
         match queue {
             QueueRef::Id(id) => match self.by_id.get(id).and_then(|index| self.at(*index)) {
-                Some(queue) => Found::One(queue.clone()),
+                Some(known) => Found::One(known.queue.clone()),
                 None => Found::None,
             },
-            QueueRef::Name(name) => {
-                let name = name.as_str().trim();
-                let hits = self.exact.get(name).or_else(|| self.folded.get(&fold(name)));
-                let hits = hits.into_iter().flatten().filter_map(|index| self.at(*index));
-                let mut queues: Vec<Queue> = hits.cloned().collect();
-                match queues.len() {
-                    0 => Found::None,
-                    1 => queues.pop().map_or(Found::None, Found::One),
-                    _ => Found::Many(queues),
-                }
+            QueueRef::Name(name) => self.named(name.as_str()),
+        }
+    }
+
+    fn named(&self, name: &str) -> Found {
+        let folded = fold(name);
+        let first = self.queues.partition_point(|known| known.folded < folded);
+        let alike = self.queues.iter().skip(first).take_while(|known| known.folded == folded);
+        let mut queues: Vec<Queue> = alike.map(|known| known.queue.clone()).collect();
+        if queues.len() > 1 {
+            let spelt = spelling(name);
+            let is_exact = |queue: &Queue| spelling(&queue.name) == spelt;
+            if queues.iter().any(is_exact) {
+                queues.retain(is_exact);
             }
+        }
+        match queues.len() {
+            0 => Found::None,
+            1 => queues.pop().map_or(Found::None, Found::One),
+            _ => Found::Many(queues),
         }
     }
 
     /// All queues whose name contains `fragment`, whatever the case, sorted by name.
     pub(super) fn search(&self, fragment: &str) -> Vec<Queue> {
         let fragment = fold(fragment);
-        let hits = self.queues.iter().filter(|q| q.name.to_lowercase().contains(&fragment));
-        hits.cloned().collect()
+        let hits = self.queues.iter().filter(|known| known.folded.contains(&fragment));
+        hits.map(|known| known.queue.clone()).collect()
     }
 
     /// The names most like `name`, best first, at most 3.
     pub(super) fn closest(&self, name: &str) -> Vec<String> {
-        let named = |index| self.at(index).map(|queue| queue.name.trim());
+        let named = |index| {
+            let known = self.at(index)?;
+            Some((known.folded.as_str(), trim(&known.queue.name)))
+        };
         self.closest.to(&fold(name), named)
     }
 
     /// The same map with `found` added or replaced and `gone` taken out.
     pub(super) fn changed(&self, found: &[Queue], gone: Option<QueueId>) -> Self {
-        let kept = self.queues.iter().filter(|queue| Some(queue.id) != gone).cloned();
-        let queues = kept.chain(found.iter().cloned()).collect();
-        Self::new(queues, self.loaded_at, self.loaded)
+        let all = self.queues.iter().map(|known| &known.queue);
+        let kept = all.filter(|queue| Some(queue.id) != gone).chain(found).cloned();
+        Self::new(kept.collect(), self.loaded_at, self.loaded)
     }
 
-    fn at(&self, index: u32) -> Option<&Queue> {
+    fn at(&self, index: u32) -> Option<&Known> {
         self.queues.get(usize::try_from(index).ok()?)
-    }
-}
-
-fn push(names: &mut HashMap<String, Vec<u32>>, name: String, index: u32) {
-    match names.entry(name) {
-        Entry::Occupied(mut entry) => entry.get_mut().push(index),
-        Entry::Vacant(entry) => drop(entry.insert(vec![index])),
     }
 }
 

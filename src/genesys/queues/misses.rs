@@ -1,5 +1,6 @@
-//! Look-ups of single queues at Genesys: one at a time per queue, and not again for a while when
-//! the queue is not there. Memory is bounded.
+//! Look-ups of single queues at Genesys: one at a time per queue, not repeated for a while once
+//! answered. Searches for names are limited for all callers together, so that made-up names cannot
+//! use up the request limit. Memory is bounded.
 
 use std::{
     collections::HashMap,
@@ -11,14 +12,19 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{MISS_REST, map::fold};
+use super::{LOOK_UP_REST, map::Found};
 use crate::{
     genesys::flight::{Boarding, Flight},
+    names::fold,
     transfer::{gateway::GatewayError, ids::QueueId, model::QueueRef},
 };
 
 /// Queues remembered; beyond that the oldest are forgotten.
 const REMEMBERED: usize = 2_048;
+
+/// Searches allowed in a burst, for all callers together. One more is allowed every
+/// [`LOOK_UP_REST`].
+const SEARCHES_AT_ONCE: u32 = 10;
 
 /// What is remembered about queues that are not in the map, or should not be trusted to be.
 pub(super) struct Misses {
@@ -26,12 +32,25 @@ pub(super) struct Misses {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
     /// By folded name, or by id.
     looked: HashMap<Key, Looked>,
     /// Queues for which a command was refused, with when; `true` until looked for.
     doubted: HashMap<QueueId, (bool, Instant)>,
+    /// When the whole burst is allowed again.
+    burst_at: Instant,
+}
+
+impl State {
+    /// Whether one more search is allowed; it is counted then.
+    fn may_search(&mut self, now: Instant) -> bool {
+        let burst_at = self.burst_at.max(now) + LOOK_UP_REST;
+        let allowed = burst_at <= now + LOOK_UP_REST * SEARCHES_AT_ONCE;
+        if allowed {
+            self.burst_at = burst_at;
+        }
+        allowed
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -40,11 +59,13 @@ enum Key {
     Id(QueueId),
 }
 
+type Outcome = Result<Found, GatewayError>;
+
 struct Looked {
-    flight: Arc<Flight<Result<bool, GatewayError>>>,
+    flight: Arc<Flight<Outcome>>,
     began: Instant,
-    /// Not at Genesys at that time.
-    absent_at: Option<Instant>,
+    /// What Genesys said, and when.
+    told: Option<(Found, Instant)>,
 }
 
 impl Key {
@@ -59,56 +80,75 @@ impl Key {
 impl Misses {
     /// Nothing remembered.
     pub(super) fn new(tracker: TaskTracker) -> Self {
-        Self { tracker, state: Arc::default() }
+        let state =
+            State { looked: HashMap::new(), doubted: HashMap::new(), burst_at: Instant::now() };
+        Self { tracker, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Runs `look`, which says whether the queue is there, unless it ran and said no a short
-    /// while ago; joins it when it is under way.
+    /// Runs `look`, or joins the one in progress. One that ended a short while ago is answered from
+    /// memory, unless the queue `is_doubted`. A name that may not be searched for is not found.
     ///
     /// # Errors
     /// When it could not be found out before `by`.
     pub(super) async fn look_up<W, F>(
         &self,
         queue: &QueueRef,
+        is_doubted: bool,
         by: Instant,
         look: W,
-    ) -> Result<(), GatewayError>
+    ) -> Outcome
     where
         W: FnOnce() -> F + Send + 'static,
-        F: Future<Output = Result<bool, GatewayError>> + Send + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
     {
-        match self.board(queue, look) {
-            Some(boarding) => boarding.outcome(by).await?.map(drop),
-            None => Ok(()),
+        match self.board(queue, is_doubted, look) {
+            Ok(boarding) => boarding.outcome(by).await?,
+            Err(known) => Ok(known),
         }
     }
 
-    fn board<W, F>(&self, queue: &QueueRef, look: W) -> Option<Boarding<Result<bool, GatewayError>>>
+    fn board<W, F>(
+        &self,
+        queue: &QueueRef,
+        is_doubted: bool,
+        look: W,
+    ) -> Result<Boarding<Outcome>, Found>
     where
         W: FnOnce() -> F + Send + 'static,
-        F: Future<Output = Result<bool, GatewayError>> + Send + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
     {
         let (key, now) = (Key::of(queue), Instant::now());
         let mut state = self.lock();
+        if let Some(looked) = state.looked.get(&key) {
+            if let Some(running) = looked.flight.under_way() {
+                return Ok(running);
+            }
+            let recent = looked.told.as_ref().filter(|(_, at)| now < *at + LOOK_UP_REST);
+            if let Some((found, _)) = recent.filter(|_| !is_doubted) {
+                return Err(found.clone());
+            }
+        }
+        // Ids must be found while there is no list, and cost no more than the look at a
+        // conversation would. A doubt follows a command, of which there are few.
+        if matches!(key, Key::Name(_)) && !is_doubted && !state.may_search(now) {
+            return Err(Found::None);
+        }
         make_room(&mut state.looked, |looked| looked.began);
         let looked = state.looked.entry(key.clone()).or_insert_with(|| Looked {
             flight: Arc::new(Flight::new(self.tracker.clone())),
             began: now,
-            absent_at: None,
+            told: None,
         });
-        if looked.absent_at.is_some_and(|at| now < at + MISS_REST) {
-            return None;
-        }
         looked.began = now;
         let flight = Arc::clone(&looked.flight);
         let memory = Arc::clone(&self.state);
-        Some(flight.board(|| async move {
-            let there = look().await;
+        Ok(flight.board(|| async move {
+            let outcome = look().await;
             let mut state = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            if let (Ok(there), Some(looked)) = (&there, state.looked.get_mut(&key)) {
-                looked.absent_at = (!there).then(Instant::now);
+            if let (Ok(found), Some(looked)) = (&outcome, state.looked.get_mut(&key)) {
+                looked.told = Some((found.clone(), Instant::now()));
             }
-            there
+            outcome
         }))
     }
 
@@ -117,7 +157,10 @@ impl Misses {
         let now = Instant::now();
         let mut state = self.lock();
         make_room(&mut state.doubted, |(_, at)| *at);
-        let recently = state.doubted.get(&id).is_some_and(|(_, at)| now < *at + MISS_REST);
+        if let Some(looked) = state.looked.get_mut(&Key::Id(id)) {
+            looked.told = None;
+        }
+        let recently = state.doubted.get(&id).is_some_and(|(_, at)| now < *at + LOOK_UP_REST);
         if !recently {
             state.doubted.insert(id, (true, now));
         }
@@ -134,7 +177,7 @@ impl Misses {
         let mut state = self.lock();
         state.doubted.clear();
         state.looked.retain(|_, looked| {
-            looked.absent_at = None;
+            looked.told = None;
             looked.flight.under_way().is_some()
         });
     }
@@ -154,4 +197,118 @@ fn make_room<K: Eq + Hash + Clone, V>(memory: &mut HashMap<K, V>, at: impl Fn(&V
     let (_, median, _) = ages.select_nth_unstable(middle);
     let median = *median;
     memory.retain(|_, value| at(value) > median);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transfer::model::{Queue, QueueName};
+
+    fn id() -> QueueId {
+        QueueId::new(Uuid::from_u128(1))
+    }
+
+    fn queue() -> Queue {
+        Queue { id: id(), name: "Sales".to_owned(), division: None }
+    }
+
+    fn named(number: u32) -> QueueRef {
+        QueueRef::Name(QueueName::parse(&format!("Made up {number}")).unwrap())
+    }
+
+    struct Bench {
+        misses: Misses,
+        looks: Arc<AtomicU32>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { misses: Misses::new(TaskTracker::new()), looks: Arc::default() }
+        }
+
+        /// Whether Genesys was asked, and what came of it.
+        async fn ask(&self, queue: &QueueRef, is_doubted: bool, there: Outcome) -> (bool, Outcome) {
+            let (before, looks) = (self.looks.load(Ordering::SeqCst), Arc::clone(&self.looks));
+            let look = move || async move {
+                looks.fetch_add(1, Ordering::SeqCst);
+                there
+            };
+            let by = Instant::now() + Duration::from_secs(5);
+            let outcome = self.misses.look_up(queue, is_doubted, by, look).await;
+            (self.looks.load(Ordering::SeqCst) > before, outcome)
+        }
+
+        /// How many of these names are searched for.
+        async fn searches(&self, names: std::ops::Range<u32>) -> u32 {
+            let before = self.looks.load(Ordering::SeqCst);
+            for number in names {
+                assert_eq!(
+                    self.ask(&named(number), false, Ok(Found::None)).await.1,
+                    Ok(Found::None)
+                );
+            }
+            self.looks.load(Ordering::SeqCst) - before
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_a_few_one_new_name_is_searched_for_in_30_seconds() {
+        let bench = Bench::new();
+        assert_eq!(bench.searches(0..50).await, 10);
+        for from in [50, 100, 150] {
+            tokio::time::advance(LOOK_UP_REST).await;
+            assert_eq!(bench.searches(from..from + 50).await, 1);
+        }
+        tokio::time::advance(LOOK_UP_REST - Duration::from_secs(1)).await;
+        assert_eq!(bench.searches(200..250).await, 0);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(bench.searches(250..300).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_was_searched_for_costs_nothing_more_for_a_while() {
+        let bench = Bench::new();
+        assert_eq!(bench.searches(0..1).await, 1);
+        for _ in 0..50 {
+            assert_eq!(bench.searches(0..1).await, 0);
+        }
+        assert_eq!(bench.searches(1..50).await, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ids_and_doubts_are_looked_for_however_many_names_were() {
+        let bench = Bench::new();
+        bench.searches(0..50).await;
+        for number in 0..50 {
+            let id = QueueRef::Id(QueueId::new(Uuid::from_u128(number)));
+            assert_eq!(bench.ask(&id, false, Ok(Found::None)).await, (true, Ok(Found::None)));
+        }
+        let (asked, outcome) = bench.ask(&named(60), true, Ok(Found::One(queue()))).await;
+        assert_eq!((asked, outcome), (true, Ok(Found::One(queue()))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_was_found_is_asked_for_again_once_a_command_was_refused() {
+        let bench = Bench::new();
+        let (by_id, found) = (QueueRef::Id(id()), Ok(Found::One(queue())));
+        assert_eq!(bench.ask(&by_id, false, found.clone()).await, (true, found.clone()));
+        assert_eq!(bench.ask(&by_id, false, Ok(Found::None)).await, (false, found));
+        bench.misses.doubt(id());
+        assert_eq!(bench.ask(&by_id, false, Ok(Found::None)).await, (true, Ok(Found::None)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_not_remembered() {
+        let bench = Bench::new();
+        let error = Err(GatewayError::DeadlineExceeded);
+        assert_eq!(bench.ask(&named(1), false, error.clone()).await, (true, error));
+        assert_eq!(bench.ask(&named(1), false, Ok(Found::None)).await, (true, Ok(Found::None)));
+    }
 }

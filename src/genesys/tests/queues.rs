@@ -141,6 +141,100 @@ async fn a_page_served_empty_by_mistake_does_not_make_queues_disappear() {
     assert!(matches!(loaded, Err(GatewayError::Unreadable { .. })), "{loaded:?}");
 }
 
+/// The parameters of a request for a page.
+fn asked(seen: &Seen) -> (u64, u64) {
+    let pairs = url::form_urlencoded::parse(seen.query.as_bytes()).into_owned();
+    let query: std::collections::HashMap<String, String> = pairs.collect();
+    (query["pageNumber"].parse().unwrap(), query["pageSize"].parse().unwrap())
+}
+
+/// 450 queues, in pages of at most 100; what the answer says of them is up to `says`.
+async fn cut(says: fn(u64) -> Value) -> Scripted {
+    upstream(move |seen| {
+        if !seen.is("GET", "/api/v2/routing/queues") {
+            return None;
+        }
+        let (number, size) = asked(seen);
+        let from = usize::try_from((number - 1) * size.min(100)).unwrap();
+        let mut body = says(size);
+        body["entities"] = (from..450.min(from + 100)).map(entity).collect();
+        Some(Act::json(200, &body))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_cut_page_is_followed_by_all_others_whatever_the_answer_counts() {
+    for says in [
+        // As Genesys does.
+        |_| json!({"pageSize": 100, "pageCount": 5, "total": 450}),
+        // Counted by the size that was asked for.
+        |size: u64| json!({"pageSize": 100, "pageCount": 450_u64.div_ceil(size), "total": 450}),
+        |_| json!({"pageSize": 100, "total": 450}),
+        |_| json!({"pageCount": 5, "total": 450}),
+        |_| json!({"pageSize": 100, "pageCount": 5}),
+    ] {
+        let upstream = cut(says).await;
+        let listing = gateway(&upstream).refresh_queues(&ctx()).await.unwrap();
+        assert_eq!((listing.items.len(), lists(&upstream)), (450, 5), "{}", says(500));
+        let sizes: Vec<u64> = upstream
+            .all()
+            .iter()
+            .filter(|seen| seen.path.ends_with("/queues"))
+            .map(|seen| asked(seen).1)
+            .collect();
+        assert_eq!(sizes[0], 500, "{}", says(500));
+    }
+}
+
+/// Neither in time nor within the longest body, perhaps.
+#[tokio::test]
+async fn after_a_load_that_failed_pages_are_small() {
+    let upstream = upstream(|seen| {
+        if seen.query.contains("pageSize=500") { Some(Act::Hang) } else { page(seen, 250) }
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    assert!(gateway.refresh_queues(&ctx()).await.is_err());
+    assert_eq!(gateway.refresh_queues(&ctx()).await.unwrap().items.len(), 250);
+}
+
+/// However often it fails: the other calls tell whether the host is well.
+#[tokio::test]
+async fn a_list_that_fails_alone_does_not_stop_other_calls() {
+    let upstream = upstream(|seen| {
+        if seen.path.ends_with(&id(1)) {
+            return Some(Act::json(200, &entity(1)));
+        }
+        seen.is("GET", "/api/v2/routing/queues").then(|| Act::empty(500))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    for _ in 0..10 {
+        assert!(gateway.refresh_queues(&ctx()).await.is_err());
+    }
+    let found = gateway.queue(&ctx(), &QueueRef::Id(id(1).parse().unwrap())).await;
+    assert_eq!(found.unwrap().name, "Queue 1");
+}
+
+#[tokio::test]
+async fn a_queue_found_by_id_without_a_list_is_asked_for_once() {
+    let upstream = upstream(|seen| {
+        if seen.path.ends_with(&id(1)) {
+            return Some(Act::json(200, &entity(1)));
+        }
+        seen.is("GET", "/api/v2/routing/queues").then_some(Act::Hang)
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    let wanted = QueueRef::Id(id(1).parse().unwrap());
+    for _ in 0..5 {
+        assert_eq!(gateway.queue(&ctx(), &wanted).await.unwrap().name, "Queue 1");
+    }
+    assert_eq!(upstream.count("GET", &id(1)), 1);
+    assert_eq!(lists(&upstream), 0, "nobody asked for a name");
+}
+
 #[tokio::test]
 async fn a_queue_whose_command_was_refused_is_looked_for_before_it_is_used_again() {
     let gone = Arc::new(AtomicBool::new(false));

@@ -218,7 +218,7 @@ pub(in crate::http) struct PreviousShape {
     /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
     #[schema(examples("connected"))]
     state: String,
-    /// The queue it came from, when known.
+    /// The queue it came from; null when it is not known, or the caller may not know of it.
     #[schema(required)]
     queue_id: Option<Uuid>,
 }

@@ -45,6 +45,7 @@ fn transfer(stage: Stage) -> Transfer {
         priority: Priority::new(10),
         waited_minutes: None,
         max_priority: None,
+        hides_previous_queue: false,
         warnings: Vec::new(),
         error: None,
         upstream: UpstreamUse { calls: 2, attempts: 2, waited_ms: 0, correlation_id: None },

@@ -120,12 +120,13 @@ async fn larger_page_than_allowed_is_silently_cut() {
         bench.sandbox.add_queue(&format!("Queue {number}")).unwrap();
     }
 
+    let whole = bench.json("/api/v2/routing/queues?pageSize=501").await;
+    bench.sandbox.with(|state| state.behaviour.max_page_size = 100);
     let cut = bench.json("/api/v2/routing/queues?pageSize=500").await;
-    bench.sandbox.with(|state| state.behaviour.max_page_size = 500);
-    let whole = bench.json("/api/v2/routing/queues?pageSize=500").await;
     let usual = bench.json("/api/v2/routing/queues").await;
 
     assert_eq!((&cut["pageSize"], &cut["pageCount"]), (&json!(100), &json!(2)));
+    assert_eq!((&whole["pageSize"], &whole["pageCount"]), (&json!(500), &json!(1)));
     assert_eq!(whole["entities"].as_array().unwrap().len(), 127);
     assert_eq!(usual["pageSize"], 25);
 }

@@ -283,7 +283,7 @@ async fn reset_brings_the_seed_back_and_keeps_the_token() {
     assert_eq!(bench.sandbox.requests().len(), 0);
     let path = format!("/api/v2/conversations/{}", seed::CONNECTED_CALL);
     assert_eq!(bench.json(&path).await["recentTransfers"], json!([]));
-    assert_eq!(bench.json("/sandbox/settings").await["maxPageSize"], 100);
+    assert_eq!(bench.json("/sandbox/settings").await["maxPageSize"], 500);
 }
 
 #[tokio::test]

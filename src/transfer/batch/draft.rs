@@ -107,6 +107,7 @@ impl Engine {
     /// The record of a draft, as it is when nothing was done yet.
     pub(super) fn new_batch(&self, submission: &BatchSubmission, draft: &Draft) -> Batch {
         let now = self.clock.now();
+        let limits = &submission.caller.limits;
         let (status, finished_at) = match draft.total {
             0 => (BatchStatus::Completed, Some(now)),
             _ => (BatchStatus::Running, None),
@@ -120,8 +121,9 @@ impl Engine {
             reason: draft.reason.clone(),
             reference: draft.reference.clone(),
             drain: draft.drain.clone(),
-            max_priority: submission.caller.limits.max_priority,
-            moves_per_conversation: submission.caller.limits.moves_per_conversation,
+            max_priority: limits.max_priority,
+            moves_per_conversation: limits.moves_per_conversation,
+            queues: limits.queues.as_deref().map(<[_]>::to_vec),
             total: draft.total,
             vanished: 0,
             unseen: 0,

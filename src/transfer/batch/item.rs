@@ -20,7 +20,7 @@ use super::{
 use crate::{
     problem::Code,
     transfer::{
-        caller::{Limits, check_priority},
+        caller::Limits,
         conversation::Conversation,
         engine::{self, Engine, Job, Outcome},
         gateway::{CallContext, Lane, Reservation},
@@ -49,6 +49,8 @@ pub(super) use open::{End, Open};
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
     pub(super) batch: Batch,
+    /// What its caller may ask for.
+    limits: Limits,
     pub(super) order: Arc<Mutex<Order>>,
     /// Looks that succeeded.
     pub(super) looked: AtomicU64,
@@ -68,6 +70,7 @@ impl Run {
             moved: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             gone: watch::Sender::default(),
+            limits: batch.limits(),
             engine,
             batch,
         }
@@ -131,6 +134,7 @@ impl Run {
         }
         let job = Job {
             transfer,
+            limits: self.limits.clone(),
             ctx,
             wait: Wait::Outcome,
             given: None,
@@ -212,10 +216,8 @@ impl Run {
     }
 
     async fn check_repetition(&self, open: &mut Open) -> Result<(), End> {
-        let most = self.batch.moves_per_conversation;
-        let limits = Limits { moves_per_conversation: most, ..Limits::default() };
         let id = open.item.request.conversation_id;
-        match self.engine.check_repetition(&limits, id).await {
+        match self.engine.check_repetition(&self.limits, id).await {
             Ok(()) => Ok(()),
             Err(problem) if problem.code == Code::StoreUnavailable => {
                 Err(End::Trouble(Trouble::of_store(problem)))
@@ -286,8 +288,7 @@ impl Run {
         let plan = plan::plan_at_most(request, queue, conversation, moment, engine.carrier());
         let plan = plan.map_err(Refusal::Fail)?;
         engine.check_priority(&plan).map_err(Refusal::Fail)?;
-        let most = self.batch.max_priority;
-        check_priority(plan.priority, most).map_err(Refusal::Fail)?;
+        self.limits.check_priority(plan.priority).map_err(Refusal::Fail)?;
         Ok(plan)
     }
 

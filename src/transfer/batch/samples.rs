@@ -37,6 +37,7 @@ pub(crate) fn batch(kind: Kind, total: u32) -> Batch {
         drain: (kind == Kind::Drain).then_some(drain),
         max_priority: None,
         moves_per_conversation: None,
+        queues: None,
         total,
         vanished: 0,
         unseen: 0,

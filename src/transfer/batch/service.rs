@@ -120,8 +120,9 @@ impl Service {
         self.visible_batch(caller, id).await?;
         let filter = TransferFilter { batch_id: Some(id), before, ..TransferFilter::default() };
         let listed = self.engine.records.list(&filter, limit).await;
-        let listed = listed.map_err(|error| problems::from_store(&error))?;
+        let mut listed = listed.map_err(|error| problems::from_store(&error))?;
         self.engine.records.before_naming(&listed).await;
+        listed.iter_mut().for_each(|transfer| caller.reveal(transfer));
         Ok(listed)
     }
 

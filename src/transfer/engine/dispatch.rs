@@ -118,9 +118,16 @@ impl Engine {
 
     /// The command was refused. On 404 and 409 one look tells why.
     pub(super) async fn refused(&self, job: &Job, error: GatewayError) -> Outcome {
+        let refused = |code| Problem::new(code, "Genesys refused the command.");
         let (answer, unexplained) = match &error {
-            GatewayError::NotFound(answer) => (answer.clone(), Code::RejectedByGenesys),
-            GatewayError::Conflict(answer) => (answer.clone(), Code::Conflict),
+            // Without a leg the address names the conversation alone, which was there a moment ago.
+            GatewayError::NotFound(answer) if job.transfer.participant_id.is_none() => {
+                let detail = "Genesys no longer finds the conversation, which was there a moment \
+                              before: it has ended.";
+                (answer.clone(), Problem::new(Code::ConversationEnded, detail))
+            }
+            GatewayError::NotFound(answer) => (answer.clone(), refused(Code::RejectedByGenesys)),
+            GatewayError::Conflict(answer) => (answer.clone(), refused(Code::Conflict)),
             _ => return Outcome::sent_in_vain(problems::refused(error)),
         };
         let ctx = job.ctx.in_lane(Lane::Settling);
@@ -133,7 +140,7 @@ impl Engine {
                 Code::ConversationNotFound,
                 "Genesys knows no such conversation any more, or it is not visible to this client.",
             ),
-            Err(_) => Problem::new(unexplained, "Genesys refused the command."),
+            Err(_) => unexplained,
         };
         Outcome::sent_in_vain(problem.upstream(Some(answer)))
     }
@@ -181,7 +188,7 @@ fn failed_5xx(answer: UpstreamAnswer) -> Outcome {
 }
 
 /// Why a command was refused with 404 or 409, as one look tells.
-fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Code) -> Problem {
+fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Problem) -> Problem {
     if let Err(problem) = legs::choose(now, transfer.participant_id) {
         return match problem.code {
             Code::ParticipantNotFound => moved_by_another(),
@@ -195,7 +202,7 @@ fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Code) -> Pr
         recorded_at: transfer.created_at,
     };
     match evidence::judge(now, before) {
-        Seen::Unmoved => Problem::new(unexplained, "Genesys refused the command."),
+        Seen::Unmoved => unexplained,
         Seen::Ended => Problem::new(Code::ConversationEnded, "The conversation has ended."),
         Seen::Moved | Seen::MovedElsewhere | Seen::Changed => moved_by_another(),
     }

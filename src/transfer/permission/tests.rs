@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -228,4 +228,30 @@ async fn moves_that_are_old_or_did_not_happen_do_not_count() {
 async fn a_caller_without_the_guard_moves_a_call_any_number_of_times() {
     let bench = after(&[(minutes(1), Stage::Accepted); 20]).await;
     assert_eq!(move_again(&bench, caller()).await, Ok(201));
+}
+
+/// The caller's patterns are not recorded: even a queue they cover stays hidden.
+#[tokio::test(start_paused = true)]
+async fn a_transfer_taken_over_from_a_dead_process_hides_the_queue_it_was_in() {
+    let before = Bench::new().await;
+    before.gateway.next(Sent::Taken(crate::problem::UpstreamAnswer::default()), SOON);
+    before.outcome().await;
+    let row = Transfer {
+        stage: Stage::Received,
+        previous: None,
+        hides_previous_queue: true,
+        ..before.only_transfer().await
+    };
+    let (gateway, store) = (Arc::<ScriptedGateway>::default(), Arc::<MemoryStore>::default());
+    gateway.lists(vec![Queue { id: samples::queue(5), ..queue("Support") }]);
+    gateway.waits_since(minutes(1));
+    gateway.next(Sent::Taken(crate::problem::UpstreamAnswer::default()), SOON);
+    store.left_behind(row.clone());
+    let bench = Bench::with(gateway, store, true).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for (caller, shown) in [(only_support(), None), (caller(), Some(samples::queue(5)))] {
+        let transfer = bench.service.get(&caller, row.id).await.unwrap();
+        assert_eq!(transfer.stage, Stage::Accepted);
+        assert_eq!(transfer.shown_previous().unwrap().queue_id, shown);
+    }
 }

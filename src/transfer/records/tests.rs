@@ -40,6 +40,7 @@ impl Bench {
             has_key: true,
             batch_id: None,
             max_priority: None,
+            hides_previous_queue: false,
             participant_id: None,
             previous: None,
             picture: None,

@@ -111,6 +111,11 @@ pub(in crate::transfer) fn to() -> QueueId {
     queue(2)
 }
 
+/// Every queue there is.
+fn known() -> impl Iterator<Item = Queue> {
+    (1..=9).map(|n| Queue { id: queue(n), name: format!("Queue {n}"), division: None })
+}
+
 fn answer(status: u16) -> UpstreamAnswer {
     UpstreamAnswer { status, ..UpstreamAnswer::default() }
 }
@@ -312,13 +317,15 @@ impl CallGateway for Floor {
     }
 
     async fn queue(&self, _: &CallContext, asked: &QueueRef) -> Result<Queue, QueueError> {
-        let known =
-            (1..=9).map(|n| Queue { id: queue(n), name: format!("Queue {n}"), division: None });
         let fits = |found: &Queue| match asked {
             QueueRef::Id(id) => found.id == *id,
             QueueRef::Name(name) => found.name == name.as_str(),
         };
-        known.into_iter().find(fits).ok_or(QueueError::NotFound { closest: Vec::new() })
+        known().find(fits).ok_or(QueueError::NotFound { closest: Vec::new() })
+    }
+
+    fn known_queue(&self, id: QueueId) -> Option<Queue> {
+        known().find(|queue| queue.id == id)
     }
 
     async fn search_queues(&self, _: &CallContext, _: &str) -> Result<QueueListing, GatewayError> {

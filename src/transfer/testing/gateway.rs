@@ -148,6 +148,10 @@ impl CallGateway for ScriptedGateway {
         self.found.lock().unwrap().clone().unwrap_or(Ok(support))
     }
 
+    fn known_queue(&self, id: QueueId) -> Option<Queue> {
+        self.listing.lock().unwrap().iter().find(|queue| queue.id == id).cloned()
+    }
+
     async fn search_queues(&self, _: &CallContext, _: &str) -> Result<QueueListing, GatewayError> {
         Ok(self.listing())
     }

@@ -2,20 +2,12 @@
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     batches::{crowd, drain, waiting},
+    keys::entry,
     service::{Answer, TestApp, plain, send},
 };
-
-/// A caller whose key is its name.
-fn entry(caller: &str, permissions: &[&str], queues: &[&str]) -> Value {
-    let hash: Vec<String> = Sha256::digest(caller).iter().map(|b| format!("{b:02x}")).collect();
-    json!({
-        "caller": caller, "sha256": [hash.concat()], "permissions": permissions, "queues": queues,
-    })
-}
 
 /// A service with callers of every kind; `narrow` knows the queues of Support alone.
 async fn guarded() -> TestApp {

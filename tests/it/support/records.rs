@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use genesys_transfer::{
     clock::IdSource,
+    config::QueuePattern,
     transfer::{
         batch::{Batch, BatchStatus, Drain, Item, Kind},
         ids::{BatchId, ConversationId, QueueId, TransferId},
@@ -47,6 +48,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
         has_key: true,
         batch_id: None,
         max_priority: None,
+        hides_previous_queue: true,
         participant_id: None,
         previous: None,
         picture: None,
@@ -108,6 +110,7 @@ pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
         }),
         max_priority: None,
         moves_per_conversation: None,
+        queues: QueuePattern::new("Support *").map(|pattern| vec![pattern]),
         total,
         vanished: 0,
         unseen: 0,

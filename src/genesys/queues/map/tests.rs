@@ -48,6 +48,61 @@ fn letters_beyond_ascii_fold_too() {
     assert!(matches!(map.find(&named("übersicht ärger")), Found::One(_)));
 }
 
+/// Names that differ in case, in how an accent is written, or in blanks that do not show.
+const ALIKE: [&[&str]; 5] = [
+    &["ΟΔΟΣ", "οδος", "οδοσ"],
+    &["Straße", "STRASSE"],
+    &["Caf\u{e9}", "CAFE\u{301}"],
+    &["Sales", "\u{a0}SALES\u{200b}"],
+    &["\u{390}", "\u{399}\u{308}\u{301}"],
+];
+
+#[test]
+fn a_queue_is_found_and_searched_by_every_way_to_write_its_name() {
+    for names in ALIKE {
+        for queue_name in names {
+            let map = map(&["Billing", queue_name]);
+            for name in names {
+                let found = map.find(&named(name));
+                assert_eq!(found, Found::One(queue(2, queue_name)), "{name:?}, {queue_name:?}");
+                assert_eq!(map.search(name), [queue(2, queue_name)], "{name:?}, {queue_name:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn queues_whose_names_differ_only_so_are_all_candidates() {
+    for (names, asked) in [
+        (["ΟΔΟΣ", "οδος"], "Οδος"),
+        (["Straße", "strasse"], "STRASSE"),
+        (["Sales", "sales"], "SALES"),
+    ] {
+        let map = map(&names);
+        let Found::Many(found) = map.find(&named(asked)) else { panic!("{asked:?}: one") };
+        assert_eq!(found.len(), 2, "{asked:?}");
+        assert_eq!(map.find(&named(names[0])), Found::One(queue(1, names[0])), "spelt like it");
+    }
+}
+
+#[test]
+fn spellings_that_look_the_same_are_all_candidates() {
+    for names in [["Caf\u{e9}", "Cafe\u{301}"], ["Sales", "Sales\u{200b}"]] {
+        for name in names {
+            assert!(matches!(map(&names).find(&named(name)), Found::Many(_)), "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_name_is_found_as_it_stands_in_the_name() {
+    let map = map(&["ΟΔΟΣ ΑΘΗΝΑΣ", "Straße", "CAFE\u{301} Nord"]);
+    for (fragment, expected) in [("ΟΔΟΣ", 1), ("σ α", 1), ("ς α", 1), ("SS", 1), ("caf\u{e9} n", 1)]
+    {
+        assert_eq!(map.search(fragment).len(), expected, "{fragment:?}");
+    }
+}
+
 #[test]
 fn spaces_around_genesys_own_names_do_not_hide_them() {
     assert!(matches!(map(&[" Sales "]).find(&named("Sales")), Found::One(_)));

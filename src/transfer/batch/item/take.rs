@@ -115,6 +115,7 @@ impl Run {
             priority: request.priority,
             waited_minutes: None,
             max_priority: self.batch.max_priority,
+            hides_previous_queue: self.limits.narrows_queues(),
             warnings: Vec::new(),
             error: None,
             upstream: open.usage.sums(),

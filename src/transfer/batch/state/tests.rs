@@ -15,6 +15,7 @@ fn batch(total: u32, vanished: u32) -> Batch {
         drain: None,
         max_priority: None,
         moves_per_conversation: None,
+        queues: None,
         total,
         vanished,
         unseen: 0,
