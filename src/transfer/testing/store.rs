@@ -69,7 +69,7 @@ pub(in crate::transfer) struct MemoryStore {
     pub shared: AtomicBool,
     /// Up to when each reaping took keys.
     pub reapings: Mutex<Vec<Timestamp>>,
-    /// While this is held for writing, changes of transfers wait.
+    /// While this is held for writing, records of transfers wait.
     pub stalled: tokio::sync::RwLock<()>,
 }
 
@@ -135,6 +135,7 @@ impl TransferStore for MemoryStore {
         owner: Uuid,
         _: Durability,
     ) -> Result<Inserted, StoreError> {
+        drop(self.stalled.read().await);
         if let Some(claim) = claim
             && let Some(record) = self.key(&claim.scope).await?
         {
