@@ -23,11 +23,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Most tries of one call. The command's are bounded by the deadline, the retry budget and
-    /// the breaker before they reach this number.
+    /// Most tries of one call.
     pub(super) const fn max_attempts(self) -> u32 {
         match self {
-            Self::Command => 10,
+            Self::Command => 4,
             Self::Token | Self::Read | Self::RoutingPatch => 3,
         }
     }

@@ -2,5 +2,6 @@
 
 mod breaker;
 mod bursts;
+mod loops;
 mod pacing;
 mod retry_after;
