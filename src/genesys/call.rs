@@ -1,6 +1,11 @@
 //! One call to Genesys: which operation, how it must be treated, what travels with it.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    ops::{Index, IndexMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{Method, header::HeaderValue};
 use tokio::time::Instant;
@@ -86,6 +91,8 @@ impl Label for Operation {
 }
 
 impl Operation {
+    const COUNT: usize = <Self as Label>::ALL.len();
+
     /// The name in logs, metrics and traces.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -162,6 +169,26 @@ impl Operation {
             | Self::GetSettings
             | Self::PatchCommunication => 64 * 1024,
         }
+    }
+}
+
+/// A value for each operation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PerOperation<T>([T; Operation::COUNT]);
+
+impl<T> Index<Operation> for PerOperation<T> {
+    type Output = T;
+
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each operation")]
+    fn index(&self, operation: Operation) -> &T {
+        &self.0[operation as usize]
+    }
+}
+
+impl<T> IndexMut<Operation> for PerOperation<T> {
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each operation")]
+    fn index_mut(&mut self, operation: Operation) -> &mut T {
+        &mut self.0[operation as usize]
     }
 }
 

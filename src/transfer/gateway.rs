@@ -19,7 +19,7 @@ pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
 use super::{
     conversation::Conversation,
     ids::{ConversationId, QueueId},
-    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse},
+    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
     rate::{RateShare, RateUse},
 };
 use crate::{
@@ -65,6 +65,7 @@ pub struct Usage {
     attempts: AtomicU32,
     waited_ms: AtomicU64,
     correlation_id: Mutex<Option<String>>,
+    warnings: Mutex<Vec<Warning>>,
 }
 
 impl Usage {
@@ -87,6 +88,20 @@ impl Usage {
     /// Keeps the correlation id of the last answer.
     pub fn correlate(&self, id: &str) {
         *self.correlation_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+
+    /// Keeps what callers should know; the first warning of each code.
+    pub fn warn(&self, warning: Warning) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.iter().all(|kept| kept.code != warning.code) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far, each given out once.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The sums so far.

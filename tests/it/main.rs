@@ -55,6 +55,8 @@ mod races;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod refusing_endpoint;
+#[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
 mod state_model;
