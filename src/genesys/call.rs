@@ -172,6 +172,57 @@ impl Operation {
     }
 }
 
+/// A set of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Operations(u16);
+
+const _: () = assert!(Operation::COUNT <= u16::BITS as usize, "a bit for each operation");
+
+impl Operations {
+    /// All there are.
+    pub(super) const ALL: Self = Self(u16::MAX);
+
+    /// That one alone.
+    pub(super) const fn of(operation: Operation) -> Self {
+        Self(1 << operation as u16)
+    }
+
+    /// Those of either set.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of both sets.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// How many there are.
+    pub(super) fn count(self) -> u64 {
+        u64::from(self.0.count_ones())
+    }
+
+    /// Each of them, in the order in which they are declared.
+    pub(super) fn iter(self) -> impl Iterator<Item = Operation> {
+        let all = Operation::ALL.iter().copied();
+        all.filter(move |operation| self.and(Self::of(*operation)).0 != 0)
+    }
+
+    /// Takes out `wanted`, or if it is not in the set another one; which.
+    pub(super) fn take(&mut self, wanted: Operation) -> Option<Operation> {
+        let first = self.iter().next()?;
+        let taken = if self.and(Self::of(wanted)).0 == 0 { first } else { wanted };
+        self.0 &= !Self::of(taken).0;
+        Some(taken)
+    }
+}
+
+impl FromIterator<Operation> for Operations {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        operations.into_iter().fold(Self(0), |all, one| all.or(Self::of(one)))
+    }
+}
+
 /// A value for each operation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PerOperation<T>([T; Operation::COUNT]);

@@ -1,6 +1,7 @@
 //! The port to Genesys Cloud, in the domain's words. `crate::genesys` implements it.
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -180,11 +181,9 @@ impl CallContext {
     }
 }
 
-/// Requests reserved in the rate budget. What is not used is given back on drop.
-pub trait Reservation: std::fmt::Debug + Send + Sync {
-    /// Takes one request out of the reservation; `false` when none is left.
-    fn take(&self) -> bool;
-}
+/// Requests reserved in the rate budget; only the gateway that made it can use it. What is not used
+/// is given back on drop.
+pub trait Reservation: Any + std::fmt::Debug + Send + Sync {}
 
 /// Why a call brought no usable answer. Says nothing about commands; see [`Sent`].
 #[derive(Debug, Clone, PartialEq, Eq)]

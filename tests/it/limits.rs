@@ -5,3 +5,4 @@ mod bursts;
 mod loops;
 mod pacing;
 mod retry_after;
+mod several;
