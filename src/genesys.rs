@@ -14,7 +14,7 @@ use url::Url;
 
 use self::{
     breaker::Breaker,
-    call::{Kind, Operation, start_by},
+    call::{Kind, Operation, Operations, start_by},
     credentials::Credentials,
     pacing::Pacer,
     queues::Queues,
@@ -210,6 +210,22 @@ impl Gateway {
         self.tracker.spawn(self.tokens.clone().keep(self.shutdown.clone()));
         self.tracker.spawn(self.queues.clone().keep());
     }
+
+    /// What a transfer of so many calls asks Genesys for.
+    fn operations_of_a_transfer(&self, calls: u32) -> Operations {
+        let all: &[Operation] = match self.transfer_api {
+            TransferApi::ParticipantReplace => {
+                &[Operation::GetConversation, Operation::ReplaceWithQueue, Operation::SetRouting]
+            }
+            TransferApi::ConversationPatch => {
+                &[Operation::GetCommunication, Operation::PatchCommunication]
+            }
+        };
+        // One without a look begins with the command.
+        let skip = usize::from(calls == 1);
+        let calls = usize::try_from(calls).unwrap_or(usize::MAX);
+        all.iter().skip(skip).take(calls).copied().collect()
+    }
 }
 
 /// The token cache over the login host.
@@ -259,7 +275,8 @@ impl CallGateway for Gateway {
         calls: u32,
     ) -> Result<Arc<dyn Reservation>, GatewayError> {
         // What is admitted ends in a command.
-        self.pacer.reserve(ctx, calls, start_by(ctx, Kind::Command)).await
+        let by = start_by(ctx, Kind::Command);
+        self.pacer.reserve(ctx, self.operations_of_a_transfer(calls), by).await
     }
 
     async fn queue(&self, ctx: &CallContext, queue: &QueueRef) -> Result<Queue, QueueError> {
@@ -362,7 +379,7 @@ impl CallGateway for Gateway {
     }
 
     fn batch_allowance(&self) -> u32 {
-        self.pacer.allowance(Lane::Batch)
+        self.pacer.allowance(Lane::Batch, self.operations_of_a_transfer(u32::MAX))
     }
 
     fn troubles(&self) -> Vec<String> {
@@ -374,9 +391,7 @@ impl CallGateway for Gateway {
         readings.token = self.tokens.reading();
         readings.queue_map = self.queues.reading();
         readings.breakers = self.breakers.iter().map(Breaker::reading).collect();
-        let (rate, waiting) = self.pacer.reading();
-        readings.rate = Some(rate);
-        readings.waiting = waiting;
+        self.pacer.read(readings);
     }
 }
 

@@ -1,6 +1,11 @@
 //! One call to Genesys: which operation, how it must be treated, what travels with it.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    ops::{Index, IndexMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{Method, header::HeaderValue};
 use tokio::time::Instant;
@@ -23,11 +28,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Most tries of one call. The command's are bounded by the deadline, the retry budget and
-    /// the breaker before they reach this number.
+    /// Most tries of one call.
     pub(super) const fn max_attempts(self) -> u32 {
         match self {
-            Self::Command => 10,
+            Self::Command => 4,
             Self::Token | Self::Read | Self::RoutingPatch => 3,
         }
     }
@@ -87,6 +91,8 @@ impl Label for Operation {
 }
 
 impl Operation {
+    const COUNT: usize = <Self as Label>::ALL.len();
+
     /// The name in logs, metrics and traces.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -163,6 +169,77 @@ impl Operation {
             | Self::GetSettings
             | Self::PatchCommunication => 64 * 1024,
         }
+    }
+}
+
+/// A set of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Operations(u16);
+
+const _: () = assert!(Operation::COUNT <= u16::BITS as usize, "a bit for each operation");
+
+impl Operations {
+    /// All there are.
+    pub(super) const ALL: Self = Self(u16::MAX);
+
+    /// That one alone.
+    pub(super) const fn of(operation: Operation) -> Self {
+        Self(1 << operation as u16)
+    }
+
+    /// Those of either set.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of both sets.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// How many there are.
+    pub(super) fn count(self) -> u64 {
+        u64::from(self.0.count_ones())
+    }
+
+    /// Each of them, in the order in which they are declared.
+    pub(super) fn iter(self) -> impl Iterator<Item = Operation> {
+        let all = Operation::ALL.iter().copied();
+        all.filter(move |operation| self.and(Self::of(*operation)).0 != 0)
+    }
+
+    /// Takes out `wanted`, or if it is not in the set another one; which.
+    pub(super) fn take(&mut self, wanted: Operation) -> Option<Operation> {
+        let first = self.iter().next()?;
+        let taken = if self.and(Self::of(wanted)).0 == 0 { first } else { wanted };
+        self.0 &= !Self::of(taken).0;
+        Some(taken)
+    }
+}
+
+impl FromIterator<Operation> for Operations {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        operations.into_iter().fold(Self(0), |all, one| all.or(Self::of(one)))
+    }
+}
+
+/// A value for each operation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PerOperation<T>([T; Operation::COUNT]);
+
+impl<T> Index<Operation> for PerOperation<T> {
+    type Output = T;
+
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each operation")]
+    fn index(&self, operation: Operation) -> &T {
+        &self.0[operation as usize]
+    }
+}
+
+impl<T> IndexMut<Operation> for PerOperation<T> {
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each operation")]
+    fn index_mut(&mut self, operation: Operation) -> &mut T {
+        &mut self.0[operation as usize]
     }
 }
 

@@ -2,11 +2,9 @@
 //! need. The rules are in [`mod@line`], as a state machine; here callers wait for their turn.
 
 use std::{
+    any::Any,
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,12 +20,12 @@ pub(super) use self::ceiling::RateHeaders;
 use self::line::{Ask, Entry, Fate, Line};
 use super::{
     answer::{Answer, Failure},
-    call::Call,
+    call::{Call, Operation, Operations},
     layer::Next,
     retry_after,
 };
 use crate::{
-    metrics::{Label as _, Metrics, RateReading},
+    metrics::{Label as _, Metrics, Readings},
     trace,
     transfer::{
         gateway::{CallContext, GatewayError, Lane, Reservation},
@@ -90,45 +88,54 @@ impl Pacer {
         Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker, metrics }))
     }
 
-    /// The budget now, and how many wait for it in each lane.
-    pub(super) fn reading(&self) -> (RateReading, Vec<(&'static str, usize)>) {
-        let mut state = self.0.lock();
+    /// Notes the budget now, Genesys' own limits, and how many wait in each lane.
+    pub(super) fn read(&self, readings: &mut Readings) {
+        let (now, mut state) = (Instant::now(), self.0.lock());
+        readings.rate = Some(state.line.budget(now));
+        readings.limits = state.line.limits(now);
         let waiting = Lane::ALL.iter().map(|lane| (lane.label(), state.line.waiting(*lane)));
-        let waiting = waiting.collect();
-        (state.line.budget(Instant::now()), waiting)
+        readings.waiting = waiting.collect();
     }
 
     /// Waits for leave to send one request, which counts against `ctx`'s reservation if it has
     /// one left.
-    async fn slot(&self, ctx: &CallContext, start_by: Instant) -> Result<Slot, GatewayError> {
-        let reserved = ctx.admission.as_ref().is_some_and(|admission| admission.take());
+    async fn slot(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        start_by: Instant,
+    ) -> Result<Slot, GatewayError> {
+        let tickets = ctx.admission.as_deref();
+        let tickets = tickets.and_then(|any| (any as &dyn Any).downcast_ref::<Tickets>());
+        let reserved = tickets.is_some_and(|tickets| tickets.take(operation));
         // Made at once: whatever happens from here on, the request that was taken out of the
         // reservation is accounted for.
-        let ticket = reserved.then(|| self.granted_slot());
-        let ask = if reserved { Ask::Ticket } else { Ask::Request };
+        let ticket = reserved.then(|| self.granted_slot(operation));
+        let ask = if reserved { Ask::Ticket(operation) } else { Ask::Request(operation) };
         match self.turn(ctx, ask, start_by).await? {
             Held::Slot(slot) => Ok(ticket.unwrap_or(slot)),
             Held::Tickets(_) => Err(GatewayError::DeadlineExceeded),
         }
     }
 
-    /// Reserves `calls` requests, or as many as can ever be had at once.
+    /// Reserves a request of each of `operations`, or as many as can ever be had at once.
     pub(super) async fn reserve(
         &self,
         ctx: &CallContext,
-        calls: u32,
+        operations: Operations,
         start_by: Instant,
     ) -> Result<Arc<dyn Reservation>, GatewayError> {
-        let calls = calls.min(self.0.lock().line.largest(ctx.lane)).max(1);
-        match self.turn(ctx, Ask::Reserve(calls), start_by).await? {
+        let most = self.allowance(ctx.lane, operations).max(1);
+        let most = operations.iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+        match self.turn(ctx, Ask::Reserve(most), start_by).await? {
             Held::Tickets(tickets) => Ok(Arc::new(tickets)),
             Held::Slot(_) => Err(GatewayError::DeadlineExceeded),
         }
     }
 
-    /// Requests a minute that `lane` may use, as far as is known now.
-    pub(super) fn allowance(&self, lane: Lane) -> u32 {
-        self.0.lock().line.largest(lane)
+    /// Requests a minute that `lane` may use for these operations, as far as is known now.
+    pub(super) fn allowance(&self, lane: Lane, operations: Operations) -> u32 {
+        self.0.lock().line.largest(lane, operations)
     }
 
     async fn turn(
@@ -196,16 +203,16 @@ impl Pacer {
     fn held(&self, ask: Ask) -> Held {
         match ask {
             // A ticket's request is held by the slot made when it was taken.
-            Ask::Ticket => Held::Slot(Slot { pacer: None, sent: false }),
-            Ask::Request => Held::Slot(self.granted_slot()),
-            Ask::Reserve(calls) => {
-                Held::Tickets(Tickets { pacer: self.clone(), left: AtomicU32::new(calls) })
+            Ask::Ticket(operation) => Held::Slot(Slot { pacer: None, operation, sent: false }),
+            Ask::Request(operation) => Held::Slot(self.granted_slot(operation)),
+            Ask::Reserve(operations) => {
+                Held::Tickets(Tickets { pacer: self.clone(), left: Mutex::new(operations) })
             }
         }
     }
 
-    fn granted_slot(&self) -> Slot {
-        Slot { pacer: Some(self.clone()), sent: false }
+    fn granted_slot(&self, operation: Operation) -> Slot {
+        Slot { pacer: Some(self.clone()), operation, sent: false }
     }
 
     /// Starts the task that calls up those who wait, unless it runs. It ends with the line.
@@ -271,13 +278,14 @@ impl Pacer {
     }
 
     /// Notes what came of a request that was sent.
-    fn observe(&self, lane: Lane, result: &Result<Answer, Failure>) {
+    fn observe(&self, lane: Lane, operation: Operation, result: &Result<Answer, Failure>) {
         let now = Instant::now();
         let mut state = self.0.lock();
         let answer = result.as_ref().ok();
-        state.line.observe(now, answer.and_then(|answer| answer.rate));
+        let headers = answer.and_then(|answer| answer.rate);
+        state.line.observe(now, operation, headers);
         if let Some(throttle) = answer.and_then(|answer| answer.throttle) {
-            state.line.pause(lane, now + throttle.pause);
+            state.line.pause(lane, headers, now + throttle.pause);
         }
         self.0.changed.notify_one();
     }
@@ -314,15 +322,20 @@ impl Drop for Leaver<'_> {
 /// Leave to send one request.
 struct Slot {
     pacer: Option<Pacer>,
+    operation: Operation,
     sent: bool,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(pacer) = &self.pacer {
-            let sent = self.sent;
+            let (operation, sent) = (self.operation, self.sent);
             let now = Instant::now();
-            pacer.settle(|line| if sent { line.answer(now) } else { line.cancel() });
+            pacer.settle(
+                |line| {
+                    if sent { line.answer(now, operation) } else { line.cancel(operation) }
+                },
+            );
         }
     }
 }
@@ -330,19 +343,22 @@ impl Drop for Slot {
 /// Requests reserved for one transfer; what is left is given back on drop.
 struct Tickets {
     pacer: Pacer,
-    left: AtomicU32,
+    left: Mutex<Operations>,
 }
 
-impl Reservation for Tickets {
-    fn take(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        let took = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok();
-        if took {
-            self.pacer.settle(Line::take_ticket);
+impl Tickets {
+    /// Takes the request reserved for `operation` out of the reservation, else another one;
+    /// `false` when none is left.
+    fn take(&self, operation: Operation) -> bool {
+        let ticket = self.left.lock().unwrap_or_else(PoisonError::into_inner).take(operation);
+        if let Some(ticket) = ticket {
+            self.pacer.settle(|line| line.take_ticket(ticket, operation));
         }
-        took
+        ticket.is_some()
     }
 }
+
+impl Reservation for Tickets {}
 
 impl std::fmt::Debug for Tickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -352,8 +368,8 @@ impl std::fmt::Debug for Tickets {
 
 impl Drop for Tickets {
     fn drop(&mut self) {
-        let left = *self.left.get_mut();
-        if left > 0 {
+        let left = *self.left.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if left.count() > 0 {
             self.pacer.settle(|line| line.give_back(left));
         }
     }
@@ -361,13 +377,14 @@ impl Drop for Tickets {
 
 /// Waits for its turn before the call, and learns from the answer.
 pub(super) async fn pace(pacer: Pacer, call: Call, next: Next) -> Result<Answer, Failure> {
-    let lane = call.ctx.lane;
-    let mut slot = pacer.slot(&call.ctx, call.start_by()).await.map_err(Failure::HeldBack)?;
+    let (lane, operation) = (call.ctx.lane, call.operation);
+    let slot = pacer.slot(&call.ctx, operation, call.start_by()).await;
+    let mut slot = slot.map_err(Failure::HeldBack)?;
     // From here on the request may be on the wire, also if this future is dropped.
     slot.sent = true;
     let result = next.oneshot(call).await;
     slot.sent = !matches!(result, Err(Failure::HeldBack(_) | Failure::NothingLeft(_)));
-    pacer.observe(lane, &result);
+    pacer.observe(lane, operation, &result);
     result
 }
 

@@ -22,7 +22,13 @@ use self::{
     map::{Found, QueueMap, SharedMap},
     misses::Misses,
 };
-use super::{error::in_words, flight::Flight, pacing::Pacer, upstream::Upstream};
+use super::{
+    call::{Operation, Operations},
+    error::in_words,
+    flight::Flight,
+    pacing::Pacer,
+    upstream::Upstream,
+};
 use crate::{
     clock::Clock,
     metrics::{Fetched, Metrics, QueueMapReading},
@@ -284,7 +290,7 @@ impl Shared {
         let failed = self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         // A large page may take longer, or be longer, than an answer may.
         let page_size = if failed { load::SAFE_PAGE } else { load::LARGE_PAGE };
-        let half = self.pacer.allowance(Lane::Single) / 2;
+        let half = self.pacer.allowance(Lane::Single, Operations::of(Operation::ListQueues)) / 2;
         Paging { lane, page_size, per_minute: usize::try_from(half).unwrap_or(usize::MAX) }
     }
 

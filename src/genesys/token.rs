@@ -4,12 +4,13 @@
 //! ends: a tenth of its lifetime early, but at least 60 s and at most 15 min, and never before
 //! half of it. Its last moments (5 s, or a tenth of a very short lifetime) are not used, because
 //! a request takes time to arrive. Refused credentials are tried once in 30 s.
+//!
+//! A 401 drops the token, unless a new one would not help: the token worked after the same
+//! operation was refused before, so that it is the endpoint that refuses. Because of 401 at most
+//! one new token is asked for in 30 s.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +19,11 @@ use reqwest::header::HeaderValue;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{error::in_words, flight::Flight};
+use super::{
+    call::{Operation, PerOperation},
+    error::in_words,
+    flight::Flight,
+};
 use crate::{
     metrics::{Fetched, Metrics, TokenReading},
     transfer::gateway::GatewayError,
@@ -28,8 +33,8 @@ use crate::{
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 /// How long to wait after a background refresh failed in a way that may pass.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// How long a token that replaced a refused one, and was itself never accepted, is kept.
-const TRIAL: Duration = Duration::from_secs(30);
+/// How long no token is dropped after one was dropped because of a 401.
+const REST_AFTER_401: Duration = Duration::from_secs(30);
 
 /// What the login host gave.
 #[derive(Clone)]
@@ -53,9 +58,6 @@ pub(super) struct Token {
     fetched_at: Instant,
     refresh_at: Instant,
     ends_at: Instant,
-    /// Fetched because the one before was answered 401.
-    replaces_refused: bool,
-    accepted: AtomicBool,
 }
 
 /// See the module's text.
@@ -74,7 +76,12 @@ struct Shared {
 struct State {
     token: Option<Arc<Token>>,
     generation: u64,
-    refused_before: bool,
+    /// When the last request left that the token in use was accepted for.
+    worked_at: Option<Instant>,
+    /// When each operation was last answered 401, if it was not accepted since.
+    refused_at: PerOperation<Option<Instant>>,
+    /// When a token was last dropped because of a 401.
+    dropped_at: Option<Instant>,
     /// The last failure and until when nothing is asked because of it.
     failure: Option<(GatewayError, Instant)>,
 }
@@ -125,28 +132,31 @@ impl TokenCache {
         }
     }
 
-    /// Notes that a token was accepted.
-    pub(super) fn accepted(token: &Token) {
-        token.accepted.store(true, Ordering::Relaxed);
+    /// Notes that a token was accepted for an operation, in a request that left at `sent_at`.
+    pub(super) fn accepted(&self, token: &Token, operation: Operation, sent_at: Instant) {
+        let mut state = self.0.lock();
+        if state.is_in_use(token) {
+            state.worked_at = state.worked_at.max(Some(sent_at));
+            state.refused_at[operation] = None;
+        }
     }
 
     /// Notes a 401; whether another token may help. Drops the token if it is still the one in
     /// use, so that many refusals of one token cause one fetch.
-    pub(super) fn refused(&self, token: &Token) -> bool {
+    pub(super) fn refused(&self, token: &Token, operation: Operation) -> bool {
+        let now = Instant::now();
         let mut state = self.0.lock();
-        let current = state.token.as_ref().is_some_and(|t| t.generation == token.generation);
-        if !current {
+        if !state.is_in_use(token) {
             return true;
         }
-        let on_trial = token.replaces_refused
-            && !token.accepted.load(Ordering::Relaxed)
-            && token.fetched_at.elapsed() < TRIAL;
-        if on_trial {
-            // A third token would fare no better, and the login host counts them.
+        let before = state.refused_at[operation].replace(now);
+        let works = before.is_some() && state.worked_at > before;
+        let rests = state.dropped_at.is_some_and(|at| now < at + REST_AFTER_401);
+        if works || rests {
             return false;
         }
         state.token = None;
-        state.refused_before = true;
+        state.dropped_at = Some(now);
         true
     }
 
@@ -213,9 +223,9 @@ impl Shared {
         match grant {
             Ok(grant) => {
                 state.generation += 1;
-                let token = Arc::new(Token::new(grant, asked_at, &state));
+                let token = Arc::new(Token::new(grant, asked_at, state.generation));
                 state.token = Some(Arc::clone(&token));
-                state.refused_before = false;
+                state.worked_at = None;
                 if state.failure.take().is_some() {
                     tracing::info!("Genesys gives access tokens again");
                 }
@@ -261,18 +271,22 @@ fn is_final(failure: &GatewayError) -> bool {
     }
 }
 
+impl State {
+    fn is_in_use(&self, token: &Token) -> bool {
+        self.token.as_ref().is_some_and(|used| used.generation == token.generation)
+    }
+}
+
 impl Token {
-    fn new(grant: Grant, asked_at: Instant, state: &State) -> Self {
+    fn new(grant: Grant, asked_at: Instant, generation: u64) -> Self {
         let lifetime = grant.lifetime;
         let unused = Duration::from_secs(5).min(lifetime / 10);
         Self {
             header: grant.header,
-            generation: state.generation,
+            generation,
             fetched_at: asked_at,
             refresh_at: asked_at + lifetime - margin(lifetime),
             ends_at: asked_at + lifetime - unused,
-            replaces_refused: state.refused_before,
-            accepted: AtomicBool::new(false),
         }
     }
 }

@@ -244,19 +244,34 @@ fn throttle(limits: &Limits, call: &Call, headers: &HeaderMap) -> Throttle {
         text(headers, "date"),
         limits.clock.now(),
     );
-    let unit = limits.random.unit();
-    let Some(wait) = asked else {
-        let pause = backoff::delay(backoff::BASE_THROTTLED, call.attempt, unit);
-        return Throttle { pause, retry_after: pause };
-    };
-    // Never less than asked for; the jitter keeps those who were told the same apart.
+    pause_after_429(asked, call.attempt, limits.random.unit())
+}
+
+/// Never less than asked for, nor than the back-off: "0" must not make a loop. `unit` (0.0 to 1.0)
+/// draws the jitter, which keeps those that were told the same apart.
+fn pause_after_429(asked: Option<Duration>, attempt: u32, unit: f64) -> Throttle {
+    let backoff = backoff::delay(backoff::BASE_THROTTLED, attempt, unit);
     let jitter = Duration::from_secs(1).mul_f64(unit.clamp(0.0, 1.0));
-    Throttle { pause: wait + jitter, retry_after: wait }
+    let pause = asked.map_or(backoff, |asked| backoff.max(asked + jitter));
+    Throttle { pause, retry_after: asked.unwrap_or(pause) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_429_the_back_off_is_the_least_pause() {
+        for asked in [None, Some(0), Some(1), Some(9)] {
+            let asked = asked.map(Duration::from_secs);
+            let pauses = [1, 2, 3].map(|attempt| pause_after_429(asked, attempt, 1.0).pause);
+            let backoff = [1, 2, 2].map(Duration::from_secs);
+            let least = |backoff: Duration| {
+                asked.map_or(backoff, |asked| backoff.max(asked + Duration::from_secs(1)))
+            };
+            assert_eq!(pauses, backoff.map(least), "{asked:?}");
+        }
+    }
 
     #[test]
     fn a_correlation_id_that_could_break_a_log_line_is_dropped() {

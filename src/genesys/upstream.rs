@@ -19,11 +19,17 @@ use super::{
     token::Grant,
     wire,
 };
-use crate::transfer::gateway::{CallContext, Departure, GatewayError, Sent};
+use crate::transfer::{
+    gateway::{CallContext, Departure, GatewayError, Sent},
+    model::Warning,
+};
 
 /// The shortest lifetime that can be set for tokens in Genesys, in seconds; taken for one that does
 /// not say how long it lives. Should it end earlier, a 401 brings a fresh one.
 const SHORTEST_LIFETIME: u64 = 300;
+
+/// One endpoint answered 401, and no other token helps.
+const TOKEN_REFUSED: &str = "access_token_refused";
 
 /// One host of Genesys Cloud.
 #[derive(Clone)]
@@ -130,12 +136,19 @@ impl Upstream {
         if self.over.is_cancelled() {
             return Err(cut_short(departure));
         }
-        call.ctx.usage.count_call();
-        tokio::select! {
+        let (usage, operation) = (Arc::clone(&call.ctx.usage), call.operation);
+        usage.count_call();
+        let result = tokio::select! {
             biased;
             result = self.stack.clone().oneshot(call) => result,
             () = self.over.cancelled() => Err(cut_short(departure)),
+        };
+        if let (Ok(answer), false) = (&result, operation == Operation::Token)
+            && answer.status() == 401
+        {
+            usage.warn(token_refused(operation));
         }
+        result
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -155,6 +168,19 @@ fn cut_short(departure: Option<Arc<Departure>>) -> Failure {
             Failure::Broken("the service stopped before an answer came".to_owned())
         }
         _ => Failure::HeldBack(GatewayError::ShuttingDown),
+    }
+}
+
+/// A 401 that stands: a new token did not help, or would not.
+fn token_refused(operation: Operation) -> Warning {
+    Warning {
+        code: TOKEN_REFUSED.to_owned(),
+        detail: format!(
+            "Genesys answered 401 to {}, with an access token that is new or that it accepts for \
+             other requests. Check the permission {} of the OAuth client.",
+            operation.name(),
+            operation.permission()
+        ),
     }
 }
 

@@ -27,8 +27,11 @@ pub struct Readings {
     pub token: Option<TokenReading>,
     /// The queue map in use.
     pub queue_map: Option<QueueMapReading>,
-    /// The rate budget.
+    /// The limit of all requests: the configured one, or Genesys' own when that is lower. What
+    /// replicas on the same store use is counted.
     pub rate: Option<RateReading>,
+    /// Genesys' own limits, as far as its answers told of them; a few at most.
+    pub limits: Vec<RateReading>,
     /// How many wait for a turn in the rate budget, by lane.
     pub waiting: Vec<(&'static str, usize)>,
     /// The circuit breakers.
@@ -55,12 +58,12 @@ pub struct QueueMapReading {
     pub queues: usize,
 }
 
-/// The rate budget.
+/// A limit of requests a minute.
 #[derive(Debug, Clone, Copy)]
 pub struct RateReading {
-    /// Requests in any minute: the configured limit, or Genesys' own when that is lower.
+    /// Requests in any minute.
     pub limit: u64,
-    /// Requests that this minute leaves, those of replicas on the same store counted.
+    /// Requests that this minute leaves.
     pub left: u64,
 }
 
@@ -160,6 +163,15 @@ impl Readings {
             "Requests to Genesys that this minute leaves, those of replicas on the same store counted.",
             self.rate.map(|rate| whole(rate.left)),
         );
+        let allowed = self.limits.iter().map(|limit| limit.limit.to_string());
+        let allowed: Vec<_> = allowed.collect();
+        let labels: Vec<_> =
+            allowed.iter().map(|allowed| [("allowed", allowed.as_str())]).collect();
+        let left = self.limits.iter().map(|limit| whole(limit.left));
+        let left: Vec<_> = labels.iter().map(|labels| &labels[..]).zip(left).collect();
+        let help =
+            "Requests that each of Genesys' own limits leaves, by what it allows in a minute.";
+        sheet.labelled("upstream_limit_left", help, &left);
         let lanes: Vec<_> = self.waiting.iter().map(|(lane, _)| [("lane", *lane)]).collect();
         let waiting: Vec<_> = lanes
             .iter()

@@ -1,6 +1,6 @@
 //! Carries faults out.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -97,6 +97,11 @@ async fn act(
             note(shared, entered, Some(reply.status));
             Some(response(&reply, entered.correlation, huge(*bytes)))
         }
+        Fault::Headers { set } => {
+            let mut reply = answer(shared, entered, false);
+            reply.headers.extend(headers(set));
+            Some(finished(shared, entered, &reply))
+        }
         Fault::RevokeTokens => {
             shared.with(|state| state.access.revoke_all());
             Some(finished(shared, entered, &answer(shared, entered, false)))
@@ -125,15 +130,20 @@ fn reply(made_up: &StatusAnswer, entered: &Entered) -> Reply {
         (None, None) if status.is_success() => Bytes::new(),
         (None, None) => ApiError::usual(status).body(entered.correlation).into(),
     };
-    let retry = made_up.retry_after.iter().map(|text| (header::RETRY_AFTER, text.as_str()));
-    let others = made_up.headers.iter().filter_map(|(name, value)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.as_str()))
-    });
-    let headers = retry
-        .chain(others)
-        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)))
-        .collect();
+    let retry = made_up.retry_after.iter().filter_map(|text| HeaderValue::from_str(text).ok());
+    let retry = retry.map(|value| (header::RETRY_AFTER, value));
+    let headers = retry.chain(headers(&made_up.headers)).collect();
     Reply { status, json: json && !body.is_empty(), body, headers, later: None }
+}
+
+/// The headers of an order that can be sent.
+fn headers(
+    ordered: &BTreeMap<String, String>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + '_ {
+    ordered.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    })
 }
 
 async fn drop_connection(

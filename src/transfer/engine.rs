@@ -37,6 +37,8 @@ pub(super) mod dispatch;
 mod finish;
 pub(super) mod routing;
 
+pub(super) use finish::add_up;
+
 /// The command is not begun with less time than this: a command cut short by us is of unknown
 /// outcome.
 pub(super) const COMMAND_NEEDS: Duration = Duration::from_secs(3);

@@ -1,6 +1,7 @@
 //! The port to Genesys Cloud, in the domain's words. `crate::genesys` implements it.
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -21,7 +22,7 @@ pub use departure::{CalledOff, Departure};
 use super::{
     conversation::Conversation,
     ids::{ConversationId, QueueId},
-    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse},
+    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
     rate::{RateShare, RateUse},
 };
 use crate::{
@@ -67,6 +68,7 @@ pub struct Usage {
     attempts: AtomicU32,
     waited_ms: AtomicU64,
     correlation_id: Mutex<Option<String>>,
+    warnings: Mutex<Vec<Warning>>,
 }
 
 impl Usage {
@@ -89,6 +91,20 @@ impl Usage {
     /// Keeps the correlation id of the last answer.
     pub fn correlate(&self, id: &str) {
         *self.correlation_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+
+    /// Keeps what callers should know; the first warning of each code.
+    pub fn warn(&self, warning: Warning) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.iter().all(|kept| kept.code != warning.code) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far, each given out once.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The sums so far.
@@ -170,11 +186,9 @@ impl CallContext {
     }
 }
 
-/// Requests reserved in the rate budget. What is not used is given back on drop.
-pub trait Reservation: std::fmt::Debug + Send + Sync {
-    /// Takes one request out of the reservation; `false` when none is left.
-    fn take(&self) -> bool;
-}
+/// Requests reserved in the rate budget; only the gateway that made it can use it. What is not used
+/// is given back on drop.
+pub trait Reservation: Any + std::fmt::Debug + Send + Sync {}
 
 /// Why a call brought no usable answer. Says nothing about commands; see [`Sent`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -123,6 +123,7 @@ impl Engine {
                 transfer.error = Some(problems::in_vain(transfer, problem));
             }
         }
+        transfer.warnings.append(&mut ctx.usage.take_warnings());
         transfer.updated_at = self.clock.now();
         let key = KeyChange::Settle(self.answers.answer(transfer));
         crate::failpoint!(BeforeSettling);

@@ -146,13 +146,13 @@ impl Engine {
         {
             return self.known(claim, record, &job.transfer.request_id).await;
         }
-        let transfer = Transfer {
+        let mut transfer = Transfer {
             stage: Stage::Failed,
             error: Some(problem),
-            upstream: job.ctx.usage.sums(),
             updated_at: self.clock.now(),
             ..job.transfer
         };
+        engine::add_up(&mut transfer, &job.ctx);
         self.count(&transfer);
         let recorded = self.records.begin(&transfer, None, Durability::Power);
         match recorded.instrument(trace::stage(trace::Stage::Record)).await {

@@ -67,6 +67,8 @@ mod races;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod refusing_endpoint;
+#[cfg(test)]
 mod set_up;
 #[cfg(test)]
 mod slow_callers;

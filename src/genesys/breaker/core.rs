@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::metrics::BreakerState;
 
-/// Failures in a row that open it.
+/// Failures in a row that open it. Failures of calls that were under way together count once: it
+/// may be one moment's trouble that all of them met.
 const IN_A_ROW: u32 = 5;
 /// Length of the window over which the success rate is taken, in steps of one second.
 const WINDOW: usize = 30;
@@ -37,6 +38,8 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pass {
     epoch: u64,
+    /// How many failures had counted for the row when the call began.
+    failures: u64,
 }
 
 /// No leave; with when to come back.
@@ -63,6 +66,8 @@ pub(super) struct Core {
     epoch: u64,
     open_for: Duration,
     in_a_row: u32,
+    /// Failures that counted for a row, ever.
+    failures: u64,
     steps: [Step; WINDOW],
     newest: u64,
     began: Instant,
@@ -76,6 +81,7 @@ impl Core {
             epoch: 0,
             open_for: SHORTEST,
             in_a_row: 0,
+            failures: 0,
             steps: [Step::default(); WINDOW],
             newest: 0,
             began: now,
@@ -94,16 +100,20 @@ impl Core {
             State::HalfOpen { probing } if *probing || !may_probe => Err(Refused(PROBE_WAIT)),
             State::HalfOpen { probing } => {
                 *probing = true;
-                Ok(Pass { epoch: self.epoch })
+                Ok(self.pass())
             }
-            State::Closed | State::Open { .. } => Ok(Pass { epoch: self.epoch }),
+            State::Closed | State::Open { .. } => Ok(self.pass()),
         }
+    }
+
+    const fn pass(&self) -> Pass {
+        Pass { epoch: self.epoch, failures: self.failures }
     }
 
     /// Leave for a call that is made in any state. While others are refused, what it shows does not
     /// count.
     pub(super) fn enter_anyway(&mut self, now: Instant) -> Pass {
-        self.enter(now, true).unwrap_or(Pass { epoch: NO_EPOCH })
+        self.enter(now, true).unwrap_or(Pass { epoch: NO_EPOCH, failures: 0 })
     }
 
     /// Reports what a call showed; whether that opened it. Every [`Pass`] must come back here.
@@ -112,7 +122,7 @@ impl Core {
             return false;
         }
         match (&mut self.state, outcome) {
-            (State::Closed, outcome) => self.count(now, outcome),
+            (State::Closed, outcome) => self.count(now, pass, outcome),
             (State::HalfOpen { .. }, Outcome::Good) => self.close(),
             (State::HalfOpen { .. }, Outcome::Bad) => self.open(now),
             (State::HalfOpen { probing }, Outcome::Nothing) => *probing = false,
@@ -148,7 +158,7 @@ impl Core {
         }
     }
 
-    fn count(&mut self, now: Instant, outcome: Outcome) {
+    fn count(&mut self, now: Instant, pass: Pass, outcome: Outcome) {
         self.advance(now);
         let index = usize::try_from(self.newest % WINDOW as u64).unwrap_or_default();
         let Some(step) = self.steps.get_mut(index) else { return };
@@ -160,7 +170,11 @@ impl Core {
             }
             Outcome::Bad => {
                 step.bad = step.bad.saturating_add(1);
-                self.in_a_row += 1;
+                // No failure counted since the call began.
+                if pass.failures == self.failures {
+                    self.failures += 1;
+                    self.in_a_row += 1;
+                }
             }
         }
         let good: u32 = self.steps.iter().map(|step| step.good).sum();

@@ -1,16 +1,33 @@
-//! What Genesys' own headers say is left: per OAuth client, `inin-ratelimit-allowed` minus
-//! `inin-ratelimit-count` until `inin-ratelimit-reset` seconds have passed. Other users of the
-//! same client are in that count, so it may be less than the local window allows.
+//! What Genesys' own headers say is left: `inin-ratelimit-allowed` minus `inin-ratelimit-count`
+//! until `inin-ratelimit-reset` seconds have passed. Other users of the same client are in that
+//! count, so it may be less than the local window allows.
+//!
+//! There is one limit for all requests of a token, and lower ones for some resources, each with a
+//! counter of its own. The headers of an answer tell of one limit and do not name it. So limits
+//! are told apart by `allowed`: the largest holds for all requests, a lower one for the operations
+//! whose answers told of it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A window of Genesys' is a minute; a reset far beyond it is nonsense.
+use super::{line::Ask, window::Window};
+use crate::{
+    genesys::call::{Operation, Operations},
+    metrics::RateReading,
+};
+
+/// Length of Genesys' windows.
+const WINDOW: Duration = Duration::from_mins(1);
+/// A reset far beyond the length of a window is nonsense.
 const LONGEST_RESET: u64 = 120;
 /// Two answers speak of the same window when their ends differ by no more than rounding and
 /// latency explain.
 const SAME_WINDOW: Duration = Duration::from_secs(2);
+/// A limit that no answer told of for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_mins(5);
+/// Limits kept at most.
+const MOST: usize = 8;
 
 /// The three rate headers of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,166 +49,295 @@ impl RateHeaders {
         let reset = number(reset).map(u64::from).filter(|reset| *reset <= LONGEST_RESET)?;
         Some(Self { allowed, count: number(count)?, reset: Duration::from_secs(reset) })
     }
+
+    /// Whether the limit they tell of is used up.
+    pub(super) const fn are_used_up(&self) -> bool {
+        self.count >= self.allowed
+    }
 }
 
-/// What is known about Genesys' window.
+/// One limit.
+#[derive(Debug)]
+struct Limit {
+    allowed: u64,
+    /// Operations whose answers told of it.
+    told_by: Operations,
+    told_at: Instant,
+    until: Instant,
+    window: Known,
+}
+
+/// What is known about the window that ends at [`Limit::until`].
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ceiling {
-    /// Nothing: the local limit alone counts.
-    Unknown,
-    /// A window with an end. `count` is the highest seen, because answers overtake each other.
-    Known { allowed: u64, count: u64, until: Instant },
-    /// That window is over and no answer has come since: no more than the last known allowance
-    /// is let go until one does.
-    Over { allowed: u64, let_go: u64 },
+enum Known {
+    /// How many requests Genesys counted: the highest number seen, because answers overtake each
+    /// other.
+    Counted(u64),
+    /// No answer has told of this window: no more than the allowance is let go.
+    LetGo(u64),
 }
 
-impl Ceiling {
-    /// Requests that may be let go beside `busy` others, which are on their way or reserved.
-    pub(super) fn room(&mut self, now: Instant, busy: u64) -> u64 {
-        self.advance(now, busy);
-        match *self {
-            Self::Unknown => u64::MAX,
+impl Limit {
+    /// Requests that may be let go beside those on their way.
+    fn room(&self, busy: u64) -> u64 {
+        let used = match self.window {
             // A request on its way may or may not be in the count: it is taken not to be.
-            Self::Known { allowed, count, .. } => allowed.saturating_sub(count + busy),
-            Self::Over { allowed, let_go } => allowed.saturating_sub(let_go),
-        }
-    }
-
-    /// The same for one that was reserved before, and so is counted among those let go already.
-    pub(super) fn room_for_ticket(&mut self, now: Instant, on_their_way: u64) -> u64 {
-        self.advance(now, on_their_way);
-        match *self {
-            Self::Known { .. } => self.room(now, on_their_way),
-            Self::Unknown | Self::Over { .. } => u64::MAX,
-        }
-    }
-
-    fn advance(&mut self, now: Instant, busy: u64) {
-        if let Self::Known { allowed, until, .. } = *self
-            && now >= until
-        {
-            *self = Self::Over { allowed, let_go: busy };
-        }
-    }
-
-    /// The allowance, when one is known.
-    pub(super) const fn allowed(&self) -> Option<u64> {
-        match *self {
-            Self::Unknown => None,
-            Self::Known { allowed, .. } | Self::Over { allowed, .. } => Some(allowed),
-        }
-    }
-
-    /// When the known window ends.
-    pub(super) const fn until(&self) -> Option<Instant> {
-        match *self {
-            Self::Known { until, .. } => Some(until),
-            Self::Unknown | Self::Over { .. } => None,
-        }
-    }
-
-    /// Notes that `requests` were let go.
-    pub(super) fn let_go(&mut self, requests: u64) {
-        if let Self::Over { let_go, .. } = self {
-            *let_go += requests;
-        }
-    }
-
-    /// Notes that `requests` never left after all.
-    pub(super) fn took_back(&mut self, requests: u64) {
-        if let Self::Over { let_go, .. } = self {
-            *let_go = let_go.saturating_sub(requests);
-        }
-    }
-
-    /// Notes an answer, with or without headers, or that there will be none.
-    pub(super) fn answered(&mut self, now: Instant, headers: Option<RateHeaders>) {
-        let Some(RateHeaders { allowed, count, reset }) = headers else {
-            if let Self::Over { .. } = self {
-                *self = Self::Unknown;
-            }
-            return;
+            Known::Counted(count) => count + busy,
+            Known::LetGo(let_go) => let_go,
         };
-        let (allowed, mut count, until) = (u64::from(allowed), u64::from(count), now + reset);
-        if let Self::Known { count: seen, until: known, .. } = *self
-            && now < known
-            && until.saturating_duration_since(known) <= SAME_WINDOW
-            && known.saturating_duration_since(until) <= SAME_WINDOW
-        {
-            count = count.max(seen);
+        self.allowed.saturating_sub(used)
+    }
+
+    /// The operations it holds for, when the largest allowance is `widest`.
+    const fn scope(&self, widest: u64) -> Operations {
+        if self.allowed == widest { Operations::ALL } else { self.told_by }
+    }
+
+    fn observe(&mut self, now: Instant, count: u64, until: Instant) {
+        let same = now < self.until
+            && until.saturating_duration_since(self.until) <= SAME_WINDOW
+            && self.until.saturating_duration_since(until) <= SAME_WINDOW;
+        let seen = match self.window {
+            Known::Counted(seen) if same => seen,
+            Known::Counted(_) | Known::LetGo(_) => 0,
+        };
+        self.window = Known::Counted(count.max(seen));
+        (self.until, self.told_at) = (until, now);
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        now >= self.told_at + FORGOTTEN
+    }
+}
+
+/// Requests of those who wait in front.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// Those that take part in what all requests share.
+    pub all: u64,
+    /// Those that count against each limit.
+    each: [u64; MOST],
+}
+
+/// Until when a request must wait at least, as far as is known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Hold {
+    /// For what all requests share: others must not overtake.
+    pub shared: Option<Instant>,
+    /// For what only some requests need: the others may go first.
+    pub own: Option<Instant>,
+}
+
+impl Hold {
+    /// Whether it may go now.
+    pub(super) const fn is_none(&self) -> bool {
+        self.shared.is_none() && self.own.is_none()
+    }
+
+    /// When it may go, at the earliest.
+    pub(super) fn end(&self, now: Instant) -> Instant {
+        self.shared.max(self.own).map_or(now, |until| until.max(now))
+    }
+}
+
+/// All limits that answers have told of.
+#[derive(Debug, Default)]
+pub(super) struct Ceilings {
+    /// The one told of last comes first.
+    limits: Vec<Limit>,
+    /// The largest allowance.
+    widest: u64,
+}
+
+impl Ceilings {
+    /// What holds `ask` back, with `ahead` in front of it, when `spare` percent of each limit are
+    /// to be left.
+    pub(super) fn hold(
+        &mut self,
+        now: Instant,
+        window: &Window,
+        ask: Ask,
+        ahead: &Ahead,
+        spare: u64,
+    ) -> Hold {
+        self.advance(now, window);
+        let mut hold = Hold::default();
+        for (limit, ahead_of_it) in self.limits.iter().zip(&ahead.each) {
+            let scope = limit.scope(self.widest);
+            if ask.operations().and(scope).count() == 0 {
+                continue;
+            }
+            let ahead = if scope == Operations::ALL { ahead.all } else { *ahead_of_it };
+            let fits = match (ask, limit.window) {
+                (Ask::Ticket(_), Known::LetGo(_)) => true,
+                // It is among those on their way already.
+                (Ask::Ticket(_), Known::Counted(count)) => {
+                    limit.allowed >= count + window.in_flight.of(scope)
+                }
+                (Ask::Request(_) | Ask::Reserve(_), _) => {
+                    let need = ahead + ask.need_of(scope) + limit.allowed * spare / 100;
+                    limit.room(window.busy(scope)) >= need
+                }
+            };
+            if fits {
+                continue;
+            }
+            let until = match limit.window {
+                Known::Counted(_) => limit.until,
+                // The first answer of the new window is awaited: that is soon.
+                Known::LetGo(_) => now,
+            };
+            let held = if scope == Operations::ALL { &mut hold.shared } else { &mut hold.own };
+            *held = (*held).max(Some(until));
         }
-        *self = Self::Known { allowed, count, until };
+        hold
+    }
+
+    /// Puts `ask` in front of what is asked about next. One that is held back for what only some
+    /// requests need keeps none of the others waiting.
+    pub(super) fn queue(&self, ahead: &mut Ahead, ask: Ask, aside: bool) {
+        for (limit, ahead) in self.limits.iter().zip(&mut ahead.each) {
+            *ahead += ask.need_of(limit.scope(self.widest));
+        }
+        if !aside {
+            ahead.all += ask.need_of(Operations::ALL);
+        }
+    }
+
+    /// The largest number of requests of these operations that can ever be had at once.
+    pub(super) fn largest(&self, operations: Operations, spare: u64) -> Option<u64> {
+        let theirs =
+            self.limits.iter().filter(|limit| operations.and(limit.scope(self.widest)).count() > 0);
+        theirs.map(|limit| limit.allowed - limit.allowed * spare / 100).min()
+    }
+
+    /// The limit of all requests, if one is known.
+    pub(super) fn of_all(&mut self, now: Instant, window: &Window) -> Option<RateReading> {
+        let widest = self.widest;
+        self.each(now, window).find(|reading| reading.limit == widest)
+    }
+
+    /// Each limit and what is left of it.
+    pub(super) fn each(
+        &mut self,
+        now: Instant,
+        window: &Window,
+    ) -> impl Iterator<Item = RateReading> {
+        self.advance(now, window);
+        self.limits.iter().map(|limit| RateReading {
+            limit: limit.allowed,
+            left: limit.room(window.busy(limit.scope(self.widest))),
+        })
+    }
+
+    /// The operations that the limit of these headers holds for.
+    pub(super) fn scope_of(&self, headers: RateHeaders) -> Operations {
+        let limit = self.limits.iter().find(|limit| limit.allowed == u64::from(headers.allowed));
+        limit.map_or(Operations::ALL, |limit| limit.scope(self.widest))
+    }
+
+    /// Notes that requests were let go or reserved.
+    pub(super) fn let_go(&mut self, ask: Ask) {
+        let widest = self.widest;
+        for limit in &mut self.limits {
+            let need = ask.need_of(limit.scope(widest));
+            if let Known::LetGo(let_go) = &mut limit.window {
+                *let_go += need;
+            }
+        }
+    }
+
+    /// Notes that requests of these operations never left after all.
+    pub(super) fn took_back(&mut self, operations: Operations) {
+        let widest = self.widest;
+        for limit in &mut self.limits {
+            let count = operations.and(limit.scope(widest)).count();
+            if let Known::LetGo(let_go) = &mut limit.window {
+                *let_go = let_go.saturating_sub(count);
+            }
+        }
+    }
+
+    /// Notes an answer to `operation`, with or without headers, or that there will be none.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        window: &Window,
+        operation: Operation,
+        headers: Option<RateHeaders>,
+    ) {
+        self.advance(now, window);
+        let operation = Operations::of(operation);
+        let widest = self.widest;
+        for limit in &mut self.limits {
+            let scope = limit.scope(widest);
+            if let (Known::LetGo(let_go), true) =
+                (&mut limit.window, operation.and(scope).count() > 0)
+            {
+                // Headers tell of the limit nearest to its end: this one has room.
+                *let_go = window.busy(scope);
+            }
+        }
+        if let Some(headers) = headers {
+            self.told(now, operation, headers);
+        }
+        self.forget(now);
+    }
+
+    fn told(&mut self, now: Instant, operation: Operations, headers: RateHeaders) {
+        let RateHeaders { allowed, count, reset } = headers;
+        let (allowed, count, until) = (u64::from(allowed), u64::from(count), now + reset);
+        match self.limits.iter().position(|limit| limit.allowed == allowed) {
+            Some(index) => {
+                if let Some(limit) = self.limits.get_mut(index) {
+                    limit.observe(now, count, until);
+                    limit.told_by = limit.told_by.or(operation);
+                }
+                if let Some(front) = self.limits.get_mut(..=index) {
+                    front.rotate_right(1);
+                }
+            }
+            None => self.limits.insert(
+                0,
+                Limit {
+                    allowed,
+                    told_by: operation,
+                    told_at: now,
+                    until,
+                    window: Known::Counted(count),
+                },
+            ),
+        }
+        self.widest = self.widest.max(allowed);
+    }
+
+    /// Keeps what is of use: the limit told of last, the widest, and what was told of not long ago.
+    fn forget(&mut self, now: Instant) {
+        let Some(newest) = self.limits.first() else { return };
+        if newest.is_stale(now) {
+            // No headers come any more.
+            self.limits.clear();
+        } else {
+            let (newest, widest) = (newest.allowed, self.widest);
+            let mut others = 0;
+            self.limits.retain(|limit| {
+                others += usize::from(![newest, widest].contains(&limit.allowed));
+                [newest, widest].contains(&limit.allowed)
+                    || (!limit.is_stale(now) && others + 2 <= MOST)
+            });
+        }
+        self.widest = self.limits.iter().map(|limit| limit.allowed).max().unwrap_or(0);
+    }
+
+    /// Begins a new window where one has ended.
+    fn advance(&mut self, now: Instant, window: &Window) {
+        let widest = self.widest;
+        for limit in self.limits.iter_mut().filter(|limit| now >= limit.until) {
+            limit.window = Known::LetGo(window.busy(limit.scope(widest)));
+            limit.until = now + WINDOW;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(allowed: u32, count: u32, reset: u64) -> RateHeaders {
-        RateHeaders { allowed, count, reset: Duration::from_secs(reset) }
-    }
-
-    fn known(now: Instant, allowed: u32, count: u32, reset: u64) -> Ceiling {
-        let mut ceiling = Ceiling::Unknown;
-        ceiling.answered(now, Some(headers(allowed, count, reset)));
-        ceiling
-    }
-
-    #[test]
-    fn only_three_sensible_headers_count() {
-        let parse = |allowed, count, reset| {
-            RateHeaders::parse(Some(allowed), Some(count), Some(reset)).is_some()
-        };
-        assert!(parse("300", "12", "47"));
-        assert!(parse("300", "301", "0"));
-        for (allowed, count, reset) in [
-            ("0", "1", "10"),
-            ("-300", "1", "10"),
-            ("300", "x", "10"),
-            ("300", "1", "86400"),
-            ("300", "1", "-1"),
-            ("99999999999", "1", "1"),
-        ] {
-            assert!(!parse(allowed, count, reset), "{allowed} {count} {reset}");
-        }
-        assert_eq!(RateHeaders::parse(Some("300"), None, Some("3")), None);
-    }
-
-    #[test]
-    fn the_highest_count_of_a_window_stands_though_answers_overtake_each_other() {
-        let now = Instant::now();
-        let mut ceiling = known(now, 300, 60, 30);
-        ceiling.answered(now + Duration::from_secs(1), Some(headers(300, 20, 29)));
-        assert_eq!(ceiling.room(now + Duration::from_secs(1), 0), 240);
-    }
-
-    #[test]
-    fn a_new_window_starts_a_new_count() {
-        let now = Instant::now();
-        let mut ceiling = known(now, 300, 299, 3);
-        let later = now + Duration::from_secs(4);
-        ceiling.answered(later, Some(headers(300, 1, 59)));
-        assert_eq!(ceiling.room(later, 0), 299);
-    }
-
-    #[test]
-    fn requests_on_their_way_are_taken_not_to_be_counted_yet() {
-        let now = Instant::now();
-        assert_eq!(known(now, 10, 4, 30).room(now, 5), 1);
-        assert_eq!(known(now, 10, 12, 30).room(now, 0), 0);
-    }
-
-    #[test]
-    fn after_the_window_only_its_allowance_goes_until_an_answer_comes() {
-        let now = Instant::now();
-        let mut ceiling = known(now, 5, 5, 3);
-        let later = now + Duration::from_secs(3);
-        assert_eq!(ceiling.room(later, 0), 5);
-        ceiling.let_go(5);
-        assert_eq!(ceiling.room(later, 5), 0);
-        ceiling.answered(later, None);
-        assert_eq!(ceiling.room(later, 5), u64::MAX);
-    }
-}
+mod tests;

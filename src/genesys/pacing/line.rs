@@ -1,16 +1,17 @@
-//! Who may go when: the window, Genesys' own ceiling, pauses after a 429, and the waiting line.
-//! A state machine over instants; no clock, no tasks.
+//! Which request may go when: the window, Genesys' own ceilings, pauses after a 429, and the
+//! waiting line. A state machine over instants; no clock, no tasks.
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
 use super::{
-    ceiling::{Ceiling, RateHeaders},
+    ceiling::{Ahead, Ceilings, Hold, RateHeaders},
     share::Share,
     window::Window,
 };
 use crate::{
+    genesys::call::{Operation, Operations, PerOperation},
     metrics::RateReading,
     transfer::{
         gateway::Lane,
@@ -24,21 +25,33 @@ const LANES: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     /// To let one request go.
-    Request,
+    Request(Operation),
     /// To let one go that was reserved before.
-    Ticket,
-    /// To reserve this many.
-    Reserve(u32),
+    Ticket(Operation),
+    /// To reserve one of each.
+    Reserve(Operations),
 }
 
 impl Ask {
+    /// What it is about.
+    pub(super) const fn operations(self) -> Operations {
+        match self {
+            Self::Request(operation) | Self::Ticket(operation) => Operations::of(operation),
+            Self::Reserve(operations) => operations,
+        }
+    }
+
+    /// Requests it takes out of a limit for these operations.
+    pub(super) fn need_of(self, scope: Operations) -> u64 {
+        match self {
+            Self::Ticket(_) => 0,
+            Self::Request(_) | Self::Reserve(_) => self.operations().and(scope).count(),
+        }
+    }
+
     /// Requests it takes out of the window.
     fn need(self) -> u64 {
-        match self {
-            Self::Request => 1,
-            Self::Ticket => 0,
-            Self::Reserve(calls) => u64::from(calls),
-        }
+        self.need_of(Operations::ALL)
     }
 }
 
@@ -53,7 +66,7 @@ pub(super) enum Entry {
     Waiting(u64),
 }
 
-/// What became of one who waited.
+/// What became of a request that waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Go.
@@ -69,6 +82,12 @@ struct Waiter {
     start_by: Instant,
 }
 
+/// Those that wait in one lane, in the order in which they go.
+#[derive(Debug, Default)]
+struct Waiting {
+    line: VecDeque<Waiter>,
+}
+
 /// The line of one OAuth client.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -76,13 +95,13 @@ pub(super) struct Line {
     /// (`batches.reserve`).
     reserve: u64,
     window: Window,
-    ceiling: Ceiling,
+    ceilings: Ceilings,
     share: Share,
-    /// Whether those who wait were told times that no longer hold.
+    /// Whether those that wait were told times that no longer hold.
     news: bool,
     /// Per lane, the neediest first.
-    paused: [Option<Instant>; LANES],
-    waiting: [VecDeque<Waiter>; LANES],
+    paused: [PerOperation<Option<Instant>>; LANES],
+    waiting: [Waiting; LANES],
     next_number: u64,
 }
 
@@ -103,81 +122,114 @@ impl Line {
         Self {
             reserve: u64::from(reserve.min(100)),
             window: Window::new(limit, now),
-            ceiling: Ceiling::Unknown,
+            ceilings: Ceilings::default(),
             share: Share::default(),
             news: false,
-            paused: [None; LANES],
+            paused: [PerOperation::default(); LANES],
             waiting: Default::default(),
             next_number: 0,
         }
     }
 
-    /// Most requests that can ever be reserved at once in `lane`.
-    pub(super) fn largest(&self, lane: Lane) -> u32 {
-        let (ours, theirs) = self.spare(rank(lane));
-        let window = self.window.limit() - ours;
-        let ceiling = self.ceiling.allowed().map_or(u64::MAX, |allowed| allowed - theirs);
-        let share = self.share.largest(self.window.limit());
+    /// Most requests of these operations that can ever be reserved at once in `lane`.
+    pub(super) fn largest(&self, lane: Lane, operations: Operations) -> u32 {
+        let spare = self.spare(rank(lane));
+        let limit = self.window.limit();
+        let window = limit - limit * spare / 100;
+        let ceiling = self.ceilings.largest(operations, spare).unwrap_or(u64::MAX);
+        let share = self.share.largest(limit);
         u32::try_from(window.min(ceiling).min(share)).unwrap_or(u32::MAX)
     }
 
     /// How many wait in `lane`.
     pub(super) fn waiting(&self, lane: Lane) -> usize {
-        self.waiting.get(rank(lane)).map_or(0, VecDeque::len)
+        self.waiting.get(rank(lane)).map_or(0, |waiting| waiting.line.len())
     }
 
-    /// The limit in force and what is left of it.
+    /// The limit of all requests that is in force, and what is left of it.
     pub(super) fn budget(&mut self, now: Instant) -> RateReading {
-        let limit = self.window.limit().min(self.ceiling.allowed().unwrap_or(u64::MAX));
-        let busy = self.window.in_flight + self.window.reserved;
-        let left = self.window.room(now).min(self.ceiling.room(now, busy));
-        RateReading { limit, left }
+        let (limit, left) = (self.window.limit(), self.window.room(now));
+        match self.ceilings.of_all(now, &self.window) {
+            Some(theirs) => {
+                RateReading { limit: limit.min(theirs.limit), left: left.min(theirs.left) }
+            }
+            None => RateReading { limit, left },
+        }
     }
 
-    /// Whether nobody waits.
+    /// Genesys' own limits, and what is left of each.
+    pub(super) fn limits(&mut self, now: Instant) -> Vec<RateReading> {
+        self.ceilings.each(now, &self.window).collect()
+    }
+
+    /// Whether none waits.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.iter().all(VecDeque::is_empty)
+        self.waiting.iter().all(|waiting| waiting.line.is_empty())
     }
 
-    /// Asks to go. One who could not go before `start_by` is refused at once.
+    /// Asks to go. One that could not go before `start_by` is refused at once.
     pub(super) fn enter(&mut self, now: Instant, lane: Lane, ask: Ask, start_by: Instant) -> Entry {
         let rank = rank(lane);
-        let ahead = || self.waiting.iter().take(rank + 1).flatten();
-        let first = ahead().next().is_none();
-        let ahead: u64 = ahead().map(|waiter| waiter.ask.need()).sum();
-        if first && self.fits(now, rank, ask) {
+        let place = self.waiting(lane);
+        let (ahead, first) = self.ahead(now, rank, place);
+        let hold = self.hold(now, rank, ask, &ahead);
+        if first && hold.is_none() {
             self.grant(ask);
             return Entry::Granted;
         }
-        let when = self.when(now, rank, ahead, ask);
+        let when = hold.end(now);
         if when > start_by {
             return Entry::Refused(when);
         }
         let number = self.next_number;
         self.next_number += 1;
-        if let Some(lane) = self.waiting.get_mut(rank) {
-            lane.push_back(Waiter { number, ask, start_by });
+        if let Some(Waiting { line, .. }) = self.waiting.get_mut(rank) {
+            line.push_back(Waiter { number, ask, start_by });
         }
         Entry::Waiting(number)
     }
 
-    /// Lets go whom it can, the neediest lane first and in order within a lane, and sends away
-    /// who waits in vain.
-    pub(super) fn pump(&mut self, now: Instant) -> Vec<(u64, Fate)> {
-        let mut fates = self.send_away(now);
-        if std::mem::take(&mut self.news) {
-            fates.extend(self.refuse_hopeless(now));
+    /// What waits in front of a place in a lane, and whether nothing there takes part in what all
+    /// share.
+    fn ahead(&mut self, now: Instant, rank: usize, place: usize) -> (Ahead, bool) {
+        let (mut ahead, mut first) = (Ahead::default(), true);
+        for lane in 0..=rank {
+            let most = if lane == rank { place } else { usize::MAX };
+            let mut index = 0;
+            while let Some(ask) = self.ask_at(lane, index).filter(|_| index < most) {
+                let aside = self.own_hold(now, lane, ask, &ahead).is_some();
+                self.ceilings.queue(&mut ahead, ask, aside);
+                first &= aside;
+                index += 1;
+            }
         }
+        (ahead, first)
+    }
+
+    /// Lets go what may go, the neediest lane first and in order within a lane, and sends away
+    /// what waits in vain.
+    pub(super) fn pump(&mut self, now: Instant) -> Vec<(u64, Fate)> {
+        let mut fates = self.refuse_hopeless(now);
+        let mut ahead = Ahead::default();
         for rank in 0..LANES {
-            while let Some(ask) = self.head(rank) {
-                if !self.fits(now, rank, ask) {
+            let mut index = 0;
+            while let Some(ask) = self.ask_at(rank, index) {
+                let hold = self.hold(now, rank, ask, &ahead);
+                if hold.own.is_some() {
+                    self.ceilings.queue(&mut ahead, ask, true);
+                    index += 1;
+                    continue;
+                }
+                if hold.shared.is_some() {
                     // Those behind are less needy: they must not overtake.
                     return fates;
                 }
                 self.grant(ask);
-                let waiter = self.waiting.get_mut(rank).and_then(VecDeque::pop_front);
-                fates.extend(waiter.map(|waiter| (waiter.number, Fate::Granted(ask))));
+                let Some(waiting) = self.waiting.get_mut(rank) else { continue };
+                if let Some(waiter) = waiting.line.remove(index) {
+                    fates.push((waiter.number, Fate::Granted(ask)));
+                }
             }
         }
         fates
@@ -185,43 +237,56 @@ impl Line {
 
     /// When [`Line::pump`] has something to do again, if nothing else happens.
     pub(super) fn next_change(&mut self, now: Instant) -> Option<Instant> {
-        let rank = (0..LANES).find(|rank| self.head(*rank).is_some())?;
-        let ask = self.head(rank)?;
-        let turn = self.when(now, rank, 0, ask);
-        let doomed = self.waiting.iter().flatten().map(|waiter| waiter.start_by).min();
-        Some(doomed.map_or(turn, |doomed| doomed.min(turn)))
+        let all = self.waiting.iter().flat_map(|waiting| &waiting.line);
+        let mut soonest = all.map(|waiter| waiter.start_by).min()?;
+        let mut ahead = Ahead::default();
+        for rank in 0..LANES {
+            let mut index = 0;
+            while let Some(ask) = self.ask_at(rank, index) {
+                let Some(until) = self.own_hold(now, rank, ask, &ahead) else {
+                    return Some(soonest.min(self.hold(now, rank, ask, &ahead).end(now)));
+                };
+                soonest = soonest.min(until);
+                self.ceilings.queue(&mut ahead, ask, true);
+                index += 1;
+            }
+        }
+        Some(soonest)
     }
 
     /// Takes one out of the line.
     pub(super) fn leave(&mut self, number: u64) {
-        for lane in &mut self.waiting {
-            lane.retain(|waiter| waiter.number != number);
+        for waiting in &mut self.waiting {
+            waiting.line.retain(|waiter| waiter.number != number);
         }
     }
 
     /// A request was let go and never left.
-    pub(super) fn cancel(&mut self) {
-        self.window.in_flight = self.window.in_flight.saturating_sub(1);
-        self.ceiling.took_back(1);
+    pub(super) fn cancel(&mut self, operation: Operation) {
+        self.window.in_flight.take(operation);
+        self.ceilings.took_back(Operations::of(operation));
         self.share.took_back(1);
     }
 
     /// A request that was let go is over.
-    pub(super) fn answer(&mut self, now: Instant) {
-        self.window.answer(now);
+    pub(super) fn answer(&mut self, now: Instant, operation: Operation) {
+        self.window.answer(now, operation);
     }
 
-    /// A reserved request is taken up: it is on its way from now on.
-    pub(super) fn take_ticket(&mut self) {
-        self.window.reserved = self.window.reserved.saturating_sub(1);
-        self.window.in_flight += 1;
+    /// A request that was reserved as `ticket` is taken up for `operation`: it is on its way from
+    /// now on.
+    pub(super) fn take_ticket(&mut self, ticket: Operation, operation: Operation) {
+        self.window.reserved.take(ticket);
+        self.window.in_flight.add(operation);
     }
 
     /// Reserved requests are given back.
-    pub(super) fn give_back(&mut self, tickets: u32) {
-        self.window.reserved = self.window.reserved.saturating_sub(u64::from(tickets));
-        self.ceiling.took_back(u64::from(tickets));
-        self.share.took_back(u64::from(tickets));
+    pub(super) fn give_back(&mut self, tickets: Operations) {
+        for ticket in tickets.iter() {
+            self.window.reserved.take(ticket);
+        }
+        self.ceilings.took_back(tickets);
+        self.share.took_back(tickets.count());
     }
 
     /// What of this minute's limit is used; holds until [`Line::keep_to`].
@@ -239,118 +304,114 @@ impl Line {
     }
 
     /// Notes what an answer said about the rate limit.
-    pub(super) fn observe(&mut self, now: Instant, headers: Option<RateHeaders>) {
-        self.ceiling.answered(now, headers);
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        operation: Operation,
+        headers: Option<RateHeaders>,
+    ) {
+        self.ceilings.answered(now, &self.window, operation, headers);
     }
 
-    /// After a 429 in `lane`: it rests until then, and so do the lanes with less need.
-    pub(super) fn pause(&mut self, lane: Lane, until: Instant) {
+    /// After a 429 in `lane`: it rests until then, and so do the lanes with less need. When the
+    /// headers say that a limit for only some operations is used up, these alone rest.
+    pub(super) fn pause(&mut self, lane: Lane, headers: Option<RateHeaders>, until: Instant) {
+        let used_up = headers.filter(RateHeaders::are_used_up);
+        let scope = used_up.map_or(Operations::ALL, |headers| self.ceilings.scope_of(headers));
         for paused in self.paused.iter_mut().skip(rank(lane)) {
-            *paused = Some(paused.map_or(until, |before| before.max(until)));
-        }
-    }
-
-    fn head(&self, rank: usize) -> Option<Ask> {
-        self.waiting.get(rank)?.front().map(|waiter| waiter.ask)
-    }
-
-    fn paused_until(&self, rank: usize) -> Option<Instant> {
-        self.paused.get(rank).copied().flatten()
-    }
-
-    fn send_away(&mut self, now: Instant) -> Vec<(u64, Fate)> {
-        let mut fates = Vec::new();
-        for rank in 0..LANES {
-            let paused = self.paused_until(rank).unwrap_or(now);
-            let in_vain = |waiter: &Waiter| waiter.start_by < paused.max(now);
-            let Some(waiting) = self.waiting.get_mut(rank) else { continue };
-            if !waiting.iter().any(in_vain) {
-                continue;
-            }
-            let (gone, kept): (VecDeque<_>, _) = waiting.drain(..).partition(in_vain);
-            *waiting = kept;
-            for Waiter { number, ask, .. } in gone {
-                fates.push((number, Fate::Refused(self.when(now, rank, 0, ask))));
+            for operation in scope.iter() {
+                paused[operation] = paused[operation].max(Some(until));
             }
         }
-        fates
     }
 
-    /// What the other replicas used may have made the wait of some longer than they can wait: they
-    /// are told now, not when it is too late.
+    fn ask_at(&self, rank: usize, index: usize) -> Option<Ask> {
+        self.waiter_at(rank, index).map(|(ask, _)| ask)
+    }
+
+    fn waiter_at(&self, rank: usize, index: usize) -> Option<(Ask, Instant)> {
+        let waiter = self.waiting.get(rank)?.line.get(index)?;
+        Some((waiter.ask, waiter.start_by))
+    }
+
+    fn paused_until(&self, rank: usize, ask: Ask) -> Option<Instant> {
+        let paused = self.paused.get(rank)?;
+        ask.operations().iter().filter_map(|operation| paused[operation]).max()
+    }
+
+    /// Refuses what waits in vain: what is late or paused for too long; and after news of what
+    /// other replicas used, all that cannot go in time. These are told now, not when it is too late.
     fn refuse_hopeless(&mut self, now: Instant) -> Vec<(u64, Fate)> {
-        let (mut fates, mut ahead) = (Vec::new(), 0);
+        let news = std::mem::take(&mut self.news);
+        let (mut fates, mut ahead) = (Vec::new(), Ahead::default());
         for rank in 0..LANES {
-            let waiting = self.waiting.get_mut(rank).map(std::mem::take).unwrap_or_default();
-            let mut kept = VecDeque::with_capacity(waiting.len());
-            for waiter in waiting {
-                let when = self.when(now, rank, ahead, waiter.ask);
-                if when > waiter.start_by {
-                    fates.push((waiter.number, Fate::Refused(when)));
-                } else {
-                    ahead += waiter.ask.need();
-                    kept.push_back(waiter);
+            let mut index = 0;
+            while let Some((ask, start_by)) = self.waiter_at(rank, index) {
+                let paused = self.paused_until(rank, ask).map_or(now, |until| until.max(now));
+                if news || start_by < paused {
+                    let hold = self.hold(now, rank, ask, &ahead);
+                    if hold.end(now) > start_by {
+                        let waiting = self.waiting.get_mut(rank);
+                        let gone = waiting.and_then(|waiting| waiting.line.remove(index));
+                        let fate = Fate::Refused(hold.end(now));
+                        fates.extend(gone.map(|waiter| (waiter.number, fate)));
+                        continue;
+                    }
+                    self.ceilings.queue(&mut ahead, ask, hold.own.is_some());
                 }
-            }
-            if let Some(lane) = self.waiting.get_mut(rank) {
-                *lane = kept;
+                index += 1;
             }
         }
         fates
     }
 
-    fn fits(&mut self, now: Instant, rank: usize, ask: Ask) -> bool {
-        if self.paused_until(rank).is_some_and(|until| now < until) {
-            return false;
-        }
-        let (ours, theirs) = self.spare(rank);
-        if ask == Ask::Ticket {
-            // It is among those on their way already.
-            let busy = self.window.in_flight.saturating_sub(1);
-            return self.ceiling.room_for_ticket(now, busy) >= 1;
-        }
-        let busy = self.window.in_flight + self.window.reserved;
-        self.share.room() >= ask.need()
-            && self.window.room(now) >= ask.need() + ours
-            && self.ceiling.room(now, busy) >= ask.need() + theirs
+    /// What holds a request back that others need not wait for.
+    fn own_hold(&mut self, now: Instant, rank: usize, ask: Ask, ahead: &Ahead) -> Option<Instant> {
+        self.their_hold(now, rank, ask, ahead).own
     }
 
-    /// What the lane must leave untouched of the window and of the ceiling.
-    fn spare(&self, rank: usize) -> (u64, u64) {
-        if rank < self::rank(Lane::Batch) {
-            return (0, 0);
+    /// What holds a request back, with `ahead` in front of it.
+    fn hold(&mut self, now: Instant, rank: usize, ask: Ask, ahead: &Ahead) -> Hold {
+        let mut hold = self.their_hold(now, rank, ask, ahead);
+        if let Ask::Ticket(_) = ask {
+            return hold;
         }
-        let share = |limit: u64| limit * self.reserve / 100;
-        (share(self.window.limit()), self.ceiling.allowed().map_or(0, share))
+        let need = ahead.all + ask.need();
+        let with_spare = need + self.window.limit() * self.spare(rank) / 100;
+        if self.window.room(now) < with_spare {
+            hold.shared = hold.shared.max(Some(self.window.when(now, with_spare)));
+        }
+        if self.share.room() < need {
+            hold.shared = hold.shared.max(Some(self.share.next(now)));
+        }
+        hold
     }
 
-    fn when(&mut self, now: Instant, rank: usize, ahead: u64, ask: Ask) -> Instant {
-        let (ours, theirs) = self.spare(rank);
-        let mut when = self.paused_until(rank).map_or(now, |until| until.max(now));
-        let held_down = if ask == Ask::Ticket {
-            self.ceiling.room_for_ticket(now, self.window.in_flight.saturating_sub(1)) < 1
-        } else {
-            when = when.max(self.window.when(now, ahead + ask.need() + ours));
-            if self.share.room() < ahead + ask.need() {
-                when = when.max(self.share.next(now));
-            }
-            let busy = self.window.in_flight + self.window.reserved;
-            self.ceiling.room(now, busy) < ahead + ask.need() + theirs
-        };
-        if held_down {
-            // No end is known while the first answer of a new window is awaited: that is soon.
-            when = when.max(self.ceiling.until().unwrap_or(now));
-        }
-        when
+    /// The same by Genesys' limits and pauses alone.
+    fn their_hold(&mut self, now: Instant, rank: usize, ask: Ask, ahead: &Ahead) -> Hold {
+        let spare = self.spare(rank);
+        let mut hold = self.ceilings.hold(now, &self.window, ask, ahead, spare);
+        let paused = self.paused_until(rank, ask).filter(|until| now < *until);
+        hold.own = hold.own.max(paused);
+        hold
+    }
+
+    /// The percentage of each limit that a lane must leave untouched.
+    const fn spare(&self, rank: usize) -> u64 {
+        if rank < self::rank(Lane::Batch) { 0 } else { self.reserve }
     }
 
     fn grant(&mut self, ask: Ask) {
         match ask {
-            Ask::Request => self.window.in_flight += 1,
-            Ask::Reserve(calls) => self.window.reserved += u64::from(calls),
-            Ask::Ticket => {}
+            Ask::Request(operation) => self.window.in_flight.add(operation),
+            Ask::Reserve(operations) => {
+                for operation in operations.iter() {
+                    self.window.reserved.add(operation);
+                }
+            }
+            Ask::Ticket(_) => {}
         }
-        self.ceiling.let_go(ask.need());
+        self.ceilings.let_go(ask);
         self.share.let_go(ask.need());
     }
 }

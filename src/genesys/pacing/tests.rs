@@ -9,7 +9,14 @@ fn ctx(lane: Lane) -> CallContext {
 }
 
 async fn slot(pacer: &Pacer, ctx: &CallContext) -> Result<Slot, GatewayError> {
-    pacer.slot(ctx, ctx.deadline).await
+    pacer.slot(ctx, Operation::GetConversation, ctx.deadline).await
+}
+
+/// What a transfer with a priority asks for.
+fn transfer() -> Operations {
+    [Operation::GetConversation, Operation::ReplaceWithQueue, Operation::SetRouting]
+        .into_iter()
+        .collect()
 }
 
 fn send(mut slot: Slot) {
@@ -81,7 +88,7 @@ async fn what_follows_a_command_gets_its_turn_after_the_end_of_the_service() {
 async fn a_reservation_is_taken_up_and_its_rest_given_back() {
     let pacer = pacer(3);
     let mut ctx = ctx(Lane::Single);
-    ctx.admission = Some(pacer.reserve(&ctx, 3, ctx.deadline).await.unwrap());
+    ctx.admission = Some(pacer.reserve(&ctx, transfer(), ctx.deadline).await.unwrap());
     send(slot(&pacer, &ctx).await.unwrap());
     ctx.admission = None;
     let began = Instant::now();
@@ -97,7 +104,10 @@ async fn one_who_cannot_be_served_in_time_is_refused_at_once_with_the_time() {
     let ctx = ctx(Lane::Single);
     send(slot(&pacer, &ctx).await.unwrap());
     let began = Instant::now();
-    let refused = pacer.slot(&ctx, began + Duration::from_secs(20)).await.map(drop);
+    let refused = pacer
+        .slot(&ctx, Operation::GetConversation, began + Duration::from_secs(20))
+        .await
+        .map(drop);
     let Err(GatewayError::RateLimited { retry_after, .. }) = refused else { panic!("{refused:?}") };
     assert!((60..=61).contains(&retry_after.as_secs()), "{retry_after:?}");
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -147,7 +157,9 @@ async fn a_lower_limit_that_only_the_headers_tell_is_kept_by_sixty_at_once() {
                 let headers = theirs.lock().unwrap().request();
                 tokio::time::sleep_until(Instant::now() + latency).await;
                 drop(slot);
-                pacer.settle(|line| line.observe(Instant::now(), headers));
+                pacer.settle(|line| {
+                    line.observe(Instant::now(), Operation::GetConversation, headers);
+                });
             }
         }
     };

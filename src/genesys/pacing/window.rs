@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::genesys::call::{Operation, Operations, PerOperation};
+
 const STEP: Duration = Duration::from_millis(500);
 /// 60 s in steps, plus the one that is only partly over.
 const STEPS: usize = 121;
@@ -24,9 +26,9 @@ pub(super) struct Window {
     steps: [u32; STEPS],
     answered: u64,
     /// Let go, not answered yet.
-    pub in_flight: u64,
-    /// Promised to somebody, not let go yet.
-    pub reserved: u64,
+    pub in_flight: Tally,
+    /// Reserved, not let go yet.
+    pub reserved: Tally,
     /// What other replicas of the service have taken out of the same minute.
     pub others: u64,
 }
@@ -40,8 +42,8 @@ impl Window {
             newest: 0,
             steps: [0; STEPS],
             answered: 0,
-            in_flight: 0,
-            reserved: 0,
+            in_flight: Tally::default(),
+            reserved: Tally::default(),
             others: 0,
         }
     }
@@ -49,7 +51,12 @@ impl Window {
     /// What of this minute is spent or promised here; what the other replicas are told.
     pub(super) fn spent(&mut self, now: Instant) -> u64 {
         self.advance(now);
-        self.answered + self.in_flight + self.reserved
+        self.answered + self.busy(Operations::ALL)
+    }
+
+    /// Requests of these operations that are let go and not answered, or reserved.
+    pub(super) fn busy(&self, operations: Operations) -> u64 {
+        self.in_flight.of(operations) + self.reserved.of(operations)
     }
 
     /// Most requests in any minute.
@@ -64,9 +71,9 @@ impl Window {
     }
 
     /// Moves one request from "let go" to "answered".
-    pub(super) fn answer(&mut self, now: Instant) {
+    pub(super) fn answer(&mut self, now: Instant, operation: Operation) {
         self.advance(now);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight.take(operation);
         let index = Self::index(self.newest);
         if let Some(step) = self.steps.get_mut(index) {
             *step = step.saturating_add(1);
@@ -116,5 +123,36 @@ impl Window {
             }
         }
         self.newest = self.newest.max(current);
+    }
+}
+
+/// Requests, counted by operation.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    each: PerOperation<u64>,
+    total: u64,
+}
+
+impl Tally {
+    /// How many there are of these operations.
+    pub(super) fn of(&self, operations: Operations) -> u64 {
+        if operations == Operations::ALL {
+            return self.total;
+        }
+        operations.iter().map(|operation| self.each[operation]).sum()
+    }
+
+    /// Counts one more.
+    pub(super) fn add(&mut self, operation: Operation) {
+        self.each[operation] += 1;
+        self.total += 1;
+    }
+
+    /// Counts one less, if there is one.
+    pub(super) fn take(&mut self, operation: Operation) {
+        if let Some(left) = self.each[operation].checked_sub(1) {
+            self.each[operation] = left;
+            self.total -= 1;
+        }
     }
 }

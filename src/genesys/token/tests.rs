@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
 use crate::problem::UpstreamAnswer;
@@ -34,6 +34,9 @@ impl Login {
         self.asked.load(Ordering::SeqCst)
     }
 }
+
+const GET: Operation = Operation::GetConversation;
+const PATCH: Operation = Operation::SetRouting;
 
 fn login(lifetime: u64) -> Login {
     Login { lifetime, ..Login::default() }
@@ -85,7 +88,7 @@ async fn fifty_refusals_of_one_token_cause_one_fetch() {
     let cache = login.cache();
     let token = cache.get(soon()).await.unwrap();
     for _ in 0..50 {
-        assert!(cache.refused(&token), "a fresh token may help each of them");
+        assert!(cache.refused(&token, GET), "a fresh token may help each of them");
         cache.get(soon()).await.unwrap();
     }
     assert_eq!(login.asked(), 2);
@@ -96,22 +99,51 @@ async fn a_fresh_token_that_is_refused_too_is_not_replaced_again_for_a_while() {
     let login = login(86_400);
     let cache = login.cache();
     let first = cache.get(soon()).await.unwrap();
-    cache.refused(&first);
+    cache.refused(&first, GET);
     let second = cache.get(soon()).await.unwrap();
-    assert!(!cache.refused(&second));
-    tokio::time::advance(TRIAL).await;
-    assert!(cache.refused(&second));
+    assert!(!cache.refused(&second, GET));
+    tokio::time::advance(REST_AFTER_401).await;
+    assert!(cache.refused(&second, GET));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_worked_before_it_was_revoked_is_replaced_at_once() {
+async fn a_token_that_worked_before_it_was_revoked_is_replaced_once_in_thirty_seconds() {
     let login = login(86_400);
     let cache = login.cache();
     let first = cache.get(soon()).await.unwrap();
-    cache.refused(&first);
+    cache.refused(&first, GET);
     let second = cache.get(soon()).await.unwrap();
-    TokenCache::accepted(&second);
-    assert!(cache.refused(&second));
+    cache.accepted(&second, GET, Instant::now());
+    assert!(!cache.refused(&second, GET));
+    tokio::time::advance(REST_AFTER_401).await;
+    assert!(cache.refused(&second, GET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_refuses_a_token_others_take_does_not_drop_it_a_second_time() {
+    let login = login(86_400);
+    let cache = login.cache();
+    let mut replaced = Vec::new();
+    for _ in 0..5 {
+        let token = cache.get(soon()).await.unwrap();
+        cache.accepted(&token, GET, Instant::now());
+        tokio::time::advance(Duration::from_secs(40)).await;
+        replaced.push(cache.refused(&token, PATCH));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!((replaced, login.asked()), (vec![true, false, false, false, false], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_alone_is_asked_for_and_refused_costs_a_token_in_thirty_seconds() {
+    let login = login(86_400);
+    let cache = login.cache();
+    for _ in 0..60 {
+        let token = cache.get(soon()).await.unwrap();
+        cache.refused(&token, PATCH);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(login.asked(), 3);
 }
 
 #[tokio::test(start_paused = true)]

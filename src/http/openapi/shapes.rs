@@ -227,7 +227,8 @@ pub(in crate::http) struct PreviousShape {
 #[derive(ToSchema)]
 #[schema(as = Warning)]
 pub(in crate::http) struct WarningShape {
-    /// A fixed word.
+    /// A fixed word: `routing_attributes_not_applied` (priority, skills or language are not set),
+    /// `access_token_refused` (Genesys answered 401 to one kind of request), or another.
     #[schema(examples("routing_attributes_not_applied"))]
     code: String,
     /// What happened, in a sentence.

@@ -50,6 +50,11 @@ pub enum Fault {
         #[serde(default)]
         bytes: Option<u64>,
     },
+    /// It is carried out and answered as usual, but with these headers instead of the answer's own.
+    Headers {
+        /// Names and values.
+        set: BTreeMap<String, String>,
+    },
     /// All tokens are revoked first; then it goes on as usual.
     RevokeTokens,
     /// The limit becomes that many requests a minute first; then it goes on as usual.

@@ -91,6 +91,7 @@ impl FaultOrder {
         }
         let (ms, status, headers) = match &self.fault {
             Fault::Status(answer) => (0, answer.status, Some(&answer.headers)),
+            Fault::Headers { set } => (0, 200, Some(set)),
             Fault::Delay { ms }
             | Fault::SlowBody { ms }
             | Fault::Drop { when: When::Late { ms }, .. } => (*ms, 200, None),

@@ -72,7 +72,7 @@ const ENTRIES: [(&str, &str, &str); 28] = [
 ];
 
 /// What a fault order can do.
-const FAULTS: [(&str, &str); 14] = [
+const FAULTS: [(&str, &str); 15] = [
     (
         r#"{"kind":"status","status":500,"body"?|"text"?,"retryAfter"?,"headers"?,"apply"?}"#,
         "answer that; with apply:true after carrying the request out",
@@ -91,6 +91,10 @@ const FAULTS: [(&str, &str); 14] = [
     ),
     (r#"{"kind":"slow-body","ms":10000}"#, "the answer's body trickles in"),
     (r#"{"kind":"huge-body","bytes"?}"#, "a body of that size, or without end"),
+    (
+        r#"{"kind":"headers","set":{"inin-ratelimit-allowed":"60"}}"#,
+        "the answer has these headers instead of its own",
+    ),
     (r#"{"kind":"revoke-tokens"}"#, "revoke all tokens, then go on"),
     (r#"{"kind":"rate-limit","perMinute":100}"#, "set the limit, then go on"),
 ];

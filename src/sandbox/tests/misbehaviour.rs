@@ -243,3 +243,13 @@ async fn operating_interface_is_never_hit() {
 
     assert_eq!(bench.get("/sandbox/ledger").await.status(), 200);
 }
+
+#[tokio::test]
+async fn ordered_headers_take_the_place_of_the_answers_own() {
+    let set = [("inin-ratelimit-allowed".to_owned(), "7".to_owned())].into();
+    let (_, answer) = queues_under(Fault::Headers { set }).await;
+
+    let all = answer.headers().get_all("inin-ratelimit-allowed").iter();
+    let all: Vec<&[u8]> = all.map(reqwest::header::HeaderValue::as_bytes).collect();
+    assert_eq!((all, answer.status().as_u16()), (vec![&b"7"[..]], 200));
+}

@@ -12,6 +12,7 @@ use crate::{
     trace,
     transfer::{
         evidence::Seen,
+        gateway::{CallContext, Lane},
         model::{Stage, Transfer},
         problems,
         service::Wait,
@@ -41,7 +42,7 @@ impl Engine {
         outcome: Outcome,
     ) -> Transfer {
         let from = job.transfer.stage;
-        job.transfer.upstream = job.ctx.usage.sums();
+        add_up(&mut job.transfer, &job.ctx);
         match outcome {
             Outcome::Accepted => self.finish_accepted(job, from).await,
             Outcome::Failed { problem, key_used } => {
@@ -92,7 +93,7 @@ impl Engine {
             job.transfer.stage = Stage::Confirmed;
             job.transfer.awaited = false;
         }
-        job.transfer.upstream = job.ctx.usage.sums();
+        add_up(&mut job.transfer, &job.ctx);
         let key = self.settle_key(&mut job);
         let ours = self.records.conclude_at_last(&mut job.transfer, Stage::Accepted, key).await;
         self.settled(job.transfer, ours).await
@@ -140,11 +141,7 @@ impl Engine {
     }
 
     /// Looks until the conversation shows in the target queue or the context's deadline comes.
-    async fn arrives(
-        &self,
-        transfer: &Transfer,
-        ctx: &crate::transfer::gateway::CallContext,
-    ) -> bool {
+    async fn arrives(&self, transfer: &Transfer, ctx: &CallContext) -> bool {
         // A routing-only change has nothing to arrive: it waits in the queue already.
         if transfer.is_routing_only() {
             return true;
@@ -178,7 +175,7 @@ impl Engine {
         );
         let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
-            let ctx = super::context(deadline, crate::transfer::gateway::Lane::Batch);
+            let ctx = super::context(deadline, Lane::Batch);
             let seen = engine.arrives(&transfer, &ctx).await;
             // After a stop the next process goes on.
             if seen || !engine.stop.is_cancelled() {
@@ -217,4 +214,10 @@ impl Engine {
             Ok(None) | Err(_) => transfer,
         }
     }
+}
+
+/// Notes what the transfer has cost so far, and what callers should know about its requests.
+pub(in crate::transfer) fn add_up(transfer: &mut Transfer, ctx: &CallContext) {
+    transfer.upstream = ctx.usage.sums();
+    transfer.warnings.append(&mut ctx.usage.take_warnings());
 }

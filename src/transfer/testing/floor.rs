@@ -286,11 +286,7 @@ impl Floor {
 #[derive(Debug)]
 struct Unlimited;
 
-impl Reservation for Unlimited {
-    fn take(&self) -> bool {
-        true
-    }
-}
+impl Reservation for Unlimited {}
 
 #[async_trait]
 impl CallGateway for Floor {

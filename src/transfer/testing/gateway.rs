@@ -54,11 +54,7 @@ pub(in crate::transfer) struct ScriptedGateway {
 #[derive(Debug)]
 struct Unlimited;
 
-impl Reservation for Unlimited {
-    fn take(&self) -> bool {
-        true
-    }
-}
+impl Reservation for Unlimited {}
 
 impl ScriptedGateway {
     /// The next command is answered so, with this effect.

@@ -152,3 +152,34 @@ fn a_call_that_insists_goes_in_any_state_and_changes_none_that_refuses() {
     core.record(now + secs(5), probe, Outcome::Good);
     assert!(core.enter(now + secs(5), false).is_ok());
 }
+
+/// So many calls under way together, all of which fail.
+fn burst(core: &mut Core, now: Instant, calls: usize) {
+    let passes: Vec<_> = (0..calls).map(|_| core.enter(now, true).unwrap()).collect();
+    for pass in passes {
+        core.record(now, pass, Outcome::Bad);
+    }
+}
+
+#[test]
+fn calls_that_fail_together_count_once_for_the_row() {
+    let now = Instant::now();
+    let mut core = Core::new(now);
+    for _ in 0..4 {
+        burst(&mut core, now, 4);
+        assert!(core.enter(now, true).is_ok());
+    }
+    call(&mut core, now, Outcome::Bad);
+    assert!(core.enter(now, true).is_err(), "five in a row");
+}
+
+#[test]
+fn of_calls_that_fail_together_the_share_over_twenty_decides() {
+    let now = Instant::now();
+    for (good, opens) in [(25, false), (24, true)] {
+        let mut core = Core::new(now);
+        (0..good).for_each(|_| call(&mut core, now, Outcome::Good));
+        burst(&mut core, now, 25);
+        assert_eq!(core.enter(now, true).is_err(), opens, "{good} good, 25 bad");
+    }
+}

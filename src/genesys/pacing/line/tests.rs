@@ -20,9 +20,23 @@ fn headers(allowed: u32, count: u32, reset: u64) -> Option<RateHeaders> {
     )
 }
 
+const GET: Operation = Operation::GetConversation;
+const QUERY: Operation = Operation::QueryWaiting;
+const REQUEST: Ask = Ask::Request(GET);
+
+/// So many operations of a transfer.
+fn operations(count: u32) -> Operations {
+    let all = [GET, Operation::ReplaceWithQueue, Operation::SetRouting];
+    all.into_iter().take(count as usize).collect()
+}
+
+fn enter(line: &mut Line, now: Instant, lane: Lane, ask: Ask, start_by: Instant) -> Entry {
+    line.enter(now, lane, ask, start_by)
+}
+
 fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
     let mut granted = 0;
-    while line.enter(now, who, Ask::Request, until) == Entry::Granted {
+    while enter(line, now, who, REQUEST, until) == Entry::Granted {
         granted += 1;
     }
     granted
@@ -33,7 +47,7 @@ fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
     let now = Instant::now();
     let mut line = Line::new(300, RESERVE, now);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 300);
-    (0..300).for_each(|_| line.answer(now));
+    (0..300).for_each(|_| line.answer(now, GET));
     assert_eq!(burst(&mut line, now + secs(60), Lane::Single, now + secs(60)), 0);
     assert_eq!(burst(&mut line, now + secs(61), Lane::Single, now + secs(61)), 300);
 }
@@ -42,9 +56,9 @@ fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
 fn one_who_cannot_go_in_time_is_told_when_he_could() {
     let now = Instant::now();
     let mut line = Line::new(1, RESERVE, now);
-    assert_eq!(line.enter(now, Lane::Single, Ask::Request, now), Entry::Granted);
-    line.answer(now);
-    let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(30));
+    assert_eq!(enter(&mut line, now, Lane::Single, REQUEST, now), Entry::Granted);
+    line.answer(now, GET);
+    let entry = enter(&mut line, now, Lane::Single, REQUEST, now + secs(30));
     let Entry::Refused(when) = entry else { panic!("{entry:?}") };
     assert!((secs(60)..=secs(61)).contains(&(when - now)), "{:?}", when - now);
 }
@@ -63,11 +77,11 @@ fn the_neediest_goes_first_and_each_lane_in_order() {
     let now = Instant::now();
     let mut line = Line::new(3, RESERVE, now);
     burst(&mut line, now, Lane::Single, now);
-    (0..3).for_each(|_| line.answer(now));
+    (0..3).for_each(|_| line.answer(now, GET));
     let by = now + secs(90);
     let lanes = [Lane::Refresh, Lane::Single, Lane::Single, Lane::Settling];
     for lane in lanes {
-        line.enter(now, lane, Ask::Request, by);
+        enter(&mut line, now, lane, REQUEST, by);
     }
     let order: Vec<_> = line.pump(now + secs(61)).into_iter().map(|(number, _)| number).collect();
     assert_eq!(order, [3, 1, 2]);
@@ -77,7 +91,7 @@ fn the_neediest_goes_first_and_each_lane_in_order() {
 fn a_429_rests_its_lane_and_those_with_less_need() {
     let now = Instant::now();
     let mut line = Line::new(100, RESERVE, now);
-    line.pause(Lane::Single, now + secs(10));
+    line.pause(Lane::Single, None, now + secs(10));
     for (lane, rests) in [
         (Lane::Settling, false),
         (Lane::Command, false),
@@ -85,7 +99,7 @@ fn a_429_rests_its_lane_and_those_with_less_need() {
         (Lane::Batch, true),
         (Lane::Refresh, true),
     ] {
-        let entry = line.enter(now, lane, Ask::Request, now + secs(5));
+        let entry = enter(&mut line, now, lane, REQUEST, now + secs(5));
         assert_eq!(entry != Entry::Granted, rests, "{lane:?}");
     }
 }
@@ -94,9 +108,9 @@ fn a_429_rests_its_lane_and_those_with_less_need() {
 fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
     let now = Instant::now();
     let mut line = Line::new(100, RESERVE, now);
-    line.pause(Lane::Single, now + secs(2));
-    let entry = line.enter(now, Lane::Single, Ask::Request, now + secs(20));
-    line.pause(Lane::Single, now + secs(60));
+    line.pause(Lane::Single, None, now + secs(2));
+    let entry = enter(&mut line, now, Lane::Single, REQUEST, now + secs(20));
+    line.pause(Lane::Single, None, now + secs(60));
     let fates = line.pump(now);
     assert_eq!(entry, Entry::Waiting(0));
     assert_eq!(fates, [(0, Fate::Refused(now + secs(60)))]);
@@ -106,7 +120,7 @@ fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
 fn headers_lower_the_limit_at_once_until_their_window_ends() {
     let now = Instant::now();
     let mut line = Line::new(300, RESERVE, now);
-    line.observe(now, headers(180, 178, 20));
+    line.observe(now, GET, headers(180, 178, 20));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 2);
     assert_eq!(burst(&mut line, now + secs(21), Lane::Single, now + secs(21)), 178);
 }
@@ -115,11 +129,15 @@ fn headers_lower_the_limit_at_once_until_their_window_ends() {
 fn reserved_requests_go_without_asking_for_room_again() {
     let now = Instant::now();
     let mut line = Line::new(3, RESERVE, now);
-    assert_eq!(line.enter(now, Lane::Single, Ask::Reserve(3), now), Entry::Granted);
+    assert_eq!(
+        enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now),
+        Entry::Granted
+    );
     assert_eq!(burst(&mut line, now, Lane::Settling, now), 0);
-    for _ in 0..3 {
-        line.take_ticket();
-        assert_eq!(line.enter(now, Lane::Single, Ask::Ticket, now), Entry::Granted);
+    for operation in operations(3).iter() {
+        line.take_ticket(operation, operation);
+        let ticket = Ask::Ticket(operation);
+        assert_eq!(enter(&mut line, now, Lane::Single, ticket, now), Entry::Granted);
     }
 }
 
@@ -127,19 +145,22 @@ fn reserved_requests_go_without_asking_for_room_again() {
 fn reserved_requests_are_not_stuck_in_a_window_without_answers() {
     let now = Instant::now();
     let mut line = Line::new(300, RESERVE, now);
-    line.observe(now, headers(2, 2, 1));
+    line.observe(now, GET, headers(2, 2, 1));
     let later = now + secs(2);
-    assert_eq!(line.enter(later, Lane::Single, Ask::Reserve(2), later), Entry::Granted);
-    line.take_ticket();
-    assert_eq!(line.enter(later, Lane::Single, Ask::Ticket, later), Entry::Granted);
+    assert_eq!(
+        enter(&mut line, later, Lane::Single, Ask::Reserve(operations(2)), later),
+        Entry::Granted
+    );
+    line.take_ticket(GET, GET);
+    assert_eq!(enter(&mut line, later, Lane::Single, Ask::Ticket(GET), later), Entry::Granted);
 }
 
 #[test]
 fn what_was_reserved_and_not_used_is_there_again() {
     let now = Instant::now();
     let mut line = Line::new(3, RESERVE, now);
-    line.enter(now, Lane::Single, Ask::Reserve(3), now);
-    line.give_back(3);
+    enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now);
+    line.give_back(operations(3));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 3);
 }
 
@@ -199,46 +220,48 @@ proptest! {
             match step {
                 Step::Pass(ms) => now += Duration::from_millis(ms),
                 Step::Ask(lane) => {
-                    let entry = line.enter(now, lane, Ask::Request, now + secs(90));
+                    let entry = enter(&mut line, now, lane, REQUEST, now + secs(90));
                     gone += u32::from(entry == Entry::Granted);
                 }
                 Step::Reserve(calls) => {
-                    let calls = calls.min(line.largest(Lane::Single));
-                    let ask = Ask::Reserve(calls);
-                    if calls > 0 && line.enter(now, Lane::Single, ask, now) == Entry::Granted {
+                    let calls = calls.min(line.largest(Lane::Single, operations(calls)));
+                    let ask = Ask::Reserve(operations(calls));
+                    if calls > 0 && enter(&mut line, now, Lane::Single, ask, now) == Entry::Granted {
                         tickets += calls;
                     }
                 }
                 Step::Ticket if tickets > 0 => {
                     tickets -= 1;
-                    line.take_ticket();
-                    match line.enter(now, Lane::Command, Ask::Ticket, now + secs(90)) {
+                    line.take_ticket(GET, GET);
+                    match enter(&mut line, now, Lane::Command, Ask::Ticket(GET), now + secs(90)) {
                         Entry::Granted => gone += 1,
                         Entry::Waiting(_) => {}
-                        Entry::Refused(_) => line.cancel(),
+                        Entry::Refused(_) => line.cancel(GET),
                     }
                 }
                 Step::Answer(index) => {
                     let mut open: Vec<_> = sent.iter_mut().filter(|s| s.to.is_none()).collect();
                     if let Some(request) = open.get_mut(index) {
                         request.to = Some(now);
-                        line.answer(now);
+                        line.answer(now, GET);
                     }
                 }
                 Step::Cancel => {
                     if let Some(at) = sent.iter().position(|s| s.to.is_none()) {
                         sent.remove(at);
-                        line.cancel();
+                        line.cancel(GET);
                     }
                 }
                 Step::Observe(allowed, count, reset) => {
-                    line.observe(now, headers(allowed, count, reset));
+                    line.observe(now, GET, headers(allowed, count, reset));
                 }
                 Step::Ticket => {}
             }
             for (_, fate) in line.pump(now) {
                 match fate {
-                    Fate::Granted(Ask::Reserve(calls)) => tickets += calls,
+                    Fate::Granted(Ask::Reserve(calls)) => {
+                        tickets += u32::try_from(calls.count()).unwrap();
+                    }
                     Fate::Granted(_) => gone += 1,
                     Fate::Refused(_) => {}
                 }
@@ -262,17 +285,17 @@ proptest! {
         let mut line = Line::new(limit, RESERVE, now);
         burst(&mut line, now, Lane::Batch, now);
         burst(&mut line, now, Lane::Single, now);
-        (0..limit).for_each(|_| line.answer(now));
+        (0..limit).for_each(|_| line.answer(now, GET));
         for lane in others.into_iter().filter(|lane| *lane != Lane::Settling) {
-            line.enter(now, lane, Ask::Request, now + secs(3600));
+            enter(&mut line, now, lane, REQUEST, now + secs(3600));
         }
         let Entry::Waiting(number) =
-            line.enter(now, Lane::Settling, Ask::Request, now + secs(61))
+            enter(&mut line, now, Lane::Settling, REQUEST, now + secs(61))
         else {
             return Err(TestCaseError::fail("it was not let in"));
         };
         let fates = line.pump(now + secs(61));
-        prop_assert_eq!(fates.first(), Some(&(number, Fate::Granted(Ask::Request))));
+        prop_assert_eq!(fates.first(), Some(&(number, Fate::Granted(REQUEST))));
     }
 
     /// Whoever was let wait and whose turn can be told is granted at that time, not later.
@@ -281,9 +304,9 @@ proptest! {
         let start = Instant::now();
         let mut line = Line::new(limit, RESERVE, start);
         burst(&mut line, start, Lane::Single, start);
-        (0..limit).for_each(|_| line.answer(start));
+        (0..limit).for_each(|_| line.answer(start, GET));
         for _ in 0..waiting {
-            line.enter(start, Lane::Single, Ask::Request, start + secs(3600));
+            enter(&mut line, start, Lane::Single, REQUEST, start + secs(3600));
         }
         let mut now = start;
         let mut rounds = 0;
@@ -291,7 +314,7 @@ proptest! {
             now = line.next_change(now).unwrap().max(now);
             let granted = line.pump(now).len();
             prop_assert!(granted > 0, "woken for nothing after {:?}", now - start);
-            (0..granted).for_each(|_| line.answer(now));
+            (0..granted).for_each(|_| line.answer(now, GET));
             rounds += 1;
         }
         prop_assert_eq!(rounds, waiting.div_ceil(limit as usize));
@@ -303,7 +326,8 @@ fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
     let now = Instant::now();
     let mut line = Line::new(10, 30, now);
     line.keep_to(now, Some(RateShare { others: 0, left: 0, parts: 3 }));
-    let Entry::Waiting(number) = line.enter(now, Lane::Single, Ask::Request, now + secs(20)) else {
+    let Entry::Waiting(number) = enter(&mut line, now, Lane::Single, REQUEST, now + secs(20))
+    else {
         panic!("it may wait for the next round");
     };
     line.keep_to(now + secs(1), Some(RateShare { others: 10, left: 0, parts: 3 }));
@@ -321,4 +345,67 @@ fn a_share_ends_with_the_next_round() {
     assert_eq!(burst(&mut line, now, Lane::Single, now), 0);
     line.keep_to(now, Some(RateShare { others: 100, left: 60, parts: 3 }));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 60);
+}
+
+#[test]
+fn a_used_up_limit_of_one_operation_keeps_no_other_request_waiting() {
+    let now = Instant::now();
+    let mut line = Line::new(300, RESERVE, now);
+    line.observe(now, GET, headers(300, 1, 50));
+    line.observe(now, QUERY, headers(60, 60, 40));
+    let by = now + secs(45);
+    let query = enter(&mut line, now, Lane::Settling, Ask::Request(QUERY), by);
+    let (Entry::Waiting(first), get) = (query, enter(&mut line, now, Lane::Single, REQUEST, by))
+    else {
+        panic!("{query:?}")
+    };
+    assert_eq!((get, line.pump(now)), (Entry::Granted, vec![]));
+    let ends = line.next_change(now).unwrap();
+    assert_eq!(ends, now + secs(40));
+    assert_eq!(line.pump(ends), [(first, Fate::Granted(Ask::Request(QUERY)))]);
+}
+
+#[test]
+fn a_request_for_a_used_up_limit_does_not_overtake_one_that_waits_for_it() {
+    let now = Instant::now();
+    let mut line = Line::new(300, RESERVE, now);
+    line.observe(now, QUERY, headers(300, 1, 50));
+    for operation in operations(2).iter() {
+        line.observe(now, operation, headers(60, 59, 50));
+    }
+    let by = now + secs(90);
+    let reserve = enter(&mut line, now, Lane::Single, Ask::Reserve(operations(2)), by);
+    let behind = enter(&mut line, now, Lane::Single, REQUEST, by);
+    assert_eq!((reserve, behind), (Entry::Waiting(0), Entry::Waiting(1)));
+    assert_eq!(line.pump(now), []);
+}
+
+#[test]
+fn a_429_that_names_the_used_up_limit_of_one_operation_rests_that_operation_alone() {
+    let now = Instant::now();
+    let mut line = Line::new(300, RESERVE, now);
+    line.observe(now, GET, headers(300, 1, 50));
+    for (told, rests) in [(headers(60, 20, 50), true), (headers(60, 61, 50), false)] {
+        let mut line = Line::new(300, RESERVE, now);
+        line.observe(now, GET, headers(300, 1, 50));
+        line.observe(now, QUERY, told);
+        line.pause(Lane::Single, told, now + secs(10));
+        let query = enter(&mut line, now, Lane::Single, Ask::Request(QUERY), now);
+        assert_ne!(query, Entry::Granted);
+        let get = enter(&mut line, now, Lane::Single, REQUEST, now);
+        assert_eq!(get != Entry::Granted, rests, "{told:?}");
+    }
+}
+
+#[test]
+fn a_reservation_takes_one_request_out_of_a_limit_for_one_of_its_operations() {
+    let now = Instant::now();
+    let mut line = Line::new(300, RESERVE, now);
+    line.observe(now, QUERY, headers(300, 1, 50));
+    line.observe(now, Operation::ReplaceWithQueue, headers(2, 0, 50));
+    let mut reserve = || enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now);
+    assert_eq!([reserve(), reserve()], [Entry::Granted; 2]);
+    assert_eq!(reserve(), Entry::Refused(now + secs(50)));
+    line.give_back(operations(3));
+    assert_eq!(burst(&mut line, now, Lane::Single, now), 300 - 1 - 3);
 }

@@ -67,6 +67,16 @@ fn a_read_has_three_tries() {
 }
 
 #[test]
+fn a_command_has_four_tries() {
+    for seen in [Seen::Throttled { pause: PAUSE }, Seen::NothingLeft] {
+        let again = (1..=4).map(|attempt| {
+            decide(Situation { attempt, ..first(Kind::Command, seen) }) != Decision::Keep
+        });
+        assert_eq!(again.collect::<Vec<_>>(), [true, true, true, false], "{seen:?}");
+    }
+}
+
+#[test]
 fn a_repeat_that_cannot_end_in_time_is_not_begun() {
     let seen = Seen::Throttled { pause: PAUSE };
     let with = |left| Situation { left, ..first(Kind::Command, seen) };
