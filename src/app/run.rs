@@ -104,12 +104,15 @@ async fn serve(settings: &Settings, args: Args) -> ExitCode {
         Ok(app) => app,
         Err(error) => return failed(&error),
     };
-    tracing::info!(address = %app.address(), region = %settings.genesys.region, "ready");
+    tracing::info!(address = %app.address(), region = %settings.genesys.region, "listening");
     if let Some(sandbox) = app.sandbox() {
         let _ = write!(std::io::stdout(), "{}", welcome::text(app.address(), settings, sandbox));
         let _ = std::io::stdout().flush();
     }
-    signals.first().await;
+    tokio::select! {
+        () = signals.first() => {}
+        () = say_when_ready(&app) => {}
+    }
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
     let now = app.cut();
     signals.cut_on_next(now.clone());
@@ -118,6 +121,13 @@ async fn serve(settings: &Settings, args: Args) -> ExitCode {
     let _ = now.run_until_cancelled(traces.flush()).await;
     tracing::info!(cut_connections = cut, "stopped");
     ExitCode::SUCCESS
+}
+
+/// Logs once that the service is ready, for as long as it is polled.
+async fn say_when_ready(app: &App) {
+    app.ready().await;
+    tracing::info!(address = %app.address(), "ready");
+    std::future::pending().await
 }
 
 /// Starts a sandbox as the settings say.

@@ -22,11 +22,7 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
-    let Readiness { ready, mut reasons } = app.service.readiness().await;
-    // Only when nobody at all can be recognised, which ends with the first answer of the issuer.
-    let nobody = app.keyring.troubles();
-    let ready = ready && nobody.is_empty();
-    reasons.extend(nobody);
+    let Readiness { ready, reasons } = app.readiness().await;
     if ready {
         return Ok(ok(&Health { status: "ready", reasons: Some(reasons) }));
     }
