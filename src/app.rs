@@ -33,6 +33,9 @@ mod welcome;
 
 use stop::{Grace, Step, Stopping};
 
+/// How often it is looked whether the service has become ready.
+const READY_LOOK: Duration = Duration::from_millis(100);
+
 /// What the service takes from outside beside its settings.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -86,6 +89,7 @@ pub struct App {
     address: SocketAddr,
     sandbox: Option<Sandbox>,
     service: Service,
+    state: AppState,
     stopping: Stopping,
     server: tokio::task::JoinHandle<http::Finished>,
     tracker: TaskTracker,
@@ -147,15 +151,23 @@ impl App {
         service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
         gateway.warm_up();
         keyring.keep_current(&tracker, &stopping.begun);
-        let server = serve(settings, &around, &service, keyring, &stopping, (listener, tls));
+        let (state, server) =
+            serve(settings, &around, &service, keyring, &stopping, (listener, tls));
         let grace = settings.server.shutdown_grace;
-        Ok(Self { address, sandbox, service, stopping, server, tracker, grace })
+        Ok(Self { address, sandbox, service, state, stopping, server, tracker, grace })
     }
 
     /// Where the service listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns when transfers can be carried out, as `GET /health/ready` tells.
+    pub async fn ready(&self) {
+        while !self.state.readiness().await.ready {
+            tokio::time::sleep(READY_LOOK).await;
+        }
     }
 
     /// The embedded sandbox, when there is one.
@@ -203,7 +215,7 @@ fn serve(
     keyring: Keyring,
     stopping: &Stopping,
     (listener, tls): (TcpListener, Option<Tls>),
-) -> tokio::task::JoinHandle<http::Finished> {
+) -> (AppState, tokio::task::JoinHandle<http::Finished>) {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown {
         graceful: stopping.begun.clone(),
@@ -214,9 +226,10 @@ fn serve(
         .with_logs(around.logs.clone());
     let router = http::router(&state);
     let (settings, metrics) = (settings.server.clone(), Arc::clone(service.metrics()));
-    tokio::spawn(async move {
+    let server = tokio::spawn(async move {
         http::serve(listener, tls, router, &settings, ids, shutdown, metrics).await
-    })
+    });
+    (state, server)
 }
 
 fn keyring(settings: &Settings, around: &Surroundings) -> Result<Keyring, BuildError> {

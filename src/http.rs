@@ -7,6 +7,7 @@
 
 use axum::{
     Router,
+    middleware::from_fn,
     routing::{get, post},
 };
 
@@ -27,12 +28,14 @@ mod log_level;
 mod metrics;
 mod observe;
 mod openapi;
+mod own_names;
 mod problems;
 mod query;
 mod queues;
 mod requests;
 mod server;
 mod state;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -45,15 +48,18 @@ pub use views::JsonAnswers;
 
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {
-    let open = Router::new()
+    let documents = Router::new()
         .route("/docs", get(docs::show_page))
         .route("/docs/", get(docs::lead_to_page))
         .route("/docs/{file}", get(docs::show_file))
         .route("/openapi.json", get(openapi::describe_api))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
         .route("/problems", get(problems::list_problems))
-        .route("/problems/{code}", get(problems::explain_problem));
+        .route("/problems/{code}", get(problems::explain_problem))
+        .route_layer(from_fn(layers::check_no_query));
+    // Load balancers may add parameters to a probe.
+    let probes = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
     let closed = Router::new()
         .route("/transfers", get(transfers::list_transfers).post(transfers::create_transfer))
         .route("/transfers/{id}", get(transfers::find_transfer))
@@ -67,5 +73,5 @@ pub fn router(app: &AppState) -> Router {
         .route("/queues/refresh", post(queues::refresh_queues))
         .route("/admin/log-level", get(log_level::show).post(log_level::change))
         .route(metrics::PATH, get(metrics::show_metrics));
-    layers::around(open, closed, app)
+    layers::around(documents.merge(probes), closed, app)
 }

@@ -83,7 +83,8 @@ impl Metrics {
         InFlight::enter(&self.http.connections)
     }
 
-    /// A connection was closed because what came on it never became a request.
+    /// A connection was closed because what came on it never became a request, or because its
+    /// address had all its places.
     pub fn connection_refused(&self, code: Code) {
         self.http.refused.with_label_values(&[code.as_str()]).inc();
     }

@@ -47,6 +47,7 @@ codes! {
     ConversationNotFound = "conversation_not_found",
     MethodNotAllowed = "method_not_allowed",
     NotAcceptable = "not_acceptable",
+    InvalidHost = "invalid_host",
     RequestTimeout = "request_timeout",
     BodyTooLarge = "body_too_large",
     UnsupportedMediaType = "unsupported_media_type",

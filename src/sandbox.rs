@@ -15,6 +15,7 @@ pub mod access;
 mod api;
 mod exchange;
 pub mod faults;
+mod foreign;
 pub mod ledger;
 mod operate;
 mod play;
@@ -143,9 +144,8 @@ impl Sandbox {
         let address = listener.local_addr()?;
         let client_key = options.client_key.clone();
         let fresh = Box::new(move |now| options.fresh(now));
-        let base_url = format!("http://{address}");
         let stop = CancellationToken::new();
-        let shared = Arc::new(Shared::new(clock, base_url, client_key, stop, fresh));
+        let shared = Arc::new(Shared::new(clock, address, client_key, stop, fresh));
         shared.tasks.spawn(serve::run(listener, Arc::clone(&shared)));
         Ok(Self { shared, address })
     }

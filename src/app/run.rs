@@ -151,11 +151,14 @@ async fn serve_until_stopped(
         }
     };
     let app = started.map_err(|error| error.to_string())?;
-    tracing::info!(address = %app.address(), region = %settings.genesys.region, "ready");
+    tracing::info!(address = %app.address(), region = %settings.genesys.region, "listening");
     if let Some(sandbox) = app.sandbox() {
         telemetry::print(welcome::text(app.address(), settings, sandbox));
     }
-    signals.first().await;
+    tokio::select! {
+        () = signals.first() => {}
+        () = say_when_ready(&app) => {}
+    }
     let grace = Grace::begin(settings.server.shutdown_grace);
     tracing::info!("stopping: finishing what runs; a second signal stops at once");
     let now = app.cut();
@@ -170,6 +173,13 @@ async fn serve_until_stopped(
     let second = Instant::now() + SECOND_SIGNAL;
     let by = grace.end_of(Step::Log);
     Ok(if now.is_cancelled() { by.min(second) } else { by })
+}
+
+/// Logs once that the service is ready, for as long as it is polled.
+async fn say_when_ready(app: &App) {
+    app.ready().await;
+    tracing::info!(address = %app.address(), "ready");
+    std::future::pending().await
 }
 
 /// Starts a sandbox as the settings say.

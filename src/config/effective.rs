@@ -89,6 +89,10 @@ fn shown(key: &str, privacy: Privacy, value: &Value, callers: &[ApiKey]) -> Stri
             _ if text == "true" || text == "false" => text.clone(),
             _ => quoted(text),
         },
+        (ValueKind::Array(items), _, _) => {
+            let items: Vec<_> = items.iter().map(|item| quoted(&item.kind.to_string())).collect();
+            format!("[{}]", items.join(", "))
+        }
         (kind, _, _) => kind.to_string(),
     }
 }
@@ -106,6 +110,10 @@ fn derived(key: &'static str, settings: &Settings) -> Entry {
     };
     let sandbox = genesys.region == Region::Sandbox;
     let (value, origin) = match key {
+        "server.max_connections_per_address" => {
+            let most = settings.server.max_connections_per_address;
+            (Some(most.to_string()), "not set; a quarter of server.max_connections")
+        }
         "auth.mode" => {
             let why = "not set; none in the sandbox on loopback, else required";
             (Some(quoted(settings.auth.mode.name())), why)

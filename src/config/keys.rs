@@ -43,7 +43,10 @@ pub(super) const KEYS: &[Key] = &[
     open("server.header_timeout"),
     open("server.body_timeout"),
     open("server.max_connections"),
+    open("server.max_connections_per_address"),
+    open("server.trusted_proxies"),
     open("server.max_in_flight"),
+    open("server.max_streams_per_caller"),
     open("server.tls_cert"),
     // The path of a key; whoever puts the key itself here must not see it in a message.
     guarded("server.tls_key"),

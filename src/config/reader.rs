@@ -1,8 +1,14 @@
 //! Turns merged values into typed ones and keeps count of what is wrong.
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
 use config::{Value, ValueKind};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
@@ -117,10 +123,33 @@ impl Reader {
     where
         N: Copy + PartialOrd + std::fmt::Display + TryFrom<i64>,
     {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        self.required(key, *range.start(), &expected, |kind| {
-            N::try_from(whole_number(kind)?).ok().filter(|number| range.contains(number))
-        })
+        let (stand_in, expected) = (*range.start(), whole_number_in(&range));
+        self.required(key, stand_in, &expected, |kind| number_in(kind, &range))
+    }
+
+    /// The same for a key that need not be set.
+    pub(super) fn optional_integer<N>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<N>,
+    ) -> Option<N>
+    where
+        N: Copy + PartialOrd + std::fmt::Display + TryFrom<i64>,
+    {
+        self.optional(key, &whole_number_in(&range), |kind| number_in(kind, &range))
+    }
+
+    /// A list of addresses and networks; none when it is not set.
+    pub(super) fn networks(&mut self, key: &'static str) -> Vec<IpNet> {
+        let expected = "a list of addresses or networks, such as [\"10.0.0.7\", \"10.1.0.0/16\"], \
+                        in the environment separated by commas";
+        let parsed = self.optional(key, expected, |kind| match kind {
+            ValueKind::Array(items) => {
+                items.iter().map(|item| network(text(&item.kind)?)).collect::<Option<_>>()
+            }
+            kind => text(kind)?.split(',').map(network).collect(),
+        });
+        parsed.unwrap_or_default()
     }
 
     /// A share of a whole, 0 to 1.
@@ -242,6 +271,23 @@ pub(super) fn whole_number(kind: &ValueKind) -> Option<i64> {
         ValueKind::String(text) => text.parse().ok(),
         _ => None,
     }
+}
+
+fn whole_number_in<N: std::fmt::Display>(range: &RangeInclusive<N>) -> String {
+    format!("a whole number from {} to {}", range.start(), range.end())
+}
+
+fn number_in<N: PartialOrd + TryFrom<i64>>(
+    kind: &ValueKind,
+    range: &RangeInclusive<N>,
+) -> Option<N> {
+    N::try_from(whole_number(kind)?).ok().filter(|number| range.contains(number))
+}
+
+/// A network, or an address as the network that holds it alone.
+fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| Some(text.parse::<IpAddr>().ok()?.into()))
 }
 
 fn plain_url(text: &str) -> Option<Url> {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, ffi::OsString, path::Path, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
@@ -70,6 +70,36 @@ fn the_later_layer_wins() {
     assert_eq!(settings.server.deadline, Duration::from_secs(20), "environment over file");
     assert_eq!(settings.server.body_timeout, Duration::from_secs(7), "file over default");
     assert_eq!(settings.server.header_timeout, Duration::from_secs(10), "default");
+}
+
+#[test]
+fn one_address_may_take_a_quarter_of_the_connections_unless_said_otherwise() {
+    let of = |vars: &[(&str, &str)]| load(vars).unwrap().server.max_connections_per_address;
+    assert_eq!(of(&[]), 1024);
+    assert_eq!(of(&[("SERVER_MAX_CONNECTIONS", "3")]), 1);
+    assert_eq!(of(&[("SERVER_MAX_CONNECTIONS_PER_ADDRESS", "5000")]), 5000);
+    let shown = load(&[("SERVER_MAX_CONNECTIONS", "40")]).unwrap().sources.to_toml();
+    assert!(shown.contains("max_connections_per_address = 10  # not set; a quarter"), "{shown}");
+}
+
+#[test]
+fn loopback_and_the_proxies_named_are_not_limited() {
+    let list = "[server]\ntrusted_proxies = ['10.0.0.7', '192.168.0.0/16', 'fd00::/8']";
+    let file = load_file(&File::new("a.toml", list), &[]).unwrap();
+    let variable = load(&[("SERVER_TRUSTED_PROXIES", "10.0.0.7, 192.168.0.0/16,fd00::/8")]);
+    assert!(file.sources.to_toml().contains(r#"["10.0.0.7", "192.168.0.0/16", "fd00::/8"]"#));
+    for settings in [file, variable.unwrap()] {
+        let limited = |address: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            !settings.server.unlimited_addresses.iter().any(|net| net.contains(&address))
+        };
+        for address in ["10.0.0.8", "192.169.0.1", "8.8.8.8", "fe80::1", "::2"] {
+            assert!(limited(address), "{address}");
+        }
+        for address in ["10.0.0.7", "192.168.200.1", "fd12::1", "127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(!limited(address), "{address}");
+        }
+    }
 }
 
 #[test]

@@ -22,10 +22,7 @@ pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failu
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }
-    let Readiness { ready, mut reasons } = app.service.readiness().await;
-    let callers = app.keyring.troubles();
-    let ready = ready && callers.is_empty();
-    reasons.extend(callers);
+    let Readiness { ready, reasons } = app.readiness().await;
     if ready {
         return Ok(ok(&Health { status: "ready", reasons: Some(reasons) }));
     }

@@ -21,6 +21,7 @@ use super::{
     head::{Media, accepts},
     metrics,
     observe::{is_watching, observe},
+    query,
     state::{AppState, Arrival},
 };
 use crate::{
@@ -53,7 +54,7 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
         // A panic is an answer like any other, and ends neither the connection nor the process.
         .layer(CatchPanicLayer::custom(on_panic))
         // Bad heads are refused before they take a place among the requests in hand.
-        .layer(from_fn(check_head))
+        .layer(from_fn_with_state(app.clone(), check_head))
         // The bound on memory and work: a body is only read by a request that has a place.
         .layer(from_fn_with_state(app.clone(), limit_in_flight))
         // The net under the deadline.
@@ -106,7 +107,11 @@ fn on_panic(payload: Box<dyn Any + Send>) -> Response {
         .into_response()
 }
 
-async fn check_head(request: Request, next: Next) -> Result<Response, Failure> {
+async fn check_head(
+    State(app): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let path = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if path + size(request.headers()) > MAX_HEAD {
         let kib = MAX_HEAD / 1024;
@@ -119,6 +124,15 @@ async fn check_head(request: Request, next: Next) -> Result<Response, Failure> {
         let detail = "An HTTP/1.1 request must have exactly one Host header.";
         return Err(Failure::new(Code::InvalidHeader, detail));
     }
+    if let Some(names) = app.own_names {
+        names.check(&request)?;
+    }
+    Ok(next.run(request).await)
+}
+
+/// Refuses query parameters, for routes that have none and do not read the query themselves.
+pub(super) async fn check_no_query(request: Request, next: Next) -> Result<Response, Failure> {
+    query::none(request.uri().query())?;
     Ok(next.run(request).await)
 }
 

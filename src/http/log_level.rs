@@ -17,6 +17,7 @@ use super::{
     query,
     requests::{self, described::LogLevelBody},
     state::{AppState, Arrival},
+    views::maybe_time,
 };
 use crate::{problem::Code, telemetry::LogState, transfer::service::Caller};
 
@@ -29,6 +30,7 @@ struct LogLevelView {
     /// `telemetry.log_filter` of the configuration.
     configured: String,
     /// When the configured one comes back; null when another was not put in for a while.
+    #[serde(serialize_with = "maybe_time")]
     #[schema(required, value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
 }
@@ -94,6 +96,6 @@ pub(super) fn entries() -> Vec<Entry> {
                 ("More for a while", json!({"filter": more, "for": "15m"})),
                 ("Until the service is restarted", json!({"filter": "warn"})),
             ])
-            .answer(200, state("It is in force.", more, Some("2026-03-27T09:45:00Z"))),
+            .answer(200, state("It is in force.", more, Some("2026-03-27T09:45:00.000Z"))),
     ]
 }

@@ -1,12 +1,11 @@
 //! The listening side: accepts connections, bounds them in number and time, and ends them in
 //! order. Stands in place of `axum::serve`, which bounds nothing.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,12 +14,16 @@ use super::state::RequestIds;
 use crate::{
     config,
     metrics::{InFlight, Metrics},
+    problem::Code,
 };
 use connection::Host;
+use places::{Place, Places};
 use refusal::Refusals;
 
 mod activity;
 mod connection;
+mod head_lines;
+mod places;
 mod refusal;
 mod stream;
 #[cfg(test)]
@@ -77,7 +80,7 @@ pub async fn serve(
     tokio::select! {
         () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
-        () = accept_all(&listener, settings.max_connections, &host, &connections, &metrics) => {}
+        () = accept_all(&listener, settings, &host, &connections, &metrics) => {}
         () = follow(tls.as_ref()) => {}
     }
     // Whoever comes now is refused by the system and may try another instance at once.
@@ -106,34 +109,40 @@ async fn follow(tls: Option<&Tls>) {
 
 async fn accept_all(
     listener: &TcpListener,
-    max_connections: usize,
+    settings: &config::Server,
     host: &Arc<Host>,
     connections: &TaskTracker,
     metrics: &Metrics,
 ) {
-    let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-    // Without a place the connection stays in the system's backlog. The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let stream = accept(listener).await;
-        let held = (place, metrics.connection_opens());
-        connections.spawn(hold(stream, Arc::clone(host), held));
+    let places = Places::new(settings);
+    loop {
+        let (stream, address) = accept(listener).await;
+        // Without a place further connections stay in the system's backlog.
+        match places.take(address).await {
+            Some(place) => {
+                let open = metrics.connection_opens();
+                connections.spawn(hold(stream, Arc::clone(host), place, open));
+            }
+            // Closed without a word: to say something takes what there is too little of.
+            None => metrics.connection_refused(Code::Overloaded),
+        }
     }
 }
 
-async fn hold(stream: TcpStream, host: Arc<Host>, held: (OwnedSemaphorePermit, InFlight)) {
-    host.talk(stream).await;
-    drop(held);
+async fn hold(stream: TcpStream, host: Arc<Host>, place: Place, open: InFlight) {
+    host.talk(stream, &place.activity).await;
+    drop((place, open));
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Answers are written whole; waiting for more to send would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY cannot be set");
                 }
-                return stream;
+                return (stream, peer.ip());
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {

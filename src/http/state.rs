@@ -6,18 +6,14 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{fixed::Fixed, openapi, server::Shutdown};
+use super::{fixed::Fixed, openapi, own_names::OwnNames, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
     config::Server,
     telemetry::LogFilter,
-    transfer::service::Service,
+    transfer::{Readiness, service::Service},
 };
-
-/// Batches watched at once. A watcher has no deadline and asks the store a few times a second, so
-/// they are counted apart from the requests in hand.
-const STREAMS: usize = 64;
 
 /// Everything a request may need. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +23,9 @@ pub struct AppState {
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
     pub(super) in_flight: Arc<Semaphore>,
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) streams: Arc<Streams>,
+    /// The names requests must be sent to; `None` where callers need credentials.
+    pub(super) own_names: Option<OwnNames>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     pub(super) document: Fixed,
@@ -53,7 +51,8 @@ impl AppState {
         };
         let in_flight =
             Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
-        let streams = Arc::new(Semaphore::new(STREAMS));
+        let streams = Arc::new(Streams::new(settings.max_streams_per_caller));
+        let own_names = keyring.is_open().then(|| OwnNames::new(settings.bind.ip()));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
@@ -64,11 +63,23 @@ impl AppState {
             limits,
             in_flight,
             streams,
+            own_names,
             stopping,
             grace_over,
             document,
             logs,
         }
+    }
+
+    /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
+    pub async fn readiness(&self) -> Readiness {
+        let Readiness { ready, mut reasons } = self.service.readiness().await;
+        // Only when nobody at all can be recognised, which ends with the first answer of the
+        // issuer.
+        let unknown = self.keyring.troubles();
+        let ready = ready && unknown.is_empty();
+        reasons.extend(unknown);
+        Readiness { ready, reasons }
     }
 
     /// The same, with the log filter that admins may change.

@@ -35,7 +35,10 @@ pub(super) fn settings() -> config::Server {
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         max_connections: 100,
+        max_connections_per_address: 100,
+        unlimited_addresses: Vec::new(),
         max_in_flight: 100,
+        max_streams_per_caller: 8,
         tls: None,
     }
 }

@@ -33,6 +33,18 @@ fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
+/// The same of a time that may be absent.
+#[expect(clippy::ref_option, reason = "serde hands the field over so")]
+pub(super) fn maybe_time<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// A queue.
 #[derive(Serialize, ToSchema)]
 #[schema(as = QueueName)]

@@ -62,11 +62,14 @@ impl Http {
             refused: counter(
                 registry,
                 "genesys_transfer_http_connections_refused_total",
-                "Connections closed because what came on them never became a request, by code.",
+                "Connections closed because what came on them never became a request, or because \
+                 their address had all its places (overloaded), by code.",
                 &["code"],
             ),
         };
-        for code in [Code::RequestTimeout, Code::HeadersTooLarge, Code::InvalidHeader] {
+        for code in
+            [Code::RequestTimeout, Code::HeadersTooLarge, Code::InvalidHeader, Code::Overloaded]
+        {
             http.refused.with_label_values(&[code.as_str()]);
         }
         http

@@ -35,6 +35,7 @@ pub(super) const fn entry(code: Code) -> Entry {
         }
         Code::MethodNotAllowed => e(405, "This address does not take that method", false),
         Code::NotAcceptable => e(406, "None of the accepted formats can be served", false),
+        Code::InvalidHost => e(421, "The service does not go by this name", false),
         Code::RequestTimeout => e(408, "The request did not arrive in time", true),
         Code::BodyTooLarge => e(413, "The body is too large", false),
         Code::UnsupportedMediaType => e(415, "The body must be application/json", false),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     api::{self, Asked, Reply, error::ApiError},
     faults::Fault,
+    foreign,
     ledger::{Effect, MAX_BODY, Request as Entry},
     operate, play,
     serve::{Body, Cut},
@@ -43,6 +44,9 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
+    if let Err(refusal) = foreign::check(&head, shared.bind) {
+        return operate::refuse(refusal);
+    }
     if operate::is_for(head.uri.path()) {
         return operate::serve(&shared, &head, read(body).await.ok());
     }

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::wire::stamp;
+
 /// Requests and moves remembered at most, each; the oldest are forgotten first.
 pub const CAPACITY: usize = 100_000;
 /// Longest request body that is kept, in bytes.
@@ -33,6 +35,7 @@ pub struct Request {
     /// Its number, from 1, in the order of arrival.
     pub seq: u64,
     /// When it arrived.
+    #[serde(serialize_with = "stamp")]
     pub time: Timestamp,
     /// Its method.
     pub method: String,
@@ -86,6 +89,7 @@ pub struct Move {
     /// The queue it went to.
     pub to_queue_id: Uuid,
     /// When it took effect.
+    #[serde(serialize_with = "stamp")]
     pub applied_at: Timestamp,
     /// The number of the request that asked for it.
     pub request: u64,

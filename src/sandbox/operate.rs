@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{exchange::full, serve::Body, state::Shared, world::Refused};
+use super::{exchange::full, foreign::Refusal, serve::Body, state::Shared, world::Refused};
 
 mod conversations;
 mod index;
@@ -107,10 +107,6 @@ pub(super) fn serve(shared: &Arc<Shared>, head: &Parts, body: Option<Bytes>) -> 
         let text = "the body did not arrive whole or is longer than 1 MiB";
         return respond(Err(Oops::new(StatusCode::PAYLOAD_TOO_LARGE, text, "send less at once")));
     };
-    if is_foreign(head) {
-        let text = "requests from another site's page are refused";
-        return respond(Err(Oops::new(StatusCode::FORBIDDEN, text, "use curl")));
-    }
     let path = head.uri.path();
     let wants_json = head
         .headers
@@ -167,13 +163,9 @@ fn id_of(text: &str) -> Result<Uuid, Oops> {
     Uuid::try_parse(text).map_err(|_| Oops::bad("the id in the path is not a UUID"))
 }
 
-/// Whether a browser sent this for a page of another site: such a page must not operate a
-/// sandbox on the machine of whoever looks at it.
-fn is_foreign(head: &Parts) -> bool {
-    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else { return false };
-    let host = text(header::HOST).unwrap_or_default();
-    origin.split_once("://").is_none_or(|(_, from)| from != host)
+/// The answer to a request that is refused whatever it asks for.
+pub(super) fn refuse((status, why): Refusal) -> Response<Body> {
+    respond(Err(Oops::new(status, why, "use curl http://localhost with the sandbox's port")))
 }
 
 fn respond(outcome: Outcome) -> Response<Body> {

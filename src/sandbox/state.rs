@@ -1,6 +1,7 @@
 //! All that one sandbox knows, behind one lock that is held briefly and never across an await.
 
 use std::{
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -104,6 +105,8 @@ impl State {
 pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The address it listens on.
+    pub(super) bind: IpAddr,
     pub(super) base_url: String,
     pub(super) client_key: Option<String>,
     pub(super) stop: CancellationToken,
@@ -118,7 +121,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
-        base_url: String,
+        address: SocketAddr,
         client_key: Option<String>,
         stop: CancellationToken,
         fresh: Box<dyn Fn(Timestamp) -> State + Send + Sync>,
@@ -126,7 +129,8 @@ impl Shared {
         Self {
             state: Mutex::new(fresh(clock.now())),
             clock,
-            base_url,
+            bind: address.ip(),
+            base_url: format!("http://{address}"),
             client_key,
             scenario: Mutex::new(stop.child_token()),
             stop,

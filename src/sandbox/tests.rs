@@ -30,7 +30,16 @@ impl Bench {
     }
 
     async fn with(options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on("127.0.0.1:0", options).await
+    }
+
+    /// The same on an address of which the sandbox does not know all names.
+    async fn beyond_loopback(options: Options) -> Self {
+        Self::on("0.0.0.0:0", options).await
+    }
+
+    async fn on(address: &str, options: Options) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let sandbox = Sandbox::start(listener, options, Arc::<ManualClock>::clone(&clock)).unwrap();

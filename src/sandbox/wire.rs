@@ -17,8 +17,13 @@ pub(super) struct Stamp(pub(super) Timestamp);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.3}", self.0))
+        stamp(&self.0, serializer)
     }
+}
+
+/// The same for a field of another type.
+pub(super) fn stamp<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
 }
 
 /// A link to something, with its name when there is one.

@@ -112,7 +112,7 @@ async fn a_bad_credential_is_refused_while_the_body_is_still_withheld() {
     for credential in ["", "Authorization: Bearer who\r\n", "Authorization: Bearer a.b.c\r\n"] {
         let mut socket = TcpStream::connect(app.app().address()).await.unwrap();
         let head = format!(
-            "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+            "POST /transfers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              content-length: 200\r\n{credential}\r\n"
         );
         socket.write_all(head.as_bytes()).await.unwrap();
@@ -180,6 +180,33 @@ async fn a_stream_of_events_ends_within_five_seconds_when_its_key_is_revoked() {
     let rest = tokio::time::timeout(Duration::from_secs(5), events.all()).await;
     let (rest, _) = rest.expect("the stream ends");
     assert!(rest.iter().all(|event| event.name != "end"));
+}
+
+#[tokio::test]
+async fn one_caller_with_all_its_streams_leaves_room_for_another() {
+    let keys = json!([entry("ops", &["admin"], &[]), entry("board", &["admin"], &[])]).to_string();
+    let app = TestApp::with(&[("AUTH_MODE", "required"), ("AUTH_API_KEYS", &keys)]).await;
+    crowd(app.sandbox(), 2);
+    app.fault("POST", REPLACE, 2, Fault::Delay { ms: 20_000 });
+    let begin = app.request(Method::POST, "/batches").bearer_auth("ops").json(&drain(json!({})));
+    let batch = send(begin).await.json();
+    let path = format!("/batches/{}/events", batch["id"].as_str().unwrap());
+    let watch = |caller: &str| app.request(Method::GET, &path).bearer_auth(caller).send();
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        unread.push(watch("ops").await.unwrap());
+    }
+
+    let refused = send(app.request(Method::GET, &path).bearer_auth("ops")).await;
+    let other = watch("board").await.unwrap();
+
+    assert!(unread.iter().all(|stream| stream.status() == 200));
+    assert_eq!(refused.outcome(), (429, "too_many_requests".to_owned()));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(other.status(), 200);
+    unread.pop();
+    let again = async { while watch("ops").await.unwrap().status() != 200 {} };
+    soon("the place of a stream that was closed", again).await;
 }
 
 #[tokio::test]

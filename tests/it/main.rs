@@ -49,6 +49,8 @@ mod openapi;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod own_names;
+#[cfg(test)]
 mod patch_api;
 #[cfg(test)]
 mod prefer;

@@ -60,7 +60,7 @@ async fn every_code_explains_itself() {
 /// The contract's table.
 const CODES: &str = "malformed_json idempotency_key_invalid invalid_header unauthenticated \
     not_permitted queue_not_permitted not_found conversation_not_found method_not_allowed \
-    not_acceptable request_timeout body_too_large unsupported_media_type headers_too_large \
+    not_acceptable invalid_host request_timeout body_too_large unsupported_media_type headers_too_large \
     conversation_ended conversation_ringing conversation_not_transferable conversation_moved \
     participant_ambiguous participant_not_found already_in_queue transfer_in_progress \
     idempotency_key_in_use drain_loop plan_expired conflict invalid_request queue_not_found \
@@ -110,6 +110,35 @@ async fn a_format_that_is_not_spoken_is_refused_either_way() {
 }
 
 #[tokio::test]
+async fn a_format_that_is_not_spoken_is_answered_with_those_that_are() {
+    let app = TestApp::start().await;
+    let id = seed::CONNECTED_CALL;
+    for (path, formats) in [
+        ("/transfers".to_owned(), "application/json"),
+        ("/queues".to_owned(), "application/json"),
+        (format!("/conversations/{id}"), "application/json"),
+        (format!("/batches/{id}"), "application/json or text/plain"),
+        (format!("/batches/{id}/events"), "text/event-stream"),
+    ] {
+        let answer = app.ask(Method::GET, &path, ("Accept", "image/png")).await;
+        app.assert_problem(&answer, 406, "not_acceptable").await;
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(&format!("returns {formats},")), "{path}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn utf8_may_be_spelled_without_its_hyphen() {
+    let app = TestApp::start().await;
+    for charset in ["utf8", "UTF8", "\"utf8\"", "utf-8"] {
+        let body = plain(app.fresh_call(), "Support Tier 2").to_string();
+        let request = app.request(Method::POST, "/transfers").body(body);
+        let kind = format!("application/json; charset={charset}");
+        assert_eq!(send(request.header("Content-Type", kind)).await.status, 201, "{charset}");
+    }
+}
+
+#[tokio::test]
 async fn too_much_is_too_much() {
     let app = TestApp::start().await;
     let mut body = plain(seed::CONNECTED_CALL, "Support Tier 2");
@@ -123,7 +152,7 @@ async fn too_much_is_too_much() {
 #[tokio::test]
 async fn a_body_that_does_not_come_in_time_is_given_up() {
     let app = TestApp::with(&[("SERVER_BODY_TIMEOUT", "200ms")]).await;
-    let head = "POST /transfers HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let head = "POST /transfers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
         Content-Length: 100\r\n\r\n{\"conv";
     assert_raw(&raw(&app, head).await, 408, "request_timeout");
 }
@@ -131,7 +160,11 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 #[tokio::test]
 async fn headers_that_do_not_come_in_time_are_given_up() {
     let app = TestApp::with(&[("SERVER_HEADER_TIMEOUT", "200ms")]).await;
-    assert_raw(&raw(&app, "GET /queues HTTP/1.1\r\nHost: x\r\nX-").await, 408, "request_timeout");
+    assert_raw(
+        &raw(&app, "GET /queues HTTP/1.1\r\nHost: localhost\r\nX-").await,
+        408,
+        "request_timeout",
+    );
 }
 
 #[tokio::test]
@@ -139,7 +172,9 @@ async fn a_head_that_cannot_be_read_is_a_problem_too() {
     let app = TestApp::start().await;
     for text in [
         "GET /queues HTTP/1.1\r\nConnection: close\r\n\r\n",
-        "GET /queues HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        "GET /queues HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
+        "GET /queues HTTP/1.1\nHost: localhost\n\n",
+        "GET /queues HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n",
         "nonsense\r\n\r\n",
     ] {
         assert_raw(&raw(&app, text).await, 400, "invalid_header");

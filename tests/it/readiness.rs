@@ -3,7 +3,12 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::service::{CONVERSATION, TestApp, plain, send};
+use genesys_transfer::sandbox::faults::{Fault, FaultOrder, StatusAnswer};
+
+use crate::support::{
+    process::Site,
+    service::{CONVERSATION, TOKEN, TestApp, plain, send},
+};
 
 #[tokio::test]
 async fn a_genesys_that_is_down_is_told_and_takes_no_instance_out() {
@@ -51,4 +56,21 @@ async fn who_can_recognise_nobody_is_not_ready() {
     let text = String::from_utf8(probe.body.clone()).unwrap();
     assert_eq!(probe.outcome(), (503, "not_ready".to_owned()));
     assert!(text.contains("issuer's keys"), "{text}");
+}
+
+#[tokio::test]
+async fn the_log_says_listening_at_the_start_and_ready_once_probes_are_told_so() {
+    let site = Site::sqlite().await;
+    let down = Fault::Status(StatusAnswer::new(503));
+    site.sandbox.order(FaultOrder::next("POST", TOKEN, down).forever()).unwrap();
+    let process = site.start().await;
+    process.says("\"message\":\"listening\"").await;
+    assert_eq!(process.get("/health/ready").await.status, 503);
+    let early = process.log().into_iter().find(|line| line.contains("\"message\":\"ready\""));
+
+    site.sandbox.with(|state| state.faults.clear());
+
+    process.says("\"message\":\"ready\"").await;
+    assert_eq!(process.get("/health/ready").await.status, 200);
+    assert_eq!(early, None);
 }

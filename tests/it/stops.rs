@@ -169,9 +169,9 @@ async fn whether_and_how_to_send_again_fits_the_request() {
 
 /// Connections that keep a service that does not close them.
 async fn dawdlers(address: std::net::SocketAddr) -> Vec<TcpStream> {
-    let post = "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+    let post = "POST /transfers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100\r\n\r\n{";
-    let begun = ["", "GET /queues HTTP/1.1\r\nhost: a\r\nx", post];
+    let begun = ["", "GET /queues HTTP/1.1\r\nhost: localhost\r\nx", post];
     join_all(begun.map(async |bytes| {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(bytes.as_bytes()).await.unwrap();

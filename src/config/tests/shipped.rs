@@ -102,6 +102,8 @@ fn sample(key: &str) -> String {
         "telemetry.log_filter" => "debug".to_owned(),
         "telemetry.trace_ratio" => "0.25".to_owned(),
         "server.bind" | "sandbox.bind" => "127.0.0.1:7777".to_owned(),
+        "server.max_connections_per_address" => "7".to_owned(),
+        "server.trusted_proxies" => "10.0.0.7, 192.168.0.0/16,fd00::/8".to_owned(),
         "server.tls_cert" => fixture("tls-cert.pem"),
         "server.tls_key" => fixture("tls-key.pem"),
         _ if text == "true" => "false".to_owned(),

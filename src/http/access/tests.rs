@@ -43,7 +43,10 @@ fn service(entries: Vec<ApiKey>) -> Router {
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         max_connections: 10,
+        max_connections_per_address: 10,
+        unlimited_addresses: Vec::new(),
         max_in_flight: 10,
+        max_streams_per_caller: 8,
         tls: None,
     };
     let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());

@@ -1,8 +1,6 @@
 //! `GET /batches/{id}/events`: a batch's progress as server-sent events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
-use std::sync::Arc;
-
 use axum::{
     Extension,
     body::Body,
@@ -15,7 +13,6 @@ use super::{super::query, batch_id, stream::Lines};
 use crate::{
     auth::Revoked,
     http::{answer::Failure, state::AppState},
-    problem::Code,
     transfer::service::Caller,
 };
 
@@ -43,10 +40,7 @@ pub(in crate::http) async fn watch_batch(
         // answered so.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
-        Failure::new(Code::Overloaded, "As many batches are watched already as may be.")
-            .hint("GET /batches/{id} tells how the batch stands.")
-    })?;
+    let place = app.streams.open_one(&caller.name)?;
     let lines = Lines::new(watch, app.stopping.clone(), revoked, place);
     let head = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),

@@ -6,12 +6,13 @@ use std::{convert::Infallible, fmt::Write as _, time::Duration};
 use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use serde::Serialize;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
         answer::json_bytes,
+        streams::Place,
         views::{BatchView, TransferView},
     },
     events::END,
@@ -32,7 +33,7 @@ pub(super) struct Lines {
     stopping: CancellationToken,
     revoked: Revoked,
     number: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Lines {
@@ -42,7 +43,7 @@ impl Lines {
         watch: BatchWatch,
         stopping: CancellationToken,
         revoked: Revoked,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         Self { watch, stopping, revoked, number: 0, _place: place }
     }

@@ -38,7 +38,8 @@ pub(in super::super) fn body_is_json(headers: &HeaderMap) -> Result<(), Failure>
 fn is_utf8_or_no_charset(parameter: &str) -> bool {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
     !name.trim().eq_ignore_ascii_case("charset")
-        || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        // `utf8` is no registered name, but many clients write it, and mean nothing else.
+        || ["utf-8", "utf8"].iter().any(|utf8| value.trim().trim_matches('"').eq_ignore_ascii_case(utf8))
 }
 
 /// A form an answer may have.
@@ -80,11 +81,10 @@ pub(in super::super) fn accepts(headers: &HeaderMap, offered: &[Media]) -> Resul
         let (kind, subtype) = media.name();
         format!("{kind}/{subtype}")
     };
-    let names: Vec<_> = offered.iter().map(name).collect();
-    let detail = match names.as_slice() {
-        [one, other] => format!("The Accept header admits neither {one} nor {other}."),
-        names => format!("The Accept header does not admit {}.", names.join(" or ")),
-    };
+    // A problem is sent as one whatever is accepted.
+    let returned = offered.iter().filter(|media| **media != Media::Problem);
+    let names = returned.map(name).collect::<Vec<_>>().join(" or ");
+    let detail = format!("This endpoint returns {names}, which the Accept header does not admit.");
     Err(Failure::new(Code::NotAcceptable, detail))
 }
 

@@ -34,7 +34,7 @@ async fn panicking(router: Router<AppState>) -> (u16, String, String) {
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let router = around(Router::new(), router, &state(&settings()));
-    let request = Request::get("/panic").header("host", "a").body(Body::empty()).unwrap();
+    let request = Request::get("/panic").header("host", "localhost").body(Body::empty()).unwrap();
     let answer = router.oneshot(request).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

@@ -16,7 +16,7 @@ use utoipa::{
 
 use super::{
     Named, SCHEMES,
-    failures::{self, BODY, CALLER, EVERY, STRICT},
+    failures::{self, ANYONE, BODY, CALLER, EVERY, STRICT},
     fields::{header_reference, reference},
 };
 use crate::{
@@ -148,7 +148,13 @@ impl Entry {
         let mut about: Vec<String> = self.about.into_iter().map(str::to_owned).collect();
         let ways = self.ways_in();
         let mut operation = self.operation.parameter_ref(reference("parameters", "X-Request-Id"));
+        if all_open {
+            self.codes.extend(ANYONE);
+        }
         if self.open {
+            if !is_watching(self.path) {
+                self.codes.push(Code::InvalidRequest);
+            }
             operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
         } else {
             self.codes.extend(CALLER);

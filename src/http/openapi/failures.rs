@@ -31,6 +31,9 @@ pub(super) const CALLER: [Code; 4] =
 /// The same where parameters and `Accept` are looked at.
 pub(super) const STRICT: [Code; 2] = [Code::InvalidRequest, Code::NotAcceptable];
 
+/// What any request may meet where credentials are not asked for.
+pub(super) const ANYONE: [Code; 2] = [Code::InvalidHost, Code::NotPermitted];
+
 /// What can be wrong with a body.
 pub(super) const BODY: [Code; 5] = [
     Code::MalformedJson,
@@ -103,7 +106,7 @@ fn headers(status: u16, codes: &[Code], replayed: bool) -> Vec<(&'static str, bo
     add(unknown, "Location", false);
     // Refused before the key was looked at.
     add(
-        replayed && !matches!(status, 400 | 401 | 403 | 406 | 408 | 413 | 415 | 431),
+        replayed && !matches!(status, 400 | 401 | 403 | 406 | 408 | 413 | 415 | 421 | 431),
         "Idempotent-Replayed",
         false,
     );

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ mod tests;
 pub(super) const IDLE: Duration = Duration::from_secs(75);
 
 /// How long a caller may leave an answer unread before the connection is cut.
-pub(super) const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(40);
 
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +44,14 @@ pub(super) enum Protocol {
 #[derive(Debug)]
 pub(super) struct Activity {
     header_timeout: Duration,
-    protocol: Protocol,
     state: Mutex<State>,
     changed: Notify,
+    gave_way: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
+    protocol: Protocol,
     /// Requests in hand or being answered.
     requests: usize,
     /// Since when a head is awaited.
@@ -59,40 +61,75 @@ struct State {
     /// Answers with a part handed over that was not taken up yet, since when.
     unread: BTreeMap<u64, Instant>,
     next_ticket: u64,
+    /// Whether a request had a body.
+    bodies: bool,
 }
 
 impl Activity {
     /// A connection accepted at `now`, which must bring a whole head within `header_timeout`.
-    pub(super) fn new(protocol: Protocol, header_timeout: Duration, now: Instant) -> Arc<Self> {
+    pub(super) fn new(header_timeout: Duration, now: Instant) -> Arc<Self> {
         let state = State {
+            protocol: Protocol::Http1,
             requests: 0,
             head_since: Some(now),
             quiet_since: now,
             unread: BTreeMap::new(),
             next_ticket: 0,
+            bodies: false,
         };
         let (state, changed) = (Mutex::new(state), Notify::new());
-        Arc::new(Self { header_timeout, protocol, state, changed })
+        Arc::new(Self { header_timeout, state, changed, gave_way: CancellationToken::new() })
+    }
+
+    /// It is known which protocol is spoken.
+    pub(super) fn speaks(&self, protocol: Protocol) {
+        self.state().protocol = protocol;
+    }
+
+    /// Since when nothing was asked or written; `None` while a request is in hand.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.requests == 0).then_some(state.quiet_since)
+    }
+
+    /// Ends the connection to make room for another one; `false` when a request is in hand.
+    pub(super) fn give_way(&self) -> bool {
+        let state = self.state();
+        let idle = state.requests == 0;
+        if idle {
+            // Under the lock: a request that begins later finds that it is too late.
+            self.gave_way.cancel();
+        }
+        idle
+    }
+
+    /// Waits until the connection must give way.
+    pub(super) async fn must_give_way(&self) {
+        self.gave_way.cancelled().await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes came in.
-    pub(super) fn read(&self, now: Instant) {
+    /// Bytes came in; says whether another head certainly begins with them. After a request with a
+    /// body they may be what is left of that.
+    pub(super) fn read(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let begins = state.requests == 0 && state.head_since.is_none();
-        if self.protocol == Protocol::Http1 && begins {
+        let begins =
+            state.protocol == Protocol::Http1 && state.requests == 0 && state.head_since.is_none();
+        if begins {
             state.head_since = Some(now);
             self.changed.notify_one();
         }
+        begins && !state.bodies
     }
 
     /// Bytes went out.
     pub(super) fn wrote(&self, now: Instant) {
-        if self.protocol == Protocol::Http1 {
-            self.state().quiet_since = now;
+        let mut state = self.state();
+        if state.protocol == Protocol::Http1 {
+            state.quiet_since = now;
         }
     }
 
@@ -101,15 +138,20 @@ impl Activity {
         self.state().quiet_since
     }
 
-    /// A head is complete: a request begins, and lasts as long as the ticket.
-    pub(super) fn begin(self: &Arc<Self>) -> Ticket {
+    /// A head is complete: a request begins, and lasts as long as the ticket. `None` when the
+    /// connection has given way: nothing can be answered on it any more.
+    pub(super) fn begin(self: &Arc<Self>, has_body: bool) -> Option<Ticket> {
         let mut state = self.state();
+        if self.gave_way.is_cancelled() {
+            return None;
+        }
         state.requests += 1;
         state.head_since = None;
+        state.bodies |= has_body;
         state.next_ticket += 1;
         let number = state.next_ticket;
         drop(state);
-        Ticket { activity: Arc::clone(self), number }
+        Some(Ticket { activity: Arc::clone(self), number })
     }
 
     /// When to look for a [`Verdict`] again; `None` while requests are in hand, which have
@@ -139,7 +181,7 @@ impl Activity {
     /// closes by itself after the last answer; before the next head is whole, it does not.
     pub(super) fn has_nothing_in_hand(&self) -> bool {
         let state = self.state();
-        let between = self.protocol == Protocol::Http2 || state.head_since.is_some();
+        let between = state.protocol == Protocol::Http2 || state.head_since.is_some();
         state.requests == 0 && between
     }
 

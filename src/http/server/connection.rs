@@ -42,6 +42,9 @@ use super::{
 };
 use crate::problem::Code;
 
+#[cfg(test)]
+mod tests;
+
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -71,6 +74,7 @@ pub(super) struct Host {
     tls: Option<TlsAcceptor>,
     refusals: Refusals,
     header_timeout: Duration,
+    stall: Duration,
     stop: CancellationToken,
     cut: CancellationToken,
     http1: http1::Builder,
@@ -105,18 +109,33 @@ impl Host {
             .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
-        Self { router, tls, refusals, header_timeout, stop, cut, http1, http2 }
+        Self { router, tls, refusals, header_timeout, stall: STALL, stop, cut, http1, http2 }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn talk(&self, socket: TcpStream) {
+    pub(super) async fn talk(&self, socket: TcpStream, activity: &Arc<Activity>) {
+        self.bound_unread(&socket);
         tokio::select! {
             () = self.cut.cancelled() => {}
-            () = self.listen(socket, Instant::now()) => {}
+            () = activity.must_give_way() => {}
+            () = self.listen(socket, Instant::now(), activity) => {}
         }
     }
 
-    async fn listen(&self, socket: TcpStream, accepted: Instant) {
+    /// Lets the system end a connection whose peer acknowledges nothing, or leaves its window
+    /// closed, for as long as [`STALL`]. Buffers hide that from the program for hours when an
+    /// event stream carries little.
+    fn bound_unread(&self, socket: &TcpStream) {
+        #[cfg(target_os = "linux")]
+        {
+            let longest = u32::try_from(self.stall.as_millis()).unwrap_or(u32::MAX);
+            if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, longest) {
+                tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+            }
+        }
+    }
+
+    async fn listen(&self, socket: TcpStream, accepted: Instant, activity: &Arc<Activity>) {
         // One deadline for all that comes before a request: handshake and head.
         let by = accepted + self.header_timeout;
         let opened = tokio::select! {
@@ -139,9 +158,9 @@ impl Host {
         };
         match known {
             Ok(Some(protocol)) => {
-                let activity = Activity::new(protocol, self.header_timeout, accepted);
+                activity.speaks(protocol);
                 let refusals = self.refusals.clone();
-                let wire = Wire::new(socket, ahead, Arc::clone(&activity), refusals);
+                let wire = Wire::new(socket, protocol, ahead, Arc::clone(activity), refusals);
                 match protocol {
                     Protocol::Http1 => self.serve_http1(wire, activity).await,
                     Protocol::Http2 => self.serve_http2(wire, activity).await,
@@ -153,22 +172,27 @@ impl Host {
         }
     }
 
-    async fn serve_http1(&self, wire: Wire, activity: Arc<Activity>) {
-        let service = Tracked { router: self.router.clone(), activity: Arc::clone(&activity) };
+    async fn serve_http1(&self, wire: Wire, activity: &Arc<Activity>) {
+        let service = Tracked { router: self.router.clone(), activity: Arc::clone(activity) };
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
-        let verdict = self.drive(Pin::new(&mut connection), &activity).await;
-        let socket = connection.into_parts().io.into_inner().into_socket();
+        let verdict = self.drive(Pin::new(&mut connection), activity).await;
+        let wire = connection.into_parts().io.into_inner();
+        let misread = wire.is_misread();
+        let socket = wire.into_socket();
         match verdict {
+            None if misread => {
+                self.refuse(socket, &self.refusals.answer(Code::InvalidHeader)).await;
+            }
             Some(Verdict::HeadLate) => self.refuse_late_head(socket).await,
             None => self.linger(socket, activity.quiet_since() + LINGER).await,
             Some(Verdict::Idle | Verdict::Stalled) => {}
         }
     }
 
-    async fn serve_http2(&self, wire: Wire, activity: Arc<Activity>) {
-        let service = Tracked { router: self.router.clone(), activity: Arc::clone(&activity) };
+    async fn serve_http2(&self, wire: Wire, activity: &Arc<Activity>) {
+        let service = Tracked { router: self.router.clone(), activity: Arc::clone(activity) };
         let mut connection = self.http2.serve_connection(TokioIo::new(wire), service);
-        self.drive(Pin::new(&mut connection), &activity).await;
+        self.drive(Pin::new(&mut connection), activity).await;
     }
 
     /// Runs a connection until it is done or `activity` has a verdict on it.
@@ -304,7 +328,10 @@ impl Service<Request<Incoming>> for Tracked {
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let ticket = self.activity.begin();
+        let Some(ticket) = self.activity.begin(!request.body().is_end_stream()) else {
+            // As if the connection had ended before the request came: nothing is done for it.
+            return Box::pin(pending());
+        };
         let router = self.router.clone();
         Box::pin(async move {
             let response = router.oneshot(request.map(Body::new)).await?;

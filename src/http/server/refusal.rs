@@ -69,6 +69,6 @@ const fn detail(code: Code) -> &'static str {
     match code {
         Code::RequestTimeout => "The request's headers did not arrive in time.",
         Code::HeadersTooLarge => "The request's target or headers are too large, or too many.",
-        _ => "The request line or a header cannot be read.",
+        _ => "The request line or a header cannot be read. Each line must end with CR LF.",
     }
 }

@@ -52,6 +52,22 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Fails once the connection is broken, and wakes `cx` when that happens. While an event stream
+    /// has nothing to say nothing else would notice: hyper neither reads nor writes then.
+    pub(super) fn check(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        match socket.poll_read_ready(cx) {
+            Poll::Pending => Ok(()),
+            // There is something to read, or the peer has ended its side, or this.
+            Poll::Ready(ready) => ready.and(socket.take_error()?.map_or(Ok(()), Err)),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

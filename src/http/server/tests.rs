@@ -24,8 +24,8 @@ use crate::problem::Code;
 
 mod stop;
 
-const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
-const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A handler that waits to be told to answer.
 #[derive(Clone, Default)]
@@ -61,7 +61,9 @@ async fn connect(server: &Running) -> TcpStream {
 async fn headers_that_stall_are_answered_408() {
     let hasty = config::Server { header_timeout: Duration::from_millis(50), ..settings() };
     let server = start_service(hasty).await;
-    for part in ["G", "P", "PRI * HTTP/2.0\r\n", "GET /health/live HTTP/1.1\r\nhost: a\r\nx"] {
+    for part in
+        ["G", "P", "PRI * HTTP/2.0\r\n", "GET /health/live HTTP/1.1\r\nhost: localhost\r\nx"]
+    {
         let text = exchange(server.address, part).await;
 
         let reply = Reply::parse(&text).unwrap();
@@ -113,7 +115,7 @@ async fn a_refusal_reaches_a_caller_who_is_still_sending() {
     let server = start_service(settings()).await;
     let body = "x".repeat(2 * 1024 * 1024);
     let head = format!(
-        "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        "POST /transfers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
@@ -124,22 +126,87 @@ async fn a_refusal_reaches_a_caller_who_is_still_sending() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_for_a_place() {
-    let narrow = config::Server { max_connections: 1, ..settings() };
-    let server = start_service(narrow).await;
+async fn more_connections_than_allowed_wait_for_a_place_while_none_is_idle() {
+    let (server, gate) = gated(config::Server { max_connections: 1, ..settings() }).await;
     let mut first = connect(&server).await;
-    first.write_all(LIVE).await.unwrap();
-    assert_eq!(read_one(&mut first).await.status, 200);
+    first.write_all(WAIT).await.unwrap();
+    gate.arrived.notified().await;
     let mut second = connect(&server).await;
-    second.write_all(LIVE).await.unwrap();
+    second.write_all(WAIT).await.unwrap();
     let mut byte = [0];
     let early =
         tokio::time::timeout(Duration::from_millis(50), second.peek(&mut byte)).await.is_ok();
 
+    gate.go_on.notify_one();
+    assert_eq!(read_to_status(&mut first).await, 200);
     drop(first);
+    gate.arrived.notified().await;
+    gate.go_on.notify_one();
 
     assert!(!early, "the second connection was served while the first held the only place");
-    assert_eq!(read_one(&mut second).await.status, 200);
+    assert_eq!(read_to_status(&mut second).await, 200);
+}
+
+async fn read_to_status(socket: &mut TcpStream) -> u16 {
+    read_one(socket).await.status
+}
+
+#[tokio::test]
+async fn the_connection_that_is_idle_longest_gives_way_to_the_next() {
+    let server = start_service(config::Server { max_connections: 3, ..settings() }).await;
+    let mut idle = [connect(&server).await, connect(&server).await, connect(&server).await];
+    for socket in &mut idle {
+        socket.write_all(LIVE).await.unwrap();
+        assert_eq!(read_one(socket).await.status, 200);
+    }
+    let [oldest, middle, newest] = &mut idle;
+    oldest.write_all(LIVE).await.unwrap();
+    assert_eq!(read_one(oldest).await.status, 200);
+
+    let mut next = connect(&server).await;
+    next.write_all(LIVE).await.unwrap();
+
+    assert_eq!(read_one(&mut next).await.status, 200);
+    assert_eq!(read_to_end(middle).await, "", "it was closed");
+    for socket in [oldest, newest] {
+        socket.write_all(LIVE).await.unwrap();
+        assert_eq!(read_one(socket).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn half_a_head_gives_way_too() {
+    let server = start_service(config::Server { max_connections: 1, ..settings() }).await;
+    let mut slow = connect(&server).await;
+    slow.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nx").await.unwrap();
+
+    let mut next = connect(&server).await;
+    next.write_all(LIVE).await.unwrap();
+
+    assert_eq!(read_one(&mut next).await.status, 200);
+    drop(slow);
+}
+
+#[tokio::test]
+async fn one_address_has_only_its_share_of_the_places() {
+    let narrow = config::Server { max_connections_per_address: 1, ..settings() };
+    let loopback = vec!["127.0.0.0/8".parse().unwrap()];
+    for (unlimited_addresses, served) in [(Vec::new(), false), (loopback, true)] {
+        let settings = config::Server { unlimited_addresses, ..narrow.clone() };
+        let (server, gate) = gated(settings).await;
+        let mut first = connect(&server).await;
+        first.write_all(WAIT).await.unwrap();
+        gate.arrived.notified().await;
+
+        let mut second = connect(&server).await;
+
+        if served {
+            second.write_all(WAIT).await.unwrap();
+            gate.arrived.notified().await;
+        } else {
+            assert_eq!(read_to_end(&mut second).await, "", "closed at once");
+        }
+    }
 }
 
 #[tokio::test]
@@ -186,7 +253,7 @@ async fn whoever_is_in_hand_when_the_grace_ends_is_answered() {
     let server = start_with(settings(), router, shutdown).await;
     let (mut command, mut question) = (connect(&server).await, connect(&server).await);
     for (socket, method) in [(&mut command, "POST"), (&mut question, "GET")] {
-        let head = format!("{method} /transfers HTTP/1.1\r\nhost: a\r\n\r\n");
+        let head = format!("{method} /transfers HTTP/1.1\r\nhost: localhost\r\n\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
         gate.arrived.notified().await;
     }

@@ -13,7 +13,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{activity::Activity, refusal::Refusals, stream::Stream};
+use super::{
+    activity::{Activity, Protocol},
+    head_lines::HeadLines,
+    refusal::Refusals,
+    stream::Stream,
+};
 use crate::problem::Code;
 
 #[cfg(test)]
@@ -29,22 +34,43 @@ pub(super) struct Wire {
     ahead: Vec<u8>,
     /// Bytes to be sent before anything else: an answer of ours in place of a bare one.
     instead: Vec<u8>,
+    /// The head that is being read; HTTP/2 has no lines.
+    head: Option<HeadLines>,
+    misread: bool,
     activity: Arc<Activity>,
     refusals: Refusals,
 }
 
 impl Wire {
-    pub(super) const fn new(
+    pub(super) fn new(
         socket: Stream,
+        protocol: Protocol,
         ahead: Vec<u8>,
         activity: Arc<Activity>,
         refusals: Refusals,
     ) -> Self {
-        Self { socket, ahead, instead: Vec::new(), activity, refusals }
+        let head = (protocol == Protocol::Http1).then(HeadLines::default);
+        Self { socket, ahead, instead: Vec::new(), head, misread: false, activity, refusals }
     }
 
     pub(super) fn into_socket(self) -> Stream {
         self.socket
+    }
+
+    /// Whether the head that was being read ended a line with a bare line feed, and what was read of
+    /// it is not to be parsed.
+    pub(super) const fn is_misread(&self) -> bool {
+        self.misread
+    }
+
+    /// Looks at bytes that were read, with which another head `begins`.
+    fn look_at(&mut self, bytes: &[u8], begins: bool) -> io::Result<()> {
+        let Some(head) = &mut self.head else { return Ok(()) };
+        if begins {
+            *head = HeadLines::default();
+        }
+        self.misread = head.has_bare_line_feed(bytes);
+        if self.misread { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
     }
 
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -70,14 +96,13 @@ impl AsyncRead for Wire {
             let count = self.ahead.len().min(buf.remaining());
             let bytes: Vec<u8> = self.ahead.drain(..count).collect();
             buf.put_slice(&bytes);
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.look_at(&bytes, false));
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.read(Instant::now());
-        }
-        Poll::Ready(Ok(()))
+        let new = buf.filled().get(before..).unwrap_or_default();
+        let begins = !new.is_empty() && self.activity.read(Instant::now());
+        Poll::Ready(self.look_at(new, begins))
     }
 }
 
@@ -102,11 +127,16 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(cx))?;
-        Pin::new(&mut self.socket).poll_flush(cx)
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        Poll::Ready(self.socket.check(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(cx))?;
+        if self.misread {
+            // The refusal comes first.
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

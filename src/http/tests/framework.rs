@@ -5,14 +5,14 @@ use super::*;
 /// A request with a body that is said to be JSON.
 fn post(path: &str, headers: &str, body: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n{headers}\r\n{body}",
         body.len()
     )
 }
 
 fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n")
 }
 
 async fn reply_to(request: impl AsRef<[u8]>) -> Reply {
@@ -27,7 +27,7 @@ async fn refusals_are_problems_with_their_code() {
     let chunks = format!("{:x}\r\n{big}\r\n0\r\n\r\n", big.len());
     let chunked = |body: &str| {
         format!(
-            "POST /transfers HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+            "POST /transfers HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{body}"
         )
     };
@@ -50,6 +50,13 @@ async fn refusals_are_problems_with_their_code() {
         (get("/queues/refresh", ""), Code::MethodNotAllowed),
         (get("/queues/refresh", "accept: text/html\r\n"), Code::MethodNotAllowed),
         (get("/queues", "accept: text/html\r\n"), Code::NotAcceptable),
+        (get("/queues", "").replace("localhost", "evil.example"), Code::InvalidHost),
+        (get("/health/live", "").replace("localhost", "evil.example"), Code::InvalidHost),
+        (get("/nothing", "").replace("localhost", "evil.example"), Code::InvalidHost),
+        (get("http://evil.example/queues", ""), Code::InvalidHost),
+        (post("/queues/refresh", "origin: null\r\n", ""), Code::NotPermitted),
+        (get("/docs", "sec-fetch-site: cross-site\r\n"), Code::NotPermitted),
+        (get("/openapi.json?unknown", ""), Code::InvalidRequest),
         (get("/transfers?limit=0", ""), Code::InvalidRequest),
         (get("/transfers?page=2", ""), Code::InvalidRequest),
         (get(&format!("/transfers/{id}?x=1"), ""), Code::InvalidRequest),
@@ -73,7 +80,7 @@ async fn refusals_are_problems_with_their_code() {
         (chunked(&chunks), Code::BodyTooLarge),
         (chunked("zz\r\n{}\r\n0\r\n\r\n"), Code::MalformedJson),
         (
-            "POST /transfers HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+            "POST /transfers HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
                 .to_owned(),
             Code::UnsupportedMediaType,
         ),
@@ -83,17 +90,21 @@ async fn refusals_are_problems_with_their_code() {
         (get(&format!("/{}", "x".repeat(17 * 1024)), ""), Code::HeadersTooLarge),
         (get(&format!("/{}", "x".repeat(70 * 1024)), ""), Code::HeadersTooLarge),
         (format!("{plain}connection: close\r\n\r\n"), Code::InvalidHeader),
-        (format!("{plain}host: a\r\nhost: b\r\nconnection: close\r\n\r\n"), Code::InvalidHeader),
+        (format!("{plain}host: localhost\r\nhost: b\r\nconnection: close\r\n\r\n"), Code::InvalidHeader),
         (format!("{plain}no colon\r\n\r\n"), Code::InvalidHeader),
-        (format!("{plain}host: a\r\ncontent-length: x\r\n\r\n"), Code::InvalidHeader),
+        (format!("{plain}host: localhost\r\ncontent-length: x\r\n\r\n"), Code::InvalidHeader),
         (
-            format!("{plain}host: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"),
+            format!("{plain}host: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"),
             Code::InvalidHeader,
         ),
-        (format!("{plain}host: a\r\ntransfer-encoding: gzip\r\n\r\n"), Code::InvalidHeader),
+        (format!("{plain}host: localhost\r\ntransfer-encoding: gzip\r\n\r\n"), Code::InvalidHeader),
+        (format!("{plain}host: localhost\n\r\n"), Code::InvalidHeader),
+        (format!("{plain}host: localhost\r\nx: y\n\n"), Code::InvalidHeader),
+        ("GET /health/live HTTP/1.1\nhost: localhost\n\n".to_owned(), Code::InvalidHeader),
+        ("GET /q HTTP/1.1\nhost: localhost\n\n".to_owned(), Code::InvalidHeader),
         ("garbage\r\n\r\n".to_owned(), Code::InvalidHeader),
         ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), Code::InvalidHeader),
-        ("GET /queues HTTP/9.9\r\nhost: a\r\n\r\n".to_owned(), Code::InvalidHeader),
+        ("GET /queues HTTP/9.9\r\nhost: localhost\r\n\r\n".to_owned(), Code::InvalidHeader),
         ("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".to_owned(), Code::InvalidHeader),
         ("\u{16}\u{3}\u{1}\u{2} hello TLS\r\n\r\n".to_owned(), Code::InvalidHeader),
     ] {
@@ -106,7 +117,7 @@ async fn refusals_are_problems_with_their_code() {
 #[tokio::test]
 async fn whoever_sent_half_a_body_is_not_sent_looking_for_a_line_and_column() {
     let server = start_service(settings()).await;
-    let head = "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let head = "POST /transfers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let request = format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n");
 
     let text = exchange(server.address, request).await;
@@ -149,7 +160,9 @@ async fn options_tells_the_methods() {
 
 #[tokio::test]
 async fn connect_is_refused_like_any_other_method() {
-    let reply = reply_to("CONNECT a:80 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    let reply =
+        reply_to("CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await;
 
     reply.is_problem(Code::NotFound);
 }
@@ -193,7 +206,7 @@ async fn problems_are_explained() {
 
 #[tokio::test]
 async fn an_absolute_target_is_understood() {
-    assert_eq!(reply_to(get("http://other.example/health/live?x=1", "")).await.status, 200);
+    assert_eq!(reply_to(get("http://localhost:1/health/live?x=1", "")).await.status, 200);
 }
 
 #[tokio::test]
@@ -207,8 +220,8 @@ async fn http_1_0_needs_no_host_and_closes() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order_and_a_bad_one_last() {
-    let live = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
-    let none = "GET /none HTTP/1.1\r\nhost: a\r\nx-request-id: second\r\n\r\n";
+    let live = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let none = "GET /none HTTP/1.1\r\nhost: localhost\r\nx-request-id: second\r\n\r\n";
     let server = start_service(settings()).await;
 
     let text = exchange(server.address, format!("{live}{none}{live}garbage\r\n\r\n")).await;
@@ -223,7 +236,7 @@ async fn pipelined_requests_are_answered_in_order_and_a_bad_one_last() {
 #[tokio::test]
 async fn a_body_that_is_refused_is_not_asked_for() {
     let server = start_service(settings()).await;
-    let refused = "POST /transfers HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+    let refused = "POST /transfers HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
                    content-type: application/json\r\ncontent-length: 999999\r\n\r\n";
     let wanted = refused.replace("999999", "2");
 
@@ -238,6 +251,25 @@ async fn a_body_that_is_refused_is_not_asked_for() {
     Reply::parse(&text).unwrap().is_problem(Code::BodyTooLarge);
     assert_eq!(go_on.as_slice(), b"HTTP/1.1 100 Continue\r\n\r\n");
     reply.is_problem(Code::InvalidRequest);
+}
+
+#[tokio::test]
+async fn line_feeds_in_a_body_that_is_refused_are_no_second_request() {
+    let server = start_service(settings()).await;
+    let body = "{\n}\n".repeat(20_000);
+    let head = post("/nothing", "", &body).replace("connection: close\r\n", "");
+    let (head, _) = head.split_once("\r\n\r\n").unwrap();
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.write_all(format!("{head}\r\n\r\n").as_bytes()).await.unwrap();
+    read_one(&mut socket).await.is_problem(Code::NotFound);
+
+    // The service may close while this is sent.
+    let _ = socket.write_all(body.as_bytes()).await;
+    let _ = socket.shutdown().await;
+
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest).await;
+    assert_eq!(String::from_utf8_lossy(&rest), "");
 }
 
 #[tokio::test]

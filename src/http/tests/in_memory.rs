@@ -29,7 +29,7 @@ async fn send(router: Router, method: &str, path: &str) -> Reply {
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "a")
+        .header("host", "localhost")
         .body(Body::empty())
         .unwrap();
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();

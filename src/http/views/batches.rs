@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use utoipa::ToSchema;
 
-use super::{ProblemBody, QueueName, shapes, time};
+use super::{ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
     problem::Code,
     transfer::{
@@ -87,14 +87,6 @@ impl<'a> From<&'a BatchState> for BatchView<'a> {
             updated_at: batch.updated_at,
             finished_at: batch.finished_at,
         }
-    }
-}
-
-#[expect(clippy::ref_option, reason = "serde hands the field over so")]
-fn maybe_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => time(at, serializer),
-        None => serializer.serialize_none(),
     }
 }
 

@@ -3,13 +3,14 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// The table of the public contract: which codes come with which status.
-const CONTRACT: [(u16, &str); 17] = [
+const CONTRACT: [(u16, &str); 18] = [
     (400, "malformed_json idempotency_key_invalid invalid_header"),
     (401, "unauthenticated"),
     (403, "not_permitted queue_not_permitted"),
     (404, "not_found conversation_not_found"),
     (405, "method_not_allowed"),
     (406, "not_acceptable"),
+    (421, "invalid_host"),
     (408, "request_timeout"),
     (413, "body_too_large"),
     (415, "unsupported_media_type"),

@@ -39,9 +39,11 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              it was probably replaced or has expired.",
         ),
         Code::NotPermitted => (
-            "The caller is known but lacks the permission for this request. Nothing was done.",
+            "The caller is known but lacks the permission for this request. Where no credentials \
+             are needed: a page of another site sent it. Nothing was done.",
             "Ask whoever runs this service to add the permission to the caller's entry, or use \
-             another caller's credentials.",
+             another caller's credentials. Use a service without credentials from this machine: \
+             with a program, or on its own page, /docs.",
         ),
         Code::QueueNotPermitted => (
             "The caller may transfer calls, but not to this queue. Nothing was done.",
@@ -64,9 +66,16 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Use one of the methods listed in the Allow header.",
         ),
         Code::NotAcceptable => (
-            "The Accept header rules out JSON, the one format this service speaks. Nothing was \
-             done.",
-            "Leave the Accept header out, or let it admit application/json.",
+            "The Accept header rules out every format this address returns: application/json, \
+             unless detail says otherwise. Nothing was done.",
+            "Leave the Accept header out, or let it admit one of the formats named in detail.",
+        ),
+        Code::InvalidHost => (
+            "This service needs no credentials, so it answers only to this machine's own names: \
+             localhost, 127.0.0.1, [::1] and the address in server.bind. Otherwise a page in a \
+             browser could use it under a name of its own. Nothing was done.",
+            "Send the request to http://localhost with the service's port. To use another name, \
+             set auth.mode to required and give callers keys.",
         ),
         Code::RequestTimeout => (
             "The request's headers or body did not arrive in full within the time allowed. \

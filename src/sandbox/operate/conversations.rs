@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Oops, Order, Outcome, Told};
 use crate::sandbox::{
     state::State,
+    wire::Stamp,
     world::{
         Act, Blocked, Conversation, LegSpec, Media, NewConversation, Refused, Shape,
         model::Disconnect,
@@ -36,7 +37,7 @@ fn view(conversation: &Conversation) -> Value {
                 "disconnectType": session.and_then(|it| it.disconnect).map(Disconnect::word),
                 "queueId": leg.queue.as_ref().map(|queue| queue.id),
                 "queueName": leg.queue.as_ref().map(|queue| &queue.name),
-                "since": leg.started,
+                "since": Stamp(leg.started),
             })
         })
         .collect();
@@ -47,12 +48,12 @@ fn view(conversation: &Conversation) -> Value {
         "media": conversation.media.word(),
         "state": conversation.summary(),
         "queueId": waiting.and_then(|leg| leg.queue.as_ref()).map(|queue| queue.id),
-        "waitingSince": waiting.map(|leg| leg.started),
+        "waitingSince": waiting.map(|leg| Stamp(leg.started)),
         "priority": routing.map(|routing| routing.priority),
         "skillIds": routing.map(|routing| &routing.skills),
         "languageId": routing.and_then(|routing| routing.language),
-        "startedAt": conversation.started,
-        "endedAt": conversation.ended,
+        "startedAt": Stamp(conversation.started),
+        "endedAt": conversation.ended.map(Stamp),
         "transfers": conversation.transfers.len(),
         "legs": legs,
     })

@@ -88,7 +88,7 @@ async fn other_grants_and_missing_credentials_are_refused() {
 #[tokio::test]
 async fn signed_assertion_gets_a_token_once() {
     let key = Some(PUBLIC_KEY.to_owned());
-    let bench = Bench::with(Options { client_key: key, ..Options::default() }).await;
+    let bench = Bench::beyond_loopback(Options { client_key: key, ..Options::default() }).await;
     let (first, _) = with_assertion(&bench, SIGNED).await;
     let (second, body) = with_assertion(&bench, SIGNED).await;
 
@@ -99,7 +99,7 @@ async fn signed_assertion_gets_a_token_once() {
 #[tokio::test]
 async fn assertion_signed_by_another_key_is_refused() {
     let key = Some(OTHER_PUBLIC_KEY.to_owned());
-    let bench = Bench::with(Options { client_key: key, ..Options::default() }).await;
+    let bench = Bench::beyond_loopback(Options { client_key: key, ..Options::default() }).await;
 
     let (status, _) = with_assertion(&bench, SIGNED).await;
 
@@ -108,7 +108,7 @@ async fn assertion_signed_by_another_key_is_refused() {
 
 #[tokio::test]
 async fn without_a_known_key_any_signature_is_taken() {
-    let bench = Bench::new().await;
+    let bench = Bench::beyond_loopback(Options::default()).await;
     let assertion = unsigned(&bench);
 
     let (status, _) = with_assertion(&bench, &assertion).await;

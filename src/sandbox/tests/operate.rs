@@ -44,7 +44,7 @@ async fn conversation_is_made_as_asked() {
 
     assert_eq!((&made["media"], &made["state"]), (&json!("message"), &json!("queued")));
     assert_eq!((&made["priority"], &made["skillIds"]), (&json!(7), &json!([seed::SKILL])));
-    assert_eq!(made["waitingSince"], "2026-11-22T11:50:00Z");
+    assert_eq!(made["waitingSince"], "2026-11-22T11:50:00.000Z");
 }
 
 #[tokio::test]
@@ -254,6 +254,29 @@ async fn page_of_another_site_cannot_operate() {
 }
 
 #[tokio::test]
+async fn on_loopback_it_answers_only_to_this_machines_own_names() {
+    let (bench, open) = (Bench::new().await, Bench::beyond_loopback(Options::default()).await);
+    let status = async |bench: &Bench, path: &str, header: &str, value: &str| {
+        let request = bench.client.get(bench.url(path)).header(header, value);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for path in ["/sandbox/ledger", "/api/v2/routing/queues", "/oauth/token"] {
+        let own = status(&bench, path, "host", "LOCALHOST:1").await;
+        for host in ["127.0.0.1", "[::1]:80", "localhost"] {
+            assert_eq!(status(&bench, path, "host", host).await, own, "{host}{path}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", ""] {
+            assert_eq!(status(&bench, path, "host", host).await, 421, "{host}{path}");
+        }
+        assert_eq!(status(&open, path, "host", "sandbox").await, own, "{path}");
+        for bench in [&bench, &open] {
+            assert_eq!(status(bench, path, "sec-fetch-site", "cross-site").await, 403, "{path}");
+            assert_eq!(status(bench, path, "origin", "null").await, 403, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn permissions_are_switched_per_client() {
     let mut bench = Bench::new().await;
     let client = json!({"id": "other", "secret": "s"});
@@ -306,4 +329,29 @@ async fn queue_outage_leaves_three_hundred_calls_waiting() {
         .sandbox
         .with(|state| state.world.really_waiting(seed::SUPPORT_TIER_1, world::Media::Voice));
     assert_eq!(waiting, 301);
+}
+
+/// Every text in `value` that is a time.
+fn times(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => members.values().for_each(|member| times(member, found)),
+        Value::Array(items) => items.iter().for_each(|item| times(item, found)),
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => found.push(text.clone()),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn times_have_milliseconds() {
+    let bench = Bench::new().await;
+    bench.replace(seed::CONNECTED_CALL, 3).send().await.unwrap();
+    let queue = format!("queues/{}", seed::SUPPORT_TIER_2);
+    for path in ["ledger/requests", "ledger/moves", "conversations", &queue] {
+        let mut found = Vec::new();
+        times(&bench.json(&format!("/sandbox/{path}")).await, &mut found);
+        assert!(!found.is_empty(), "{path}");
+        for time in found {
+            assert_eq!(time.len(), "2026-11-22T12:00:00.000Z".len(), "{path}: {time}");
+        }
+    }
 }

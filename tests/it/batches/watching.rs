@@ -81,7 +81,11 @@ async fn a_browser_that_has_heard_the_end_is_sent_away() {
 
 /// A service with a batch that stays in hand for seconds.
 async fn busy() -> (TestApp, String) {
-    let app = TestApp::start().await;
+    busy_with(&[]).await
+}
+
+async fn busy_with(settings: &[(&str, &str)]) -> (TestApp, String) {
+    let app = TestApp::with(settings).await;
     crowd(app.sandbox(), 3);
     app.fault("POST", REPLACE, 1, Fault::Delay { ms: 5000 });
     let id = app.begin(&drain(json!({}))).await;
@@ -101,7 +105,7 @@ async fn streams_end_when_the_service_stops() {
 
 #[tokio::test]
 async fn streams_are_bounded_and_leave_room_for_requests() {
-    let (app, id) = busy().await;
+    let (app, id) = busy_with(&[("SERVER_MAX_STREAMS_PER_CALLER", "64")]).await;
     let mut watchers: Vec<Events> = Vec::new();
     for _ in 0..64 {
         watchers.push(app.watch(&id).await);

@@ -47,7 +47,7 @@ impl Child {
             command.env("GENESYS_LOGIN_URL", sandbox.base_url());
         }
         let mut process = command.spawn().unwrap();
-        let address = soon("the process is ready", ready(&mut process)).await;
+        let address = soon("the process listens", listening(&mut process)).await;
         let tls = settings.iter().any(|(key, _)| *key == "SERVER_TLS_CERT");
         let scheme = if tls { "https" } else { "http" };
         let http = Client::builder().no_proxy().tls_danger_accept_invalid_certs(tls);
@@ -92,12 +92,12 @@ impl Child {
 
 /// Reads the log up to the line that says where the service listens; the rest is read and dropped,
 /// so that the process does not block on a full pipe.
-async fn ready(process: &mut Process) -> String {
+async fn listening(process: &mut Process) -> String {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let mut said = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
-        if event["message"] == "ready" {
+        if event["message"] == "listening" {
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return event["address"].as_str().unwrap().to_owned();
         }

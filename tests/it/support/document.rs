@@ -223,7 +223,11 @@ fn has_format(rule: &str, value: &Value) -> bool {
     let Some(text) = value.as_str() else { return true };
     match rule {
         "uuid" => text.len() == 36 && text.parse::<uuid::Uuid>().is_ok(),
-        "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
+        // With milliseconds, so that texts sort like times.
+        "date-time" => {
+            let time = text.parse::<jiff::Timestamp>();
+            time.is_ok_and(|time| text == format!("{time:.3}"))
+        }
         other => panic!("the format {other} is not known here"),
     }
 }

@@ -222,6 +222,11 @@ impl Process {
         timeout(PATIENCE, said).await.expect("it says so").expect("it lives");
     }
 
+    /// All lines of its log so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
     /// Sends `HUP`, `STOP`, `CONT` or `TERM`; the shell's `kill` is there on every machine.
     pub(crate) async fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.id());
@@ -250,14 +255,14 @@ async fn ended(mut child: Child, log: &watch::Receiver<Vec<String>>) -> Ended {
     Ended { status, log: log.borrow().clone() }
 }
 
-/// The address in the line that says it is ready, in JSON or text.
+/// The address in the line that says where it listens, in JSON or text.
 fn address(line: &str) -> Option<SocketAddr> {
-    if let Some((_, rest)) = line.split_once(": ready address=") {
+    if let Some((_, rest)) = line.split_once(": listening address=") {
         return rest.split(' ').next()?.parse().ok();
     }
     let line: Value = serde_json::from_str(line).ok()?;
-    let ready = line["message"] == "ready";
-    ready.then(|| line["address"].as_str()?.parse().ok())?
+    let listens = line["message"] == "listening";
+    listens.then(|| line["address"].as_str()?.parse().ok())?
 }
 
 /// Asks until there is an answer. What goes on in another process shows in its answers alone, and

@@ -7,8 +7,8 @@ use super::*;
 /// So long after its beginning, a stop has closed what has nothing in hand.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-const HALF_HEAD: &str = "GET /health/live HTTP/1.1\r\nhost: a\r\nx";
-const HALF_BODY: &str = "POST /transfers HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+const HALF_HEAD: &str = "GET /health/live HTTP/1.1\r\nhost: localhost\r\nx";
+const HALF_BODY: &str = "POST /transfers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                          content-length: 100000\r\n\r\n{\"";
 
 /// The preface and empty settings.
