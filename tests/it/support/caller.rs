@@ -47,7 +47,9 @@ pub(crate) async fn insist(
             heard.named.extend(id.as_str().map(|id| id.parse::<Uuid>().unwrap()));
             let unknown = code == "outcome_unknown";
             patience = patience.saturating_sub(u32::from(unknown));
-            if status == 201 || json["retryable"] == false || (unknown && patience == 0) {
+            // Of a request that does not wait the first answer, a 202, is replayed once it is settled.
+            let settled = status == 201 || answer.header("idempotent-replayed").is_some();
+            if settled || json["retryable"] == false || (unknown && patience == 0) {
                 heard.last = Some(answer);
                 return heard;
             }
