@@ -31,6 +31,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod listeners;
+#[cfg(test)]
 mod log_level;
 #[cfg(test)]
 mod log_lines;
