@@ -15,6 +15,8 @@ mod command_line;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
+mod empty_queues;
+#[cfg(test)]
 mod failpoints;
 #[cfg(test)]
 mod faults;
