@@ -27,7 +27,7 @@ mod wire;
 pub mod world;
 
 pub use scenarios::Scenario;
-pub use state::{Behaviour, State};
+pub use state::{Behaviour, EmptyQueue, State};
 
 use faults::FaultOrder;
 use ledger::{Ledger, Move, Request, Totals};
@@ -106,6 +106,7 @@ impl Options {
                 observation_lag_ms: 0,
                 ghost_every: 0,
                 ended_status: 404,
+                empty_queue: EmptyQueue::Counted,
             },
             epoch: 0,
         }

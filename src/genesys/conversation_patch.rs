@@ -170,6 +170,7 @@ fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
         participant_id: None,
         purpose,
         state,
+        supervision: None,
         queue_id: routing.and_then(|r| r.queue_id.as_deref()).and_then(|id| id.parse().ok()),
         since: since.and_then(timestamp),
         disconnect_type: None,

@@ -21,7 +21,7 @@ const WAITING: &str = "oWaiting";
 const VOICE: &str = "voice";
 
 /// The voice calls that wait in a queue, longest wait first. A row that names no conversation or no
-/// time is left out, but counts.
+/// time is left out, but counts. A queue that is not mentioned is empty.
 pub(super) async fn waiting(
     upstream: &Upstream,
     ctx: &CallContext,
@@ -40,7 +40,7 @@ pub(super) async fn waiting(
     };
     let path = [PATH.as_slice(), &["query"]].concat();
     let answer = upstream.query(ctx, Operation::QueryWaiting, &path, &query).await;
-    view(&answer.map_err(of_no_conversation)?, queue)
+    Ok(view(&answer.map_err(of_no_conversation)?, queue))
 }
 
 /// How many people can answer in a queue: those on queue, else all its members.
@@ -63,12 +63,12 @@ fn of_no_conversation(error: GatewayError) -> GatewayError {
     }
 }
 
-fn view(answer: &Answer, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
+fn view(answer: &Answer, queue: QueueId) -> WaitingCalls {
     let mut calls = WaitingCalls::default();
     let mut seen = HashSet::new();
     let mut unreadable = 0_usize;
     for group in answer.results.iter().filter(|group| is_about(group, queue)) {
-        for data in data(group)? {
+        for data in data(group) {
             let rows = data.observations.as_deref().unwrap_or_default();
             let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
             let counted = data.stats.as_ref().and_then(|stats| stats.count);
@@ -85,7 +85,7 @@ fn view(answer: &Answer, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
     }
     calls.rows.sort_by_key(|row| (row.since, row.conversation_id));
     calls.rows.retain(|row| seen.insert(row.conversation_id));
-    Ok(calls)
+    calls
 }
 
 /// A group that names another queue or medium than was asked for is not ours.
@@ -97,13 +97,9 @@ fn is_about(group: &Group, queue: QueueId) -> bool {
 }
 
 /// What a group says of those who wait.
-fn data(group: &Group) -> Result<impl Iterator<Item = &Data>, GatewayError> {
-    let Some(data) = &group.data else {
-        let detail = "it says nothing of those who wait in the queue".to_owned();
-        return Err(GatewayError::Unreadable { detail, answer: None });
-    };
+fn data(group: &Group) -> impl Iterator<Item = &Data> {
     let waiting = |data: &&Data| data.metric.as_deref().is_none_or(|metric| metric == WAITING);
-    Ok(data.iter().flatten().filter(waiting))
+    group.data.iter().flatten().flatten().filter(waiting)
 }
 
 fn call(row: &Row) -> Option<WaitingCall> {

@@ -10,7 +10,7 @@ use super::{
     wire::{self, Medium, Participant, Reference},
 };
 use crate::transfer::{
-    conversation::{Conversation, Leg, LegState, Purpose, Routing},
+    conversation::{Conversation, Leg, LegState, Purpose, Routing, Supervision},
     gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
     ids::ConversationId,
     model::TransferType,
@@ -113,10 +113,22 @@ fn leg(participant: &Participant) -> Leg {
         disconnect_type: (state == LegState::Ended).then(|| disconnect_type(participant)).flatten(),
         purpose,
         state,
+        supervision: supervision(participant),
         queue_id: queue.and_then(|id| id.parse().ok()),
         since: since.and_then(timestamp),
         routing: data.map(routing).unwrap_or_default(),
     }
+}
+
+/// What a supervisor does. One who listened before barging in has barged in.
+fn supervision(participant: &Participant) -> Option<Supervision> {
+    let names = |id: &Option<String>| id.as_ref().is_some_and(|id| !id.is_empty());
+    if names(&participant.barged_participant_id) {
+        return Some(Supervision::BargedIn);
+    }
+    let listens =
+        names(&participant.monitored_participant_id) || names(&participant.coached_participant_id);
+    listens.then_some(Supervision::Listens)
 }
 
 /// How a participant stands: as the most alive of what it holds (an agent who consults holds two

@@ -136,6 +136,15 @@ pub(super) struct Participant {
     pub end_time: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub conversation_routing_data: Option<RoutingData>,
+    /// The participant that this one listens to.
+    #[serde(default, deserialize_with = "lenient")]
+    pub monitored_participant_id: Option<String>,
+    /// The participant that this one listens to and talks to.
+    #[serde(default, deserialize_with = "lenient")]
+    pub coached_participant_id: Option<String>,
+    /// The participant on whose call this one has barged in.
+    #[serde(default, deserialize_with = "lenient")]
+    pub barged_participant_id: Option<String>,
     #[serde(default, deserialize_with = "lenient_list")]
     pub calls: Vec<Medium>,
     #[serde(default, deserialize_with = "lenient_list")]

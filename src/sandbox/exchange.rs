@@ -138,16 +138,26 @@ pub(super) fn answer(shared: &Arc<Shared>, entered: &Entered, at_once: bool) -> 
 pub(super) fn finished(shared: &Shared, entered: &Entered, reply: &Reply) -> Response<Body> {
     shared.with(|state| state.ledger.finish(entered.seq, Some(reply.status.as_u16())));
     let body = full(reply.body.clone());
-    response(reply, entered.correlation, body)
+    response(shared, reply, entered.correlation, body)
 }
 
 /// A response with that body instead of the reply's own.
-pub(super) fn response(reply: &Reply, correlation: Uuid, body: Body) -> Response<Body> {
+pub(super) fn response(
+    shared: &Shared,
+    reply: &Reply,
+    correlation: Uuid,
+    body: Body,
+) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
         headers.insert(CORRELATION, value);
+    }
+    // The time of this sandbox, which need not be the machine's.
+    let date = httpdate::fmt_http_date(shared.clock.now().into());
+    if let Ok(value) = HeaderValue::from_str(&date) {
+        headers.insert(header::DATE, value);
     }
     if reply.json {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -9,6 +9,7 @@ use axum::{
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
@@ -90,12 +91,12 @@ async fn act(
             let reply = answer(shared, entered, false);
             note(shared, entered, Some(reply.status));
             let pause = Duration::from_millis(*ms) / PIECES;
-            Some(response(&reply, entered.correlation, slow(&reply.body, pause)))
+            Some(response(shared, &reply, entered.correlation, slow(&reply.body, pause)))
         }
         Fault::HugeBody { bytes } => {
             let reply = answer(shared, entered, false);
             note(shared, entered, Some(reply.status));
-            Some(response(&reply, entered.correlation, huge(*bytes)))
+            Some(response(shared, &reply, entered.correlation, huge(*bytes)))
         }
         Fault::Headers { set } => {
             let mut reply = answer(shared, entered, false);
@@ -187,8 +188,8 @@ fn garbage(
     form: Garbage,
     apply: bool,
 ) -> Option<Response<Body>> {
-    // Half of a proper answer needs that answer first.
-    let spoils = matches!(form, Garbage::TruncatedJson | Garbage::ShortBody);
+    // A spoilt answer needs that answer first.
+    let spoils = !matches!(form, Garbage::NotHttp | Garbage::ShortHead | Garbage::Html);
     let proper = (apply || spoils).then(|| answer(shared, entered, false));
     match form {
         Garbage::NotHttp | Garbage::ShortHead => {
@@ -216,19 +217,46 @@ fn garbage(
             reply.body = half(&reply.body);
             Some(finished(shared, entered, &reply))
         }
+        Garbage::BadEntries => {
+            let mut reply = proper?;
+            reply.body = with_bad_entries(&reply.body);
+            Some(finished(shared, entered, &reply))
+        }
         Garbage::ShortBody => {
             let mut reply = proper?;
             // An empty answer has no half: it announces a body that never comes.
             let announced = reply.body.len().max(2);
             reply.headers.push((header::CONTENT_LENGTH, announced.into()));
             note(shared, entered, Some(reply.status));
-            Some(response(&reply, entered.correlation, broken(&reply.body)))
+            Some(response(shared, &reply, entered.correlation, broken(&reply.body)))
         }
     }
 }
 
 fn half(body: &Bytes) -> Bytes {
     body.slice(..body.len() / 2)
+}
+
+/// The JSON text with two bad entries in front of each list.
+fn with_bad_entries(body: &Bytes) -> Bytes {
+    // No text of the sandbox holds this character.
+    const HALF: &str = "\u{e000}";
+    fn spoil(value: &mut Value) {
+        match value {
+            Value::Array(entries) => {
+                entries.iter_mut().for_each(spoil);
+                let names = ["id", "name", "purpose", "state", "metric", "conversationId"];
+                let bad =
+                    names.iter().map(|name| ((*name).to_owned(), Value::from(HALF))).collect();
+                entries.splice(..0, [Value::Null, bad]);
+            }
+            Value::Object(members) => members.values_mut().for_each(spoil),
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
+    spoil(&mut value);
+    value.to_string().replace(HALF, r"\ud83d").into()
 }
 
 /// Half the body, then an error.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,6 +42,23 @@ pub struct Behaviour {
     pub ghost_every: u64,
     /// Status for commands on an ended conversation: 404 or 409.
     pub ended_status: u16,
+    /// What the waiting-calls query says of a queue in which nothing waits.
+    pub empty_queue: EmptyQueue,
+}
+
+/// What the waiting-calls query says of a queue in which nothing waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmptyQueue {
+    /// A count of 0.
+    #[default]
+    Counted,
+    /// A group whose `data` has no such metric.
+    WithoutMetric,
+    /// A group without `data`.
+    WithoutData,
+    /// Nothing.
+    Unmentioned,
 }
 
 /// Everything behind the lock.

@@ -23,7 +23,9 @@ mod words;
 pub use acts::Act;
 pub use line::{Row, Rows, Staleness};
 pub use make::NewConversation;
-pub use model::{Blocked, Conversation, Division, Media, Purpose, Queue, QueueRef, TransferKind};
+pub use model::{
+    Blocked, Conversation, Division, Media, Purpose, Queue, QueueRef, Supervision, TransferKind,
+};
 pub use moves::{Moved, QueueChoice, ReplaceOrder};
 pub use refused::Refused;
 pub use routing::RoutingEdit;

@@ -134,6 +134,16 @@ pub struct Routing {
     pub language_id: Option<LanguageId>,
 }
 
+/// What a supervisor does on a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Supervision {
+    /// Listens, and perhaps tells the agent what to do; no agent of the conversation.
+    Listens,
+    /// Has barged in: an agent like any other.
+    BargedIn,
+}
+
 /// One leg of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -145,6 +155,8 @@ pub struct Leg {
     pub purpose: Purpose,
     /// How it stands.
     pub state: LegState,
+    /// What it does as a supervisor's leg, when it is one.
+    pub supervision: Option<Supervision>,
     /// The queue it belongs to.
     pub queue_id: Option<QueueId>,
     /// When it began (for a waiting leg: since when it waits).
@@ -160,6 +172,12 @@ impl Leg {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.state == LegState::Ended
+    }
+
+    /// Whether it only listens, so that it neither counts nor can be replaced.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.supervision == Some(Supervision::Listens)
     }
 }
 

@@ -118,7 +118,8 @@ pub fn judge(now: &Conversation, before: Before<'_>) -> Seen {
 /// Whether this leg can only be there because the conversation came to the target queue after
 /// the picture.
 fn proves_arrival(leg: &Leg, before: Before<'_>) -> bool {
-    if leg.queue_id != Some(before.target) {
+    // A supervisor comes to the agent, not from the queue that the leg may name.
+    if leg.queue_id != Some(before.target) || leg.supervision.is_some() {
         return false;
     }
     match (leg.participant_id, before.picture) {

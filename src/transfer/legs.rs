@@ -16,7 +16,7 @@ pub struct Chosen {
 }
 
 /// Chooses the leg: the one named, else the one connected (or held) agent, else the waiting ACD
-/// leg, else the connected menu. The customer's leg is never chosen.
+/// leg, else the connected menu. The customer's leg is never chosen, nor one that only listens.
 ///
 /// # Errors
 /// The problem a transfer is refused with, boxed because it is large and rare.
@@ -51,7 +51,7 @@ pub fn is_over(conversation: &Conversation) -> bool {
     let mut customers = conversation.legs.iter().filter(|leg| is_customer(conversation, leg));
     match customers.next() {
         Some(first) => first.is_ended() && customers.all(Leg::is_ended),
-        None => conversation.legs.iter().all(Leg::is_ended),
+        None => conversation.legs.iter().all(|leg| leg.is_ended() || leg.listens()),
     }
 }
 
@@ -88,6 +88,14 @@ fn choose_named(conversation: &Conversation, id: ParticipantId) -> Result<Chosen
             detail: "This is the customer's leg, which is never replaced.".to_owned(),
         }])));
     }
+    if leg.listens() {
+        return Err(Box::new(Problem::invalid(vec![FieldError {
+            pointer: "/participantId".to_owned(),
+            detail:
+                "This leg only listens (a supervisor monitors or coaches) and is never replaced."
+                    .to_owned(),
+        }])));
+    }
     if rings_unanswered(conversation) {
         return Err(ringing());
     }
@@ -104,7 +112,7 @@ fn choose_named(conversation: &Conversation, id: ParticipantId) -> Result<Chosen
 }
 
 fn choose_usual(conversation: &Conversation) -> Result<Chosen, Box<Problem>> {
-    let legs = || conversation.legs.iter().enumerate();
+    let legs = || conversation.legs.iter().enumerate().filter(|(_, leg)| !leg.listens());
     let mut agents = legs().filter(|(_, leg)| is_talking_agent(leg));
     match (agents.next(), agents.next()) {
         (Some(_), Some(_)) => return Err(ambiguous(conversation)),
@@ -138,12 +146,14 @@ fn choose_usual(conversation: &Conversation) -> Result<Chosen, Box<Problem>> {
 fn is_talking_agent(leg: &Leg) -> bool {
     matches!(leg.purpose, Purpose::Agent | Purpose::User)
         && matches!(leg.state, LegState::Connected | LegState::Held)
+        && !leg.listens()
 }
 
 /// Whether it is just being offered to someone and nobody of the organisation talks to the
 /// customer yet. Replacing any leg then, a named one too, would pull it away.
 fn rings_unanswered(conversation: &Conversation) -> bool {
-    let rings = conversation.legs.iter().any(|leg| leg.state == LegState::Ringing);
+    let rings = |leg: &Leg| leg.state == LegState::Ringing && !leg.listens();
+    let rings = conversation.legs.iter().any(rings);
     rings && !conversation.legs.iter().any(is_talking_agent)
 }
 
@@ -209,6 +219,8 @@ fn why_not(conversation: &Conversation, leg: &Leg) -> &'static str {
         "has ended"
     } else if is_customer(conversation, leg) {
         "the customer's leg is never replaced"
+    } else if leg.listens() {
+        "only listens: a supervisor who monitors or coaches"
     } else if leg.state == LegState::Ringing {
         "is ringing"
     } else if is_talking_agent(leg) {

@@ -192,9 +192,10 @@ fn waited_minutes_of(leg: &Leg, now: Timestamp, carrier: Carrier) -> Result<i64,
 /// The priority the conversation has now: the leg's, else that of the newest leg that has one.
 #[must_use]
 pub fn current_priority(conversation: &Conversation, leg: &Leg) -> Option<i64> {
-    leg.routing
-        .priority
-        .or_else(|| conversation.legs.iter().rev().find_map(|leg| leg.routing.priority))
+    leg.routing.priority.or_else(|| {
+        let mut counting = conversation.legs.iter().rev().filter(|leg| !leg.listens());
+        counting.find_map(|leg| leg.routing.priority)
+    })
 }
 
 fn keep_place_base(

@@ -19,6 +19,8 @@ mod confirms;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
+mod empty_queues;
+#[cfg(test)]
 mod failpoints;
 #[cfg(test)]
 mod faults;
@@ -38,6 +40,8 @@ mod legs;
 mod lifecycle;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod listeners;
 #[cfg(test)]
 mod log_level;
 #[cfg(test)]

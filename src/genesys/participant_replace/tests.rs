@@ -130,6 +130,26 @@ fn members_of_unexpected_types_count_as_absent() {
 }
 
 #[test]
+fn supervisors_are_told_by_whom_they_supervise() {
+    let (monitored, coached) = ("monitoredParticipantId", "coachedParticipantId");
+    let barged = "bargedParticipantId";
+    for (members, expected) in [
+        (vec![], None),
+        (vec![monitored], Some(Supervision::Listens)),
+        (vec![coached], Some(Supervision::Listens)),
+        (vec![monitored, coached], Some(Supervision::Listens)),
+        (vec![barged], Some(Supervision::BargedIn)),
+        (vec![monitored, barged], Some(Supervision::BargedIn)),
+    ] {
+        let mut participant = json!({"id": AGENT, "purpose": "agent"});
+        for member in &members {
+            participant[member] = json!(ID);
+        }
+        assert_eq!(only_leg(&participant).supervision, expected, "{members:?}");
+    }
+}
+
+#[test]
 fn an_answer_about_another_conversation_is_not_used() {
     let body = json!({"id": QUEUE, "participants": []});
     assert!(matches!(read(&body), Err(GatewayError::Unreadable { .. })));

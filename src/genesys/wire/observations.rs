@@ -43,7 +43,7 @@ pub(in crate::genesys) struct Answer {
 pub(in crate::genesys) struct Group {
     #[serde(default, deserialize_with = "lenient")]
     pub group: Option<Key>,
-    /// Without it nothing is said about the queue.
+    /// Without it nothing waits.
     #[serde(default, deserialize_with = "places")]
     pub data: Option<Vec<Option<Data>>>,
 }

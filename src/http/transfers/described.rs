@@ -25,8 +25,8 @@ fn create() -> Entry {
         .about(
             "Replaces one leg of the conversation by the queue: the leg named by `participantId`, \
              else the connected (or held) agent, else the leg that waits in a queue, else the menu. \
-             The customer's leg is never replaced. `GET /conversations/{id}` shows beforehand what \
-             would happen.\n\nWith an `Idempotency-Key` the request can be sent again until it is \
+             The customer's leg is never replaced, nor one that only listens. \
+             `GET /conversations/{id}` shows beforehand what would happen.\n\nWith an `Idempotency-Key` the request can be sent again until it is \
              answered: the call moves once.",
         )
         .header("Idempotency-Key")

@@ -162,6 +162,7 @@ fn a_preview_is_shown_member_for_member() {
         participant_id: Some(ParticipantId::new(uuid(4))),
         purpose: Purpose::Agent,
         state: LegState::Held,
+        supervision: None,
         queue_id: None,
         since: None,
         disconnect_type: None,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Answer, ApiError, Call};
 use crate::sandbox::{
+    state::EmptyQueue,
     wire::Stamp,
     world::{Media, Row, World},
 };
@@ -162,7 +163,8 @@ struct Response<'a> {
 #[derive(Debug, Serialize)]
 struct Group<'a> {
     group: GroupKey,
-    data: [Data<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Vec<Data<'a>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -235,15 +237,20 @@ pub(super) fn query(call: &mut Call<'_>) -> Result<Answer, ApiError> {
         for media in Media::ALL.into_iter().filter(|media| query.filter.holds(&text, *media)) {
             let cap = if detailed { MAX_ROWS } else { 0 };
             let rows = world.waiting(queue, media, cap, call.now);
-            results.push(Group {
-                group: GroupKey { queue_id: queue, media_type: media.word() },
-                data: [Data {
+            let empty = (rows.count == 0).then_some(call.state.behaviour.empty_queue);
+            let data = match empty {
+                Some(EmptyQueue::Unmentioned) => continue,
+                Some(EmptyQueue::WithoutData) => None,
+                Some(EmptyQueue::WithoutMetric) => Some(Vec::new()),
+                Some(EmptyQueue::Counted) | None => Some(vec![Data {
                     metric: METRIC,
                     stats: Stats { count: rows.count },
                     truncated: detailed.then_some(rows.truncated),
                     observations: detailed.then(|| observations(world, &rows.rows)),
-                }],
-            });
+                }]),
+            };
+            let group = GroupKey { queue_id: queue, media_type: media.word() };
+            results.push(Group { group, data });
         }
     }
     Ok(Answer::json(&Response { results }))

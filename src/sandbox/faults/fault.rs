@@ -123,6 +123,9 @@ pub enum Garbage {
     TruncatedJson,
     /// The proper answer announces more body than it sends, then the connection closes.
     ShortBody,
+    /// The proper answer with two more entries in front of each list: `null`, and one whose texts
+    /// hold half a surrogate pair.
+    BadEntries,
     /// The status line stops in the middle and the connection closes.
     ShortHead,
 }

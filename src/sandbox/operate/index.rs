@@ -34,7 +34,7 @@ const ENTRIES: [(&str, &str, &str); 28] = [
     (
         "POST",
         "/sandbox/conversations",
-        r#"{"shape","queueId"|"queueName","media"?,"priority"?,"skillIds"?,"languageId"?,"sinceSeconds"?|"since"?,"count"?,"id"?,"attributes"?,"ani"?,"dnis"?} or "legs":[{"purpose","state"?,"held"?,"ended"?,"secondCall"?,"queueId"?,"id"?}] for the shape"#,
+        r#"{"shape","queueId"|"queueName","media"?,"priority"?,"skillIds"?,"languageId"?,"sinceSeconds"?|"since"?,"count"?,"id"?,"attributes"?,"ani"?,"dnis"?} or "legs":[{"purpose","state"?,"held"?,"ended"?,"secondCall"?,"queueId"?,"supervision"?:"monitor"|"coach"|"barge-in","id"?}] for the shape"#,
     ),
     ("GET", "/sandbox/conversations/{id}", "one conversation and its legs"),
     ("POST", "/sandbox/conversations/{id}/{act}", "let something happen to it"),
@@ -88,6 +88,10 @@ const FAULTS: [(&str, &str); 15] = [
     (
         r#"{"kind":"garbage","form":"truncated-json"} or "short-body""#,
         "half the answer's body, well framed or breaking off",
+    ),
+    (
+        r#"{"kind":"garbage","form":"bad-entries"}"#,
+        "two more entries in each list of the answer: null, and one with half a character in its texts",
     ),
     (r#"{"kind":"slow-body","ms":10000}"#, "the answer's body trickles in"),
     (r#"{"kind":"huge-body","bytes"?}"#, "a body of that size, or without end"),

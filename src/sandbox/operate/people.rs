@@ -11,7 +11,7 @@ use crate::sandbox::{
     api::PERMISSIONS,
     faults::MAX_MS,
     scenarios::{self, Scenario},
-    state::State,
+    state::{EmptyQueue, State},
     world::Staleness,
 };
 
@@ -31,6 +31,7 @@ struct Changes {
     observation_lag_ms: Option<u64>,
     ghost_every: Option<u64>,
     ended_status: Option<u16>,
+    empty_queue: Option<EmptyQueue>,
 }
 
 impl Changes {
@@ -72,6 +73,7 @@ impl Changes {
         set(&mut now.observation_lag_ms, self.observation_lag_ms);
         set(&mut now.ghost_every, self.ghost_every);
         set(&mut now.ended_status, self.ended_status);
+        set(&mut now.empty_queue, self.empty_queue);
         state.world.staleness = Staleness {
             lag: std::time::Duration::from_millis(now.observation_lag_ms),
             ghost_every: now.ghost_every,

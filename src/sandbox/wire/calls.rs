@@ -12,7 +12,7 @@ use super::{
 };
 use crate::sandbox::world::{
     Conversation,
-    model::{Disconnect, Participant},
+    model::{Disconnect, Participant, Supervision},
 };
 
 /// SDK model `CallConversation`.
@@ -82,6 +82,12 @@ struct CallParticipant<'a> {
     provider: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation_routing_data: Option<RoutingData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitored_participant_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coached_participant_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    barged_participant_id: Option<Uuid>,
     muted: bool,
     confined: bool,
     recording: bool,
@@ -95,6 +101,10 @@ impl<'a> CallParticipant<'a> {
     fn new(conversation: &'a Conversation, leg: &'a Participant) -> Self {
         let session = leg.main_session();
         let outside = leg.purpose.is_outside();
+        let supervised = |how: Supervision| {
+            let is_so = leg.supervision == Some(how);
+            is_so.then(|| conversation.supervised_by(leg)).flatten()
+        };
         Self {
             id: leg.id,
             name: leg.name.as_deref(),
@@ -116,6 +126,9 @@ impl<'a> CallParticipant<'a> {
             attributes: &leg.attributes,
             provider: provider(conversation.media),
             conversation_routing_data: RoutingData::new(leg),
+            monitored_participant_id: supervised(Supervision::Monitor),
+            coached_participant_id: supervised(Supervision::Coach),
+            barged_participant_id: supervised(Supervision::BargeIn),
             muted: false,
             confined: false,
             recording: false,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{EntityRef, Stamp, TransferBody, session::SessionBody};
 use crate::sandbox::world::{
     Conversation, Media,
-    model::{Participant, Routing},
+    model::{Participant, Routing, Supervision},
 };
 
 /// SDK model `Conversation`.
@@ -108,6 +108,12 @@ struct ParticipantBody<'a> {
     media_roles: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     conversation_routing_data: Option<RoutingData<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitored_participant_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coached_participant_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    barged_participant_id: Option<Uuid>,
     attributes: &'a BTreeMap<String, String>,
     calls: Vec<SessionBody<'a>>,
     callbacks: Vec<SessionBody<'a>>,
@@ -132,6 +138,10 @@ impl<'a> ParticipantBody<'a> {
                 .collect()
         };
         let outside = leg.purpose.is_outside();
+        let supervised = |how: Supervision| {
+            let is_so = leg.supervision == Some(how);
+            is_so.then(|| conversation.supervised_by(leg)).flatten()
+        };
         Self {
             id: leg.id,
             start_time: Stamp(leg.started),
@@ -150,6 +160,9 @@ impl<'a> ParticipantBody<'a> {
             wrapup_required: false,
             media_roles: ["full"],
             conversation_routing_data: RoutingData::new(leg),
+            monitored_participant_id: supervised(Supervision::Monitor),
+            coached_participant_id: supervised(Supervision::Coach),
+            barged_participant_id: supervised(Supervision::BargeIn),
             attributes: &leg.attributes,
             calls: of(Media::Voice),
             callbacks: of(Media::Callback),

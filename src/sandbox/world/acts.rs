@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Blocked, Conversation, Purpose, Refused, World,
     make::{name_of, session},
-    model::{Disconnect, Participant, SessionState},
+    model::{Disconnect, Participant, SessionState, Supervision},
     moves::{end_leg, room_for_a_leg},
 };
 use crate::clock::IdSource;
@@ -30,6 +30,8 @@ pub enum Act {
     Resume,
     /// Another agent joins.
     Join,
+    /// A supervisor begins to listen.
+    Monitor,
     /// The whole conversation ends.
     HangUp,
     /// Only the customer leaves.
@@ -40,13 +42,14 @@ pub enum Act {
 
 impl Act {
     /// Every act there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ring,
         Self::Answer,
         Self::RingOut,
         Self::Hold,
         Self::Resume,
         Self::Join,
+        Self::Monitor,
         Self::HangUp,
         Self::CustomerLeaves,
         Self::AgentsLeave,
@@ -66,6 +69,13 @@ impl World {
             match act {
                 Act::Ring => add_agent(conversation, ids, SessionState::Alerting, now),
                 Act::Join => add_agent(conversation, ids, SessionState::Connected, now),
+                Act::Monitor => {
+                    add_agent(conversation, ids, SessionState::Connected, now)?;
+                    if let Some(leg) = conversation.participants.last_mut() {
+                        leg.supervision = Some(Supervision::Monitor);
+                    }
+                    Ok(())
+                }
                 Act::Answer => answer(conversation, ids, now),
                 Act::RingOut => ring_out(conversation, now),
                 Act::Hold => hold(conversation, true, now),
@@ -134,6 +144,7 @@ fn add_agent(
         routing: queue.as_ref().and_then(|_| conversation.routing().cloned()),
         queue,
         user: Some(ids.next(now)),
+        supervision: None,
         started: now,
         ended: None,
         sessions: vec![session(ids.next(now), state, now)],
@@ -149,7 +160,7 @@ fn answer(conversation: &mut Conversation, ids: &IdSource, now: Timestamp) -> Re
         }
         add_agent(conversation, ids, SessionState::Alerting, now)?;
     }
-    let rings = |leg: &&mut Participant| leg.purpose.is_staff() && leg.is_ringing();
+    let rings = |leg: &&mut Participant| leg.is_agent() && leg.is_ringing();
     if let Some(leg) = conversation.participants.iter_mut().find(rings) {
         for session in leg.sessions.iter_mut().filter(|session| session.state.is_ringing()) {
             session.state = SessionState::Connected;
@@ -166,7 +177,7 @@ fn ring_out(conversation: &mut Conversation, now: Timestamp) -> Result<(), Refus
         return Err(Refused::DoesNotFit("it does not ring"));
     }
     end_where(conversation, Disconnect::TransferNoAnswer, now, |leg| {
-        leg.purpose.is_staff() && leg.is_ringing()
+        leg.is_agent() && leg.is_ringing()
     });
     let inside = |leg: &Participant| leg.is_open() && !leg.purpose.is_outside();
     if !conversation.participants.iter().any(inside) {
@@ -177,10 +188,8 @@ fn ring_out(conversation: &mut Conversation, now: Timestamp) -> Result<(), Refus
 
 fn hold(conversation: &mut Conversation, held: bool, now: Timestamp) -> Result<(), Refused> {
     let mut any = false;
-    let agents = conversation
-        .participants
-        .iter_mut()
-        .filter(|leg| leg.purpose.is_staff() && leg.is_connected());
+    let agents =
+        conversation.participants.iter_mut().filter(|leg| leg.is_agent() && leg.is_connected());
     for session in agents.flat_map(|leg| leg.sessions.iter_mut()) {
         if session.state == SessionState::Connected {
             session.held = held;

@@ -172,6 +172,7 @@ impl World {
             name: name_of(spec.purpose, queue.as_ref()),
             queue,
             user: spec.purpose.is_staff().then(|| self.new_id(now)),
+            supervision: spec.supervision,
             started,
             ended: None,
             sessions,

@@ -9,7 +9,9 @@ use std::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use super::words::{Blocked, Disconnect, Media, Purpose, SessionState, TransferKind};
+pub use super::words::{
+    Blocked, Disconnect, Media, Purpose, SessionState, Supervision, TransferKind,
+};
 
 /// A queue.
 #[derive(Debug, Clone)]
@@ -97,6 +99,8 @@ pub struct Participant {
     pub queue: Option<QueueRef>,
     /// The user behind it.
     pub user: Option<Uuid>,
+    /// What it does as a supervisor, when it is one.
+    pub supervision: Option<Supervision>,
     /// When it joined.
     pub started: Timestamp,
     /// When it left.
@@ -125,6 +129,13 @@ impl Participant {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended.is_none() && self.sessions.iter().any(|session| !session.state.is_over())
+    }
+
+    /// Whether this is a person of the organisation whom the customer hears, or will.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        let listens = matches!(self.supervision, Some(Supervision::Monitor | Supervision::Coach));
+        self.purpose.is_staff() && !listens
     }
 
     /// The session that says most about the leg: an open one when there is one, connected before
@@ -230,7 +241,15 @@ impl Conversation {
     /// Whether it rings at a person of the organisation.
     #[must_use]
     pub fn is_ringing(&self) -> bool {
-        self.participants.iter().any(|leg| leg.purpose.is_staff() && leg.is_ringing())
+        self.participants.iter().any(|leg| leg.is_agent() && leg.is_ringing())
+    }
+
+    /// The leg that a supervisor's leg is there for: an agent's, else the first.
+    #[must_use]
+    pub fn supervised_by(&self, supervisor: &Participant) -> Option<Uuid> {
+        let other = |leg: &&Participant| leg.id != supervisor.id && leg.is_agent();
+        let leg = self.participants.iter().find(other).or(self.participants.first())?;
+        Some(leg.id)
     }
 
     /// What routing last knew: the newest leg that carries it.

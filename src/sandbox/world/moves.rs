@@ -141,10 +141,8 @@ impl World {
                 return Err(Refused::Blocked);
             }
             room_for_a_leg(conversation)?;
-            let agent_talks = conversation
-                .participants
-                .iter()
-                .any(|leg| leg.purpose.is_staff() && leg.is_connected());
+            let agent_talks =
+                conversation.participants.iter().any(|leg| leg.is_agent() && leg.is_connected());
             if conversation.is_ringing() && !agent_talks {
                 return Err(Refused::Ringing);
             }
@@ -236,6 +234,7 @@ fn join_queue(
         name: Some(queue.name.clone()),
         queue: Some(queue),
         user: None,
+        supervision: None,
         started: now,
         ended: None,
         sessions: vec![super::make::session(ids.next(now), SessionState::Connected, now)],

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Purpose, model::SessionState};
+use super::{
+    Purpose,
+    model::{SessionState, Supervision},
+};
 
 /// A ready-made set of legs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,13 +31,15 @@ pub enum Shape {
     Conference,
     /// An agent talks (the customer held) while he rings another one.
     Consult,
+    /// An agent talks to the customer, a supervisor listens.
+    Monitored,
     /// An agent is still there, the customer has left.
     CustomerGone,
 }
 
 impl Shape {
     /// Every shape there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connected,
         Self::Held,
         Self::Waiting,
@@ -44,6 +49,7 @@ impl Shape {
         Self::Ended,
         Self::Conference,
         Self::Consult,
+        Self::Monitored,
         Self::CustomerGone,
     ];
 
@@ -80,6 +86,10 @@ impl Shape {
                 let asks = LegSpec { held: true, second_call: Some(Dialing), ..agent };
                 vec![customer, menu_done, queue_done, asks, rings]
             }
+            Self::Monitored => {
+                let listens = LegSpec { supervision: Some(Supervision::Monitor), ..agent.clone() };
+                vec![customer, menu_done, queue_done, agent, listens]
+            }
             Self::CustomerGone => {
                 vec![LegSpec { ended: true, ..customer }, menu_done, queue_done, agent]
             }
@@ -111,6 +121,9 @@ pub struct LegSpec {
     /// Another queue than the conversation's.
     #[serde(default)]
     pub queue_id: Option<Uuid>,
+    /// What it does as a supervisor, when it is one.
+    #[serde(default)]
+    pub supervision: Option<Supervision>,
 }
 
 fn connected() -> SessionState {
@@ -129,6 +142,7 @@ impl LegSpec {
             ended: false,
             second_call: None,
             queue_id: None,
+            supervision: None,
         }
     }
 }

@@ -13,7 +13,7 @@ impl Conversation {
         if let Some(blocked) = self.blocked {
             return blocked.word();
         }
-        let talks = |leg: &Participant| leg.purpose.is_staff() && leg.is_connected();
+        let talks = |leg: &Participant| leg.is_agent() && leg.is_connected();
         let held = |leg: &Participant| leg.main_session().is_some_and(|session| session.held);
         if self.any(talks) {
             return if self.any(|leg| talks(leg) && !held(leg)) { "connected" } else { "held" };

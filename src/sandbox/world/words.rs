@@ -102,6 +102,18 @@ impl Purpose {
     }
 }
 
+/// What a supervisor does on a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supervision {
+    /// Listens; nobody hears them.
+    Monitor,
+    /// Listens, and only the agent hears them.
+    Coach,
+    /// Talks to the customer, too.
+    BargeIn,
+}
+
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -63,7 +63,7 @@ pub(super) fn unseen() -> Box<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::conversation::{Leg, samples::*};
+    use crate::transfer::conversation::{Leg, Supervision, samples::*};
 
     fn from() -> Queue {
         Queue { id: queue(5), name: "Support".to_owned(), division: None }
@@ -90,6 +90,14 @@ mod tests {
             (
                 vec![customer(), waiting(2, queue(5)), ringing()],
                 Err(("later", Code::ConversationRinging)),
+            ),
+            (
+                vec![
+                    customer(),
+                    waiting(2, queue(5)),
+                    Leg { supervision: Some(Supervision::Listens), ..ringing() },
+                ],
+                Ok(()),
             ),
             (vec![ended(customer())], Err(("fail", Code::ConversationEnded))),
         ] {

@@ -26,6 +26,7 @@ pub(crate) fn leg(n: u32, purpose: Purpose, state: LegState) -> Leg {
         participant_id: Some(participant(n)),
         purpose,
         state,
+        supervision: None,
         queue_id: None,
         since: None,
         disconnect_type: None,

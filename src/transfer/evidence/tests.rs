@@ -1,5 +1,5 @@
 use super::*;
-use crate::transfer::conversation::{Purpose, samples::*};
+use crate::transfer::conversation::{Purpose, Supervision, samples::*};
 
 const RECORDED: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -114,6 +114,23 @@ fn without_a_picture_only_a_leg_younger_than_the_record_proves_the_move() {
     };
     assert_eq!(look(leg_since("2026-01-01T12:00:01Z")), Seen::Moved);
     assert_eq!(look(leg_since("2026-01-01T11:59:00Z")), Seen::Unmoved);
+}
+
+#[test]
+fn a_supervisor_who_joins_proves_nothing() {
+    for supervision in [Supervision::Listens, Supervision::BargedIn] {
+        let before = conversation(vec![
+            customer(),
+            Leg { queue_id: Some(queue(9)), ..agent(2, LegState::Connected) },
+        ]);
+        let mut now = before.clone();
+        now.legs.push(Leg {
+            queue_id: Some(queue(9)),
+            supervision: Some(supervision),
+            ..agent(3, LegState::Connected)
+        });
+        assert_eq!(look(&before, &now, 2), Seen::Unmoved, "{supervision:?}");
+    }
 }
 
 #[test]

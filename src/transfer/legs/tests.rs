@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::transfer::conversation::samples::*;
+use crate::transfer::conversation::{Supervision, samples::*};
 
 fn code(conversation: &Conversation, wanted: Option<u32>) -> Result<usize, Code> {
     choose(conversation, wanted.map(participant))
@@ -71,6 +71,41 @@ fn a_named_leg_is_taken_if_it_may_be() {
     for (wanted, expected) in table {
         assert_eq!(code(&conversation, Some(wanted)), expected, "participant {wanted}");
     }
+}
+
+/// A supervisor's leg.
+fn supervisor(n: u32, does: Supervision, state: LegState) -> Leg {
+    Leg { supervision: Some(does), ..agent(n, state) }
+}
+
+#[test]
+fn a_leg_that_only_listens_neither_counts_nor_goes_and_one_that_barged_in_is_an_agent() {
+    use LegState::{Connected, Held, Ringing};
+    use Supervision::{BargedIn, Listens};
+    let q = queue(1);
+    let listens = |state| supervisor(9, Listens, state);
+    #[rustfmt::skip]
+    let table: Vec<(&str, Vec<Leg>, Result<usize, Code>)> = vec![
+        ("an agent", vec![customer(), listens(Connected), agent(2, Connected)], Ok(2)),
+        ("an agent on hold", vec![customer(), agent(2, Held), listens(Held)], Ok(1)),
+        ("one who waits", vec![customer(), waiting(2, q), listens(Connected)], Ok(1)),
+        ("one who waits, and the listener's phone rings", vec![customer(), waiting(2, q), listens(Ringing)], Ok(1)),
+        ("one who waits and rings", vec![customer(), waiting(2, q), agent(3, Ringing), listens(Connected)], Err(Code::ConversationRinging)),
+        ("nobody", vec![customer(), listens(Connected)], Err(Code::ConversationNotTransferable)),
+        ("nobody at all", vec![ended(customer()), listens(Connected)], Err(Code::ConversationEnded)),
+        ("nobody, without a customer", vec![ended(agent(2, Connected)), listens(Connected)], Err(Code::ConversationEnded)),
+        ("two agents", vec![customer(), agent(2, Connected), agent(3, Held), listens(Connected)], Err(Code::ParticipantAmbiguous)),
+        ("barged in beside an agent", vec![customer(), agent(2, Connected), supervisor(9, BargedIn, Connected)], Err(Code::ParticipantAmbiguous)),
+        ("barged in alone", vec![customer(), supervisor(9, BargedIn, Connected)], Ok(1)),
+        ("barging in rings", vec![customer(), waiting(2, q), supervisor(9, BargedIn, Ringing)], Err(Code::ConversationRinging)),
+    ];
+    for (name, legs, expected) in table {
+        assert_eq!(code(&conversation(legs), None), expected, "{name}");
+    }
+    let monitored = conversation(vec![customer(), agent(2, Connected), listens(Connected)]);
+    assert_eq!(code(&monitored, Some(9)), Err(Code::InvalidRequest));
+    let over = conversation(vec![customer(), agent(2, Connected), ended(listens(Connected))]);
+    assert_eq!(code(&over, Some(9)), Err(Code::ParticipantNotFound));
 }
 
 #[test]
@@ -153,12 +188,18 @@ fn any_leg() -> impl Strategy<Value = Leg> {
         Just(LegState::Ended),
         Just(LegState::Other("parked".to_owned())),
     ];
-    (1..6u32, purpose, state).prop_map(|(n, purpose, state)| leg(n, purpose, state))
+    let supervision = prop_oneof![
+        Just(None),
+        Just(Some(Supervision::Listens)),
+        Just(Some(Supervision::BargedIn)),
+    ];
+    (1..6u32, purpose, state, supervision)
+        .prop_map(|(n, purpose, state, supervision)| Leg { supervision, ..leg(n, purpose, state) })
 }
 
 proptest! {
     #[test]
-    fn never_the_customer_never_an_ended_or_ringing_leg(
+    fn never_the_customer_never_an_ended_ringing_or_listening_leg(
         legs in prop::collection::vec(any_leg(), 0..8),
         wanted in prop::option::of(1..7u32),
     ) {
@@ -167,6 +208,7 @@ proptest! {
             let leg = &conversation.legs[chosen.index];
             prop_assert!(!is_customer(&conversation, leg));
             prop_assert!(!matches!(leg.state, LegState::Ended | LegState::Ringing));
+            prop_assert!(!leg.listens());
             prop_assert!(!is_over(&conversation));
             if let Some(wanted) = wanted {
                 prop_assert_eq!(leg.participant_id, Some(participant(wanted)));

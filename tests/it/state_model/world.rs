@@ -82,6 +82,7 @@ fn leg(n: u32, purpose: Purpose, state: LegState) -> Leg {
         participant_id: Some(id),
         purpose,
         state,
+        supervision: None,
         queue_id: None,
         since: None,
         disconnect_type: None,
