@@ -20,7 +20,7 @@ pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
 use super::{
     conversation::Conversation,
     ids::{ConversationId, QueueId},
-    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
+    model::{CallerName, Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
     rate::{RateShare, RateUse},
 };
 use crate::{
@@ -128,6 +128,9 @@ pub struct CallContext {
     pub deadline: Instant,
     /// Its place among others.
     pub lane: Lane,
+    /// On whose behalf; `None` for what the service does for all. Callers with the same lane take
+    /// turns.
+    pub caller: Option<CallerName>,
     /// Where its cost is added up.
     pub usage: Arc<Usage>,
     /// W3C trace context to pass on, when the caller sent one and nothing is traced here.
@@ -148,12 +151,19 @@ impl CallContext {
         Self {
             deadline,
             lane,
+            caller: None,
             usage: Arc::default(),
             traceparent: None,
             admission: None,
             insists: false,
             outlasts_stop: false,
         }
+    }
+
+    /// The same context on behalf of `caller`.
+    #[must_use]
+    pub fn on_behalf_of(self, caller: &CallerName) -> Self {
+        Self { caller: Some(caller.clone()), ..self }
     }
 
     /// The same context in another lane.

@@ -120,7 +120,7 @@ impl Engine {
     async fn carry_on(self: &Arc<Self>, transfer: Transfer) {
         let deadline = Instant::now() + self.deadline;
         let job = Job {
-            ctx: engine::context(deadline, Lane::Single),
+            ctx: engine::context(deadline, Lane::Single).on_behalf_of(&transfer.requested_by),
             transfer,
             wait: Wait::Outcome,
             given: None,

@@ -15,7 +15,7 @@ use crate::{
         engine::{self, Engine},
         gateway::{Lane, WaitingCalls},
         ids::QueueId,
-        model::{Stage, Transfer},
+        model::{CallerName, Stage, Transfer},
         store::KeyChange,
     },
 };
@@ -36,6 +36,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The moved calls of one batch that were not seen to arrive yet.
 pub(super) struct Confirmer {
     engine: Arc<Engine>,
+    caller: CallerName,
     awaited: Mutex<Awaited>,
 }
 
@@ -47,8 +48,9 @@ struct Awaited {
 }
 
 impl Confirmer {
-    pub(super) fn new(engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new(Self { engine, awaited: Mutex::default() })
+    /// For a batch of `caller`.
+    pub(super) fn new(engine: Arc<Engine>, caller: CallerName) -> Arc<Self> {
+        Arc::new(Self { engine, caller, awaited: Mutex::default() })
     }
 
     /// Looks for a call that was moved, if the settings ask for that.
@@ -98,7 +100,7 @@ impl Confirmer {
     }
 
     async fn look(&self, queue: QueueId) {
-        let ctx = engine::context(Instant::now() + WINDOW, Lane::Batch);
+        let ctx = engine::context(Instant::now() + WINDOW, Lane::Batch).on_behalf_of(&self.caller);
         match self.engine.gateway.waiting(&ctx, queue).await {
             Ok(look) => self.confirm(|transfer| arrived(&look, queue, transfer)).await,
             Err(error) => tracing::debug!(?error, "a confirming look failed"),

@@ -66,7 +66,7 @@ impl Run {
     pub(super) fn new(engine: Arc<Engine>, batch: Batch) -> Self {
         Self {
             order: Arc::default(),
-            confirmer: Confirmer::new(Arc::clone(&engine)),
+            confirmer: Confirmer::new(Arc::clone(&engine), batch.requested_by.clone()),
             looked: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             denied: AtomicU64::new(0),
@@ -108,7 +108,7 @@ impl Run {
         admission: Arc<dyn Reservation>,
         turn: &mut Option<Turn>,
     ) -> Result<End, End> {
-        let mut ctx = context();
+        let mut ctx = context().on_behalf_of(&self.batch.requested_by);
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;
         let mut seen = self.look(&ctx, open).await?;

@@ -135,7 +135,7 @@ impl Engine {
         );
         let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
-            let ctx = super::context(deadline, Lane::Batch);
+            let ctx = super::context(deadline, Lane::Batch).on_behalf_of(&transfer.requested_by);
             if engine.arrives(&transfer, &ctx).await {
                 transfer.stage = Stage::Confirmed;
                 engine.records.conclude(&mut transfer, Stage::Accepted, KeyChange::Keep).await;
