@@ -160,7 +160,7 @@ impl Pacer {
         let (seat, turn) = oneshot::channel();
         let entry = {
             let mut state = self.0.lock();
-            let entry = state.line.enter(asked, ctx.lane, ask, start_by);
+            let entry = state.line.enter(asked, ctx.lane, ctx.caller.as_ref(), ask, start_by);
             if let Entry::Waiting(number) = entry {
                 state.seats.insert(number, seat);
             }

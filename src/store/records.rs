@@ -1,6 +1,9 @@
 //! The port, over any database.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -33,12 +36,20 @@ pub(super) struct Records<B> {
     pub(super) backend: B,
     clock: Arc<dyn Clock>,
     doubtful: Doubtful,
+    /// Whether the last record of a transfer could not be written.
+    failing: AtomicBool,
 }
 
 impl<B: Backend> Records<B> {
     /// The record in `backend`.
     pub(super) fn new(backend: B, clock: Arc<dyn Clock>) -> Self {
-        Self { backend, clock, doubtful: Doubtful::default() }
+        Self { backend, clock, doubtful: Doubtful::default(), failing: AtomicBool::new(false) }
+    }
+
+    /// Notes for [`TransferStore::check`] whether a write succeeded.
+    fn written<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
+        self.failing.store(result.is_err(), Ordering::Relaxed);
+        result
     }
 
     /// Gives up inserts whose callers were told that they failed. What cannot be given up now
@@ -81,7 +92,7 @@ impl<B: Backend> TransferStore for Records<B> {
         let insert = Insert::new(Arc::clone(&transfer), claim, owner)
             .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
         let watch = self.doubtful.watch(Doubt { transfer, owner });
-        match self.backend.write(insert, durability).await {
+        match self.written(self.backend.write(insert, durability).await) {
             Ok(inserted) => {
                 if inserted == Inserted::Done {
                     watch.inserted()
@@ -108,7 +119,8 @@ impl<B: Backend> TransferStore for Records<B> {
     ) -> Result<bool, StoreError> {
         let update = Update::new(transfer, expected, key, self.clock.now())
             .map_err(|error| Trouble::certain(error.to_string()).of("update"))?;
-        self.backend.write(update, durability).await.map_err(|trouble| trouble.of("update"))
+        let written = self.written(self.backend.write(update, durability).await);
+        written.map_err(|trouble| trouble.of("update"))
     }
 
     async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
@@ -192,13 +204,15 @@ impl<B: Backend> TransferStore for Records<B> {
 
     async fn secure(&self) -> Result<(), StoreError> {
         // Both databases write one log: what waits for its end waits for all before it.
-        let probe = Probe { now: micros(self.clock.now()) };
+        let probe = Probe { now: micros(self.clock.now()), large: false };
         self.backend.write(probe, Durability::Power).await.map_err(|trouble| trouble.of("secure"))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let probe = Probe { now: micros(self.clock.now()) };
-        self.backend.write(probe, Durability::Process).await.map_err(|trouble| trouble.of("check"))
+        let probe =
+            Probe { now: micros(self.clock.now()), large: self.failing.load(Ordering::Relaxed) };
+        let checked = self.written(self.backend.write(probe, Durability::Process).await);
+        checked.map_err(|trouble| trouble.of("check"))
     }
 }
 

@@ -22,7 +22,7 @@ pub use departure::{CalledOff, Departure};
 use super::{
     conversation::Conversation,
     ids::{ConversationId, QueueId},
-    model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
+    model::{CallerName, Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
     rate::{RateShare, RateUse},
 };
 use crate::{
@@ -130,6 +130,9 @@ pub struct CallContext {
     pub deadline: Instant,
     /// Its place among others.
     pub lane: Lane,
+    /// On whose behalf; `None` for what the service does for all. Callers with the same lane take
+    /// turns.
+    pub caller: Option<CallerName>,
     /// Where its cost is added up.
     pub usage: Arc<Usage>,
     /// Whether its command has left.
@@ -152,6 +155,7 @@ impl CallContext {
         Self {
             deadline,
             lane,
+            caller: None,
             usage: Arc::default(),
             departure: Arc::default(),
             traceparent: None,
@@ -159,6 +163,12 @@ impl CallContext {
             insists: false,
             outlasts_stop: false,
         }
+    }
+
+    /// The same context on behalf of `caller`.
+    #[must_use]
+    pub fn on_behalf_of(self, caller: &CallerName) -> Self {
+        Self { caller: Some(caller.clone()), ..self }
     }
 
     /// The same context in another lane.

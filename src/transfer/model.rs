@@ -1,6 +1,6 @@
 //! The words of the domain: what is asked for, what is recorded.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -148,15 +148,15 @@ impl TransferRequest {
     }
 }
 
-/// Who asks: the stable name of a caller, not its current secret.
+/// Who asks: the stable name of a caller, not its current secret. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct CallerName(String);
+pub struct CallerName(Arc<str>);
 
 impl CallerName {
     /// Wraps a configured name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+        Self(name.into().into())
     }
 
     /// The name.

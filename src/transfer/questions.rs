@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     audit,
-    caller::Limits,
+    caller::Caller,
     engine::{self, Engine},
     gateway::{CallContext, Lane},
     ids::ConversationId,
@@ -31,14 +31,14 @@ impl Engine {
     /// What a transfer would do.
     pub(super) async fn preview(
         &self,
-        limits: &Limits,
+        caller: &Caller,
         id: ConversationId,
         queue: Option<QueueRef>,
         deadline: Instant,
     ) -> Result<Preview, Problem> {
-        let ctx = engine::context(deadline, Lane::Single);
+        let ctx = engine::context(deadline, Lane::Single).on_behalf_of(&caller.name);
         let target = match &queue {
-            Some(asked) => Some(self.permitted_queue(&ctx, limits, asked).await?),
+            Some(asked) => Some(self.permitted_queue(&ctx, &caller.limits, asked).await?),
             None => None,
         };
         let conversation =
@@ -47,7 +47,7 @@ impl Engine {
         let mut preview = self.describe(&conversation, target, stripped);
         let target = preview.target.as_ref().map(|queue| queue.id);
         for LegView { leg, .. } in &mut preview.legs {
-            let shown = |id: &_| Some(*id) == target || self.is_in_sight(limits, *id);
+            let shown = |id: &_| Some(*id) == target || self.is_in_sight(&caller.limits, *id);
             leg.queue_id = leg.queue_id.filter(shown);
         }
         if preview.code.is_none() && self.is_in_progress(id).await? {

@@ -161,7 +161,7 @@ impl Engine {
     async fn carry_on(self: &Arc<Self>, transfer: Transfer) {
         let deadline = Instant::now() + self.deadline;
         let job = Job {
-            ctx: engine::context(deadline, Lane::Single),
+            ctx: engine::context(deadline, Lane::Single).on_behalf_of(&transfer.requested_by),
             transfer,
             // They are not recorded: a caller who may not know of every queue is shown none.
             limits: Limits { queues: Some(Arc::default()), ..Limits::default() },

@@ -342,7 +342,7 @@ impl Service {
         queue: Option<QueueRef>,
         deadline: Instant,
     ) -> Result<Preview, Problem> {
-        self.engine.preview(&caller.limits, id, queue, deadline).await
+        self.engine.preview(caller, id, queue, deadline).await
     }
 
     /// Queues that `caller` may know of and whose name contains `fragment`; empty for all.

@@ -74,7 +74,7 @@ impl Engine {
     /// Looks often, for `window`; whether that settled it.
     async fn settle_within(self: &Arc<Self>, transfer: &mut Transfer, window: Duration) -> bool {
         let deadline = Instant::now() + window;
-        let ctx = self.settling_context(deadline);
+        let ctx = self.settling_context(transfer, deadline);
         let finding = if self.is_routing_repeatable(transfer) {
             self.repeat_routing(transfer, &ctx).await
         } else {
@@ -86,7 +86,7 @@ impl Engine {
     /// Looks for as long as the `pause` before was; whether that settled it.
     async fn look_again(self: &Arc<Self>, transfer: &mut Transfer, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        let ctx = self.settling_context(until);
+        let ctx = self.settling_context(transfer, until);
         let finding = self.watch(transfer, &ctx, until, Duration::MAX).await;
         self.settle_if(transfer, finding, &ctx).await
     }
@@ -151,9 +151,10 @@ impl Engine {
         true
     }
 
-    fn settling_context(&self, deadline: Instant) -> CallContext {
+    fn settling_context(&self, transfer: &Transfer, deadline: Instant) -> CallContext {
         let many = self.settling.load(Ordering::Relaxed) > URGENT_AT_MOST;
         engine::context(deadline, if many { Lane::Batch } else { Lane::Settling })
+            .on_behalf_of(&transfer.requested_by)
     }
 
     fn is_routing_repeatable(&self, transfer: &Transfer) -> bool {
@@ -213,7 +214,7 @@ impl Engine {
     /// nothing the row becomes `unknown` and is settled like any other.
     pub(super) async fn recover_dispatched(self: &Arc<Self>, mut transfer: Transfer) {
         let deadline = Instant::now() + self.settings.settle_window;
-        let ctx = self.settling_context(deadline);
+        let ctx = self.settling_context(&transfer, deadline);
         let seen = "the service stopped before Genesys' answer was recorded";
         transfer.error = Some(problems::outcome_unknown(&transfer, seen, None));
         transfer.stage = Stage::Unknown;

@@ -224,7 +224,8 @@ impl Engine {
         {
             return self.known(claim, record, &submission.request_id).await.map(Begun::Known);
         }
-        let mut ctx = engine::context(submission.deadline, Lane::Single);
+        let ctx = engine::context(submission.deadline, Lane::Single);
+        let mut ctx = ctx.on_behalf_of(&submission.caller.name);
         ctx.traceparent.clone_from(&submission.traceparent);
         ctx.departure = Arc::clone(&progress.departure);
         let limits = &submission.caller.limits;

@@ -6,7 +6,11 @@ mod floor;
 mod gateway;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +23,7 @@ pub(super) use store::MemoryStore;
 use super::{
     batch::BatchState,
     conversation::samples,
-    gateway::CallGateway,
+    gateway::{CallContext, CallGateway},
     model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
     recovery::Retention,
     service::{Answers, Caller, Limits, Parts, Reply, Service, Submission, Wait},
@@ -72,6 +76,21 @@ pub(super) struct Bench {
     pub stop: CancellationToken,
     pub over: CancellationToken,
     pub tracker: TaskTracker,
+}
+
+/// On whose behalf a gateway was asked.
+#[derive(Default)]
+pub(super) struct Callers(Mutex<BTreeSet<Option<String>>>);
+
+impl Callers {
+    fn note(&self, ctx: &CallContext) {
+        let name = ctx.caller.as_ref().map(ToString::to_string);
+        self.0.lock().unwrap().insert(name);
+    }
+
+    pub(super) fn names(&self) -> Vec<Option<String>> {
+        self.0.lock().unwrap().iter().cloned().collect()
+    }
 }
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);

@@ -214,7 +214,8 @@ async fn what_happens_between_look_and_command_is_told_apart() {
         let (answer, ()) = tokio::join!(app.transfer(call, "Support Tier 2"), meanwhile);
         app.assert_problem(&answer, 409, code).await;
         assert_eq!((app.commands(), app.moves()), (1, 0));
-        assert_eq!(answer.json()["retryable"], false);
+        // Without a key the same request may move the call from where it is now.
+        assert_eq!(answer.json()["retryable"], code == "conversation_moved");
     }
 }
 

@@ -6,3 +6,4 @@ mod loops;
 mod pacing;
 mod retry_after;
 mod several;
+mod shares;

@@ -15,6 +15,7 @@ use crate::{
     metrics::RateReading,
     transfer::{
         gateway::Lane,
+        model::CallerName,
         rate::{RateShare, RateUse},
     },
 };
@@ -80,12 +81,28 @@ struct Waiter {
     number: u64,
     ask: Ask,
     start_by: Instant,
+    /// Who asks; `None` for the service itself.
+    caller: Option<CallerName>,
+    /// See [`Waiting`].
+    round: u64,
 }
 
-/// Those that wait in one lane, in the order in which they go.
+/// Those that wait in one lane, in the order in which they go: in rounds, with one place for each
+/// caller in a round, so that many requests of one caller do not keep those of others waiting.
 #[derive(Debug, Default)]
 struct Waiting {
     line: VecDeque<Waiter>,
+    /// The round of the request that went last.
+    round: u64,
+}
+
+impl Waiting {
+    /// The round that the next request of `caller` takes part in, and its place in the line.
+    fn place(&self, caller: Option<&CallerName>) -> (u64, usize) {
+        let mut own = self.line.iter().rev().filter(|waiter| waiter.caller.as_ref() == caller);
+        let round = own.next().map_or(self.round, |last| last.round.max(self.round)) + 1;
+        (round, self.line.partition_point(|waiter| waiter.round <= round))
+    }
 }
 
 /// The line of one OAuth client.
@@ -169,9 +186,19 @@ impl Line {
     }
 
     /// Asks to go. One that could not go before `start_by` is refused at once.
-    pub(super) fn enter(&mut self, now: Instant, lane: Lane, ask: Ask, start_by: Instant) -> Entry {
+    pub(super) fn enter(
+        &mut self,
+        now: Instant,
+        lane: Lane,
+        caller: Option<&CallerName>,
+        ask: Ask,
+        start_by: Instant,
+    ) -> Entry {
         let rank = rank(lane);
-        let place = self.waiting(lane);
+        let Some((round, place)) = self.waiting.get(rank).map(|waiting| waiting.place(caller))
+        else {
+            return Entry::Refused(start_by);
+        };
         let (ahead, first) = self.ahead(now, rank, place);
         let hold = self.hold(now, rank, ask, &ahead);
         if first && hold.is_none() {
@@ -185,7 +212,8 @@ impl Line {
         let number = self.next_number;
         self.next_number += 1;
         if let Some(Waiting { line, .. }) = self.waiting.get_mut(rank) {
-            line.push_back(Waiter { number, ask, start_by });
+            self.news |= place < line.len();
+            line.insert(place, Waiter { number, ask, start_by, caller: caller.cloned(), round });
         }
         Entry::Waiting(number)
     }
@@ -228,6 +256,7 @@ impl Line {
                 self.grant(ask);
                 let Some(waiting) = self.waiting.get_mut(rank) else { continue };
                 if let Some(waiter) = waiting.line.remove(index) {
+                    waiting.round = waiting.round.max(waiter.round);
                     fates.push((waiter.number, Fate::Granted(ask)));
                 }
             }
@@ -339,8 +368,9 @@ impl Line {
         ask.operations().iter().filter_map(|operation| paused[operation]).max()
     }
 
-    /// Refuses what waits in vain: what is late or paused for too long; and after news of what
-    /// other replicas used, all that cannot go in time. These are told now, not when it is too late.
+    /// Refuses what waits in vain: what is late or paused for too long; and after news, such as a
+    /// share of the limit that other replicas used or a request that was put in front, all that
+    /// cannot go in time. These are told now, not when it is too late.
     fn refuse_hopeless(&mut self, now: Instant) -> Vec<(u64, Fate)> {
         let news = std::mem::take(&mut self.news);
         let (mut fates, mut ahead) = (Vec::new(), Ahead::default());

@@ -172,3 +172,28 @@ async fn a_lower_limit_that_only_the_headers_tell_is_kept_by_sixty_at_once() {
     let minutes = began.elapsed().as_secs() / 60;
     assert!((4..=6).contains(&minutes), "900 requests at 180 a minute took {minutes} min");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_many_requests_does_not_keep_another_waiting() {
+    let pacer = pacer(2);
+    for _ in 0..2 {
+        send(slot(&pacer, &ctx(Lane::Single)).await.unwrap());
+    }
+    let began = Instant::now();
+    let wait = |caller: &'static str| {
+        let (pacer, name) = (pacer.clone(), crate::transfer::model::CallerName::new(caller));
+        let ctx = CallContext::new(began + Duration::from_hours(1), Lane::Single);
+        let ctx = ctx.on_behalf_of(&name);
+        tokio::spawn(async move {
+            send(slot(&pacer, &ctx).await.unwrap());
+            began.elapsed()
+        })
+    };
+    let busy: Vec<_> = (0..20).map(|_| wait("busy")).collect();
+    tokio::task::yield_now().await;
+    let quiet = wait("quiet").await.unwrap();
+    assert!(quiet < Duration::from_secs(62), "{quiet:?}");
+    for one in busy {
+        one.await.unwrap();
+    }
+}

@@ -72,7 +72,7 @@ const ENTRIES: [(&str, &str, &str); 28] = [
 ];
 
 /// What a fault order can do.
-const FAULTS: [(&str, &str); 15] = [
+const FAULTS: [(&str, &str); 16] = [
     (
         r#"{"kind":"status","status":500,"body"?|"text"?,"retryAfter"?,"headers"?,"apply"?}"#,
         "answer that; with apply:true after carrying the request out",

@@ -6,7 +6,7 @@ use super::{
     super::{
         doubt::Doubt,
         encoding::{Unreadable, encode, micros},
-        session::{Fields, Session, Value},
+        session::{Dialect, Fields, Session, Value},
     },
     Fault, Operation, settled, sql, unsettled,
 };
@@ -210,6 +210,9 @@ impl Operation for Undo {
 pub(in crate::store) struct Probe {
     /// Microseconds.
     pub(in crate::store) now: i64,
+    /// Whether to write as much as records do. A full disk may have room for the one row in the
+    /// last pages of SQLite's log, and none for a transfer.
+    pub(in crate::store) large: bool,
 }
 
 impl Operation for Probe {
@@ -218,6 +221,12 @@ impl Operation for Probe {
     type Output = ();
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+        if self.large && S::DIALECT == Dialect::Sqlite {
+            // Random, because SQLite leaves out pages that would not change.
+            let text = "INSERT OR REPLACE INTO probe (id, checked_at) \
+                        VALUES (2, randomblob(131072))";
+            session.execute(sql(text), &[]).await?;
+        }
         let text = "INSERT INTO probe (id, checked_at) VALUES (1, $1) \
                     ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at";
         session.execute(sql(text), &[Value::Number(self.now)]).await?;

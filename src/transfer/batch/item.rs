@@ -108,7 +108,7 @@ impl Run {
         admission: Arc<dyn Reservation>,
         turn: &mut Option<Turn>,
     ) -> Result<End, End> {
-        let mut ctx = context();
+        let mut ctx = context().on_behalf_of(&self.batch.requested_by);
         ctx.usage = Arc::clone(&open.usage);
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;

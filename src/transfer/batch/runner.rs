@@ -307,6 +307,7 @@ impl Runner {
     async fn admission(&mut self, calls: u32) -> Option<Arc<dyn Reservation>> {
         let engine = Arc::clone(&self.engine);
         let ctx = engine::context(Instant::now() + ADMISSION, Lane::Batch);
+        let ctx = ctx.on_behalf_of(&self.batch.requested_by);
         let admitted = self.unless_stopped(engine.gateway.admit(&ctx, calls)).await?;
         self.take_back_all();
         match admitted {

@@ -60,9 +60,10 @@ impl Engine {
                 return replayed(claim, record).map_err(|problem| *problem);
             }
         }
-        let mut ctx = engine::context(submission.deadline, Lane::Single);
-        ctx.traceparent.clone_from(&submission.traceparent);
         let caller = &submission.caller;
+        let ctx = engine::context(submission.deadline, Lane::Single);
+        let mut ctx = ctx.on_behalf_of(&caller.name);
+        ctx.traceparent.clone_from(&submission.traceparent);
         let draft = match &submission.order {
             BatchOrder::List { transfers, reason } => {
                 self.draft_list(&ctx, caller, transfers, reason.clone()).await?

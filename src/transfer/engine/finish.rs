@@ -175,7 +175,7 @@ impl Engine {
         );
         let confirm = async move {
             let deadline = Instant::now() + CONFIRM_WINDOW;
-            let ctx = super::context(deadline, Lane::Batch);
+            let ctx = super::context(deadline, Lane::Batch).on_behalf_of(&transfer.requested_by);
             let seen = engine.arrives(&transfer, &ctx).await;
             // After a stop the next process goes on.
             if seen || !engine.stop.is_cancelled() {

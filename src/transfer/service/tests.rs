@@ -477,3 +477,15 @@ async fn a_stopping_service_takes_nothing_new() {
     let problem = bench.submit(None, Wait::Outcome).await.unwrap_err();
     assert_eq!(problem.code, Code::ShuttingDown);
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_request_to_genesys_is_made_on_behalf_of_its_caller() {
+    let bench = Bench::new().await;
+    bench.gateway.next(uncertain(), Effect::After(Duration::from_mins(1)));
+    assert_eq!(bench.outcome().await.0, 504);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let id = request().conversation_id;
+    let by = Instant::now() + DEADLINE;
+    bench.service.preview(&caller(), id, None, by).await.unwrap();
+    assert_eq!(bench.gateway.callers.names(), [Some("crm".to_owned())]);
+}

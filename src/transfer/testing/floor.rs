@@ -19,6 +19,7 @@ use crate::{
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
         rate::{RateShare, RateUse},
+        testing::Callers,
     },
 };
 
@@ -69,6 +70,7 @@ struct State {
 /// See the module's text.
 #[derive(Default)]
 pub(in crate::transfer) struct Floor {
+    pub callers: Callers,
     pub clock: Arc<FloorClock>,
     state: Mutex<State>,
     /// How long a row is shown after its call left; every n-th for ever.
@@ -308,7 +310,8 @@ impl CallGateway for Floor {
         true
     }
 
-    async fn admit(&self, _: &CallContext, _: u32) -> Result<Arc<dyn Reservation>, GatewayError> {
+    async fn admit(&self, ctx: &CallContext, _: u32) -> Result<Arc<dyn Reservation>, GatewayError> {
+        self.callers.note(ctx);
         Ok(Arc::new(Unlimited))
     }
 
@@ -334,9 +337,10 @@ impl CallGateway for Floor {
 
     async fn conversation(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         id: ConversationId,
     ) -> Result<Conversation, GatewayError> {
+        self.callers.note(ctx);
         self.state.lock().unwrap().cost.reads += 1;
         let latency = *self.latency.lock().unwrap();
         tokio::time::sleep(latency).await;
@@ -349,7 +353,8 @@ impl CallGateway for Floor {
         self.read(id)
     }
 
-    async fn send(&self, _: &CallContext, command: &MoveCommand) -> Sent {
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent {
+        self.callers.note(ctx);
         let latency = *self.latency.lock().unwrap();
         tokio::time::sleep(latency).await;
         self.carry_out(command)
@@ -357,10 +362,11 @@ impl CallGateway for Floor {
 
     async fn set_routing(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         id: ConversationId,
         change: &RoutingChange,
     ) -> Result<(), GatewayError> {
+        self.callers.note(ctx);
         let mut state = self.state.lock().unwrap();
         state.cost.patches += 1;
         if let Some(error) = self.failing_patches.lock().unwrap().pop_front() {
@@ -382,7 +388,12 @@ impl CallGateway for Floor {
         Ok(false)
     }
 
-    async fn waiting(&self, _: &CallContext, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
+    async fn waiting(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<WaitingCalls, GatewayError> {
+        self.callers.note(ctx);
         self.state.lock().unwrap().cost.looks += 1;
         if let Some(error) = self.failing_looks.lock().unwrap().pop_front() {
             return Err(error);

@@ -19,6 +19,7 @@ use crate::{
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
         rate::{RateShare, RateUse},
+        testing::Callers,
     },
 };
 
@@ -35,6 +36,7 @@ pub(in crate::transfer) enum Effect {
 
 #[derive(Default)]
 pub(in crate::transfer) struct ScriptedGateway {
+    pub callers: Callers,
     pub script: Mutex<VecDeque<(Sent, Effect)>>,
     pub sent: Mutex<u32>,
     pub routing_set: Mutex<Vec<RoutingChange>>,
@@ -135,7 +137,8 @@ impl CallGateway for ScriptedGateway {
         true
     }
 
-    async fn admit(&self, _: &CallContext, _: u32) -> Result<Arc<dyn Reservation>, GatewayError> {
+    async fn admit(&self, ctx: &CallContext, _: u32) -> Result<Arc<dyn Reservation>, GatewayError> {
+        self.callers.note(ctx);
         Ok(Arc::new(Unlimited))
     }
 
@@ -158,9 +161,10 @@ impl CallGateway for ScriptedGateway {
 
     async fn conversation(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         _: ConversationId,
     ) -> Result<Conversation, GatewayError> {
+        self.callers.note(ctx);
         if let Some(error) = self.failing_reads.lock().unwrap().pop_front() {
             return Err(error);
         }
@@ -168,6 +172,7 @@ impl CallGateway for ScriptedGateway {
     }
 
     async fn send(&self, ctx: &CallContext, _: &MoveCommand) -> Sent {
+        self.callers.note(ctx);
         if ctx.departure.leave().is_err() {
             return Sent::NotSent(GatewayError::ShuttingDown);
         }
@@ -183,10 +188,11 @@ impl CallGateway for ScriptedGateway {
 
     async fn set_routing(
         &self,
-        _: &CallContext,
+        ctx: &CallContext,
         _: ConversationId,
         change: &RoutingChange,
     ) -> Result<(), GatewayError> {
+        self.callers.note(ctx);
         if let Some(error) = self.failing_routing.lock().unwrap().pop_front() {
             return Err(error);
         }

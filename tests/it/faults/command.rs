@@ -63,7 +63,6 @@ async fn a_refused_command_is_never_sent_again() {
     let rows = [
         refused(400, rejected),
         refused(403, (502, "genesys_permission_missing")),
-        refused(404, rejected),
         refused(405, rejected),
         refused(409, (409, "conflict")),
         refused(410, rejected),
@@ -72,6 +71,14 @@ async fn a_refused_command_is_never_sent_again() {
         refused(422, rejected),
     ];
     check_all(&[], &rows).await;
+    // A leg that is not there says nothing of the call; where the path names the call alone, the
+    // call is no longer there.
+    let [replace, patch] = APIS;
+    let not_found = [
+        check(replace, &[], refused(404, rejected)).await,
+        check(patch, &[], refused(404, (409, "conversation_ended"))).await,
+    ];
+    assert_all_well(not_found.to_vec());
 }
 
 #[tokio::test]

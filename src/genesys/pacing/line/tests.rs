@@ -31,7 +31,7 @@ fn operations(count: u32) -> Operations {
 }
 
 fn enter(line: &mut Line, now: Instant, lane: Lane, ask: Ask, start_by: Instant) -> Entry {
-    line.enter(now, lane, ask, start_by)
+    line.enter(now, lane, None, ask, start_by)
 }
 
 fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
@@ -395,6 +395,87 @@ fn a_429_that_names_the_used_up_limit_of_one_operation_rests_that_operation_alon
         let get = enter(&mut line, now, Lane::Single, REQUEST, now);
         assert_eq!(get != Entry::Granted, rests, "{told:?}");
     }
+}
+
+/// Requests of these callers, in the order in which they are let go one at a time.
+fn order(callers: &[&str]) -> Vec<usize> {
+    let now = Instant::now();
+    let mut line = Line::new(1, RESERVE, now);
+    burst(&mut line, now, Lane::Single, now);
+    line.answer(now, GET);
+    for caller in callers {
+        let caller = CallerName::new(*caller);
+        line.enter(now, Lane::Single, Some(&caller), REQUEST, now + secs(3600));
+    }
+    let (mut now, mut order) = (now, Vec::new());
+    while let Some(next) = line.next_change(now) {
+        now = next;
+        for (number, _) in line.pump(now) {
+            order.push(usize::try_from(number).unwrap());
+            line.answer(now, GET);
+        }
+    }
+    order
+}
+
+#[test]
+fn callers_in_one_lane_take_turns() {
+    assert_eq!(order(&["a", "a", "a", "b", "a", "c", "b"]), [0, 3, 5, 1, 6, 2, 4]);
+    assert_eq!(order(&["a", "a", "a"]), [0, 1, 2]);
+}
+
+#[test]
+fn one_that_asks_again_and_again_gets_every_other_turn() {
+    let start = Instant::now();
+    let mut line = Line::new(1, RESERVE, start);
+    burst(&mut line, start, Lane::Single, start);
+    line.answer(start, GET);
+    let (busy, quiet) = (CallerName::new("busy"), CallerName::new("quiet"));
+    let by = start + secs(36_000);
+    let enter = |line: &mut Line, now, caller| match line.enter(
+        now,
+        Lane::Single,
+        Some(caller),
+        REQUEST,
+        by,
+    ) {
+        Entry::Waiting(number) => number,
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..20 {
+        enter(&mut line, start, &busy);
+    }
+    let mut own = enter(&mut line, start, &quiet);
+    let (mut now, mut turns) = (start, Vec::new());
+    while turns.len() < 10 {
+        now = line.next_change(now).unwrap();
+        for (number, _) in line.pump(now) {
+            line.answer(now, GET);
+            turns.push(number == own);
+            // Each asks for more as soon as it has had its turn.
+            if number == own {
+                own = enter(&mut line, now, &quiet);
+            } else {
+                enter(&mut line, now, &busy);
+            }
+        }
+    }
+    assert_eq!(turns, [false, true].repeat(5));
+}
+
+#[test]
+fn one_that_cannot_go_in_time_behind_another_callers_request_is_told_at_once() {
+    let now = Instant::now();
+    let mut line = Line::new(2, RESERVE, now);
+    burst(&mut line, now, Lane::Single, now);
+    (0..2).for_each(|_| line.answer(now, GET));
+    let (busy, quiet) = (CallerName::new("busy"), CallerName::new("quiet"));
+    for caller in [&busy, &busy, &quiet] {
+        let entry = line.enter(now, Lane::Single, Some(caller), REQUEST, now + secs(90));
+        assert!(matches!(entry, Entry::Waiting(_)), "{entry:?}");
+    }
+    let fates = line.pump(now);
+    assert!(matches!(fates[..], [(1, Fate::Refused(when))] if when > now + secs(90)), "{fates:?}");
 }
 
 #[test]

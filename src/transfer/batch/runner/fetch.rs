@@ -119,6 +119,7 @@ impl Runner {
         let Some(drain) = self.batch.drain.clone() else { return true };
         let engine = std::sync::Arc::clone(&self.engine);
         let ctx = engine::context(Instant::now() + ADMISSION, Lane::Batch);
+        let ctx = ctx.on_behalf_of(&self.batch.requested_by);
         let looking = engine.gateway.waiting(&ctx, drain.from.id);
         let Some(looked) = self.unless_stopped(looking).await else { return false };
         match looked {

@@ -204,3 +204,11 @@ async fn calls_are_confirmed_by_looks_at_the_target_not_one_by_one() {
     let cost = floor.cost();
     assert!(cost.reads == 90 && cost.looks <= 20, "{cost:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_request_of_a_batch_is_made_on_behalf_of_its_caller() {
+    let bench = bench(120).await;
+    let state = bench.drain().await;
+    assert_eq!(closed(&state).accepted, 120);
+    assert_eq!(bench.floor.callers.names(), [Some("crm".to_owned())]);
+}
