@@ -77,6 +77,9 @@ impl Bench {
         let site = Site::with_client(&url, client)
             .await
             .set("TELEMETRY_LOG_FILTER", "trace")
+            // Its client is one that knows certificates.
+            .set("AUTH_OIDC_ISSUER", "https://127.0.0.1:1")
+            .set("AUTH_OIDC_AUDIENCE", "transfer")
             .set("AUTH_MODE", "required")
             .set("AUTH_API_KEYS", &callers.to_string())
             .set(cert.0, &cert.1)
