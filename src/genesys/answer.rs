@@ -5,7 +5,7 @@ use std::{error::Error as _, time::Duration};
 use super::{call::Decoded, pacing::RateHeaders};
 use crate::{
     problem::{Problem, UpstreamAnswer},
-    transfer::{class::Trace, gateway::GatewayError},
+    transfer::{class::Trace, clock_offset::ClockOffset, gateway::GatewayError},
 };
 
 /// An HTTP answer, good or bad.
@@ -16,6 +16,8 @@ pub(super) struct Answer {
     pub complete: bool,
     /// The body, when a good one was to be read.
     pub decoded: Option<Decoded>,
+    /// How Genesys' clock differs from ours, by its `Date`.
+    pub clock: ClockOffset,
     /// What the answer said about the rate limit.
     pub rate: Option<RateHeaders>,
     /// How long to pause; only on 429.

@@ -18,7 +18,10 @@ use super::{
     token::Grant,
     wire,
 };
-use crate::transfer::gateway::{CallContext, GatewayError, Sent};
+use crate::transfer::{
+    clock_offset::ClockOffset,
+    gateway::{CallContext, GatewayError, Sent},
+};
 
 /// The shortest lifetime that can be set for tokens in Genesys, in seconds; taken for one that does
 /// not say how long it lives. Should it end earlier, a 401 brings a fresh one.
@@ -57,20 +60,42 @@ impl Upstream {
         decoded(error::outcome(operation, self.send(call).await)?)
     }
 
-    /// Reads `T` by a query that travels as a body.
+    /// Reads `T`, which holds times, and how Genesys' clock differs from ours.
+    pub(super) async fn read_timed<T>(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+    ) -> Result<(T, ClockOffset), GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.timed(Call::new(operation, self.url(path), Payload::None, ctx.clone())).await
+    }
+
+    /// Reads `T` by a query that travels as a body, as [`Upstream::read_timed`].
     pub(super) async fn query<T>(
         &self,
         ctx: &CallContext,
         operation: Operation,
         path: &[&str],
         body: &impl Serialize,
-    ) -> Result<T, GatewayError>
+    ) -> Result<(T, ClockOffset), GatewayError>
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let mut call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
+        self.timed(Call::new(operation, self.url(path), json(body)?, ctx.clone())).await
+    }
+
+    async fn timed<T>(&self, mut call: Call) -> Result<(T, ClockOffset), GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let operation = call.operation;
         call.decode = Some(reading::decode::<T>);
-        decoded(error::outcome(operation, self.send(call).await)?)
+        let answer = error::outcome(operation, self.send(call).await)?;
+        let clock = answer.clock;
+        Ok((decoded(answer)?, clock))
     }
 
     /// Sets absolute values.

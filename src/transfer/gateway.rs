@@ -17,6 +17,7 @@ mod command;
 pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
 
 use super::{
+    clock_offset::ClockOffset,
     conversation::Conversation,
     ids::{ConversationId, QueueId},
     model::{Priority, Queue, QueueRef, TransferRequest, UpstreamUse},
@@ -269,6 +270,8 @@ pub struct WaitingCalls {
     pub truncated: bool,
     /// The rows that can be read, longest wait first.
     pub rows: Vec<WaitingCall>,
+    /// How Genesys' clock, by which the rows are, differs from ours.
+    pub clock: ClockOffset,
 }
 
 /// Genesys Cloud, as far as transfers need it.

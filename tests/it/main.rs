@@ -11,6 +11,8 @@ mod callers;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod connection;
