@@ -8,6 +8,7 @@ mod audit;
 pub mod batch;
 mod caller;
 pub mod class;
+pub mod clock_offset;
 pub mod conversation;
 mod engine;
 pub mod evidence;

@@ -6,7 +6,7 @@ use super::{call::Decoded, pacing::RateHeaders};
 use crate::{
     outgoing,
     problem::{Problem, UpstreamAnswer},
-    transfer::{class::Trace, gateway::GatewayError},
+    transfer::{class::Trace, clock_offset::ClockOffset, gateway::GatewayError},
 };
 
 /// An HTTP answer, good or bad.
@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub complete: bool,
     /// The body, when a good one was to be read.
     pub decoded: Option<Decoded>,
+    /// How Genesys' clock differs from ours, by its `Date`.
+    pub clock: ClockOffset,
     /// What the answer said about the rate limit.
     pub rate: Option<RateHeaders>,
     /// How long to pause; only on 429.

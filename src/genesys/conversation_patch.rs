@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     call::Operation,
-    participant_replace::{same_conversation, timestamp},
+    participant_replace::same_conversation,
     recheck::Recheck,
     upstream::Upstream,
     wire::{self, SkillRequirement},
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     problem::{Code, FieldError, Problem},
     transfer::{
+        clock_offset::ClockOffset,
         conversation::{Conversation, Leg, LegState, Purpose, Routing},
         gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
         ids::{ConversationId, QueueId},
@@ -58,9 +59,9 @@ pub(super) async fn conversation(
     ctx: &CallContext,
     id: ConversationId,
 ) -> Result<Conversation, GatewayError> {
-    let read: wire::Communication =
-        upstream.read(ctx, Operation::GetCommunication, &path(&id.to_string()), &[]).await?;
-    view(id, &read)
+    let text = id.to_string();
+    let (read, clock) = upstream.read_timed(ctx, Operation::GetCommunication, &path(&text)).await?;
+    view(id, &read, clock)
 }
 
 /// Sends the command.
@@ -137,7 +138,11 @@ fn path(id: &str) -> [&str; 5] {
     ["api", "v2", "communications", "conversations", id]
 }
 
-fn view(id: ConversationId, read: &wire::Communication) -> Result<Conversation, GatewayError> {
+fn view(
+    id: ConversationId,
+    read: &wire::Communication,
+    clock: ClockOffset,
+) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
     let word = read.state.trim().to_ascii_lowercase();
     let (purpose, state) = match word.as_str() {
@@ -158,6 +163,7 @@ fn view(id: ConversationId, read: &wire::Communication) -> Result<Conversation, 
         ended: leg.is_ended(),
         blocked,
         legs: vec![leg],
+        clock,
         recent_transfers: Vec::new(),
     })
 }
@@ -172,7 +178,7 @@ fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
         state,
         supervision: None,
         queue_id: routing.and_then(|r| r.queue_id.as_deref()).and_then(|id| id.parse().ok()),
-        since: since.and_then(timestamp),
+        since: since.and_then(wire::timestamp),
         disconnect_type: None,
         routing: Routing {
             priority: routing.and_then(|routing| routing.priority),

@@ -180,13 +180,14 @@ pub(super) fn failure_in_words(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::class::Trace;
+    use crate::transfer::{class::Trace, clock_offset::ClockOffset};
 
     fn answer(status: u16, complete: bool) -> Answer {
         Answer {
             upstream: UpstreamAnswer { status, ..UpstreamAnswer::default() },
             complete,
             decoded: None,
+            clock: ClockOffset::default(),
             rate: None,
             throttle: None,
             replay: false,

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::{
     call::Operation,
-    participant_replace::timestamp,
     upstream::Upstream,
     wire::{
         QueueMembers,
         observations::{Answer, Data, Filter, Group, Predicate, Query, Row},
+        timestamp,
     },
 };
 use crate::transfer::{
@@ -40,7 +40,8 @@ pub(super) async fn waiting(
     };
     let path = [PATH.as_slice(), &["query"]].concat();
     let answer = upstream.query(ctx, Operation::QueryWaiting, &path, &query).await;
-    Ok(view(&answer.map_err(of_no_conversation)?, queue))
+    let (answer, clock) = answer.map_err(of_no_conversation)?;
+    Ok(WaitingCalls { clock, ..view(&answer, queue) })
 }
 
 /// How many people can answer in a queue: those on queue, else all its members.

@@ -1,8 +1,6 @@
 //! The default way to move a call: one leg of the conversation is replaced by a queue, then
 //! priority, skills and language are set on the conversation.
 
-use jiff::Timestamp;
-
 use super::{
     call::Operation,
     recheck::Recheck,
@@ -10,6 +8,7 @@ use super::{
     wire::{self, Medium, Participant, Reference},
 };
 use crate::transfer::{
+    clock_offset::ClockOffset,
     conversation::{Conversation, Leg, LegState, Purpose, Routing, Supervision},
     gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
     ids::ConversationId,
@@ -23,9 +22,8 @@ pub(super) async fn conversation(
     id: ConversationId,
 ) -> Result<Conversation, GatewayError> {
     let path = ["api", "v2", "conversations", &id.to_string()];
-    let read: wire::Conversation =
-        upstream.read(ctx, Operation::GetConversation, &path, &[]).await?;
-    view(id, &read)
+    let (read, clock) = upstream.read_timed(ctx, Operation::GetConversation, &path).await?;
+    view(id, &read, clock)
 }
 
 /// Sends the command.
@@ -74,7 +72,11 @@ const fn transfer_type(kind: TransferType) -> &'static str {
     }
 }
 
-fn view(id: ConversationId, read: &wire::Conversation) -> Result<Conversation, GatewayError> {
+fn view(
+    id: ConversationId,
+    read: &wire::Conversation,
+    clock: ClockOffset,
+) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
     let legs: Vec<Leg> = read.participants.iter().map(leg).collect();
     let all_ended = !legs.is_empty() && legs.iter().all(Leg::is_ended);
@@ -83,6 +85,7 @@ fn view(id: ConversationId, read: &wire::Conversation) -> Result<Conversation, G
         ended: read.end_time.is_some() || all_ended,
         blocked: None,
         legs,
+        clock,
         recent_transfers: read.recent_transfers.iter().filter_map(|t| t.id.clone()).collect(),
     })
 }
@@ -115,7 +118,7 @@ fn leg(participant: &Participant) -> Leg {
         state,
         supervision: supervision(participant),
         queue_id: queue.and_then(|id| id.parse().ok()),
-        since: since.and_then(timestamp),
+        since: since.and_then(wire::timestamp),
         routing: data.map(routing).unwrap_or_default(),
     }
 }
@@ -186,11 +189,6 @@ fn routing(data: &wire::RoutingData) -> Routing {
         skill_ids: data.skills.as_ref().map(|skills| skills.iter().filter_map(id).collect()),
         language_id: data.language.as_ref().and_then(id),
     }
-}
-
-/// Genesys' times are RFC 3339.
-pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
-    text.parse().ok()
 }
 
 #[cfg(test)]

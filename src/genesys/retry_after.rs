@@ -27,6 +27,11 @@ pub(super) fn wait(
         .map(|wait| wait.min(LONGEST))
 }
 
+/// An HTTP date.
+pub(super) fn date(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text.trim()).ok()
+}
+
 /// Whole seconds from 0 to a day.
 fn seconds(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -37,10 +42,8 @@ fn seconds(text: &str) -> Option<Duration> {
 
 /// The time from the answer's date to an HTTP date; `None` when that is past or beyond belief.
 fn until(text: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
-    let at = httpdate::parse_http_date(text.trim()).ok()?;
-    let from = date
-        .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
-        .unwrap_or_else(|| SystemTime::from(now));
+    let at = self::date(text)?;
+    let from = date.and_then(self::date).unwrap_or_else(|| SystemTime::from(now));
     let wait = at.duration_since(from).ok()?;
     (wait <= Duration::from_secs(BELIEVABLE)).then_some(wait)
 }

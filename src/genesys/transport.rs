@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Client, Response,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     clock::{Clock, Random},
     config, outgoing, trace,
-    transfer::gateway::GatewayError,
+    transfer::{clock_offset::ClockOffset, gateway::GatewayError},
 };
 
 /// Idle connections are closed by us before the other side does: Genesys' load balancers close at
@@ -182,10 +183,19 @@ pub(super) async fn bounded(
         return Err(if late { Failure::Late(detail) } else { Failure::Broken(detail) });
     };
     let mut response = head?;
+    let clock = clock_offset(response.headers(), limits.clock.now(), began);
     let body_by =
         if kind == Kind::Command { (Instant::now() + COMMAND_BODY).min(deadline) } else { head_by };
     let body = body::read(&mut response, call.operation.body_limit(), body_by).await;
-    answer(&limits, &call, &response, &body)
+    answer(&limits, &call, &response, &body).map(|answer| Answer { clock, ..answer })
+}
+
+/// What the answer's `Date` says about Genesys' clock.
+fn clock_offset(headers: &HeaderMap, now: Timestamp, began: Instant) -> ClockOffset {
+    let date = text(headers, "date").and_then(retry_after::date);
+    let date = date.and_then(|date| Timestamp::try_from(date).ok());
+    let took = SignedDuration::try_from(began.elapsed()).unwrap_or(SignedDuration::MAX);
+    date.map(|date| ClockOffset::of(date, now, took)).unwrap_or_default()
 }
 
 fn answer(
@@ -200,6 +210,7 @@ fn answer(
         upstream,
         complete: body.end == End::Complete,
         decoded: None,
+        clock: ClockOffset::default(),
         rate: rate_headers(headers),
         throttle: (status == 429).then(|| throttle(limits, call, headers)),
         replay: false,

@@ -20,6 +20,7 @@ use super::{
     wire,
 };
 use crate::transfer::{
+    clock_offset::ClockOffset,
     gateway::{CallContext, Departure, GatewayError, Sent},
     model::Warning,
 };
@@ -65,20 +66,42 @@ impl Upstream {
         decoded(error::outcome(operation, self.send(call).await)?)
     }
 
-    /// Reads `T` by a query that travels as a body.
+    /// Reads `T`, which holds times, and how Genesys' clock differs from ours.
+    pub(super) async fn read_timed<T>(
+        &self,
+        ctx: &CallContext,
+        operation: Operation,
+        path: &[&str],
+    ) -> Result<(T, ClockOffset), GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.timed(Call::new(operation, self.url(path), Payload::None, ctx.clone())).await
+    }
+
+    /// Reads `T` by a query that travels as a body, as [`Upstream::read_timed`].
     pub(super) async fn query<T>(
         &self,
         ctx: &CallContext,
         operation: Operation,
         path: &[&str],
         body: &impl Serialize,
-    ) -> Result<T, GatewayError>
+    ) -> Result<(T, ClockOffset), GatewayError>
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let mut call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
+        self.timed(Call::new(operation, self.url(path), json(body)?, ctx.clone())).await
+    }
+
+    async fn timed<T>(&self, mut call: Call) -> Result<(T, ClockOffset), GatewayError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let operation = call.operation;
         call.decode = Some(reading::decode::<T>);
-        decoded(error::outcome(operation, self.send(call).await)?)
+        let answer = error::outcome(operation, self.send(call).await)?;
+        let clock = answer.clock;
+        Ok((decoded(answer)?, clock))
     }
 
     /// Sets absolute values.

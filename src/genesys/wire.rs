@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// Reads a member of an optional type; a value of another type is no value.
@@ -29,6 +30,18 @@ where
         .into_iter()
         .filter_map(|v| serde_json::from_value(v).ok())
         .collect())
+}
+
+/// A time, which is RFC 3339 with any number of digits after the second; those beyond nanoseconds
+/// are cut off.
+pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
+    let Some((whole, rest)) = text.split_once('.') else { return text.parse().ok() };
+    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = rest.strip_suffix(zone)?;
+    match digits.get(..9).unwrap_or(digits) {
+        "" => format!("{whole}{zone}").parse().ok(),
+        digits => format!("{whole}.{digits}{zone}").parse().ok(),
+    }
 }
 
 /// `POST /oauth/token`

@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId};
+use super::{
+    clock_offset::ClockOffset,
+    ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
+};
 
 /// What a leg is for, in Genesys' words (SDK 269.0.0, `Participant.purpose`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +197,8 @@ pub struct Conversation {
     pub blocked: Option<String>,
     /// Its legs, in Genesys' order, ended ones included.
     pub legs: Vec<Leg>,
+    /// How Genesys' clock, by which the times of the legs are, differs from ours.
+    pub clock: ClockOffset,
     /// Ids of the newest transfers Genesys remembers (`recentTransfers`), as text.
     pub recent_transfers: Vec<String>,
 }

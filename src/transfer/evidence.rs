@@ -4,11 +4,12 @@
 //! running.
 
 use super::{
+    clock_offset::ClockOffset,
     conversation::{Conversation, Leg, LegState, Picture},
     ids::{ParticipantId, QueueId},
     legs,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// What a look showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +84,6 @@ pub struct Before<'a> {
     pub recorded_at: Timestamp,
 }
 
-/// How far Genesys' clock and ours may differ before a leg's start time is misjudged. Only used
-/// where no picture was taken (`transfers.verify = false`).
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
-
 /// The picture that is kept before the command leaves.
 #[must_use]
 pub fn picture(conversation: &Conversation, target: QueueId) -> Picture {
@@ -103,7 +100,7 @@ pub fn picture(conversation: &Conversation, target: QueueId) -> Picture {
 /// Reads the signs.
 #[must_use]
 pub fn judge(now: &Conversation, before: Before<'_>) -> Seen {
-    if now.legs.iter().any(|leg| proves_arrival(leg, before)) {
+    if now.legs.iter().any(|leg| proves_arrival(leg, before, now.clock)) {
         return Seen::Moved;
     }
     if replaced_by_a_transfer(now, before) {
@@ -117,11 +114,12 @@ pub fn judge(now: &Conversation, before: Before<'_>) -> Seen {
 
 /// Whether this leg can only be there because the conversation came to the target queue after
 /// the picture.
-fn proves_arrival(leg: &Leg, before: Before<'_>) -> bool {
+fn proves_arrival(leg: &Leg, before: Before<'_>, clock: ClockOffset) -> bool {
     // A supervisor comes to the agent, not from the queue that the leg may name.
     if leg.queue_id != Some(before.target) || leg.supervision.is_some() {
         return false;
     }
+    let is_young = || leg.since.is_some_and(|since| clock.is_after(since, before.recorded_at));
     match (leg.participant_id, before.picture) {
         (Some(id), Some(picture)) => !picture.participants.contains(&id),
         // Without participants (`conversation-patch`) the queue itself is the sign, if it is new,
@@ -131,12 +129,7 @@ fn proves_arrival(leg: &Leg, before: Before<'_>) -> bool {
             before.leg.is_none() && (!picture.in_target || waits_again)
         }
         // Without a picture, a leg that began after our record is as new as can be told.
-        (Some(id), None) => {
-            before.leg != Some(id)
-                && leg.since.is_some_and(|since| {
-                    since.checked_add(CLOCK_SKEW).is_ok_and(|latest| latest >= before.recorded_at)
-                })
-        }
+        (Some(id), None) => before.leg != Some(id) && is_young(),
         (None, None) => false,
     }
 }

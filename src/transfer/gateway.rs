@@ -20,6 +20,7 @@ pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
 pub use departure::{CalledOff, Departure};
 
 use super::{
+    clock_offset::ClockOffset,
     conversation::Conversation,
     ids::{ConversationId, QueueId},
     model::{CallerName, Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
@@ -298,6 +299,8 @@ pub struct WaitingCalls {
     pub truncated: bool,
     /// The rows that can be read, longest wait first.
     pub rows: Vec<WaitingCall>,
+    /// How Genesys' clock, by which the rows are, differs from ours.
+    pub clock: ClockOffset,
 }
 
 /// Genesys Cloud, as far as transfers need it.

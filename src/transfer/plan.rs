@@ -65,7 +65,7 @@ pub fn blind(request: &TransferRequest) -> Option<Plan> {
     })
 }
 
-/// Plans a transfer from a look at the conversation.
+/// Plans a transfer from a look at the conversation, at `now` by our clock.
 ///
 /// # Errors
 /// The problem it is refused with.
@@ -82,7 +82,7 @@ pub fn plan(
 /// When a transfer is planned for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The time.
+    /// The time by our clock.
     pub now: Timestamp,
     /// Most minutes that `keepPlace` may add then.
     pub most_minutes: i64,
@@ -107,7 +107,10 @@ pub fn plan_at_most(
     let mut routing = asked_routing(request);
     let mut waited_minutes = None;
     if request.keep_place {
-        let waited = if deed == Deed::Move { waited_minutes_of(leg, now, carrier)? } else { 0 };
+        let waited = match deed {
+            Deed::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
+            Deed::RoutingOnly => 0,
+        };
         let waited = waited.min(most_minutes);
         let current = current_priority(conversation, leg);
         let base = keep_place_base(request, current, carrier)?;
@@ -170,7 +173,8 @@ fn deed(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Deed, Box
     Ok(Deed::RoutingOnly)
 }
 
-/// Whole minutes the leg has waited in its queue; 0 when it does not wait.
+/// Whole minutes the leg has waited in its queue at `now` by Genesys' clock; 0 when it does not
+/// wait.
 #[must_use]
 pub fn waited(leg: &Leg, now: Timestamp) -> i64 {
     match (&leg.state, leg.since) {

@@ -107,7 +107,8 @@ impl Engine {
             legs: legs.map(|(leg, (replaced, why))| LegView { leg, replaced, why }).collect(),
             target,
             skills_will_be_stripped,
-            waited_minutes: leg.map_or(0, |leg| plan::waited(leg, self.clock.now())),
+            waited_minutes: leg
+                .map_or(0, |leg| plan::waited(leg, conversation.clock.theirs(self.clock.now()))),
             priority: leg.and_then(|leg| plan::current_priority(conversation, leg)),
         }
     }

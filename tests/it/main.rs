@@ -27,6 +27,8 @@ mod faults;
 #[cfg(test)]
 mod full_files;
 #[cfg(test)]
+mod genesys_clock;
+#[cfg(test)]
 mod hidden_queues;
 #[cfg(test)]
 mod history;

@@ -9,7 +9,7 @@ const SKILL: &str = "44444444-4444-4444-8444-444444444444";
 
 fn read(body: Value) -> Conversation {
     let parsed: wire::Communication = serde_json::from_value(body).unwrap();
-    view(ID.parse().unwrap(), &parsed).unwrap()
+    view(ID.parse().unwrap(), &parsed, ClockOffset::default()).unwrap()
 }
 
 fn request() -> TransferRequest {

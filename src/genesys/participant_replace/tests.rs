@@ -9,7 +9,7 @@ const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
 fn read(body: &Value) -> Result<Conversation, GatewayError> {
     let parsed: wire::Conversation = serde_json::from_value(body.clone()).unwrap();
-    view(ID.parse().unwrap(), &parsed)
+    view(ID.parse().unwrap(), &parsed, ClockOffset::default())
 }
 
 fn conversation(participants: &Value) -> Conversation {
@@ -208,7 +208,7 @@ proptest! {
     fn no_answer_panics_or_shows_an_ended_leg_as_alive(participant in any_json()) {
         let body = json!({"id": ID, "participants": [participant]});
         if let Ok(parsed) = serde_json::from_value::<wire::Conversation>(body) {
-            let conversation = view(ID.parse().unwrap(), &parsed).unwrap();
+            let conversation = view(ID.parse().unwrap(), &parsed, ClockOffset::default()).unwrap();
             let ended = parsed.participants[0].end_time.is_some();
             prop_assert!(!ended || conversation.legs[0].is_ended());
         }

@@ -13,6 +13,7 @@ use crate::{
     metrics,
     problem::UpstreamAnswer,
     transfer::{
+        clock_offset::ClockOffset,
         gateway::{Lane, RoutingChange, Sent},
         model::{Queue, TransferType},
     },
@@ -40,7 +41,15 @@ impl Host {
         let body = json!({"id": ID, "participants": []}).to_string();
         let decoded = reading::decode::<wire::Conversation>(body.as_bytes()).ok();
         let upstream = UpstreamAnswer { status: 200, ..UpstreamAnswer::default() };
-        Ok(Answer { upstream, complete: true, decoded, rate: None, throttle: None, replay: false })
+        Ok(Answer {
+            upstream,
+            complete: true,
+            decoded,
+            clock: ClockOffset::default(),
+            rate: None,
+            throttle: None,
+            replay: false,
+        })
     }
 
     fn counts(&self) -> (u32, u32) {

@@ -37,6 +37,27 @@ fn numbers_are_read_however_they_are_written_and_nonsense_as_none() {
 }
 
 #[test]
+fn times_are_read_however_finely_they_are_told() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    for (text, expected) in [
+        ("2026-01-01T00:00:01Z", Some(at("2026-01-01T00:00:01Z"))),
+        ("2026-01-01T00:00:01.Z", Some(at("2026-01-01T00:00:01Z"))),
+        ("2026-01-01T00:00:01.5Z", Some(at("2026-01-01T00:00:01.5Z"))),
+        ("2026-01-01T00:00:01.123456789Z", Some(at("2026-01-01T00:00:01.123456789Z"))),
+        ("2026-01-01T00:00:01.1234567899Z", Some(at("2026-01-01T00:00:01.123456789Z"))),
+        ("2026-01-01T00:00:01.12345678901234567890Z", Some(at("2026-01-01T00:00:01.123456789Z"))),
+        ("2026-01-01T01:00:01.1234567890+01:00", Some(at("2026-01-01T00:00:01.123456789Z"))),
+        ("2026-01-01T00:00:01.5", None),
+        ("2026-01-01T00:00:01.x5Z", None),
+        ("yesterday", None),
+        ("", None),
+        (".", None),
+    ] {
+        assert_eq!(timestamp(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_page_of_queues_is_read_with_its_counts_names_and_divisions() {
     let page: QueuePage = serde_json::from_str(fixture!("queue-page")).unwrap();
     assert!(page.page_count.is_some() && page.total.is_some());

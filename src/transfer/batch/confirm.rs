@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::transfer::{
@@ -21,9 +20,6 @@ const LONG_ENOUGH: Duration = Duration::from_secs(8);
 
 /// How often it is seen whether a look is worth it.
 const TICK: Duration = Duration::from_secs(2);
-
-/// How far Genesys' clock and ours may differ.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// The moved calls of batches that were not seen to arrive yet.
 #[derive(Default)]
@@ -99,9 +95,9 @@ impl Engine {
 
 /// Whether the look shows the call as one that came after its command.
 fn arrived(look: &WaitingCalls, queue: QueueId, transfer: &Transfer) -> bool {
-    let after = transfer.created_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
     transfer.queue.id == queue
         && look.rows.iter().any(|row| {
-            row.conversation_id == transfer.request.conversation_id && row.since >= after
+            row.conversation_id == transfer.request.conversation_id
+                && look.clock.is_after(row.since, transfer.created_at)
         })
 }

@@ -81,7 +81,7 @@ impl Engine {
                     conversation_id: row.conversation_id,
                     waiting_since: row.since,
                     priority: row.priority,
-                    new_priority: new_priority(&drain, row, now),
+                    new_priority: new_priority(&drain, row, look.clock.theirs(now)),
                 })
                 .collect(),
             drain,
@@ -169,7 +169,10 @@ impl Engine {
             language_id: order.language_id,
             keep_place: order.keep_place,
             limit: order.limit,
-            waiting_by: look.rows.last().map_or_else(|| self.clock.now(), |row| row.since),
+            waiting_by: look
+                .rows
+                .last()
+                .map_or_else(|| look.clock.theirs(self.clock.now()), |row| row.since),
         };
         let unsupported = self.gateway.unsupported(&sample(&drain));
         if !unsupported.is_empty() {
@@ -259,7 +262,7 @@ fn sample(drain: &Drain) -> TransferRequest {
     request(drain, ConversationId::new(drain.from.id.uuid()))
 }
 
-/// The priority a call would get as of `now`; `None` when none would be set.
+/// The priority a call would get as of `now` by Genesys' clock; `None` when none would be set.
 fn new_priority(drain: &Drain, call: &WaitingCall, now: Timestamp) -> Option<Priority> {
     if !drain.keep_place {
         return drain.priority;

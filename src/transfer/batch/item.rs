@@ -159,7 +159,8 @@ impl Run {
         let base = i64::from(priority.get()).saturating_sub(waited);
         let standing = Standing { since, base };
         let now = self.engine.clock.now();
-        let most = self.order().most_minutes(standing, now);
+        let clock = seen.map(|conversation| conversation.clock).unwrap_or_default();
+        let most = self.order().most_minutes(standing, now, clock);
         let plan = if most < waited { self.judged(open, seen, most).await? } else { plan };
         let priority = plan.priority.map_or(0, |priority| i64::from(priority.get()));
         Ok((plan, Some((standing, priority))))

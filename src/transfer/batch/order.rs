@@ -7,7 +7,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::transfer::model::{Status, Transfer};
+use crate::transfer::{
+    clock_offset::ClockOffset,
+    model::{Status, Transfer},
+};
 
 const MINUTE: i64 = 60_000;
 
@@ -24,7 +27,7 @@ const LONGEST_WAIT: i64 = 525_600;
 /// Where a call stood in the queue it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Since when it waits.
+    /// Since when it waits, by Genesys' clock.
     pub(super) since: Timestamp,
     /// What the minutes are added to.
     pub(super) base: i64,
@@ -43,16 +46,20 @@ struct Given {
     priority: i64,
     /// When its command was answered.
     by: Timestamp,
-    /// Whether since when it waited is only guessed from the record.
+    /// Whether since when it waited is only guessed from the record, by our clock.
     recalled: bool,
 }
 
 impl Given {
     /// Whether it was served before `call`. Longer waiting ones are moved first, so of one priority
     /// it was, unless something better is known.
-    fn stood_before(&self, call: Standing) -> bool {
-        let same = self.recalled && self.standing.base == call.base;
-        same || self.standing.score() <= call.score()
+    fn stood_before(&self, call: Standing, clock: ClockOffset) -> bool {
+        if !self.recalled {
+            return self.standing.score() <= call.score();
+        }
+        let since = clock.theirs(self.standing.since);
+        let standing = Standing { since, ..self.standing };
+        standing.base == call.base || standing.score() <= call.score()
     }
 }
 
@@ -84,10 +91,15 @@ impl Order {
         self.0.push(Given { standing, priority, by, recalled: true });
     }
 
-    /// Most minutes that may be added for a call moved at `now` without getting it ahead of one
-    /// that stood before it.
-    pub(super) fn most_minutes(&self, standing: Standing, now: Timestamp) -> i64 {
-        let before = self.0.iter().filter(|given| given.stood_before(standing));
+    /// Most minutes that may be added for a call moved at `now`, by our clock, without getting it
+    /// ahead of one that stood before it.
+    pub(super) fn most_minutes(
+        &self,
+        standing: Standing,
+        now: Timestamp,
+        clock: ClockOffset,
+    ) -> i64 {
+        let before = self.0.iter().filter(|given| given.stood_before(standing, clock));
         let most = before.map(|given| given.priority.saturating_add(minutes_since(given.by, now)));
         most.min().map_or(i64::MAX, |priority| priority.saturating_sub(standing.base).max(0))
     }

@@ -1,5 +1,10 @@
+use jiff::SignedDuration;
+
 use super::*;
-use crate::transfer::conversation::{Purpose, Supervision, samples::*};
+use crate::transfer::{
+    clock_offset::ClockOffset,
+    conversation::{Purpose, Supervision, samples::*},
+};
 
 const RECORDED: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -114,6 +119,24 @@ fn without_a_picture_only_a_leg_younger_than_the_record_proves_the_move() {
     };
     assert_eq!(look(leg_since("2026-01-01T12:00:01Z")), Seen::Moved);
     assert_eq!(look(leg_since("2026-01-01T11:59:00Z")), Seen::Unmoved);
+}
+
+#[test]
+fn how_young_a_leg_is_goes_by_genesys_clock() {
+    let recorded_at: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    for ahead in [-600, 0, 600] {
+        let theirs = recorded_at + SignedDuration::from_secs(ahead);
+        let clock = ClockOffset::of(theirs, recorded_at, SignedDuration::ZERO);
+        let look = |since: Timestamp| {
+            let arrived = Leg { since: Some(since), ..waiting(3, queue(9)) };
+            let now = conversation(vec![customer(), agent(2, LegState::Connected), arrived]);
+            let now = Conversation { clock, ..now };
+            let leg = Some(participant(2));
+            judge(&now, Before { picture: None, leg, target: queue(9), recorded_at })
+        };
+        assert_eq!(look(theirs + SignedDuration::from_secs(1)), Seen::Moved, "{ahead} s");
+        assert_eq!(look(theirs - SignedDuration::from_secs(30)), Seen::Unmoved, "{ahead} s");
+    }
 }
 
 #[test]

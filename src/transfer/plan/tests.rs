@@ -1,5 +1,8 @@
 use super::*;
+use jiff::SignedDuration;
+
 use crate::transfer::{
+    clock_offset::ClockOffset,
     conversation::{Routing, samples::*},
     ids::QueueId,
     model::{QueueRef, TransferType},
@@ -146,4 +149,18 @@ fn without_a_look_only_a_named_leg_can_be_planned() {
     assert_eq!(blind(&named).unwrap().participant_id, Some(participant(2)));
     let keep = TransferRequest { keep_place: true, ..named };
     assert_eq!(blind(&keep), None);
+}
+
+#[test]
+fn minutes_are_those_of_genesys_clock() {
+    let request = TransferRequest { keep_place: true, ..request() };
+    for behind in [-600, 0, 600] {
+        let date = now() - SignedDuration::from_secs(behind);
+        let clock = ClockOffset::of(date, now(), SignedDuration::ZERO);
+        let mut waits = waiting_since(3, Some(0));
+        waits.legs[1].since = Some(date - SignedDuration::from_secs(210));
+        let waits = Conversation { clock, ..waits };
+        let plan = plan(&request, &target(queue(9)), &waits, now(), REPLACE).unwrap();
+        assert_eq!(plan.waited_minutes, Some(3), "{behind} s behind");
+    }
 }

@@ -225,7 +225,7 @@ impl Floor {
         }
         let unreadable = self.unreadable.lock().unwrap();
         rows.retain(|row| !unreadable.contains(&row.conversation_id));
-        WaitingCalls { count, truncated, rows }
+        WaitingCalls { count, truncated, rows, ..WaitingCalls::default() }
     }
 
     fn read(&self, id: ConversationId) -> Result<Conversation, GatewayError> {

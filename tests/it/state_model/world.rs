@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use genesys_transfer::transfer::{
     class::{Again, Class, Trace},
+    clock_offset::ClockOffset,
     conversation::{Conversation, Leg, LegState, Purpose, Routing},
     evidence::{self, Before, Finding, Seen},
     ids::{ParticipantId, QueueId},
@@ -72,6 +73,7 @@ fn conversation(place: Place, target: QueueId) -> Conversation {
         ended: place == Place::Ended,
         blocked: None,
         legs,
+        clock: ClockOffset::default(),
         recent_transfers: if transfers { vec!["transfer-1".to_owned()] } else { Vec::new() },
     }
 }

@@ -297,9 +297,18 @@ pub(crate) async fn lone_sandbox() -> Arc<Sandbox> {
 
 /// The same with other options; its rate limit is out of the way all the same.
 pub(crate) async fn lone_sandbox_with(options: Options) -> Arc<Sandbox> {
+    lone(options, Arc::new(SystemClock)).await
+}
+
+/// The same with a clock of its own.
+pub(crate) async fn lone_sandbox_at(clock: Arc<dyn Clock>) -> Arc<Sandbox> {
+    lone(Options::default(), clock).await
+}
+
+async fn lone(options: Options, clock: Arc<dyn Clock>) -> Arc<Sandbox> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = Options { requests_per_minute: 1_000_000, ..options };
-    Arc::new(Sandbox::start(listener, options, Arc::new(SystemClock)).unwrap())
+    Arc::new(Sandbox::start(listener, options, clock).unwrap())
 }
 
 /// Waits, but not for ever: a test that waits in vain fails.

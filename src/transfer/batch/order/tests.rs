@@ -31,7 +31,7 @@ fn drain(calls: &[(i64, i64)], commands: &[(i64, i64)]) -> Vec<Moved> {
         let answered = sent + latency;
         let standing = standing(*since, *base);
         let waited = (sent - since) / MINUTE;
-        let minutes = order.most_minutes(standing, at(sent)).min(waited);
+        let minutes = order.most_minutes(standing, at(sent), ClockOffset::default()).min(waited);
         order.give(standing, base + minutes, at(answered));
         moved.push(Moved { standing, sent, answered, waited, minutes });
         now = answered;
@@ -67,6 +67,18 @@ fn a_call_of_higher_priority_that_stood_behind_is_not_held_down_by_one_moved_lat
     // Twenty points are worth twenty minutes: this one stood first, though it came later.
     let moved = drain(&[(0, 0), (5 * MINUTE, 20)], &[(0, 100), (0, 100)]);
     assert_eq!((moved[1].waited, moved[1].minutes), (55, 55));
+}
+
+#[test]
+fn calls_moved_by_an_earlier_process_are_compared_by_genesys_clock() {
+    let recalled = Given { standing: standing(HOUR, 0), priority: 3, by: at(HOUR), recalled: true };
+    let order = Order(vec![recalled]);
+    let now = at(HOUR);
+    // Genesys' clock is ten minutes behind ours: this one came five minutes later.
+    let later = standing(HOUR - 5 * MINUTE, 1);
+    let behind = ClockOffset::of(at(50 * MINUTE), now, jiff::SignedDuration::ZERO);
+    assert_eq!(order.most_minutes(later, now, behind), 2);
+    assert_eq!(order.most_minutes(later, now, ClockOffset::default()), i64::MAX);
 }
 
 proptest! {

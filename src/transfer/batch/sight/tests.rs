@@ -15,10 +15,10 @@ fn look(calls: impl Iterator<Item = u128>) -> WaitingCalls {
     let all: Vec<WaitingCall> = calls.map(row).collect();
     let count = u64::try_from(all.len()).unwrap();
     if all.len() <= 100 {
-        return WaitingCalls { count, truncated: false, rows: all };
+        return WaitingCalls { count, rows: all, ..WaitingCalls::default() };
     }
     let rows = [&all[..50], &all[all.len() - 50..]].concat();
-    WaitingCalls { count, truncated: true, rows }
+    WaitingCalls { count, truncated: true, rows, ..WaitingCalls::default() }
 }
 
 fn numbers<'a>(rows: impl IntoIterator<Item = &'a WaitingCall>) -> Vec<u128> {
