@@ -13,10 +13,11 @@ use tokio::{
 };
 
 use super::*;
+use crate::clock::testing::Frozen;
 use crate::http::{
     layers::around,
     tests::{
-        Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
+        PATIENCE, Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
         start_with, stopped_by,
     },
 };
@@ -103,7 +104,7 @@ async fn an_http_2_connection_without_requests_is_closed() {
 }
 
 async fn timeout_in<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+    tokio::time::timeout(PATIENCE, future).await.expect("it comes about")
 }
 
 #[tokio::test]
@@ -204,7 +205,9 @@ async fn whoever_is_in_hand_when_the_grace_ends_is_answered() {
         gate.arrived.notified().await;
     }
 
+    let clock = Frozen::now();
     server.shutdown.graceful.cancel();
+    clock.passes(Duration::from_millis(50)).await;
 
     let answers = [read_to_end(&mut command).await, read_to_end(&mut question).await];
     drop((command, question));
