@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod collector;
 pub(crate) mod document;
 pub(crate) mod exposition;
+pub(crate) mod held;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;
@@ -14,3 +15,7 @@ pub(crate) mod service;
 pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod tls;
+
+/// As the unit tests have it.
+#[path = "../../src/clock/testing.rs"]
+pub(crate) mod frozen;
