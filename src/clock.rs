@@ -9,6 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use uuid::{ContextV7, Uuid};
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 /// Source of the wall-clock time.
 pub trait Clock: Send + Sync + 'static {
     /// The time now, UTC.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use self::scripted::{Act, Scripted, Seen};
 use super::*;
@@ -28,7 +29,10 @@ const CONVERSATION: &str = "11111111-1111-4111-8111-111111111111";
 const PARTICIPANT: &str = "22222222-2222-4222-8222-222222222222";
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
-/// Settings with short timeouts; no test of the gateway should take longer than a few seconds.
+/// How long an answer is waited for that never comes.
+const HASTY: Duration = Duration::from_millis(500);
+
+/// Settings under which nothing is given up that comes, however slow the machine is.
 pub(super) fn settings() -> config::Genesys {
     config::Genesys {
         region: config::Region::Sandbox,
@@ -42,10 +46,31 @@ pub(super) fn settings() -> config::Genesys {
         requests_per_minute: 100_000,
         connect_timeout: Duration::from_secs(2),
         token_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_millis(500),
-        command_timeout: Duration::from_millis(500),
-        patch_timeout: Duration::from_millis(500),
+        read_timeout: Duration::from_secs(20),
+        command_timeout: Duration::from_secs(20),
+        patch_timeout: Duration::from_secs(20),
     }
+}
+
+/// Settings for an upstream that acts so: what hangs is given up soon.
+fn settings_for(acts: &[Act]) -> config::Genesys {
+    if !acts.iter().any(|act| matches!(act, Act::Hang)) {
+        return settings();
+    }
+    config::Genesys {
+        read_timeout: HASTY,
+        command_timeout: HASTY,
+        patch_timeout: HASTY,
+        ..settings()
+    }
+}
+
+/// An address that is ours and at which nobody listens, while the socket lives.
+fn nobody() -> (TcpSocket, Url) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = Url::parse(&format!("http://{}/", socket.local_addr().unwrap())).unwrap();
+    (socket, url)
 }
 
 fn gateway_with(upstream: &Scripted, settings: &config::Genesys) -> Gateway {

@@ -95,10 +95,13 @@ pub(super) async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> St
     read_to_end(&mut socket).await
 }
 
+/// Only a test that fails waits so long.
+pub(super) const PATIENCE: Duration = Duration::from_mins(3);
+
 pub(super) async fn read_to_end(socket: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let read = socket.read_to_end(&mut all);
-    timeout(Duration::from_secs(20), read).await.expect("the server closes").unwrap();
+    timeout(PATIENCE, read).await.expect("the server closes").unwrap();
     String::from_utf8(all).unwrap()
 }
 
@@ -110,7 +113,7 @@ pub(super) async fn read_one(socket: &mut TcpStream) -> Reply {
         if let Some(reply) = Reply::parse(&text).filter(Reply::is_whole) {
             return reply;
         }
-        let read = timeout(Duration::from_secs(20), socket.read_buf(&mut all)).await;
+        let read = timeout(PATIENCE, socket.read_buf(&mut all)).await;
         assert_ne!(read.expect("an answer comes").unwrap(), 0, "closed after {text:?}");
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     api::{self, Asked, Reply, error::ApiError},
-    faults::Fault,
+    faults::Struck,
     foreign,
     ledger::{Effect, MAX_BODY, Request as Entry},
     operate, play,
@@ -65,7 +65,7 @@ pub(super) async fn serve(
             let reply = answer(&shared, &entered, false);
             finished(&shared, &entered, &reply)
         }
-        Some(fault) => play::out(shared, cuts, entered, fault).await,
+        Some(struck) => play::out(shared, cuts, entered, struck).await,
     }
 }
 
@@ -111,13 +111,13 @@ fn command_body(asked: &Asked) -> Option<serde_json::Value> {
         .flatten()
 }
 
-fn strike(shared: &Shared, entered: &Entered) -> Option<Arc<Fault>> {
+fn strike(shared: &Shared, entered: &Entered) -> Option<Struck> {
     let Entered { asked, seq, .. } = entered;
     shared.with(|state| {
         let method = asked.head.method.as_str();
-        let (order, fault) = state.faults.strike(method, asked.path(), asked.query())?;
-        state.ledger.amend(*seq, |entry| entry.fault = Some(order));
-        Some(fault)
+        let struck = state.faults.strike(method, asked.path(), asked.query())?;
+        state.ledger.amend(*seq, |entry| entry.fault = Some(struck.order));
+        Some(struck)
     })
 }
 

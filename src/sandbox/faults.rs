@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 mod fault;
 mod order;
@@ -32,6 +33,18 @@ pub struct Standing {
     pub order: FaultOrder,
     #[serde(skip)]
     fault: Arc<Fault>,
+    #[serde(skip)]
+    taken_back: CancellationToken,
+}
+
+/// What happens to a request that an order hits.
+pub(super) struct Struck {
+    /// The order's number.
+    pub(super) order: u64,
+    /// What happens.
+    pub(super) fault: Arc<Fault>,
+    /// Cancelled when the order is taken back: what it put off comes then.
+    pub(super) taken_back: CancellationToken,
 }
 
 /// All orders, oldest first; the first that is due wins.
@@ -57,7 +70,9 @@ impl Faults {
         self.last += 1;
         let fault = Arc::new(order.fault.clone());
         let spent = order.times == Times::Next(0);
-        self.orders.push(Standing { id: self.last, seen: 0, fired: 0, spent, order, fault });
+        let taken_back = CancellationToken::new();
+        let id = self.last;
+        self.orders.push(Standing { id, seen: 0, fired: 0, spent, order, fault, taken_back });
         Ok(self.last)
     }
 
@@ -67,25 +82,25 @@ impl Faults {
         &self.orders
     }
 
-    /// Takes an order back; `false` when there is none of that number.
+    /// Takes an order back; `false` when there is none of that number. What it put off comes at
+    /// once.
     pub fn cancel(&mut self, id: u64) -> bool {
-        let before = self.orders.len();
-        self.orders.retain(|standing| standing.id != id);
-        self.orders.len() < before
+        let place = self.orders.iter().position(|standing| standing.id == id);
+        place.map(|place| self.orders.remove(place).taken_back.cancel()).is_some()
     }
 
-    /// Takes all orders back.
+    /// Takes all orders back, as [`Faults::cancel`] does.
     pub fn clear(&mut self) {
-        self.orders.clear();
+        self.orders.drain(..).for_each(|standing| standing.taken_back.cancel());
     }
 
-    /// What happens to a request, if anything: the order's number and its fault.
+    /// What happens to a request, if anything.
     pub(super) fn strike(
         &mut self,
         method: &str,
         path: &str,
         query: Option<&str>,
-    ) -> Option<(u64, Arc<Fault>)> {
+    ) -> Option<Struck> {
         for standing in self.orders.iter_mut().filter(|standing| !standing.spent) {
             if !fits(&standing.order, method, path, query) {
                 continue;
@@ -98,7 +113,11 @@ impl Faults {
             standing.fired += 1;
             standing.spent =
                 matches!(standing.order.times, Times::Next(times) if standing.fired >= times);
-            return Some((standing.id, Arc::clone(&standing.fault)));
+            return Some(Struck {
+                order: standing.id,
+                fault: Arc::clone(&standing.fault),
+                taken_back: standing.taken_back.clone(),
+            });
         }
         None
     }

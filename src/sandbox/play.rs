@@ -11,11 +11,12 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Reply, error::ApiError},
     exchange::{Entered, answer, finished, full, response},
-    faults::{Fault, Garbage, StatusAnswer, When},
+    faults::{Fault, Garbage, StatusAnswer, Struck, When},
     ledger::Effect,
     serve::{Body, Cut},
     state::Shared,
@@ -36,7 +37,7 @@ pub(super) async fn out(
     shared: Arc<Shared>,
     cuts: UnboundedSender<Cut>,
     entered: Entered,
-    fault: Arc<Fault>,
+    struck: Struck,
 ) -> Response<Body> {
     let stop = shared.stop.clone();
     let work = shared.tasks.spawn({
@@ -44,7 +45,7 @@ pub(super) async fn out(
         async move {
             tokio::select! {
                 () = stop.cancelled() => None,
-                response = act(&shared, &cuts, &entered, &fault) => response,
+                response = act(&shared, &cuts, &entered, &struck) => response,
             }
         }
     });
@@ -63,9 +64,9 @@ async fn act(
     shared: &Arc<Shared>,
     cuts: &UnboundedSender<Cut>,
     entered: &Entered,
-    fault: &Fault,
+    struck: &Struck,
 ) -> Option<Response<Body>> {
-    match fault {
+    match &*struck.fault {
         Fault::Status(made_up) => {
             if made_up.apply {
                 answer(shared, entered, false);
@@ -73,7 +74,7 @@ async fn act(
             Some(finished(shared, entered, &reply(made_up, entered)))
         }
         Fault::Delay { ms } => {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            pause(Duration::from_millis(*ms), &struck.taken_back).await;
             Some(finished(shared, entered, &answer(shared, entered, false)))
         }
         Fault::Hang { apply } => {
@@ -83,7 +84,7 @@ async fn act(
             None
         }
         Fault::Drop { when, reset } => {
-            drop_connection(shared, cuts, entered, *when, *reset).await;
+            drop_connection(shared, cuts, entered, (*when, *reset), &struck.taken_back).await;
             None
         }
         Fault::Garbage { form, apply } => garbage(shared, cuts, entered, *form, *apply),
@@ -112,6 +113,12 @@ async fn act(
             Some(finished(shared, entered, &answer(shared, entered, false)))
         }
     }
+}
+
+/// Waits for so long, or until the order is taken back.
+async fn pause(time: Duration, taken_back: &CancellationToken) {
+    // `Err` is the usual end: the time has passed.
+    let _ = tokio::time::timeout(time, taken_back.cancelled()).await;
 }
 
 fn note(shared: &Shared, entered: &Entered, status: Option<StatusCode>) {
@@ -151,8 +158,8 @@ async fn drop_connection(
     shared: &Arc<Shared>,
     cuts: &UnboundedSender<Cut>,
     entered: &Entered,
-    when: When,
-    reset: bool,
+    (when, reset): (When, bool),
+    taken_back: &CancellationToken,
 ) {
     if when == When::After {
         answer(shared, entered, false);
@@ -161,19 +168,24 @@ async fn drop_connection(
     // The connection may be gone already; then there is nothing to cut.
     let _ = cuts.send(if reset { Cut::Reset } else { Cut::Close });
     if let When::Late { ms } = when {
-        carry_out_late(shared, entered, Duration::from_millis(ms)).await;
+        carry_out_late(shared, entered, Duration::from_millis(ms), taken_back).await;
     }
 }
 
 /// Carries a request out after `delay`, unless the world was reset meanwhile.
-async fn carry_out_late(shared: &Arc<Shared>, entered: &Entered, delay: Duration) {
+async fn carry_out_late(
+    shared: &Arc<Shared>,
+    entered: &Entered,
+    delay: Duration,
+    taken_back: &CancellationToken,
+) {
     let seq = entered.seq;
     let become_of = |effect| {
         shared.with(|state| state.ledger.amend(seq, |entry| entry.effect = effect));
     };
     become_of(Effect::Pending);
     let epoch = shared.with(|state| state.epoch);
-    tokio::time::sleep(delay).await;
+    pause(delay, taken_back).await;
     if shared.with(|state| state.epoch) == epoch
         && !answer(shared, entered, true).status.is_success()
     {

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, testing::Frozen};
 
 mod api;
 mod login;
@@ -30,16 +31,19 @@ impl Bench {
     }
 
     async fn with(options: Options) -> Self {
-        Self::on("127.0.0.1:0", options).await
+        Self::at("127.0.0.1:0", options).await
     }
 
     /// The same on an address of which the sandbox does not know all names.
     async fn beyond_loopback(options: Options) -> Self {
-        Self::on("0.0.0.0:0", options).await
+        Self::at("0.0.0.0:0", options).await
     }
 
-    async fn on(address: &str, options: Options) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    async fn at(address: &str, options: Options) -> Self {
+        Self::on(TcpListener::bind(address).await.unwrap(), options).await
+    }
+
+    async fn on(listener: TcpListener, options: Options) -> Self {
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let sandbox = Sandbox::start(listener, options, Arc::<ManualClock>::clone(&clock)).unwrap();
@@ -120,7 +124,14 @@ async fn error(response: Response) -> (u16, String) {
 
 #[tokio::test]
 async fn stopped_sandbox_closes_its_connections_and_its_port() {
-    let bench = Bench::new().await;
+    // Two sockets of one port, so that nobody else gets it when the one that listens is closed.
+    let [kept, listening] = [(); 2].map(|()| TcpSocket::new_v4().unwrap());
+    for socket in [&kept, &listening] {
+        socket.set_reuseport(true).unwrap();
+    }
+    kept.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    listening.bind(kept.local_addr().unwrap()).unwrap();
+    let bench = Bench::on(listening.listen(8).unwrap(), Options::default()).await;
     bench.get("/api/v2/routing/queues").await;
 
     bench.sandbox.stop().await;

@@ -16,7 +16,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::service::{Answer, TestApp, plain, send};
+use crate::support::{
+    frozen::Frozen,
+    service::{Answer, TestApp, plain, send},
+};
 
 /// What an issuer was asked for.
 #[derive(Default)]
@@ -217,6 +220,7 @@ async fn a_flood_of_unknown_keys_reaches_the_issuer_once_at_most() {
     let bench = Bench::start().await;
     assert_eq!(bench.get(&bench.good()).await.status, 200);
     let before = bench.key_fetches();
+    let _clock = Frozen::now();
     let claims = bench.claims(&json!({}));
     let made_up = |number| {
         token(&json!({"alg": "ES256", "kid": format!("made-up-{number}")}), &claims, &bench.key)

@@ -10,6 +10,7 @@ use std::{
 use genesys_transfer::transfer::model::Stage;
 
 mod documents;
+mod waiting;
 
 /// What is true of the code is said on this page, for people; the tests hold it to that.
 const PAGE: &str = include_str!("../../src/architecture.md");

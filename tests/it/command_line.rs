@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     process::{Child, Command},
 };
 
@@ -49,9 +49,10 @@ async fn sigterm_ends_a_service_that_still_waits_for_its_store() {
 
 #[tokio::test]
 async fn a_healthcheck_that_fails_says_why() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A port that is ours and on which nobody listens.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/health/ready", nobody.local_addr().unwrap());
-    drop(nobody);
 
     let ended = output(program(&["healthcheck", &url], &[])).await;
 

@@ -1,10 +1,18 @@
 //! Everything Genesys can do wrong, on each call: what the caller is told, what the record says,
 //! whether the key is used up, and how often the command left.
 
-use genesys_transfer::sandbox::faults::{Fault, Garbage, StatusAnswer, When};
+use std::time::Duration;
+
+use genesys_transfer::sandbox::{
+    State,
+    faults::{Fault, Garbage, StatusAnswer, When},
+};
 use uuid::Uuid;
 
-use crate::support::service::{Answer, TestApp, plain};
+use crate::support::{
+    frozen::Frozen,
+    service::{Answer, TestApp, plain, soon},
+};
 
 mod command;
 mod late;
@@ -79,6 +87,38 @@ fn drops(when: When, reset: bool) -> Fault {
 fn hang(apply: bool) -> Fault {
     Fault::Hang { apply }
 }
+
+/// The answer to `request`, of which `tries` requests to Genesys are hit by a fault and not answered
+/// in time: as soon as each is there, `limit` passes.
+async fn given_up(
+    app: &TestApp,
+    tries: usize,
+    limit: Duration,
+    request: impl Future<Output = Answer>,
+) -> Answer {
+    let clock = Frozen::now();
+    let time = async {
+        for number in 1..=tries {
+            let hit = |state: &State| {
+                state.ledger.requests().filter(|it| it.fault.is_some()).count() >= number
+            };
+            let hit = soon("a request that is not answered", app.sandbox().until(hit));
+            clock.passes_until(MOMENT, hit).await;
+            clock.passes(limit).await;
+        }
+        clock.passes_until(MOMENT, std::future::pending::<Never>()).await
+    };
+    tokio::select! {
+        answer = request => answer,
+        never = time => match never {},
+    }
+}
+
+/// A pause before a repeat takes some of these.
+const MOMENT: Duration = Duration::from_millis(10);
+
+/// What does not come.
+enum Never {}
 
 /// Fails with all rows that went another way than the table says.
 fn assert_all_well(wrong: impl IntoIterator<Item = Option<String>>) {

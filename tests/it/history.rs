@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::support::{
     service::{TestApp, plain},
-    steps::{HASTY, with},
+    steps::with,
 };
 
 /// Moves `count` calls and answers their transfers' ids, newest first.
@@ -177,7 +177,7 @@ async fn the_history_survives_a_restart() {
 
 #[tokio::test]
 async fn an_operator_who_saw_the_call_moved_confirms_it_and_frees_the_conversation() {
-    let app = TestApp::with(&HASTY).await;
+    let app = TestApp::start().await;
     let unknown = app.transfer_into_the_unknown(seed::CONNECTED_CALL).await.json();
     let blocked = app.transfer(seed::CONNECTED_CALL, "Sales").await;
     app.assert_problem(&blocked, 409, "transfer_in_progress").await;
@@ -190,7 +190,7 @@ async fn an_operator_who_saw_the_call_moved_confirms_it_and_frees_the_conversati
 
 #[tokio::test]
 async fn an_operator_who_saw_it_unmoved_fails_it_and_keeps_his_reason() {
-    let app = TestApp::with(&HASTY).await;
+    let app = TestApp::start().await;
     let unknown = app.transfer_into_the_unknown(seed::CONNECTED_CALL).await.json();
     let settled = app.settle(&unknown["transferId"], "not_moved").await.json();
     assert_eq!(settled["status"], "failed");
@@ -202,7 +202,7 @@ async fn an_operator_who_saw_it_unmoved_fails_it_and_keeps_his_reason() {
 
 #[tokio::test]
 async fn an_unknown_transfer_is_listed_with_what_is_known() {
-    let app = TestApp::with(&HASTY).await;
+    let app = TestApp::start().await;
     let answer = app.transfer_into_the_unknown(seed::CONNECTED_CALL).await;
     let items = app.listed("?status=unknown").await;
     assert_eq!(ids(&items), [answer.json()["transferId"].clone()]);

@@ -2,6 +2,7 @@
 //! command that left.
 
 use genesys_transfer::sandbox::{
+    faults::FaultOrder,
     seed,
     world::{Act, Shape},
 };
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
+    held::{HOLD, hold_as, hold_command, let_go},
     service::{Answer, CONVERSATION, REPLACE, TestApp, plain, send},
-    steps::{HASTY, with},
+    steps::with,
 };
 
 fn body() -> Value {
@@ -161,11 +163,13 @@ async fn a_key_may_have_255_characters() {
 #[tokio::test]
 async fn a_key_whose_request_still_runs_is_in_use() {
     let app = TestApp::warm(&[]).await;
-    app.command_takes(500);
+    let held = hold_command(app.sandbox());
     let body = body();
     let second = async {
         app.sandbox_sees(2).await;
-        app.keyed("k", &body).await
+        let second = app.keyed("k", &body).await;
+        let_go(app.sandbox(), held);
+        second
     };
     let (first, second) = tokio::join!(app.keyed("k", &body), second);
     app.assert_problem(&second, 409, "idempotency_key_in_use").await;
@@ -176,13 +180,17 @@ async fn a_key_whose_request_still_runs_is_in_use() {
 
 #[tokio::test]
 async fn a_key_whose_first_answer_waits_for_confirmation_is_in_use() {
-    let app = TestApp::warm(&[("SANDBOX_EFFECT_DELAY", "1s")]).await;
+    let app = TestApp::warm(&[]).await;
+    let second_look = FaultOrder::next("GET", CONVERSATION, HOLD).after(1);
+    let held = hold_as(app.sandbox(), second_look);
     let body = body();
     let first = app.request(Method::POST, "/transfers").json(&body);
     let first = send(first.header("Idempotency-Key", "k").header("Prefer", "wait=10"));
     let second = async {
         app.sandbox_sees(3).await;
-        app.keyed("k", &body).await
+        let second = app.keyed("k", &body).await;
+        let_go(app.sandbox(), held);
+        second
     };
     let (first, second) = tokio::join!(first, second);
     assert_eq!(first.json()["status"], "confirmed");
@@ -206,10 +214,12 @@ async fn ten_requests_at_once_with_one_key_move_the_call_once() {
 #[tokio::test]
 async fn a_pending_call_takes_no_other_request() {
     let app = TestApp::warm(&[]).await;
-    app.command_takes(500);
+    let held = hold_command(app.sandbox());
     let others = async {
         app.sandbox_sees(2).await;
-        [app.submit(body()).await, app.keyed("other", &body()).await]
+        let others = [app.submit(body()).await, app.keyed("other", &body()).await];
+        let_go(app.sandbox(), held);
+        others
     };
     let one = body();
     let (first, others) = tokio::join!(app.keyed("k", &one), others);
@@ -283,16 +293,17 @@ async fn a_key_is_used_up_by_a_command_that_was_refused() {
 
 #[tokio::test]
 async fn while_the_outcome_is_unknown_the_key_answers_so_and_sends_nothing() {
-    let app = TestApp::with(&HASTY).await;
+    let app = TestApp::start().await;
     app.command_is_lost();
-    let first = app.keyed("k", &body()).await;
-    let again = app.keyed("k", &body()).await;
+    let body = body();
+    let first = app.at_the_deadline(app.keyed("k", &body)).await;
+    let again = app.keyed("k", &body).await;
     for answer in [&first, &again] {
         app.assert_problem(answer, 504, "outcome_unknown").await;
     }
     assert_eq!(first.json()["transferId"], again.json()["transferId"]);
     app.settle(&first.json()["transferId"], "moved").await;
-    let settled = app.keyed("k", &body()).await;
+    let settled = app.keyed("k", &body).await;
     assert_eq!(settled.status, 201);
     assert_eq!(settled.json()["id"], first.json()["transferId"]);
     assert_eq!(app.commands(), 1);

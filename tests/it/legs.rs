@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
+    held::{hold_command, let_go},
     service::{REPLACE, ROUTING, TestApp},
     steps::with,
 };
@@ -206,10 +207,11 @@ async fn what_happens_between_look_and_command_is_told_apart() {
     ] {
         let app = TestApp::warm(&[]).await;
         let call = app.call(shape, seed::SUPPORT_TIER_1);
-        app.command_takes(300);
+        let held = hold_command(app.sandbox());
         let meanwhile = async {
             app.sandbox_sees(2).await;
             app.sandbox().act(call, act).unwrap();
+            let_go(app.sandbox(), held);
         };
         let (answer, ()) = tokio::join!(app.transfer(call, "Support Tier 2"), meanwhile);
         app.assert_problem(&answer, 409, code).await;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::support::{
     child::Child,
+    held::{hold, hold_command, let_go},
     service::{
         Answer, CONVERSATION, QUEUES, REPLACE, ROUTING, TOKEN, TestApp, lone_sandbox, plain, send,
         soon, store_url, try_start,
@@ -30,13 +31,23 @@ const CALL: Uuid = seed::CONNECTED_CALL;
 
 /// A service beside its sandbox, warm, with an empty ledger and one fault to come.
 async fn about_to(fault: Fault, method: &str, path: &str) -> (Arc<Sandbox>, TestApp) {
-    let sandbox = lone_sandbox().await;
-    let app = TestApp::beside(&sandbox, &[("GENESYS_COMMAND_TIMEOUT", "2s")]).await;
-    app.get("/queues").await;
-    sandbox.with(|state| state.ledger.clear());
+    let (sandbox, app) = warm(&[]).await;
     app.fault(method, path, 1, fault);
     (sandbox, app)
 }
+
+/// A service beside its sandbox, warm, with an empty ledger.
+async fn warm(settings: &[(&str, &str)]) -> (Arc<Sandbox>, TestApp) {
+    let sandbox = lone_sandbox().await;
+    let app = TestApp::beside(&sandbox, settings).await;
+    app.get("/queues").await;
+    sandbox.with(|state| state.ledger.clear());
+    (sandbox, app)
+}
+
+/// Settings with which what is held back is waited for as long as it takes.
+const PATIENT: [(&str, &str); 3] =
+    [("SERVER_DEADLINE", "5m"), ("GENESYS_COMMAND_TIMEOUT", "2m"), ("GENESYS_READ_TIMEOUT", "2m")];
 
 /// A transfer under way in a task of its own.
 fn under_way(app: &TestApp) -> JoinHandle<Answer> {
@@ -53,12 +64,14 @@ fn over_http2() -> reqwest::Client {
 #[tokio::test]
 async fn a_transfer_goes_on_when_its_caller_hangs_up_during_the_look_or_the_command() {
     for (method, path, requests) in [("GET", CONVERSATION, 1), ("POST", REPLACE, 2)] {
-        let (sandbox, app) = about_to(Fault::Delay { ms: 600 }, method, path).await;
+        let (sandbox, app) = warm(&PATIENT).await;
+        let held = hold(&sandbox, method, path);
         let request = over_http2().post(app.url("/transfers")).json(&plain(CALL, "Support Tier 2"));
         tokio::select! {
             answer = request.send() => panic!("{answer:?} came before the caller left"),
             () = sandbox.requests_reach(requests) => {}
         }
+        let_go(&sandbox, held);
         soon("the move", sandbox.moves_reach(1)).await;
         let settled = app.settled(CALL).await;
         assert_eq!((settled["status"].as_str(), app.commands()), (Some("accepted"), 1), "{path}");
@@ -67,10 +80,18 @@ async fn a_transfer_goes_on_when_its_caller_hangs_up_during_the_look_or_the_comm
 
 #[tokio::test]
 async fn a_stopping_service_finishes_the_transfer_in_hand_and_answers_its_caller() {
-    let (sandbox, app) = about_to(Fault::Delay { ms: 1_000 }, "POST", REPLACE).await;
+    let (sandbox, app) = warm(&PATIENT).await;
+    let held = hold_command(&sandbox);
     let transfer = under_way(&app);
     soon("the command", sandbox.requests_reach(2)).await;
-    let app = app.restart().await;
+    let stopping = app.stopping();
+    let ((), app) = tokio::join!(
+        async {
+            stopping.await;
+            let_go(&sandbox, held);
+        },
+        app.restart()
+    );
     let answer = transfer.await.unwrap();
     assert_eq!((answer.status.as_u16(), app.commands(), app.moves()), (201, 1, 1));
     assert_eq!(app.transfer_of(CALL).await, answer.json());
@@ -78,7 +99,8 @@ async fn a_stopping_service_finishes_the_transfer_in_hand_and_answers_its_caller
 
 #[tokio::test]
 async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() {
-    let (sandbox, app) = about_to(Fault::Hang { apply: true }, "POST", REPLACE).await;
+    let (sandbox, app) = warm(&[("GENESYS_COMMAND_TIMEOUT", "2s")]).await;
+    app.fault("POST", REPLACE, 1, Fault::Hang { apply: true });
     let transfer = under_way(&app);
     soon("the command", sandbox.requests_reach(2)).await;
     let app = app.restart().await;
@@ -91,15 +113,19 @@ async fn a_command_without_an_answer_at_the_stop_is_settled_by_the_next_start() 
 
 #[tokio::test]
 async fn a_stopping_service_takes_no_new_requests() {
-    let (sandbox, app) = about_to(Fault::Delay { ms: 1_500 }, "POST", REPLACE).await;
+    let (sandbox, app) = warm(&PATIENT).await;
+    let held = hold_command(&sandbox);
     let transfer = under_way(&app);
     soon("the command", sandbox.requests_reach(2)).await;
     let late = app.request(Method::POST, "/transfers");
     let late = late.json(&plain(seed::HELD_CALL, "Support Tier 2"));
     let probe = app.request(Method::GET, "/health/ready");
+    let stopping = app.stopping();
     let ((), (late, probe)) = tokio::join!(app.shut_down(), async {
-        tokio::task::yield_now().await;
-        (late.send().await, probe.send().await)
+        stopping.await;
+        let answers = (late.send().await, probe.send().await);
+        let_go(&sandbox, held);
+        answers
     });
     assert_eq!(transfer.await.unwrap().status, 201);
     // Refused by the system, or told so on a connection that was there before.

@@ -12,8 +12,11 @@ use crate::support::{
     batches::{drain, line, moved},
     process::until,
     service::{TestApp, plain},
-    steps::{HASTY, with},
+    steps::with,
 };
+
+/// A command without an answer is answered for after some seconds, which is enough to send it.
+const BRIEF: (&str, &str) = ("SERVER_DEADLINE", "8s");
 
 const SUPERVISOR: Uuid = Uuid::from_u128(7);
 
@@ -145,7 +148,7 @@ async fn a_drain_moves_calls_that_a_supervisor_listens_to() {
 
 #[tokio::test]
 async fn a_supervisor_who_joins_is_no_sign_that_a_lost_command_moved_the_call() {
-    let app = TestApp::warm(&HASTY).await;
+    let app = TestApp::warm(&[BRIEF]).await;
     let call = app.fresh_call();
     app.command_is_lost();
     // The agent answers from the target queue already, so the supervisor's leg belongs to it, too.

@@ -1,9 +1,10 @@
 //! Every problem that can be met today: status, code, headers, and what it says about sending
 //! again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use genesys_transfer::sandbox::{
+    State,
     faults::{Fault, FaultOrder, Garbage, StatusAnswer, When},
     seed,
 };
@@ -15,8 +16,9 @@ use tokio::{
 };
 
 use crate::support::{
+    frozen::Frozen,
+    held::{hold_command, let_go},
     service::{CONVERSATION, QUEUES, REPLACE, TOKEN, TestApp, plain, send, soon},
-    steps::HASTY,
 };
 
 /// Sends `text` as it stands and reads until the service closes the connection.
@@ -304,10 +306,12 @@ async fn without_a_queue_list_the_trouble_is_told_and_nothing_is_kept() {
 #[tokio::test]
 async fn beyond_its_bound_of_requests_the_service_is_overloaded() {
     let app = TestApp::warm(&[("SERVER_MAX_IN_FLIGHT", "1")]).await;
-    app.command_takes(500);
+    let held = hold_command(app.sandbox());
     let second = async {
         app.sandbox_sees(2).await;
-        (app.get("/queues").await, app.get("/health/live").await)
+        let answers = (app.get("/queues").await, app.get("/health/live").await);
+        let_go(app.sandbox(), held);
+        answers
     };
     let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
     let (first, (second, probe)) = tokio::join!(app.submit(body), second);
@@ -318,7 +322,7 @@ async fn beyond_its_bound_of_requests_the_service_is_overloaded() {
 #[tokio::test]
 async fn what_goes_on_after_its_answer_keeps_its_place() {
     let app = TestApp::warm(&[("SERVER_MAX_IN_FLIGHT", "1")]).await;
-    app.command_takes(500);
+    let _held = hold_command(app.sandbox());
     let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
     let request = app.request(Method::POST, "/transfers").json(&body);
     let first = send(request.header("prefer", "respond-async")).await;
@@ -345,7 +349,7 @@ async fn a_stopping_service_releases_those_who_wait() {
 
 #[tokio::test]
 async fn an_unknown_outcome_leads_to_its_transfer() {
-    let app = TestApp::with(&HASTY).await;
+    let app = TestApp::start().await;
     let answer = app.transfer_into_the_unknown(seed::CONNECTED_CALL).await;
     app.assert_problem(&answer, 504, "outcome_unknown").await;
     let id = answer.json()["transferId"].as_str().unwrap().to_owned();
@@ -357,6 +361,7 @@ async fn an_unknown_outcome_leads_to_its_transfer() {
 #[tokio::test]
 async fn a_deadline_too_short_for_the_command_is_told_and_nothing_is_sent() {
     let app = TestApp::with(&[("SERVER_DEADLINE", "2s")]).await;
+    let _clock = Frozen::now();
     let answer = app.transfer(seed::CONNECTED_CALL, "Support Tier 2").await;
     app.assert_problem(&answer, 504, "deadline_exceeded").await;
     assert_eq!((app.commands(), &answer.json()["retryable"]), (0, &json!(true)));
@@ -367,8 +372,15 @@ async fn a_look_that_hangs_is_answered_by_the_deadline() {
     let app = TestApp::with(&[("SERVER_DEADLINE", "2s")]).await;
     let hang = FaultOrder::next("GET", CONVERSATION, Fault::Hang { apply: false }).forever();
     app.sandbox().order(hang).unwrap();
-    let answer = app.transfer(seed::CONNECTED_CALL, "Support Tier 2").await;
-    assert_eq!(answer.status, 504);
+    app.get("/queues").await;
+    let clock = Frozen::now();
+    let time = async {
+        let looks = |state: &State| state.ledger.requests().any(|it| it.fault.is_some());
+        soon("a look", app.sandbox().until(looks)).await;
+        clock.passes(Duration::from_millis(1_900)).await;
+    };
+    let answer = app.transfer(seed::CONNECTED_CALL, "Support Tier 2");
+    let (answer, ()) = tokio::join!(answer, time);
     app.assert_problem(&answer, 504, "deadline_exceeded").await;
     assert_eq!(app.commands(), 0);
 }

@@ -2,23 +2,28 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use genesys_transfer::sandbox::faults::{Fault, StatusAnswer, When};
+use jiff::SignedDuration;
 use serde_json::Value;
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
 
 use crate::support::{
-    books::{broken_promises, quiet, uuid},
+    books::{broken_promises, commands_by_conversation, quiet, uuid},
     caller::{fixed, insist},
+    held::{hold_command, let_go},
     process::{Process, Site, until},
-    service::{Answer, TOKEN, plain},
+    service::{Answer, TOKEN, plain, soon},
 };
-
-/// Commands that take this long are still on their way when the last request comes.
-const SLOW: Fault = Fault::Delay { ms: 1_500 };
 
 const ROUNDS: usize = 5;
 
 /// Sends the requests (body and key) at the same moment, to the processes in turn.
-async fn at_once(processes: &[Arc<Process>], requests: Vec<(Value, String)>) -> Vec<Answer> {
+fn send_at_once(
+    processes: &[Arc<Process>],
+    requests: Vec<(Value, String)>,
+) -> FuturesUnordered<JoinHandle<Answer>> {
     let start = Arc::new(tokio::sync::Barrier::new(requests.len()));
     let sent = requests.into_iter().zip(processes.iter().cycle()).map(|((body, key), process)| {
         let (start, process) = (Arc::clone(&start), Arc::clone(process));
@@ -27,8 +32,12 @@ async fn at_once(processes: &[Arc<Process>], requests: Vec<(Value, String)>) -> 
             process.submit(&body, &[("Idempotency-Key", &key)]).await.expect("an answer")
         })
     });
-    let sent: Vec<_> = sent.collect();
-    futures_util::future::join_all(sent).await.into_iter().map(Result::unwrap).collect()
+    sent.collect()
+}
+
+/// The same, and waits for all answers.
+async fn at_once(processes: &[Arc<Process>], requests: Vec<(Value, String)>) -> Vec<Answer> {
+    send_at_once(processes, requests).map(Result::unwrap).collect().await
 }
 
 async fn replicas(site: &Site) -> Vec<Arc<Process>> {
@@ -56,17 +65,22 @@ async fn fifty_with_one_key(site: Site, processes: Vec<Arc<Process>>) {
 /// Requests with different keys for one conversation: one goes, the others name it.
 async fn many_keys_on_one_conversation(site: Site, processes: Vec<Arc<Process>>) {
     for round in 1..=ROUNDS {
-        site.spoil(1, SLOW);
+        let held = hold_command(&site.sandbox);
         let body = plain(site.call(), "Support Tier 2");
         let keyed = |n: usize| (body.clone(), format!("k-{round}-{n}"));
-        let answers = at_once(&processes, (0..8).map(keyed).collect()).await;
-        let moved: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
-        assert_eq!((moved.len(), site.sandbox.commands().len()), (1, round));
-        let id = &moved[0].json()["id"];
-        for answer in answers.iter().filter(|answer| answer.status != 201) {
+        let mut answers = send_at_once(&processes, (0..8).map(keyed).collect());
+        // The command of the one is held back until all others are answered.
+        let mut named = BTreeSet::new();
+        for _ in 1..8 {
+            let answer = answers.next().await.unwrap().unwrap();
             assert_eq!(answer.outcome(), (409, "transfer_in_progress".to_owned()));
-            assert_eq!(answer.json()["transferId"], *id);
+            named.insert(answer.json()["transferId"].to_string());
         }
+        until(|| async { (site.sandbox.commands().len() == round).then_some(()) }).await;
+        let_go(&site.sandbox, held);
+        let moved = answers.next().await.unwrap().unwrap();
+        assert_eq!((moved.status.as_u16(), site.sandbox.commands().len()), (201, round));
+        assert_eq!(named, [moved.json()["id"].to_string()].into());
     }
 }
 
@@ -98,7 +112,7 @@ fn unclear_commands() -> [(Fault, usize); 6] {
     let status = |status, apply| Fault::Status(StatusAnswer { apply, ..StatusAnswer::new(status) });
     [
         (Fault::Drop { when: When::After, reset: true }, 1),
-        (Fault::Drop { when: When::Late { ms: 6_000 }, reset: false }, 1),
+        (Fault::Drop { when: When::Late { ms: 1_500 }, reset: false }, 1),
         (status(500, true), 1),
         (status(503, true), 1),
         (status(503, false), 2),
@@ -108,10 +122,11 @@ fn unclear_commands() -> [(Fault, usize); 6] {
 
 /// Two callers insist with one key while nobody knows what became of the command.
 async fn insisting_on_one_key(site: Site, processes: Vec<Arc<Process>>) {
-    for (n, (fault, commands)) in unclear_commands().into_iter().enumerate() {
-        let before = site.sandbox.commands().len();
+    // One after the other: failures in a row would keep later commands back.
+    for (fault, commands) in unclear_commands() {
+        let call = site.call();
         site.spoil(1, fault.clone());
-        let (body, key) = (plain(site.call(), "Support Tier 2"), format!("k-{n}"));
+        let (body, key) = (plain(call, "Support Tier 2"), call.to_string());
         let headers = [("Idempotency-Key", key.as_str())];
         let (mut one, mut other) =
             (fixed(processes[0].address), fixed(processes.last().unwrap().address));
@@ -120,8 +135,9 @@ async fn insisting_on_one_key(site: Site, processes: Vec<Arc<Process>>) {
             insist(&site, &mut other, &body, &headers, u32::MAX)
         );
         let (one, other) = (one.last.unwrap(), other.last.unwrap());
-        assert_eq!((one.status.as_u16(), &one.body), (201, &other.body), "{fault:?}");
-        assert_eq!(site.sandbox.commands().len() - before, commands, "{fault:?}");
+        assert_eq!(one.outcome(), (201, String::new()), "{fault:?}: {}", one.json());
+        assert_eq!(one.json(), other.json(), "{fault:?}");
+        assert_eq!(commands_by_conversation(&site.sandbox)[&call].len(), commands, "{fault:?}");
     }
     quiet(&site.sandbox).await;
     let transfers = processes[0].transfers().await;
@@ -176,13 +192,14 @@ on_one_process_and_on_two_replicas!(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_stopped_past_its_lease_with_its_command_on_the_way_breaks_no_promise() {
-    let site = Site::postgres().await;
+    let site = Site::postgres().await.set("STORE_LEASE", "2s");
     let replicas = replicas(&site).await;
-    site.spoil(1, Fault::Delay { ms: 1000 });
+    let held = hold_command(&site.sandbox);
     let (sleeper, body) = (Arc::clone(&replicas[0]), plain(site.call(), "Support Tier 2"));
     let answer = tokio::spawn(async move { sleeper.submit(&body, &[]).await.unwrap().json() });
     until(|| async { (!site.sandbox.commands().is_empty()).then_some(()) }).await;
     replicas[0].signal("STOP").await;
+    let_go(&site.sandbox, held);
     let settled = || async {
         let transfers = replicas[1].transfers().await;
         transfers.iter().any(|one| one["status"] == "accepted").then_some(())
@@ -208,25 +225,61 @@ async fn a_second_process_on_one_sqlite_file_refuses_to_start_and_names_the_firs
     assert_eq!(answer.status, 201);
 }
 
+/// What each replica has sent within the last minute, and when it told the other so.
+async fn told(store: &PgPool) -> Vec<(i64, i64)> {
+    let text = "SELECT coalesce(spent, 0), coalesce(spent_at, 0) FROM instances ORDER BY owner";
+    sqlx::query_as(text).fetch_all(store).await.unwrap()
+}
+
+fn sum(told: &[(i64, i64)]) -> i64 {
+    told.iter().map(|(spent, _)| spent).sum()
+}
+
+/// Waits until nothing is left of the minute: both told each other twice and sent nothing between.
+async fn used_up(store: &PgPool) {
+    let mut before = told(store).await;
+    loop {
+        let now = until(|| async {
+            let now = told(store).await;
+            let later = |now: &(i64, i64), before: &(i64, i64)| now.1 >= before.1 + 2_000_000;
+            now.iter().zip(&before).all(|(now, before)| later(now, before)).then_some(now)
+        })
+        .await;
+        if sum(&now) == sum(&before) {
+            return;
+        }
+        before = now;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_keep_to_one_limit_together() {
     let site = Site::postgres().await.set("GENESYS_REQUESTS_PER_MINUTE", "60");
+    let site = site.set("SERVER_DEADLINE", "10m");
+    let store = PgPool::connect(&site.settings()["STORE_URL"]).await.unwrap();
     let replicas = replicas(&site).await;
-    // Two requests for each of 80 transfers are asked for; there is room for 30 at most.
+    // Two requests for each of 80 transfers are asked for, and nobody gives up.
     let bodies = (0..80).map(|n| (plain(site.call(), "Support Tier 2"), format!("k-{n}")));
-    let answers = at_once(&replicas, bodies.collect()).await;
-    let (taken, limited): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 201);
-    for answer in limited {
-        // Or its turn came when too little time was left to send safely.
-        let (_, code) = answer.outcome();
-        assert!(["genesys_rate_limited", "deadline_exceeded"].contains(&&*code), "{code}");
+    let answers = send_at_once(&replicas, bodies.collect());
+    // Two that kept to what is theirs at first, a quarter each, would send 30 in a minute at most.
+    until(|| async { (sum(&told(&store).await) > 30).then_some(()) }).await;
+    used_up(&store).await;
+    for replica in &replicas {
+        replica.signal("TERM").await;
     }
-    site.sandbox.moves_reach(taken.len() as u64).await;
-    assert_eq!(site.sandbox.moves().len(), taken.len());
-    let api = site.sandbox.requests();
-    let sent = api.iter().filter(|request| request.path != TOKEN).count();
-    // 56 on a machine at rest; what is left is divided once a second, and a busy one has few rounds
-    // before the callers give up. Two that kept to a quarter each would send 30 at most.
-    assert!((31..=60).contains(&sent), "{sent}");
+    let answers: Vec<_> = answers.map(Result::unwrap).collect().await;
+    let (taken, others): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.status == 201);
+    for answer in others {
+        assert_eq!(answer.outcome(), (503, "shutting_down".to_owned()));
+    }
+    quiet(&site.sandbox).await;
+    soon("the moves", site.sandbox.moves_reach(taken.len() as u64)).await;
+    assert_eq!(site.sandbox.moves().len(), taken.len(), "moves, and answers that say so");
+    let api = site.sandbox.requests().into_iter().filter(|request| request.path != TOKEN);
+    let times: Vec<_> = api.map(|request| request.time).collect();
+    for (n, first) in times.iter().enumerate() {
+        let minute = *first + SignedDuration::from_mins(1);
+        let sent = times[n..].iter().take_while(|time| **time < minute).count();
+        assert!(sent <= 60, "{sent} requests in the minute from {first} on");
+    }
 }

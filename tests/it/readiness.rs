@@ -1,25 +1,21 @@
 //! What a probe is told: what is wrong, and who has to do something about it.
 
+use genesys_transfer::sandbox::faults::{Fault, FaultOrder, StatusAnswer};
 use reqwest::Method;
 use serde_json::json;
 
-use genesys_transfer::sandbox::faults::{Fault, FaultOrder, StatusAnswer};
-
 use crate::support::{
     process::Site,
-    service::{CONVERSATION, TOKEN, TestApp, plain, send},
+    service::{TOKEN, TestApp, plain, send},
 };
 
 #[tokio::test]
 async fn a_genesys_that_is_down_is_told_and_takes_no_instance_out() {
-    let app = TestApp::start().await;
-    app.get("/queues").await;
+    let app = TestApp::steady(&[]).await;
     assert_eq!(app.get("/health/ready").await.json()["reasons"], json!([]));
-    app.answers("GET", CONVERSATION, 1_000, 503);
-    for _ in 0..4 {
-        let answer = app.transfer(app.fresh_call(), "Support Tier 2").await;
-        assert!(answer.status.is_server_error(), "{answer:?}");
-    }
+    let _clock = app.breaker_opens(Fault::Status(StatusAnswer::new(503))).await;
+    let answer = app.transfer(app.fresh_call(), "Support Tier 2").await;
+    assert_eq!(answer.outcome(), (503, "genesys_unavailable".to_owned()));
     let probe = app.get("/health/ready").await;
     assert_eq!((probe.status.as_u16(), probe.json()["status"].as_str()), (200, Some("ready")));
     let reasons = probe.json()["reasons"].to_string();

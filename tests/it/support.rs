@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod collector;
 pub(crate) mod document;
 pub(crate) mod exposition;
+pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
@@ -16,3 +17,7 @@ pub(crate) mod service;
 pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod tls;
+
+/// As the unit tests have it.
+#[path = "../../src/clock/testing.rs"]
+pub(crate) mod frozen;

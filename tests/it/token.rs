@@ -1,15 +1,24 @@
 //! The one access token that all requests share.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use genesys_transfer::sandbox::{
-    Options,
-    faults::{Fault, FaultOrder, StatusAnswer},
+use genesys_transfer::{
+    clock::{Clock as _, ManualClock, SystemClock},
+    sandbox::{
+        Options, Sandbox,
+        faults::{Fault, StatusAnswer},
+    },
 };
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
 
-use crate::support::service::{
-    CONVERSATION, QUEUES, REPLACE, TOKEN, TestApp, lone_sandbox, lone_sandbox_with, soon,
+use crate::support::{
+    frozen::Frozen,
+    held::{hold, let_go},
+    service::{
+        CONVERSATION, QUEUES, REPLACE, TOKEN, TestApp, lone_sandbox, lone_sandbox_with, soon,
+    },
 };
 
 /// Statuses of `count` transfers of different calls at the same moment.
@@ -22,12 +31,18 @@ async fn transfers(app: &TestApp, count: usize) -> BTreeSet<u16> {
 #[tokio::test]
 async fn a_hundred_cold_transfers_cost_one_token_and_one_queue_list() {
     let sandbox = lone_sandbox().await;
-    // Slow enough that all of them come while both are still missing.
-    for (method, path) in [("POST", TOKEN), ("GET", QUEUES)] {
-        sandbox.order(FaultOrder::next(method, path, Fault::Delay { ms: 700 })).unwrap();
-    }
-    let app = TestApp::beside(&sandbox, &[]).await;
-    let statuses = transfers(&app, 100).await;
+    let held = hold(&sandbox, "POST", TOKEN);
+    let app = TestApp::beside(&sandbox, &[("GENESYS_TOKEN_TIMEOUT", "2m")]).await;
+    let all_there = async {
+        let in_flight = "\ngenesys_transfer_http_requests_in_flight 101\n";
+        let holds = async |text| {
+            let metrics = app.get("/metrics").await;
+            String::from_utf8(metrics.body).unwrap().contains(text)
+        };
+        soon("100 requests in hand", async { while !holds(in_flight).await {} }).await;
+        let_go(&sandbox, held);
+    };
+    let (statuses, ()) = tokio::join!(transfers(&app, 100), all_there);
     assert_eq!(statuses, [201].into());
     assert_eq!((app.seen(TOKEN), app.seen(QUEUES)), (1, 1));
     assert_eq!((app.commands(), app.moves()), (100, 100));
@@ -129,13 +144,24 @@ async fn an_assertion_signed_with_another_key_is_told_as_rejected_credentials() 
 
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_and_nobody_sees_a_401() {
-    let options = Options { token_lifetime: Duration::from_secs(3), ..Options::default() };
-    let sandbox = lone_sandbox_with(options).await;
-    let app = TestApp::beside(&sandbox, &[]).await;
+    let options = Options { token_lifetime: Duration::from_mins(10), ..Options::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let genesys_clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let sandbox = Sandbox::start(listener, options, Arc::clone(&genesys_clock) as _).unwrap();
+    let sandbox = Arc::new(sandbox);
+    let app = TestApp::beside(&sandbox, &[("GENESYS_QUEUE_CACHE_TTL", "24h")]).await;
     app.get("/queues").await;
-    // Two further tokens, fetched without anybody asking for anything.
-    soon("the refreshes", sandbox.requests_reach(4)).await;
-    assert_eq!((app.seen(TOKEN), app.seen(QUEUES)), (3, 1));
-    assert_eq!(transfers(&app, 5).await, [201].into());
+    let clock = Frozen::now();
+    for tokens in 1..=3 {
+        assert_eq!((app.seen(TOKEN), app.seen(QUEUES)), (tokens, 1));
+        assert_eq!(transfers(&app, 5).await, [201].into());
+        let before = sandbox.with(|state| state.ledger.totals().finished);
+        // A moment before its end; nobody asks for anything.
+        let time = Duration::from_secs(599);
+        genesys_clock.advance(SignedDuration::try_from(time).unwrap());
+        clock.passes(time).await;
+        let refreshed = sandbox.ledger_reaches(|totals| totals.finished > before);
+        soon("another token", refreshed).await;
+    }
     assert!(sandbox.requests().iter().all(|request| request.status != Some(401)));
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::support::{
     batches::waiting,
-    service::{REPLACE, ROUTING, TestApp, plain},
+    held::{hold_command, let_go},
+    service::{REPLACE, ROUTING, TestApp, plain, soon},
     steps::with,
 };
 
@@ -163,12 +164,14 @@ async fn a_command_goes_to_the_documented_path() {
 #[tokio::test]
 async fn work_goes_on_when_the_caller_hangs_up() {
     let app = TestApp::warm(&[]).await;
-    app.command_takes(300);
+    let held = hold_command(app.sandbox());
     let request = app.request(reqwest::Method::POST, "/transfers");
     let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
     let sent = tokio::spawn(request.json(&body).send());
     app.sandbox_sees(2).await;
     sent.abort();
+    assert!(sent.await.unwrap_err().is_cancelled());
+    let_go(app.sandbox(), held);
     let transfer = app.settled(seed::CONNECTED_CALL).await;
     assert_eq!((&transfer["status"], app.moves()), (&json!("accepted"), 1));
 }
@@ -177,11 +180,11 @@ async fn work_goes_on_when_the_caller_hangs_up() {
 async fn calls_that_waited_elsewhere_keep_what_was_asked_for_however_many_went_before() {
     let app = TestApp::with(&[("SANDBOX_EFFECT_DELAY", "170ms")]).await;
     app.sandbox().with(|state| state.behaviour.remove_skills_from_blind_transfer = true);
-    for _ in 0..12 {
+    for moves in 1..=12 {
         let call = waiting(app.sandbox(), 60);
         let wish = json!({"priority": 7, "skillIds": [seed::SKILL]});
         app.post("/transfers", &with(call, "Support Tier 2", &wish)).await;
-        app.time_passes(250).await;
+        soon("the move", app.sandbox().moves_reach(moves)).await;
         let (queue, routing) = app.waits(call).unwrap();
         assert_eq!((queue, routing.skills), (seed::SUPPORT_TIER_2, vec![seed::SKILL]));
     }

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use crate::support::{
     process::until,
     service::{REPLACE, TestApp, plain},
-    steps::HASTY,
 };
+
+/// A command without an answer is answered for after some seconds, which is enough to send it.
+const BRIEF: (&str, &str) = ("SERVER_DEADLINE", "8s");
 
 #[tokio::test]
 async fn after_the_settle_window_the_transfer_and_its_key_name_settle() {
-    let app = TestApp::with(&[&HASTY[..], &[("TRANSFERS_SETTLE_WINDOW", "1s")]].concat()).await;
+    let app = TestApp::with(&[BRIEF, ("TRANSFERS_SETTLE_WINDOW", "1s")]).await;
     app.fault("POST", REPLACE, 1, Fault::Drop { when: When::Before, reset: true });
     let body = plain(seed::CONNECTED_CALL, "Support Tier 2");
     let first = app.submit_with(&body, "Idempotency-Key", "k").await;

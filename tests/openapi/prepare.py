@@ -12,12 +12,12 @@ def ask(method, url, body=None):
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=180) as answer:
         return json.load(answer)
 
 
 service, sandbox, path = sys.argv[1:]
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 180  # only a service that fails takes so long
 while True:
     try:
         ask("GET", f"{service}/health/ready")

@@ -75,7 +75,7 @@ def open_leg(conversation, purpose):
     return next((leg for leg in legs if leg.end_time is None), None)
 
 
-def poll(call, ready, seconds=15):
+def poll(call, ready, seconds=180):
     until = time.monotonic() + seconds
     while True:
         answer = call()

@@ -7,11 +7,12 @@ use crate::problem::{Code, Problem};
 
 /// Answers the first command with `act`, all others well; the outcome and the commands seen.
 async fn first_command(act: Act) -> (Sent, usize) {
+    let settings = settings_for(std::slice::from_ref(&act));
     let upstream = upstream(move |seen| {
         (seen.is("POST", "/replace/queue") && seen.before == 0).then(|| act.clone())
     })
     .await;
-    let sent = gateway(&upstream).send(&ctx(), &command()).await;
+    let sent = gateway_with(&upstream, &settings).send(&ctx(), &command()).await;
     (sent, upstream.count("POST", "/replace/queue"))
 }
 
@@ -67,10 +68,8 @@ async fn each_first_answer_has_its_class_and_number_of_commands() {
 #[tokio::test]
 async fn nothing_left_when_nobody_listens() {
     let upstream = upstream(|_| None).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    drop(listener);
-    let hosts = Hosts { api: nobody, login: upstream.url.clone() };
+    let (_socket, api) = nobody();
+    let hosts = Hosts { api, login: upstream.url.clone() };
     let sent = gateway_at(&hosts, &settings()).send(&ctx(), &command()).await;
     assert!(matches!(sent, Sent::NotSent(GatewayError::Unavailable { .. })), "{sent:?}");
 }

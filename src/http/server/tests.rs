@@ -16,7 +16,7 @@ use super::*;
 use crate::http::{
     layers::around,
     tests::{
-        Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
+        PATIENCE, Reply, Running, exchange, read_one, read_to_end, settings, start, start_service,
         start_with, stopped_by,
     },
 };
@@ -107,7 +107,7 @@ async fn an_http_2_connection_without_requests_is_closed() {
 }
 
 async fn timeout_in<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+    tokio::time::timeout(PATIENCE, future).await.expect("it comes about")
 }
 
 #[tokio::test]

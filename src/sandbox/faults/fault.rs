@@ -11,7 +11,8 @@ use serde_json::Value;
 pub enum Fault {
     /// It is answered with that status. Unless `apply` is set, it is not looked at.
     Status(StatusAnswer),
-    /// It is carried out and answered so many milliseconds later, even if nobody waits any more.
+    /// It is carried out and answered so many milliseconds later, even if nobody waits any more, or
+    /// as soon as the order is taken back.
     Delay {
         /// Milliseconds.
         ms: u64,
@@ -104,7 +105,8 @@ pub enum When {
     Before,
     /// The connection drops after it was carried out.
     After,
-    /// The connection drops now, it is carried out so many milliseconds later.
+    /// The connection drops now, it is carried out so many milliseconds later, or as soon as the
+    /// order is taken back.
     Late {
         /// Milliseconds.
         ms: u64,

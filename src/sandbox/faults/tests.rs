@@ -36,7 +36,8 @@ fn first_order_that_is_due_wins_and_the_others_wait_their_turn() {
     faults.place(FaultOrder::next("GET", "*", Fault::Delay { ms: 1 })).unwrap();
     faults.place(FaultOrder::next("GET", "*", Fault::RevokeTokens).forever()).unwrap();
 
-    let numbers: Vec<u64> = (0..3).map(|_| faults.strike("GET", "/x", None).unwrap().0).collect();
+    let numbers: Vec<u64> =
+        (0..3).map(|_| faults.strike("GET", "/x", None).unwrap().order).collect();
 
     assert_eq!(numbers, [1, 2, 2]);
 }

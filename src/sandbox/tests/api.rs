@@ -188,10 +188,12 @@ async fn replace_answers_202_without_a_body_and_moves_the_call() {
 async fn effect_comes_after_its_delay() {
     let effect_delay = Duration::from_millis(30);
     let bench = Bench::with(Options { effect_delay, ..Options::default() }).await;
+    let clock = Frozen::now();
 
     bench.replace(CALL, 3).send().await.unwrap();
     let at_once = bench.moved();
     let effect = bench.sandbox.commands()[0].effect;
+    clock.passes(effect_delay).await;
     bench.sandbox.moves_reach(1).await;
 
     assert_eq!((at_once, effect), (0, ledger::Effect::Pending));
@@ -202,10 +204,12 @@ async fn effect_comes_after_its_delay() {
 async fn effect_ordered_before_a_reset_does_not_touch_the_new_world() {
     let effect_delay = Duration::from_millis(30);
     let bench = Bench::with(Options { effect_delay, ..Options::default() }).await;
+    let clock = Frozen::now();
     bench.replace(CALL, 3).send().await.unwrap();
 
     bench.sandbox.play(Scenario::Reset).unwrap();
     bench.replace(seed::HELD_CALL, 3).send().await.unwrap();
+    clock.passes(effect_delay).await;
     bench.sandbox.moves_reach(1).await;
 
     assert_eq!(bench.sandbox.moves()[0].conversation_id, seed::HELD_CALL);

@@ -1,13 +1,14 @@
 //! Drains: who moves, who does not, and what is refused.
 
-use genesys_transfer::sandbox::{faults::Fault, seed, world::Act};
+use genesys_transfer::sandbox::{seed, world::Act};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
     batches::{NOBODY, crowd, drain, line, moved, waiting, waiting_with},
+    held::{hold_command, let_go},
     process::until,
-    service::{OBSERVATIONS, REPLACE, TestApp, send},
+    service::{OBSERVATIONS, TestApp, send},
 };
 
 #[tokio::test]
@@ -67,13 +68,15 @@ async fn a_queue_is_not_drained_into_itself_nor_in_a_circle() {
     crowd(app.sandbox(), 3);
     let itself = drain(json!({"toQueueName": "support tier 1"}));
     assert_eq!(app.post("/batches", &itself).await.outcome(), (409, "drain_loop".to_owned()));
-    app.fault("POST", REPLACE, 1, Fault::Delay { ms: 2000 });
+    let held = hold_command(app.sandbox());
     let id = app.begin(&drain(json!({}))).await;
 
     let back = json!({"fromQueueName": "Support Tier 2", "toQueueName": "Support Tier 1"});
     let refused = app.post("/batches", &back).await;
     assert_eq!(refused.outcome(), (409, "drain_loop".to_owned()));
 
+    app.commands_reach(1).await;
+    let_go(app.sandbox(), held);
     app.finished(&id).await;
     assert_eq!(app.post("/batches", &back).await.status, 202);
 }

@@ -1,15 +1,16 @@
 //! Events: what a watcher is told, and when the stream ends.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use genesys_transfer::sandbox::faults::Fault;
+use genesys_transfer::sandbox::Sandbox;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
     batches::{Events, assert_closed, crowd, drain, number},
+    held::{Held, hold_command, let_go},
     process::until,
-    service::{REPLACE, TestApp, send, soon},
+    service::{TestApp, lone_sandbox, send, soon},
 };
 
 #[tokio::test]
@@ -18,7 +19,7 @@ async fn a_watcher_is_told_everything_once_and_in_order() {
     crowd(app.sandbox(), 40);
     let id = app.begin(&drain(json!({}))).await;
 
-    let (events, comments) = soon("the stream ends", app.watch(&id).await.all()).await;
+    let (events, comments) = soon("the end of the stream", app.watch(&id).await.all()).await;
 
     let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!((names.first(), names.last()), (Some(&"progress"), Some(&"end")));
@@ -42,7 +43,7 @@ async fn ids_of_events_differ() {
     let app = TestApp::start().await;
     crowd(app.sandbox(), 5);
     let id = app.begin(&drain(json!({}))).await;
-    let (events, _) = soon("the stream ends", app.watch(&id).await.all()).await;
+    let (events, _) = soon("the end of the stream", app.watch(&id).await.all()).await;
     let ids: BTreeSet<_> = events.iter().map(|event| event.id.as_str()).collect();
     assert_eq!(ids.len(), events.len());
 }
@@ -58,19 +59,6 @@ async fn who_comes_late_is_told_all_the_same() {
 }
 
 #[tokio::test]
-async fn progress_comes_at_most_four_times_a_second() {
-    let app = TestApp::start().await;
-    crowd(app.sandbox(), 60);
-    app.fault("POST", REPLACE, 60, Fault::Delay { ms: 30 });
-    let began = tokio::time::Instant::now();
-    let id = app.begin(&drain(json!({}))).await;
-    let (events, _) = soon("the stream ends", app.watch(&id).await.all()).await;
-    let progress = events.iter().filter(|event| event.name == "progress").count();
-    let beats = usize::try_from(began.elapsed().as_millis() / 250).unwrap();
-    assert!((2..=beats + 2).contains(&progress), "{progress} in {beats} quarters of a second");
-}
-
-#[tokio::test]
 async fn a_browser_that_has_heard_the_end_is_sent_away() {
     let app = TestApp::start().await;
     let id = app.begin(&drain(json!({}))).await;
@@ -79,33 +67,38 @@ async fn a_browser_that_has_heard_the_end_is_sent_away() {
     assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
 }
 
-/// A service with a batch that stays in hand for seconds.
-async fn busy() -> (TestApp, String) {
+/// A service beside its sandbox, with a batch whose first command is held back.
+async fn busy() -> (Arc<Sandbox>, TestApp, String, Held) {
     busy_with(&[]).await
 }
 
-async fn busy_with(settings: &[(&str, &str)]) -> (TestApp, String) {
-    let app = TestApp::with(settings).await;
-    crowd(app.sandbox(), 3);
-    app.fault("POST", REPLACE, 1, Fault::Delay { ms: 5000 });
+async fn busy_with(settings: &[(&str, &str)]) -> (Arc<Sandbox>, TestApp, String, Held) {
+    let sandbox = lone_sandbox().await;
+    let app = TestApp::beside(&sandbox, settings).await;
+    crowd(&sandbox, 3);
+    let held = hold_command(&sandbox);
     let id = app.begin(&drain(json!({}))).await;
-    (app, id)
+    app.commands_reach(1).await;
+    (sandbox, app, id, held)
 }
 
 #[tokio::test]
 async fn streams_end_when_the_service_stops() {
-    let (app, id) = busy().await;
+    let (sandbox, app, id, held) = busy().await;
     let mut events = app.watch(&id).await;
     assert_eq!(events.next().await.unwrap().name, "progress");
-    let rest = tokio::spawn(events.all());
-    app.shut_down().await;
-    let (rest, _) = soon("the stream ends", rest).await.unwrap();
-    assert!(rest.iter().all(|event| event.name != "end" || event.data["status"] == "completed"));
+    let ended = async {
+        let (rest, _) = soon("the end of the stream", events.all()).await;
+        let_go(&sandbox, held);
+        rest
+    };
+    let ((), rest) = tokio::join!(app.shut_down(), ended);
+    assert!(rest.iter().all(|event| event.name != "end"), "{rest:?}");
 }
 
 #[tokio::test]
 async fn streams_are_bounded_and_leave_room_for_requests() {
-    let (app, id) = busy_with(&[("SERVER_MAX_STREAMS_PER_CALLER", "64")]).await;
+    let (sandbox, app, id, held) = busy_with(&[("SERVER_MAX_STREAMS_PER_CALLER", "64")]).await;
     let mut watchers: Vec<Events> = Vec::new();
     for _ in 0..64 {
         watchers.push(app.watch(&id).await);
@@ -122,4 +115,5 @@ async fn streams_are_bounded_and_leave_room_for_requests() {
         (response.status() == 200).then_some(())
     })
     .await;
+    let_go(&sandbox, held);
 }

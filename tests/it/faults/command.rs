@@ -1,19 +1,30 @@
 //! The command, by both APIs. It leaves once, unless it is certain that the earlier one was not
 //! carried out.
 
+use std::{sync::Arc, time::Duration};
+
 use futures_util::future::join_all;
-use genesys_transfer::sandbox::{
-    faults::{Fault, Garbage, StatusAnswer, When},
-    seed,
+use genesys_transfer::{
+    clock::SystemClock,
+    sandbox::{
+        Options, Sandbox, State,
+        faults::{Fault, Garbage, StatusAnswer, When},
+        seed,
+    },
 };
 use serde_json::json;
+use tokio::net::TcpSocket;
+use uuid::Uuid;
 
 use super::{
     Key::{self, Free, Open, Used},
     assert_all_well, compare, done_but, drops, garbage, hang, key_after, redirect, status, submit,
     throttled,
 };
-use crate::support::service::{REPLACE, TestApp, lone_sandbox, plain};
+use crate::support::{
+    frozen::Frozen,
+    service::{Answer, REPLACE, TestApp, plain, soon},
+};
 
 /// A fault, how many commands it hits; the answer, the record, the key, commands and moves.
 type Row = (Fault, u64, (u16, &'static str), &'static str, Key, (usize, usize));
@@ -36,16 +47,26 @@ const APIS: [Api; 2] = [
 ];
 
 async fn check(api: Api, settings: &[(&str, &str)], row: Row) -> Option<String> {
-    let (fault, times, outcome, record, key, counts) = row;
+    let (app, call) = ready(api, settings, &row).await;
+    let first = submit(&app, call).await;
+    judge(api, row, &app, call, &first).await
+}
+
+/// A service whose next commands are hit by the row's fault, and a call.
+async fn ready(api: Api, settings: &[(&str, &str)], row: &Row) -> (TestApp, Uuid) {
     let api_setting = [("GENESYS_TRANSFER_API", api.name)];
     let app = TestApp::with(&[&api_setting, settings].concat()).await;
     app.get("/queues").await;
+    app.fault(api.method, api.path, row.1, row.0.clone());
     let call = app.fresh_call();
-    app.fault(api.method, api.path, times, fault.clone());
-    let first = submit(&app, call).await;
+    (app, call)
+}
+
+async fn judge(api: Api, row: Row, app: &TestApp, call: Uuid, first: &Answer) -> Option<String> {
+    let (fault, _, outcome, record, key, counts) = row;
     let told = app.transfer_of(call).await["status"].as_str().unwrap_or("none").to_owned();
     let counted = (app.commands(), app.moves());
-    let key_seen = key_after(&app, call, &first).await;
+    let key_seen = key_after(app, call, first).await;
     let expected = ((outcome.0, outcome.1.to_owned()), record.to_owned(), key, counts);
     compare(&fault, &(first.outcome(), told, key_seen, counted), &expected)
         .map(|line| format!("{} {line}", api.name))
@@ -116,9 +137,17 @@ async fn after_a_500_the_command_does_not_go_again_when_that_is_switched_off() {
 
 #[tokio::test]
 async fn a_host_that_takes_no_connection_got_no_command_and_the_key_stays_free() {
-    let sandbox = lone_sandbox().await;
-    let settings = [("TRANSFERS_VERIFY", "false"), ("SERVER_DEADLINE", "6s")];
-    let app = TestApp::beside(&sandbox, &settings).await;
+    // Two sockets of one port, so that nobody else gets it when the one that listens is closed.
+    let [kept, listening] = [(); 2].map(|()| TcpSocket::new_v4().unwrap());
+    for socket in [&kept, &listening] {
+        socket.set_reuseport(true).unwrap();
+    }
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    listening.bind(kept.local_addr().unwrap()).unwrap();
+    let listener = listening.listen(64).unwrap();
+    let sandbox = Sandbox::start(listener, Options::default(), Arc::new(SystemClock)).unwrap();
+    let sandbox = Arc::new(sandbox);
+    let app = TestApp::beside(&sandbox, &[("TRANSFERS_VERIFY", "false")]).await;
     app.get("/queues").await;
     sandbox.stop().await;
     let mut body = plain(seed::CONNECTED_CALL, "Support Tier 2");
@@ -131,9 +160,50 @@ async fn a_host_that_takes_no_connection_got_no_command_and_the_key_stays_free()
     assert_eq!(again.header("idempotent-replayed"), None);
 }
 
-/// Settings under which a transfer of unclear outcome is answered soon.
-const IMPATIENT: [(&str, &str); 2] =
-    [("SERVER_DEADLINE", "6s"), ("GENESYS_COMMAND_TIMEOUT", "600ms")];
+/// How long after the end of a command of unclear outcome its call is looked at first.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+
+/// Longest the command may take (`genesys.command_timeout`).
+const LONGEST_COMMAND: Duration = Duration::from_secs(8);
+
+/// Whether the call was looked at after its command.
+fn looked_after(state: &State) -> bool {
+    let after = state.ledger.requests().skip_while(|request| !request.is_command()).skip(1);
+    after.into_iter().any(|look| look.status.is_some())
+}
+
+/// As [`check_all`], for commands of unclear outcome. So much time passes that each call is looked
+/// at, and `more` after that.
+async fn check_unclear(rows: &[Row], more: Duration) {
+    let both = APIS.iter().flat_map(|api| rows.iter().map(|row| (*api, row.clone())));
+    let benches = both.map(async |(api, row)| {
+        let (app, call) = ready(api, &[], &row).await;
+        (api, row, app, call)
+    });
+    let benches = join_all(benches).await;
+    let clock = Frozen::now();
+    let time = async {
+        for (_, _, app, _) in &benches {
+            app.commands_reach(1).await;
+        }
+        // Those whose command has ended are looked at first, then those whose command hangs.
+        for time in [FIRST_LOOK, LONGEST_COMMAND, FIRST_LOOK] {
+            clock.passes(time).await;
+        }
+        for (_, _, app, _) in &benches {
+            soon("a look", app.sandbox().until(looked_after)).await;
+        }
+        if !more.is_zero() {
+            clock.passes(more).await;
+        }
+    };
+    let answers = join_all(benches.iter().map(|(_, _, app, call)| submit(app, *call)));
+    let (answers, ()) = tokio::join!(answers, time);
+    let judged = benches.iter().zip(&answers).map(async |((api, row, app, call), first)| {
+        judge(*api, row.clone(), app, *call, first).await
+    });
+    assert_all_well(join_all(judged).await);
+}
 
 #[tokio::test]
 async fn a_command_that_may_still_be_running_is_only_looked_after() {
@@ -153,7 +223,8 @@ async fn a_command_that_may_still_be_running_is_only_looked_after() {
         garbage(Garbage::Html, false),
     ];
     let unknown = |fault| (fault, 1, (504, "outcome_unknown"), "unknown", Open, (1, 0));
-    check_all(&IMPATIENT, &faults.map(unknown)).await;
+    // After the 8.5 s to the looks: to a moment before the deadline of 30 s.
+    check_unclear(&faults.map(unknown), Duration::from_millis(21_400)).await;
 }
 
 #[tokio::test]
@@ -171,7 +242,7 @@ async fn a_call_that_is_seen_moved_is_a_success_whatever_was_answered() {
         garbage(Garbage::Html, true),
     ];
     let moved = |fault| (fault, 1, (201, ""), "accepted", Used, (1, 1));
-    check_all(&IMPATIENT, &faults.map(moved)).await;
+    check_unclear(&faults.map(moved), Duration::ZERO).await;
 }
 
 #[tokio::test]

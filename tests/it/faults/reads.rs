@@ -1,13 +1,16 @@
 //! The look before the command. Nothing was sent yet, so every failure leaves the key free.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use genesys_transfer::sandbox::faults::{Fault, Garbage, When};
+use uuid::Uuid;
 
 use super::{
-    Key::Free, assert_all_well, compare, drops, garbage, hang, key_after, redirect, status, submit,
-    throttled,
+    Key::Free, assert_all_well, compare, drops, garbage, given_up, key_after, redirect, status,
+    submit, throttled,
 };
-use crate::support::service::{CONVERSATION, TestApp};
+use crate::support::service::{Answer, CONVERSATION, TestApp};
 
 /// A fault on every look, the answer, and how many looks there were.
 type Row = (Fault, (u16, &'static str), usize);
@@ -17,18 +20,29 @@ const APIS: [(&str, &str); 2] = [
     ("conversation-patch", "/api/v2/communications/conversations/*"),
 ];
 
-const IMPATIENT: (&str, &str) = ("GENESYS_READ_TIMEOUT", "700ms");
+/// Longest a look may take (`genesys.read_timeout`).
+const LONGEST_LOOK: Duration = Duration::from_secs(4);
 
 async fn check(api: (&str, &str), row: &Row) -> Option<String> {
-    let (fault, outcome, looks) = row;
-    let app = TestApp::with(&[("GENESYS_TRANSFER_API", api.0), IMPATIENT]).await;
+    let app = TestApp::with(&[("GENESYS_TRANSFER_API", api.0)]).await;
     let call = app.fresh_call();
-    app.fault("GET", api.1, 100, fault.clone());
+    app.fault("GET", api.1, 100, row.0.clone());
     let first = submit(&app, call).await;
+    judge(api, row, &app, call, &first).await
+}
+
+async fn judge(
+    api: (&str, &str),
+    row: &Row,
+    app: &TestApp,
+    call: Uuid,
+    first: &Answer,
+) -> Option<String> {
+    let (fault, outcome, looks) = row;
     let told = app.transfer_of(call).await["status"].as_str().unwrap_or("none").to_owned();
     let looked = app.seen("/conversations/");
     let commands = app.commands();
-    let key = key_after(&app, call, &first).await;
+    let key = key_after(app, call, first).await;
     let expected = ((outcome.0, outcome.1.to_owned()), "failed".to_owned(), Free, *looks, 0);
     compare(fault, &(first.outcome(), told, key, looked, commands), &expected)
         .map(|line| format!("{} {line}", api.0))
@@ -64,16 +78,43 @@ async fn a_look_that_fails_is_tried_three_times_and_nothing_is_sent() {
         (status(504), error, 3),
         (drops(When::Before, false), away, 3),
         (drops(When::Before, true), away, 3),
-        (hang(false), away, 3),
         (garbage(Garbage::NotHttp, false), error, 3),
         (garbage(Garbage::ShortHead, false), away, 3),
         (garbage(Garbage::Html, false), error, 3),
         (garbage(Garbage::TruncatedJson, false), error, 3),
         (garbage(Garbage::ShortBody, false), away, 3),
-        (Fault::SlowBody { ms: 20_000 }, away, 3),
         (Fault::HugeBody { bytes: None }, error, 3),
     ])
     .await;
+}
+
+/// Answers that do not come in time.
+const ENDLESS: [Fault; 2] = [Fault::Hang { apply: false }, Fault::SlowBody { ms: 20_000 }];
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_is_tried_three_times_and_nothing_is_sent() {
+    for api in APIS {
+        for fault in ENDLESS {
+            let app = TestApp::steady(&[("GENESYS_TRANSFER_API", api.0)]).await;
+            let call = app.fresh_call();
+            app.fault("GET", api.1, 100, fault.clone());
+            let first = given_up(&app, 3, LONGEST_LOOK, submit(&app, call)).await;
+            let row = (fault, (503, "genesys_unavailable"), 3);
+            assert_all_well(judge(api, &row, &app, call, &first).await.map(Some));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_twice_costs_the_caller_nothing_but_time() {
+    for fault in ENDLESS {
+        let app = TestApp::steady(&[]).await;
+        app.fault("GET", CONVERSATION, 2, fault.clone());
+        let request = submit(&app, app.fresh_call());
+        let answer = given_up(&app, 2, LONGEST_LOOK, request).await;
+        let seen = (answer.status.as_u16(), app.commands(), app.moves());
+        assert_eq!(seen, (201, 1, 1), "{fault:?}");
+    }
 }
 
 #[tokio::test]
@@ -84,13 +125,11 @@ async fn a_look_that_fails_twice_costs_the_caller_nothing_but_time() {
         status(504),
         throttled("0"),
         drops(When::Before, false),
-        hang(false),
         garbage(Garbage::NotHttp, false),
         garbage(Garbage::TruncatedJson, false),
-        Fault::SlowBody { ms: 20_000 },
     ];
     let wrong = faults.map(async |fault| {
-        let app = TestApp::with(&[IMPATIENT]).await;
+        let app = TestApp::start().await;
         app.fault("GET", CONVERSATION, 2, fault.clone());
         let answer = submit(&app, app.fresh_call()).await;
         compare(&fault, &(answer.status.as_u16(), app.commands(), app.moves()), &(201, 1, 1))

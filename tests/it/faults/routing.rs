@@ -1,6 +1,8 @@
 //! Setting priority and skills. After a move it never turns a success into an error; on a call
 //! that already waits in the target queue it is all there is.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use genesys_transfer::sandbox::{
     faults::{Fault, Garbage, When},
@@ -10,11 +12,27 @@ use genesys_transfer::sandbox::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{assert_all_well, compare, drops, garbage, hang, redirect, status, throttled};
-use crate::support::service::{ROUTING, TestApp, plain, send, soon};
+use super::{
+    assert_all_well, compare, drops, garbage, given_up, hang, redirect, status, throttled,
+};
+use crate::support::service::{Answer, ROUTING, TestApp, plain, send, soon};
 
-const IMPATIENT: [(&str, &str); 2] =
-    [("SERVER_DEADLINE", "7s"), ("GENESYS_PATCH_TIMEOUT", "500ms")];
+/// Longest a change of priority may take (`genesys.patch_timeout`).
+const LONGEST_PATCH: Duration = Duration::from_secs(4);
+
+/// The answer to a request under `fault`. Only a change that hangs takes time of its own, and is
+/// tried so often.
+async fn answered(
+    app: &TestApp,
+    fault: &Fault,
+    tries: usize,
+    request: impl Future<Output = Answer>,
+) -> Answer {
+    if !matches!(fault, Fault::Hang { .. }) {
+        return request.await;
+    }
+    given_up(app, tries, LONGEST_PATCH, request).await
+}
 
 fn with_priority(queue: &str, call: uuid::Uuid) -> Value {
     let mut body = plain(call, queue);
@@ -29,11 +47,11 @@ fn priority_of(app: &TestApp, call: uuid::Uuid) -> Option<i64> {
 
 /// The answer's status, the code of its only warning, the priority at Genesys, commands and moves.
 async fn moved_with_priority(fault: &Fault, times: u64) -> (u16, Value, Option<i64>, usize, usize) {
-    let app = TestApp::with(&IMPATIENT).await;
-    app.get("/queues").await;
+    let app = TestApp::steady(&[]).await;
     let call = app.fresh_call();
     app.fault("PATCH", ROUTING, times, fault.clone());
-    let answer = app.submit(with_priority("Support Tier 2", call)).await;
+    let request = app.submit(with_priority("Support Tier 2", call));
+    let answer = answered(&app, fault, usize::try_from(times.min(3)).unwrap(), request).await;
     let warning = answer.json()["warnings"][0]["code"].clone();
     (answer.status.as_u16(), warning, priority_of(&app, call), app.commands(), app.moves())
 }
@@ -51,16 +69,16 @@ async fn a_moved_call_whose_priority_cannot_be_set_is_a_success_with_a_warning()
         redirect(302),
         throttled("120"),
         drops(When::Before, false),
-        hang(false),
         garbage(Garbage::NotHttp, false),
         garbage(Garbage::Html, false),
     ];
-    let warning = json!("routing_attributes_not_applied");
-    let wrong = faults.map(async |fault| {
+    let warning = &json!("routing_attributes_not_applied");
+    let check = async |fault| {
         let seen = moved_with_priority(&fault, 100).await;
         compare(&fault, &seen, &(201, warning.clone(), Some(0), 1, 1))
-    });
-    assert_all_well(join_all(wrong).await);
+    };
+    assert_all_well(join_all(faults.map(check)).await);
+    assert_all_well([check(hang(false)).await]);
 }
 
 /// How often each kind of request was made after the command.
@@ -117,25 +135,25 @@ async fn a_priority_that_could_not_be_set_at_once_is_set_again() {
         throttled("0"),
         drops(When::Before, true),
         drops(When::After, true),
-        hang(false),
         garbage(Garbage::NotHttp, false),
         garbage(Garbage::Html, false),
         garbage(Garbage::ShortBody, true),
     ];
-    let wrong = faults.map(async |fault| {
+    let check = async |fault| {
         let seen = moved_with_priority(&fault, 1).await;
         compare(&fault, &seen, &(201, Value::Null, Some(40), 1, 1))
-    });
-    assert_all_well(join_all(wrong).await);
+    };
+    assert_all_well(join_all(faults.map(check)).await);
+    assert_all_well([check(hang(false)).await]);
 }
 
 /// The answer to a change of priority of a call that waits in the target queue already, its
 /// record, and how many commands left.
 async fn set_only(fault: &Fault) -> ((u16, String), String, usize) {
-    let app = TestApp::with(&IMPATIENT).await;
-    app.get("/queues").await;
+    let app = TestApp::steady(&[]).await;
     app.fault("PATCH", ROUTING, 100, fault.clone());
-    let answer = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL)).await;
+    let request = app.submit(with_priority("Support Tier 1", seed::WAITING_CALL));
+    let answer = answered(&app, fault, 3, request).await;
     let record = app.transfer_of(seed::WAITING_CALL).await;
     let told = record["status"].as_str().unwrap_or("none").to_owned();
     (answer.outcome(), told, app.commands())
@@ -152,20 +170,20 @@ async fn a_change_of_priority_alone_ends_as_its_patch_does_and_never_sends_the_c
         (status(409), (409, "conflict"), failed),
         (throttled("120"), (503, "genesys_rate_limited"), failed),
         (status(500), (504, "outcome_unknown"), unknown),
-        (hang(false), (504, "outcome_unknown"), unknown),
         (drops(When::After, false), (504, "outcome_unknown"), unknown),
         (garbage(Garbage::Html, false), (504, "outcome_unknown"), unknown),
     ];
-    let wrong = rows.map(async |(fault, outcome, record)| {
+    let check = async |(fault, outcome, record): (Fault, (u16, &str), &str)| {
         let expected = ((outcome.0, outcome.1.to_owned()), record.to_owned(), 0);
         compare(&fault, &set_only(&fault).await, &expected)
-    });
-    assert_all_well(join_all(wrong).await);
+    };
+    assert_all_well(join_all(rows.map(check)).await);
+    assert_all_well([check((hang(false), (504, "outcome_unknown"), unknown)).await]);
 }
 
 #[tokio::test]
 async fn a_priority_that_was_set_unseen_is_not_reported_as_failed() {
-    let app = TestApp::with(&IMPATIENT).await;
+    let app = TestApp::start().await;
     app.get("/queues").await;
     app.fault("PATCH", ROUTING, 1, drops(When::After, true));
     app.fault("PATCH", ROUTING, 1, throttled("120"));
@@ -178,7 +196,7 @@ async fn a_priority_that_was_set_unseen_is_not_reported_as_failed() {
 
 #[tokio::test]
 async fn a_priority_of_unknown_fate_is_set_again_in_the_background() {
-    let app = TestApp::with(&IMPATIENT).await;
+    let app = TestApp::start().await;
     app.get("/queues").await;
     // Three tries of the request, and as many of the first attempt in the background.
     app.fault("PATCH", ROUTING, 6, status(500));

@@ -1,29 +1,43 @@
 //! The token request, made anew in the middle of a transfer because the old token was revoked.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use genesys_transfer::sandbox::faults::{Fault, Garbage, When};
+use uuid::Uuid;
 
 use super::{
-    Key::Free, assert_all_well, compare, drops, garbage, hang, key_after, redirect, status, submit,
-    throttled,
+    Key::Free, assert_all_well, compare, drops, garbage, given_up, hang, key_after, redirect,
+    status, submit, throttled,
 };
-use crate::support::service::{TOKEN, TestApp};
+use crate::support::service::{Answer, TOKEN, TestApp};
 
 /// A fault on every token request, the answer, and how many token requests there were.
 type Row = (Fault, (u16, &'static str), usize);
 
+/// Longest a token request may take (`genesys.token_timeout`).
+const LONGEST_FETCH: Duration = Duration::from_secs(5);
+
 async fn check(row: &Row) -> Option<String> {
-    let (fault, outcome, asked) = row;
-    let app = TestApp::with(&[("GENESYS_TOKEN_TIMEOUT", "700ms")]).await;
-    app.get("/queues").await;
-    app.sandbox().with(|state| state.ledger.clear());
+    let (app, call) = without_token(&row.0).await;
+    let first = submit(&app, call).await;
+    judge(row, &app, call, &first).await
+}
+
+/// A service whose token was revoked, with a fault on every token request, and a call.
+async fn without_token(fault: &Fault) -> (TestApp, Uuid) {
+    let app = TestApp::steady(&[]).await;
     app.sandbox().revoke_tokens();
     app.fault("POST", TOKEN, 100, fault.clone());
     let call = app.fresh_call();
-    let first = submit(&app, call).await;
+    (app, call)
+}
+
+async fn judge(row: &Row, app: &TestApp, call: Uuid, first: &Answer) -> Option<String> {
+    let (fault, outcome, asked) = row;
     let told = app.transfer_of(call).await["status"].as_str().unwrap_or("none").to_owned();
     let counts = (app.seen(TOKEN), app.commands());
-    let key = key_after(&app, call, &first).await;
+    let key = key_after(app, call, first).await;
     let expected = ((outcome.0, outcome.1.to_owned()), "failed".to_owned(), Free, (*asked, 0));
     compare(fault, &(first.outcome(), told, key, counts), &expected)
 }
@@ -58,16 +72,24 @@ async fn a_token_request_that_fails_is_tried_three_times() {
         (status(504), error, 3),
         (drops(When::Before, false), away, 3),
         (drops(When::Before, true), away, 3),
-        (hang(false), away, 3),
         (garbage(Garbage::NotHttp, false), error, 3),
         (garbage(Garbage::ShortHead, false), away, 3),
         (garbage(Garbage::Html, false), error, 3),
         (garbage(Garbage::TruncatedJson, false), error, 3),
         (garbage(Garbage::ShortBody, false), away, 3),
-        (Fault::SlowBody { ms: 20_000 }, away, 3),
         (Fault::HugeBody { bytes: None }, error, 3),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_token_request_that_takes_too_long_is_tried_three_times() {
+    for fault in [hang(false), Fault::SlowBody { ms: 20_000 }] {
+        let (app, call) = without_token(&fault).await;
+        let first = given_up(&app, 3, LONGEST_FETCH, submit(&app, call)).await;
+        let row = (fault, (503, "genesys_unavailable"), 3);
+        assert_all_well(judge(&row, &app, call, &first).await.map(Some));
+    }
 }
 
 #[tokio::test]

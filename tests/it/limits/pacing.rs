@@ -2,7 +2,10 @@
 
 use futures_util::future::join_all;
 
-use crate::support::service::{Answer, TOKEN, TestApp};
+use crate::support::{
+    frozen::Frozen,
+    service::{Answer, TOKEN, TestApp},
+};
 
 /// Transfers of `count` calls at the same moment.
 async fn transfers(app: &TestApp, count: usize) -> Vec<Answer> {
@@ -31,6 +34,7 @@ fn counted(app: &TestApp) -> usize {
 async fn the_configured_pace_lets_whole_transfers_through_and_refuses_the_rest_at_once() {
     let app = TestApp::with(&[("GENESYS_REQUESTS_PER_MINUTE", "11")]).await;
     app.get("/queues").await;
+    let _clock = Frozen::now();
     let answers = transfers(&app, 20).await;
     // One request for the queue list, two for each transfer. A request counts for a minute after
     // its answer, in steps of half a second.
@@ -42,6 +46,7 @@ async fn the_configured_pace_lets_whole_transfers_through_and_refuses_the_rest_a
 async fn a_refused_transfer_leaves_no_record_and_its_key_free() {
     let app = TestApp::with(&[("GENESYS_REQUESTS_PER_MINUTE", "2")]).await;
     app.get("/queues").await;
+    let _clock = Frozen::now();
     let call = app.fresh_call();
     let answer = app.transfer(call, "Support Tier 2").await;
     assert_eq!(answer.outcome(), (503, "genesys_rate_limited".to_owned()));
@@ -54,6 +59,7 @@ async fn genesys_own_headers_lower_the_pace_before_it_has_to_say_429() {
     let app = TestApp::start().await;
     app.get("/queues").await;
     app.sandbox().with(|state| state.behaviour.requests_per_minute = 10);
+    let _clock = Frozen::now();
     let mut answers = Vec::new();
     for _ in 0..8 {
         answers.extend(transfers(&app, 1).await);

@@ -1,6 +1,6 @@
 //! A 429 and its `Retry-After` in every form: never sent again too early, never a command twice.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use genesys_transfer::sandbox::{
@@ -9,7 +9,10 @@ use genesys_transfer::sandbox::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::service::{CONVERSATION, REPLACE, TestApp, plain};
+use crate::support::{
+    frozen::Frozen,
+    service::{CONVERSATION, REPLACE, TestApp, plain},
+};
 
 /// A 429 with these headers.
 fn throttled(retry_after: Option<&str>, reset: Option<&str>) -> Fault {
@@ -112,12 +115,13 @@ async fn during_a_pause_nothing_is_sent_and_callers_are_told_how_long_it_takes()
     let app = TestApp::start().await;
     app.get("/queues").await;
     app.fault("GET", CONVERSATION, 1, throttled(Some("50"), None));
+    let _clock = Frozen::now();
     app.transfer(app.fresh_call(), "Support Tier 2").await;
     let sent = app.sandbox().requests().len();
     let other = app.transfer(app.fresh_call(), "Support Tier 2").await;
     let told: u64 = other.header("retry-after").unwrap().parse().unwrap();
     assert_eq!(other.outcome(), (503, "genesys_rate_limited".to_owned()));
-    assert!((30..=51).contains(&told), "{told}");
+    assert!((50..=51).contains(&told), "{told}");
     assert_eq!(app.sandbox().requests().len(), sent);
 }
 
@@ -127,10 +131,12 @@ async fn a_call_that_ends_during_the_pause_is_not_moved_and_the_key_stays_free()
     app.get("/queues").await;
     let call = app.fresh_call();
     app.fault("POST", REPLACE, 1, throttled(Some("1"), None));
-    let before = app.sandbox().with(|state| state.ledger.totals().requests);
+    let before = app.sandbox().with(|state| state.ledger.totals().finished);
+    let clock = Frozen::now();
     let hang_up = async {
-        app.sandbox().requests_reach(before + 2).await;
+        app.sandbox().ledger_reaches(|totals| totals.finished >= before + 2).await;
         app.sandbox().act(call, Act::HangUp).unwrap();
+        clock.passes(Duration::from_secs(2)).await;
     };
     let body = plain(call, "Support Tier 2");
     let (answer, ()) = tokio::join!(app.submit_with(&body, "idempotency-key", "k"), hang_up);

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    panic::Location,
     process::{ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
@@ -20,6 +21,7 @@ use genesys_transfer::{
 };
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -32,11 +34,8 @@ use uuid::Uuid;
 
 use super::{
     postgres,
-    service::{Answer, REPLACE},
+    service::{Answer, PATIENCE, REPLACE},
 };
-
-/// Nothing a test waits for takes longer.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A sandbox and a store: what stays while processes come and go.
 pub(crate) struct Site {
@@ -74,8 +73,7 @@ impl Site {
         Self::at(&postgres::database().await).await
     }
 
-    /// With the store at `url`. A replica is taken to be dead after 2 s, so that tests need not
-    /// wait long.
+    /// With the store at `url`.
     pub(crate) async fn at(url: &str) -> Self {
         Self::with_client(url, Options::default()).await
     }
@@ -99,7 +97,6 @@ impl Site {
             ("GENESYS_LOGIN_URL", sandbox.base_url()),
             ("GENESYS_REQUESTS_PER_MINUTE", "1000000"),
             ("STORE_URL", url),
-            ("STORE_LEASE", "2s"),
             ("TELEMETRY_LOG_FORMAT", "json"),
         ];
         let settings = settings.map(|(name, value)| (name, value.to_owned()));
@@ -142,7 +139,7 @@ impl Site {
         let (lines, mut log) = watch::channel(Vec::new());
         tokio::spawn(follow(stderr, lines));
         let up = log.wait_for(|lines| lines.iter().any(|line| address(line).is_some()));
-        let up = timeout(PATIENCE, up).await.expect("it neither starts nor ends");
+        let up = timeout(PATIENCE, up).await.expect("expected a start or an end; neither came");
         match up.map(|lines| lines.iter().find_map(|line| address(line)).unwrap()).ok() {
             Some(address) => Ok(Process { address, child, http: self.http.clone(), log }),
             // The log has ended, and so has the process.
@@ -160,6 +157,16 @@ impl Site {
     /// The next commands are hit by `fault`.
     pub(crate) fn spoil(&self, count: u64, fault: Fault) {
         self.sandbox.order(FaultOrder::next("POST", REPLACE, fault).times(count)).unwrap();
+    }
+
+    /// Ends the leases of all processes there were: a living one renews its own before it looks at
+    /// those of others. As if time had passed; how much that is on one PostgreSQL, tests of leases say.
+    pub(crate) async fn leases_end(&self) {
+        let url = &self.settings["STORE_URL"];
+        if url.starts_with("postgres") {
+            let mut admin = PgConnection::connect(url).await.unwrap();
+            sqlx::raw_sql("UPDATE instances SET heartbeat = 0").execute(&mut admin).await.unwrap();
+        }
     }
 
     /// A request to the service at `address`; `None` when no whole answer comes back.
@@ -219,7 +226,9 @@ impl Process {
     pub(crate) async fn says(&self, text: &str) {
         let mut log = self.log.clone();
         let said = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
-        timeout(PATIENCE, said).await.expect("it says so").expect("it lives");
+        let said = timeout(PATIENCE, said).await.map(|lives| lives.is_ok());
+        let log = self.log.borrow();
+        assert_eq!(said, Ok(true), "expected {text:?} in the log; it says {log:#?}");
     }
 
     /// All lines of its log so far.
@@ -249,7 +258,9 @@ async fn follow(stderr: ChildStderr, log: watch::Sender<Vec<String>>) {
 }
 
 async fn ended(mut child: Child, log: &watch::Receiver<Vec<String>>) -> Ended {
-    let status = timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    let ended = timeout(PATIENCE, child.wait()).await;
+    let status = ended.unwrap_or_else(|_| panic!("expected its end; it says {:#?}", log.borrow()));
+    let status = status.unwrap();
     let mut log = log.clone();
     while log.changed().await.is_ok() {}
     Ended { status, log: log.borrow().clone() }
@@ -266,17 +277,25 @@ fn address(line: &str) -> Option<SocketAddr> {
 }
 
 /// Asks until there is an answer. What goes on in another process shows in its answers alone, and
-/// nothing tells when they change: so this looks 20 times a second, for a minute at most.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+/// nothing tells when they change: so this looks 20 times a second.
+#[track_caller]
+pub(crate) fn until<T, F: Future<Output = Option<T>>>(
+    look: impl FnMut() -> F,
+) -> impl Future<Output = T> {
+    let place = Location::caller();
+    async move {
+        let found = timeout(PATIENCE, found(look)).await;
+        found.unwrap_or_else(|_| panic!("what {place} waits for did not come within {PATIENCE:?}"))
+    }
+}
+
+async fn found<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
     let mut pause = interval(Duration::from_millis(50));
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let found = async {
-        loop {
-            pause.tick().await;
-            if let Some(found) = look().await {
-                return found;
-            }
+    loop {
+        pause.tick().await;
+        if let Some(found) = look().await {
+            return found;
         }
-    };
-    timeout(PATIENCE, found).await.expect("it comes about within a minute")
+    }
 }

@@ -7,7 +7,7 @@ use genesys_transfer::{
     clock::{Clock, SystemClock},
     config::{Args, Settings},
     sandbox::{
-        Options, Sandbox,
+        Options, Sandbox, State,
         faults::{Fault, FaultOrder, StatusAnswer},
         seed,
         world::NewConversation,
@@ -16,11 +16,11 @@ use genesys_transfer::{
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::document::assert_described;
+use super::{document::assert_described, frozen::Frozen};
 
 pub(crate) const REPLACE: &str = "/api/v2/conversations/*/participants/*/replace/queue";
 pub(crate) const CONVERSATION: &str = "/api/v2/conversations/*";
@@ -28,6 +28,13 @@ pub(crate) const ROUTING: &str = "/api/v2/routing/conversations/*";
 pub(crate) const QUEUES: &str = "/api/v2/routing/queues";
 pub(crate) const OBSERVATIONS: &str = "/api/v2/analytics/queues/observations/query";
 pub(crate) const TOKEN: &str = "/oauth/token";
+
+/// Nothing a test waits for takes longer, however busy the machine is: only a test that fails waits
+/// so long.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A moment less than there is for an answer (`server.deadline`), and more than is kept back of it.
+const NEARLY_THE_DEADLINE: Duration = Duration::from_millis(29_900);
 
 /// Services that start at the same time. Each makes a database, and tables of tests start dozens:
 /// all at once they would wait longer for the disk than a store may.
@@ -103,8 +110,13 @@ impl TestApp {
 
     /// The same at the time of a clock of the test's own.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
-        let around = Surroundings { clock, ..Surroundings::default() };
-        Self::run_at(all_settings(&[]), Arc::new(tempfile::tempdir().unwrap()), None, around).await
+        Self::around(&[], Surroundings { clock, ..Surroundings::default() }).await
+    }
+
+    /// The same with other surroundings.
+    pub(crate) async fn around(settings: &[(&str, &str)], around: Surroundings) -> Self {
+        let store = Arc::new(tempfile::tempdir().unwrap());
+        Self::run_at(all_settings(settings), store, None, around).await
     }
 
     async fn run(
@@ -134,7 +146,7 @@ impl TestApp {
         let tls = loaded.server.tls.is_some();
         let scheme = if tls { "https" } else { "http" };
         let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(tls);
-        let http = http.build().unwrap();
+        let http = http.timeout(PATIENCE).build().unwrap();
         Self { app: Some(app), address, scheme, http, store, settings, outside }
     }
 
@@ -223,12 +235,28 @@ impl TestApp {
         self.sandbox().add_conversation(new).unwrap()
     }
 
-    /// Waits for an answer that the sandbox holds back so long: for the few promises that are about
-    /// seconds.
-    pub(crate) async fn time_passes(&self, ms: u64) {
-        self.fault("GET", "/waiting-room", 1, Fault::Delay { ms });
-        let url = format!("{}/waiting-room", self.sandbox().base_url());
-        self.http.get(url).send().await.unwrap();
+    /// The answer to a request of which nobody knows what became of it: as soon as its command is
+    /// at Genesys, nearly all the time passes that there is for the answer.
+    pub(crate) async fn at_the_deadline(&self, request: impl Future<Output = Answer>) -> Answer {
+        let (clock, before) = (Frozen::now(), self.commands());
+        let time = async {
+            self.commands_reach(before + 1).await;
+            clock.passes(NEARLY_THE_DEADLINE).await;
+        };
+        tokio::join!(request, time).0
+    }
+
+    /// Waits until so many commands came to the sandbox.
+    pub(crate) async fn commands_reach(&self, count: usize) {
+        let come = |state: &State| state.ledger.requests().filter(|it| it.is_command()).count();
+        soon("a command", self.sandbox().until(|state| come(state) >= count)).await;
+    }
+
+    /// Waits until nobody can connect to the service any more, which is how its stop begins.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        let address = self.address;
+        let refused = async move { while TcpStream::connect(address).await.is_ok() {} };
+        soon("a refused connection", refused)
     }
 
     /// The newest transfer of a conversation as the service tells it; null when there is none.
@@ -311,9 +339,10 @@ async fn lone(options: Options, clock: Arc<dyn Clock>) -> Arc<Sandbox> {
     Arc::new(Sandbox::start(listener, options, clock).unwrap())
 }
 
-/// Waits, but not for ever: a test that waits in vain fails.
+/// Waits for `what`, but not for ever: a test that waits in vain fails.
 pub(crate) async fn soon<F: Future>(what: &str, wait: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{what}"))
+    let came = tokio::time::timeout(PATIENCE, wait).await;
+    came.unwrap_or_else(|_| panic!("expected {what}; nothing came within {PATIENCE:?}"))
 }
 
 /// The smallest request.

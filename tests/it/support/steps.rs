@@ -1,20 +1,25 @@
 //! Steps that tests of single transfers share: what the call looks like afterwards, what was
 //! sent, how every problem must look.
 
-use genesys_transfer::sandbox::{
-    faults::{Fault, When},
-    ledger::Request,
-    world::{NewConversation, Shape, model::Routing},
+use std::{sync::Arc, time::Duration};
+
+use genesys_transfer::{
+    app::Surroundings,
+    clock::FixedRandom,
+    sandbox::{
+        faults::{Fault, When},
+        ledger::Request,
+        world::{NewConversation, Shape, model::Routing},
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::service::{Answer, REPLACE, TestApp, plain, send, soon};
-
-/// Settings under which a command of unclear outcome is answered for after a few seconds.
-pub(crate) const HASTY: [(&str, &str); 2] =
-    [("SERVER_DEADLINE", "4s"), ("GENESYS_COMMAND_TIMEOUT", "300ms")];
+use super::{
+    frozen::Frozen,
+    service::{Answer, CONVERSATION, REPLACE, TestApp, plain, send, soon},
+};
 
 /// A request with further fields beside the smallest one's.
 pub(crate) fn with(conversation: Uuid, queue: &str, more: &Value) -> Value {
@@ -25,6 +30,31 @@ pub(crate) fn with(conversation: Uuid, queue: &str, more: &Value) -> Value {
 }
 
 impl TestApp {
+    /// A service whose repeated requests follow at once, and which has asked Genesys for all that it
+    /// wants of its own accord; its sandbox has seen nothing.
+    pub(crate) async fn steady(settings: &[(&str, &str)]) -> Self {
+        let random = Arc::new(FixedRandom(0.0));
+        let app = Self::around(settings, Surroundings { random, ..Surroundings::default() }).await;
+        assert_eq!(app.get("/queues").await.status, 200);
+        soon("readiness", async { while app.get("/health/ready").await.status != 200 {} }).await;
+        app.sandbox().with(|state| state.ledger.clear());
+        app
+    }
+
+    /// Five looks at Genesys fail in a row; from then on no time passes. For a service that is
+    /// [`TestApp::steady`].
+    pub(crate) async fn breaker_opens(&self, fault: Fault) -> Frozen {
+        let clock = Frozen::now();
+        self.fault("GET", CONVERSATION, 5, fault);
+        for _ in 0..2 {
+            let vain = self.transfer(self.fresh_call(), "Support Tier 2");
+            // Even a repeat that follows at once takes a moment.
+            clock.passes_until(Duration::ZERO, vain).await;
+        }
+        assert_eq!(self.sandbox().requests().len(), 5, "looks that failed");
+        clock
+    }
+
     /// A service that holds its token and its queue map, and a sandbox that has seen nothing.
     pub(crate) async fn warm(settings: &[(&str, &str)]) -> Self {
         let app = Self::with(settings).await;
@@ -70,22 +100,16 @@ impl TestApp {
         self.sandbox().requests().into_iter().map(|Request { method, .. }| method).collect()
     }
 
-    /// The next command is answered this many milliseconds after it arrived, and only then
-    /// carried out.
-    pub(crate) fn command_takes(&self, ms: u64) {
-        self.fault("POST", REPLACE, 1, Fault::Delay { ms });
-    }
-
     /// The next command is lost: it never arrives, and its connection closes.
     pub(crate) fn command_is_lost(&self) {
         self.fault("POST", REPLACE, 1, Fault::Drop { when: When::Before, reset: false });
     }
 
     /// Moves the call with a lost command, so that nobody knows what became of it; the answer
-    /// comes at the deadline of [`HASTY`].
+    /// comes at its deadline.
     pub(crate) async fn transfer_into_the_unknown(&self, conversation: Uuid) -> Answer {
         self.command_is_lost();
-        let answer = self.transfer(conversation, "Support Tier 2").await;
+        let answer = self.at_the_deadline(self.transfer(conversation, "Support Tier 2")).await;
         assert_eq!(answer.outcome(), (504, "outcome_unknown".to_owned()));
         answer
     }

@@ -1,5 +1,7 @@
 use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{poller::BEAT, *};
 use crate::transfer::{
     batch::BatchOrder,
@@ -56,6 +58,21 @@ async fn many_watchers_ask_the_store_as_often_as_one() {
     }
     assert!((35..=41).contains(&looks(&bench)), "{}", looks(&bench));
     assert_eq!(boards(&bench), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_comes_at_most_four_times_a_second() {
+    let (bench, id) = slow_drain().await;
+    let mut watch = watch(&bench, id).await;
+    let mut told = Vec::new();
+    while let Some(event) = watch.next().await {
+        if matches!(event, BatchEvent::Progress(_)) {
+            told.push(Instant::now());
+        }
+    }
+    assert!(told.len() > 10, "{told:?}");
+    let quarter = Duration::from_millis(250);
+    assert!(told.is_sorted_by(|one, next| *next - *one >= quarter), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
