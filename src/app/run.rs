@@ -179,7 +179,7 @@ async fn serve_until_stopped(
 async fn say_when_ready(app: &App) {
     app.ready().await;
     tracing::info!(address = %app.address(), "ready");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Starts a sandbox as the settings say.

@@ -113,7 +113,8 @@ async fn a_simple_post_of_another_site_loads_no_queues() {
 
 #[tokio::test]
 async fn with_credentials_the_service_may_have_any_name() {
-    let hash: String = Sha256::digest("key").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: Vec<_> = Sha256::digest("key").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.concat();
     let keys = json!([{"caller": "crm", "sha256": [hash], "permissions": ["queues:read"]}]);
     let keys = keys.to_string();
     let app = TestApp::with(&[("AUTH_MODE", "required"), ("AUTH_API_KEYS", &keys)]).await;

@@ -3,19 +3,20 @@
 
 /// Reads along with one head of HTTP/1.1. Not with one that comes in the same read as the request
 /// before it, or after a request with a body: where it begins is known to the parser only.
-#[derive(Debug)]
-pub(super) struct HeadLines {
-    /// Lines before the first one that is not empty are no part of the head.
-    begun: bool,
-    line_is_empty: bool,
-    after_return: bool,
-    over: bool,
-}
-
-impl Default for HeadLines {
-    fn default() -> Self {
-        Self { begun: false, line_is_empty: true, after_return: false, over: false }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum HeadLines {
+    /// Before the first line that is not empty; such lines are no part of the head.
+    #[default]
+    Ahead,
+    AheadReturn,
+    /// In a line that is not empty.
+    Line,
+    LineReturn,
+    /// At the start of a line.
+    Start,
+    StartReturn,
+    /// After the empty line that ends the head.
+    Over,
 }
 
 impl HeadLines {
@@ -23,21 +24,17 @@ impl HeadLines {
     /// those that belong to the head.
     pub(super) fn has_bare_line_feed(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
-            match *byte {
-                _ if self.over => return false,
-                b'\n' if self.after_return => {
-                    self.over = self.begun && self.line_is_empty;
-                    self.line_is_empty = true;
-                    self.after_return = false;
-                }
-                b'\n' => return true,
-                b'\r' => self.after_return = true,
-                _ => {
-                    self.begun = true;
-                    self.line_is_empty = false;
-                    self.after_return = false;
-                }
-            }
+            *self = match (byte, *self) {
+                (_, Self::Over) => return false,
+                (b'\n', Self::AheadReturn) => Self::Ahead,
+                (b'\n', Self::LineReturn) => Self::Start,
+                (b'\n', Self::StartReturn) => Self::Over,
+                (b'\n', _) => return true,
+                (b'\r', Self::Ahead | Self::AheadReturn) => Self::AheadReturn,
+                (b'\r', Self::Start | Self::StartReturn) => Self::StartReturn,
+                (b'\r', _) => Self::LineReturn,
+                _ => Self::Line,
+            };
         }
         false
     }
