@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use genesys_transfer::sandbox::{
     Sandbox,
     faults::{Fault, FaultOrder, Garbage, StatusAnswer},
+    ledger::Request,
     seed,
     world::Media,
 };
@@ -195,7 +196,7 @@ async fn a_process_ends_within_its_grace_although_a_command_would_hang_for_minut
     let request = tokio::spawn(request.send());
     soon(
         "the command",
-        site.sandbox.until(|state| state.ledger.requests().any(|it| it.is_command())),
+        site.sandbox.until(|state| state.ledger.requests().any(Request::is_command)),
     )
     .await;
 
