@@ -109,8 +109,11 @@ impl Probe {
 
     async fn store_works(&self, engine: &Engine) -> bool {
         let mut seen = self.store.lock().await;
+        // A write that failed meanwhile is newer than what was seen.
+        let failed = engine.records.take_failure();
         if let Some((at, works)) = *seen
             && at.elapsed() < STORE_LOOK_LASTS
+            && !(works && failed)
         {
             return works;
         }

@@ -4,7 +4,10 @@
 use std::{
     cmp::Reverse,
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -63,6 +66,8 @@ pub struct Records {
     tracker: TaskTracker,
     stop: CancellationToken,
     unsaved: Mutex<HashMap<TransferId, Unsaved>>,
+    /// Whether a write has failed since readiness last asked.
+    failed: AtomicBool,
 }
 
 impl Records {
@@ -75,7 +80,15 @@ impl Records {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, owner, clock, tracker, stop, unsaved: Mutex::default() }
+        Self {
+            store,
+            owner,
+            clock,
+            tracker,
+            stop,
+            unsaved: Mutex::default(),
+            failed: AtomicBool::new(false),
+        }
     }
 
     /// The store itself, for questions.
@@ -98,7 +111,8 @@ impl Records {
         claim: Option<&KeyClaim>,
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
-        let inserted = self.store.insert(transfer, claim, self.owner, durability).await?;
+        let inserted = self.store.insert(transfer, claim, self.owner, durability).await;
+        let inserted = inserted.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
         if inserted == Inserted::Done && !transfer.stage.is_unsettled() {
             audit::settled(transfer);
         }
@@ -129,8 +143,16 @@ impl Records {
         match self.store.update(transfer, &expected, key, Durability::Power).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Lost::TakenOver),
-            Err(error) => Err(Lost::Store(error)),
+            Err(error) => {
+                self.failed.store(true, Ordering::Relaxed);
+                Err(Lost::Store(error))
+            }
         }
+    }
+
+    /// Whether a write has failed since this was last asked.
+    pub fn take_failure(&self) -> bool {
+        self.failed.swap(false, Ordering::Relaxed)
     }
 
     /// A rendered answer shows the time it was rendered at, and must go on being true.
