@@ -297,7 +297,9 @@ impl Service {
         let store = self.engine.records.store();
         let mut found = store.list(&filter, limit).await.map_err(|e| problems::from_store(&e))?;
         self.engine.records.before_naming(&found).await;
-        found.iter_mut().for_each(|transfer| caller.reveal(transfer));
+        for transfer in &mut found {
+            caller.reveal(transfer);
+        }
         Ok(found)
     }
 
