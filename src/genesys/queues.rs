@@ -134,15 +134,14 @@ impl Queues {
         let look = move || async move { shared.look_up(&wanted, doubted_id).await };
         let looked = self.0.misses.look_up(queue, doubted.is_some(), by, look).await;
         match (looked, doubted) {
-            (Ok(Found::One(found)), _) => Ok(found),
+            // A doubt that cannot be settled does not stop a transfer: the command will tell.
+            (Ok(Found::One(found)), _) | (Err(_), Some(found)) => Ok(found),
             (Ok(Found::Many(queues)), _) => Err(QueueError::Ambiguous(queues)),
             (Ok(Found::None), _) => {
                 let map = self.0.map.load_full();
                 let closest = map.map_or_else(Vec::new, |map| closest(&map, queue));
                 Err(QueueError::NotFound { closest })
             }
-            // A doubt that cannot be settled does not stop a transfer: the command will tell.
-            (Err(_), Some(found)) => Ok(found),
             (Err(error), None) => Err(QueueError::Gateway(error)),
         }
     }

@@ -308,7 +308,9 @@ impl Service {
         let found = self.engine.records.list(&filter, limit).await;
         let mut found = found.map_err(|e| problems::from_store(&e))?;
         self.engine.records.before_naming(&found).await;
-        found.iter_mut().for_each(|transfer| caller.reveal(transfer));
+        for transfer in &mut found {
+            caller.reveal(transfer);
+        }
         Ok(found)
     }
 

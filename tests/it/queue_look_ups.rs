@@ -1,6 +1,6 @@
 //! What looking for a queue costs, and what it does not wait for.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::join_all;
 use genesys_transfer::sandbox::{
@@ -10,6 +10,7 @@ use genesys_transfer::sandbox::{
     seed,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::support::{

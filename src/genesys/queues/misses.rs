@@ -266,7 +266,7 @@ mod tests {
             tokio::time::advance(LOOK_UP_REST).await;
             assert_eq!(bench.searches(from..from + 50).await, 1);
         }
-        tokio::time::advance(LOOK_UP_REST - Duration::from_secs(1)).await;
+        tokio::time::advance(LOOK_UP_REST / 2).await;
         assert_eq!(bench.searches(200..250).await, 0);
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(bench.searches(250..300).await, 10);

@@ -122,7 +122,9 @@ impl Service {
         let listed = self.engine.records.list(&filter, limit).await;
         let mut listed = listed.map_err(|error| problems::from_store(&error))?;
         self.engine.records.before_naming(&listed).await;
-        listed.iter_mut().for_each(|transfer| caller.reveal(transfer));
+        for transfer in &mut listed {
+            caller.reveal(transfer);
+        }
         Ok(listed)
     }
 
