@@ -8,6 +8,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write as _,
     process::Command,
     sync::{LazyLock, Mutex, PoisonError},
 };
@@ -153,7 +154,8 @@ pub async fn reach(point: Point) {
             std::future::pending::<()>().await;
         }
         Some(Action::Stop) => {
-            tracing::warn!(point = point.name(), "stopped at a failpoint");
+            // Not through the log: its thread would be stopped before it has written the line.
+            drop(writeln!(std::io::stderr(), "stopped at a failpoint: {}", point.name()));
             let kill = format!("kill -STOP {}", std::process::id());
             // Comes back when the process goes on; without a shell the test sees it run on.
             drop(Command::new("sh").args(["-c", &kill]).status());
