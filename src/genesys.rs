@@ -158,6 +158,7 @@ impl Gateway {
             patch: settings.patch_timeout,
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
+            metrics: Arc::clone(metrics),
         };
         let (api_client, login_client) = clients(settings, hosts)?;
         let credentials = Credentials::new(settings, Arc::clone(&clock))?;

@@ -107,6 +107,7 @@ impl Metrics {
     pub fn know_operations<O: Label>(&self) {
         for operation in O::ALL.iter().map(|operation| operation.label()) {
             self.upstream.retries.with_label_values(&[operation]);
+            self.upstream.left_out.with_label_values(&[operation]);
             for outcome in Attempt::ALL {
                 self.upstream.requests.with_label_values(&[operation, outcome.label()]);
             }
@@ -116,6 +117,11 @@ impl Metrics {
     /// A request to Genesys is sent again.
     pub fn retried(&self, operation: impl Label) {
         self.upstream.retries.with_label_values(&[operation.label()]).inc();
+    }
+
+    /// Entries of lists in an answer of Genesys' could not be read.
+    pub fn left_out(&self, operation: impl Label, entries: u64) {
+        self.upstream.left_out.with_label_values(&[operation.label()]).inc_by(entries);
     }
 
     /// Somebody waited for his turn in the rate budget, perhaps in vain.

@@ -257,8 +257,9 @@ pub(super) enum Payload {
 /// What an answer was read into; the sender of the call knows the type.
 pub(super) type Decoded = Box<dyn Any + Send + Sync>;
 
-/// Reads an answer body; the error says what was wrong with it.
-pub(super) type Decode = fn(&[u8]) -> Result<Decoded, String>;
+/// Reads an answer body, and counts the entries of its lists that cannot be read; the error says what
+/// was wrong with it.
+pub(super) type Decode = fn(&[u8]) -> Result<(Decoded, u64), String>;
 
 /// One call on its way down the stack. Cloned for each try; `Debug` is left out because it
 /// carries credentials.

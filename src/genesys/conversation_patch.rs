@@ -144,6 +144,12 @@ fn view(
     clock: ClockOffset,
 ) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
+    let skills = read.routing.as_ref().and_then(|routing| routing.skill_requirements.as_ref());
+    if skills.is_some_and(|skills| skills.left_out > 0) {
+        // The command carries them all: it would take away the one that cannot be read.
+        let detail = "a skill of the conversation cannot be read".to_owned();
+        return Err(GatewayError::Unreadable { detail, answer: None });
+    }
     let word = read.state.trim().to_ascii_lowercase();
     let (purpose, state) = match word.as_str() {
         "queued" => (Purpose::Acd, LegState::Waiting),
@@ -163,6 +169,7 @@ fn view(
         ended: leg.is_ended(),
         blocked,
         legs: vec![leg],
+        unread: false,
         clock,
         recent_transfers: Vec::new(),
     })
@@ -182,7 +189,7 @@ fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
         disconnect_type: None,
         routing: Routing {
             priority: routing.and_then(|routing| routing.priority),
-            skill_ids: skills.map(|list| list.iter().filter_map(skill_id).collect()),
+            skill_ids: skills.map(|list| list.items.iter().filter_map(skill_id).collect()),
             language_id: None,
         },
     }
@@ -191,7 +198,7 @@ fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
 fn skill_id(skill: &SkillRequirement) -> Option<crate::transfer::ids::SkillId> {
     match skill {
         SkillRequirement::Id(id) => id.parse().ok(),
-        SkillRequirement::Reference(reference) => reference.id.as_deref()?.parse().ok(),
+        SkillRequirement::Reference(reference) => reference.id.parse().ok(),
     }
 }
 

@@ -8,7 +8,6 @@ use super::{
     wire::{
         QueueMembers,
         observations::{Answer, Data, Filter, Group, Predicate, Query, Row},
-        timestamp,
     },
 };
 use crate::transfer::{
@@ -21,7 +20,7 @@ const WAITING: &str = "oWaiting";
 const VOICE: &str = "voice";
 
 /// The voice calls that wait in a queue, longest wait first. A row that names no conversation or no
-/// time is left out, but counts. A queue that is not mentioned is empty.
+/// time is left out, but counts where nothing else does. A queue that is not mentioned is empty.
 pub(super) async fn waiting(
     upstream: &Upstream,
     ctx: &CallContext,
@@ -41,7 +40,7 @@ pub(super) async fn waiting(
     let path = [PATH.as_slice(), &["query"]].concat();
     let answer = upstream.query(ctx, Operation::QueryWaiting, &path, &query).await;
     let (answer, clock) = answer.map_err(of_no_conversation)?;
-    Ok(WaitingCalls { clock, ..view(&answer, queue) })
+    Ok(WaitingCalls { clock, ..view(&answer, queue)? })
 }
 
 /// How many people can answer in a queue: those on queue, else all its members.
@@ -64,29 +63,37 @@ fn of_no_conversation(error: GatewayError) -> GatewayError {
     }
 }
 
-fn view(answer: &Answer, queue: QueueId) -> WaitingCalls {
+fn view(answer: &Answer, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
     let mut calls = WaitingCalls::default();
     let mut seen = HashSet::new();
-    let mut unreadable = 0_usize;
-    for group in answer.results.iter().filter(|group| is_about(group, queue)) {
-        for data in data(group) {
-            let rows = data.observations.as_deref().unwrap_or_default();
-            let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let mut is_told = false;
+    let mut left_out = answer.results.left_out;
+    for group in answer.results.items.iter().filter(|group| is_about(group, queue)) {
+        let Some(data) = &group.data else {
+            is_told = true;
+            continue;
+        };
+        left_out += data.left_out;
+        for data in data.items.iter().filter(|data| is_about_waiting(data)) {
+            is_told = true;
+            let rows = &data.observations;
+            let read = u64::try_from(rows.items.len()).unwrap_or(u64::MAX);
+            let shown = read.saturating_add(rows.left_out);
             let counted = data.stats.as_ref().and_then(|stats| stats.count);
-            let count = counted.unwrap_or(shown).max(shown);
+            let count = counted.map_or(shown, |count| count.max(read));
             calls.count = calls.count.saturating_add(count);
             calls.truncated |= data.truncated.unwrap_or(count > shown);
-            let before = calls.rows.len();
-            calls.rows.extend(rows.iter().flatten().filter_map(call));
-            unreadable += rows.len().saturating_sub(calls.rows.len().saturating_sub(before));
+            calls.rows.extend(rows.items.iter().map(call));
         }
     }
-    if unreadable > 0 {
-        tracing::warn!(queue_id = %queue, unreadable, "rows of waiting calls cannot be read");
+    if left_out > 0 && !is_told {
+        // Taken for an empty queue, everybody in it would be left behind.
+        let detail = "what it says of those who wait in the queue cannot be read".to_owned();
+        return Err(GatewayError::Unreadable { detail, answer: None });
     }
     calls.rows.sort_by_key(|row| (row.since, row.conversation_id));
     calls.rows.retain(|row| seen.insert(row.conversation_id));
-    calls
+    Ok(calls)
 }
 
 /// A group that names another queue or medium than was asked for is not ours.
@@ -97,18 +104,16 @@ fn is_about(group: &Group, queue: QueueId) -> bool {
     same_queue && voice
 }
 
-/// What a group says of those who wait.
-fn data(group: &Group) -> impl Iterator<Item = &Data> {
-    let waiting = |data: &&Data| data.metric.as_deref().is_none_or(|metric| metric == WAITING);
-    group.data.iter().flatten().flatten().filter(waiting)
+fn is_about_waiting(data: &Data) -> bool {
+    data.metric.as_deref().is_none_or(|metric| metric == WAITING)
 }
 
-fn call(row: &Row) -> Option<WaitingCall> {
-    Some(WaitingCall {
-        conversation_id: row.conversation_id.as_deref()?.parse().ok()?,
-        since: timestamp(row.observation_date.as_deref()?)?,
+fn call(row: &Row) -> WaitingCall {
+    WaitingCall {
+        conversation_id: row.conversation_id,
+        since: row.observation_date,
         priority: row.routing_priority,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -78,16 +78,27 @@ fn view(
     clock: ClockOffset,
 ) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
-    let legs: Vec<Leg> = read.participants.iter().map(leg).collect();
-    let all_ended = !legs.is_empty() && legs.iter().all(Leg::is_ended);
+    let participants = &read.participants.items;
+    let legs: Vec<Leg> = participants.iter().map(leg).collect();
+    let unread = read.participants.left_out > 0
+        || participants.iter().zip(&legs).any(|(participant, leg)| is_unsure(participant, leg));
+    let all_ended = !unread && !legs.is_empty() && legs.iter().all(Leg::is_ended);
     Ok(Conversation {
         id,
         ended: read.end_time.is_some() || all_ended,
         blocked: None,
         legs,
+        unread,
         clock,
-        recent_transfers: read.recent_transfers.iter().filter_map(|t| t.id.clone()).collect(),
+        recent_transfers: read.recent_transfers.items.iter().map(|t| t.id.clone()).collect(),
     })
+}
+
+/// Whether a leg that may not have ended has no id, or perhaps another state than it shows.
+fn is_unsure(participant: &Participant, leg: &Leg) -> bool {
+    let is_through = matches!(leg.state, LegState::Connected | LegState::Held | LegState::Waiting);
+    let may_be_more = participant.end_time.is_none() && participant.holds_unreadable();
+    (may_be_more && !is_through) || (leg.participant_id.is_none() && !leg.is_ended())
 }
 
 /// An answer about another conversation must not decide over this one.
@@ -106,8 +117,8 @@ fn leg(participant: &Participant) -> Leg {
     let data = participant.conversation_routing_data.as_ref();
     let queue = participant.queue_id.as_deref();
     let queue = queue
-        .or_else(|| participant.queue.as_ref()?.id.as_deref())
-        .or_else(|| data?.queue.as_ref()?.id.as_deref());
+        .or(participant.queue.as_ref().map(|queue| queue.id.as_str()))
+        .or_else(|| Some(data?.queue.as_ref()?.id.as_str()));
     let since = participant.connected_time.as_deref();
     let since =
         since.or_else(|| medium?.connected_time.as_deref()).or(participant.start_time.as_deref());
@@ -182,11 +193,11 @@ fn disconnect_type(participant: &Participant) -> Option<String> {
 
 fn routing(data: &wire::RoutingData) -> Routing {
     fn id<T: std::str::FromStr>(reference: &Reference) -> Option<T> {
-        reference.id.as_deref()?.parse().ok()
+        reference.id.parse().ok()
     }
     Routing {
         priority: data.priority,
-        skill_ids: data.skills.as_ref().map(|skills| skills.iter().filter_map(id).collect()),
+        skill_ids: data.skills.as_ref().map(|skills| skills.items.iter().filter_map(id).collect()),
         language_id: data.language.as_ref().and_then(id),
     }
 }

@@ -1,6 +1,8 @@
 //! Makes sense of answer bodies. They are as hostile as a caller's: bounded before they come
 //! here, and nothing in them is trusted.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     body::{Body, End},
     call::Decoded,
     text::tidy,
+    wire::{lenient, listed::counted},
 };
 use crate::problem::UpstreamAnswer;
 
@@ -19,15 +22,15 @@ const CODE: usize = 100;
 /// Genesys' error body, and OAuth's (RFC 6749, section 5.2) which the login host uses.
 #[derive(Default, Deserialize)]
 struct ErrorBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     code: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     message: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error_description: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     description: Option<String>,
 }
 
@@ -40,7 +43,7 @@ pub(super) fn upstream_answer(
     let parsed: ErrorBody = if (200..300).contains(&status) {
         ErrorBody::default()
     } else {
-        serde_json::from_slice(body).unwrap_or_default()
+        serde_json::from_str(&text(body)).unwrap_or_default()
     };
     let message = parsed.message.or(parsed.error_description).or(parsed.description);
     UpstreamAnswer {
@@ -51,15 +54,30 @@ pub(super) fn upstream_answer(
     }
 }
 
-/// Reads `T` from JSON.
-pub(super) fn decode<T>(body: &[u8]) -> Result<Decoded, String>
+/// Reads `T` from JSON; also how many entries of its lists were left out.
+pub(super) fn decode<T>(body: &[u8]) -> Result<(Decoded, u64), String>
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
-    match serde_json::from_slice::<T>(body) {
-        Ok(value) => Ok(Box::new(value)),
-        Err(error) => Err(fault(&error)),
+    let text = text(body);
+    match counted(|| serde_json::from_str::<T>(&text)) {
+        (Ok(value), left_out) => Ok((Box::new(value), left_out)),
+        (Err(error), _) => Err(fault(&error)),
     }
+}
+
+/// The body as text. Bytes that are none become what cannot be read either, so that only the value
+/// they are in is lost.
+fn text(body: &[u8]) -> Cow<'_, str> {
+    const HALF_A_PAIR: &str = r"\ud800";
+    if let Ok(text) = std::str::from_utf8(body) {
+        return Cow::Borrowed(text);
+    }
+    let readable = |chunk: std::str::Utf8Chunk<'_>| {
+        let end = if chunk.invalid().is_empty() { "" } else { HALF_A_PAIR };
+        format!("{}{end}", chunk.valid())
+    };
+    Cow::Owned(body.utf8_chunks().map(readable).collect())
 }
 
 /// Where and how JSON failed, without quoting any of it: it may hold a customer's data.
@@ -116,6 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::genesys::wire::listed::Listed;
 
     fn body(text: &str, end: End) -> Body {
         Body { bytes: text.as_bytes().to_vec(), end }
@@ -158,6 +177,9 @@ mod tests {
         let answer = upstream_answer(400, None, genesys);
         assert_eq!(answer.code.as_deref(), Some("bad.request"));
         assert_eq!(answer.message.as_deref(), Some("Conversation is over"));
+        let cut = br#"{"message":"no \ud83d","code":"bad.request"}"#;
+        let answer = upstream_answer(400, None, cut);
+        assert_eq!((answer.code.as_deref(), answer.message), (Some("bad.request"), None));
         let oauth = br#"{"error":"invalid_client","description":"client not found"}"#;
         let answer = upstream_answer(400, None, oauth);
         assert_eq!(answer.code.as_deref(), Some("invalid_client"));
@@ -175,6 +197,24 @@ mod tests {
         assert_eq!(missing, "the answer is not of the documented shape: `id` is missing");
         let wrong = decode::<Shape>(br#"{"id": {"tel:+4912345678": 1}}"#).err().unwrap();
         assert!(!wrong.contains("4912345678"), "{wrong}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_only_the_value_they_are_in() {
+        let read = |body: &[u8]| {
+            let (decoded, left_out) = decode::<Listed<String>>(body).ok()?;
+            Some((decoded.downcast::<Listed<String>>().unwrap().items, left_out))
+        };
+        let good = || vec!["a".to_owned()];
+        for (body, expected) in [
+            (&b"[\"a\",\"\xff\"]"[..], Some((good(), 1))),
+            (b"[\"a\",\"x\xed\xa0\xbdy\\\"\"]", Some((good(), 1))),
+            (b"[\"a\",{\"b\":\"\xc3\"}]", Some((good(), 1))),
+            (b"[\"a\",\xff]", None),
+            (b"[\"a\"\xff", None),
+        ] {
+            assert_eq!(read(body), expected, "{}", body.escape_ascii());
+        }
     }
 
     #[test]

@@ -29,7 +29,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, Random},
-    config, outgoing, trace,
+    config,
+    metrics::Metrics,
+    outgoing, trace,
     transfer::{clock_offset::ClockOffset, gateway::GatewayError},
 };
 
@@ -148,6 +150,8 @@ pub(super) struct Limits {
     pub clock: Arc<dyn Clock>,
     /// For jitter.
     pub random: Arc<dyn Random>,
+    /// Where entries that cannot be read are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Limits {
@@ -224,7 +228,13 @@ fn answer(
             }
             (_, Some(decode)) => {
                 reading::whole(body, &answer.upstream)?;
-                let decoded = decode(&body.bytes).map_err(|detail| unreadable(detail, &answer))?;
+                let decoded = decode(&body.bytes).map_err(|detail| unreadable(detail, &answer));
+                let (decoded, left_out) = decoded?;
+                if left_out > 0 {
+                    let operation = call.operation.name();
+                    tracing::warn!(operation, left_out, "entries of an answer cannot be read");
+                    limits.metrics.left_out(call.operation, left_out);
+                }
                 answer.decoded = Some(decoded);
             }
         }

@@ -1,35 +1,40 @@
 //! JSON shapes exactly as Genesys sends and takes them (SDK 269.0.0, `models/`). Only what is
 //! needed is read. Unknown members and unknown words are accepted; an optional member of an
-//! unexpected type counts as absent; only a missing member without which the answer has no
+//! unexpected type counts as absent; an entry of a list without a member that gives it its meaning
+//! is left out and counted (`listed`); only a missing member without which the answer has no
 //! meaning makes it unreadable.
 
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::value::RawValue;
+
+use self::listed::{Listed, optional};
+use crate::transfer::ids::QueueId;
 
 /// Reads a member of an optional type; a value of another type is no value.
-fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
+    // Not through a tree of values: a text in it that cannot be read would end the whole document.
+    let value = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(value.get()).ok())
 }
 
-/// Reads a list, leaving out what is not of its type.
-fn lenient_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+/// Reads a text that stands for something else.
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
-    T: DeserializeOwned,
+    T: FromStr,
 {
-    let values: Option<Vec<serde_json::Value>> = lenient(deserializer)?;
-    Ok(values
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|v| serde_json::from_value(v).ok())
-        .collect())
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| D::Error::custom("not of the documented form"))
 }
 
 /// A time, which is RFC 3339 with any number of digits after the second; those beyond nanoseconds
@@ -60,9 +65,8 @@ where
     D: Deserializer<'de>,
     T: FromStr,
 {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    let whole = text.split('.').next().unwrap_or_default();
+    let value = <&RawValue>::deserialize(deserializer)?;
+    let whole = value.get().trim_matches('"').split('.').next().unwrap_or_default();
     Ok(whole.trim().parse().ok())
 }
 
@@ -70,7 +74,7 @@ where
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QueuePage {
-    pub entities: Vec<QueueEntity>,
+    pub entities: Listed<QueueEntity>,
     /// Fewer than were asked for when Genesys cut the page.
     #[serde(default, deserialize_with = "whole")]
     pub page_size: Option<u64>,
@@ -83,10 +87,9 @@ pub(super) struct QueuePage {
 /// `Queue`
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct QueueEntity {
-    #[serde(default, deserialize_with = "lenient")]
-    pub id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub name: Option<String>,
+    #[serde(deserialize_with = "parsed")]
+    pub id: QueueId,
+    pub name: String,
     #[serde(default, deserialize_with = "lenient")]
     pub division: Option<Named>,
 }
@@ -112,8 +115,7 @@ pub(super) struct Named {
 /// Anything referred to by id.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Reference {
-    #[serde(default)]
-    pub id: Option<String>,
+    pub id: String,
 }
 
 /// `Conversation`
@@ -123,9 +125,9 @@ pub(super) struct Conversation {
     pub id: String,
     #[serde(default, deserialize_with = "lenient")]
     pub end_time: Option<String>,
-    pub participants: Vec<Participant>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub recent_transfers: Vec<Reference>,
+    pub participants: Listed<Participant>,
+    #[serde(default, deserialize_with = "optional")]
+    pub recent_transfers: Listed<Reference>,
 }
 
 /// `Participant`
@@ -134,7 +136,8 @@ pub(super) struct Conversation {
 pub(super) struct Participant {
     #[serde(default, deserialize_with = "lenient")]
     pub id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    /// Of another type it could be anything: the entry cannot be read then.
+    #[serde(default)]
     pub purpose: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub queue_id: Option<String>,
@@ -158,31 +161,40 @@ pub(super) struct Participant {
     /// The participant on whose call this one has barged in.
     #[serde(default, deserialize_with = "lenient")]
     pub barged_participant_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub calls: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub callbacks: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub chats: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub cobrowsesessions: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub emails: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub messages: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub internal_messages: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub screenshares: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub social_expressions: Vec<Medium>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    pub videos: Vec<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub calls: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub callbacks: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub chats: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub cobrowsesessions: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub emails: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub messages: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub internal_messages: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub screenshares: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub social_expressions: Listed<Medium>,
+    #[serde(default, deserialize_with = "optional")]
+    pub videos: Listed<Medium>,
 }
 
 impl Participant {
     /// What it holds, over all media.
     pub(super) fn media(&self) -> impl Iterator<Item = &Medium> {
+        self.lists().into_iter().flat_map(|listed| &listed.items)
+    }
+
+    /// Whether something it holds cannot be read.
+    pub(super) fn holds_unreadable(&self) -> bool {
+        self.lists().into_iter().any(|listed| listed.left_out > 0)
+    }
+
+    fn lists(&self) -> [&Listed<Medium>; 10] {
         [
             &self.calls,
             &self.callbacks,
@@ -195,8 +207,6 @@ impl Participant {
             &self.social_expressions,
             &self.videos,
         ]
-        .into_iter()
-        .flatten()
     }
 }
 
@@ -204,7 +214,8 @@ impl Participant {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Medium {
-    #[serde(default, deserialize_with = "lenient")]
+    /// Of another type it could be anything: the entry cannot be read then.
+    #[serde(default)]
     pub state: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub held: Option<bool>,
@@ -222,7 +233,7 @@ pub(super) struct RoutingData {
     #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
-    pub skills: Option<Vec<Reference>>,
+    pub skills: Option<Listed<Reference>>,
     #[serde(default, deserialize_with = "lenient")]
     pub language: Option<Reference>,
 }
@@ -278,7 +289,7 @@ pub(super) struct CommunicationRouting {
     #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
-    pub skill_requirements: Option<Vec<SkillRequirement>>,
+    pub skill_requirements: Option<Listed<SkillRequirement>>,
 }
 
 /// A skill by its id alone, or in an object.
@@ -304,6 +315,7 @@ pub(super) struct CommunicationTarget {
     pub skill_requirements: Vec<String>,
 }
 
+pub(super) mod listed;
 pub(super) mod observations;
 
 #[cfg(test)]

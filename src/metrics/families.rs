@@ -103,6 +103,7 @@ pub(super) struct Upstream {
     pub requests: IntCounterVec,
     pub latency: HistogramVec,
     pub retries: IntCounterVec,
+    pub left_out: IntCounterVec,
     pub pacing: HistogramVec,
     pub pacing_refused: IntCounterVec,
     pub tokens: IntCounterVec,
@@ -131,6 +132,12 @@ impl Upstream {
                 registry,
                 "genesys_transfer_upstream_retries_total",
                 "Requests to Genesys that were sent again.",
+                &["operation"],
+            ),
+            left_out: counter(
+                registry,
+                "genesys_transfer_upstream_entries_left_out_total",
+                "Entries of lists in Genesys' answers that could not be read and were left out.",
                 &["operation"],
             ),
             pacing: histogram(

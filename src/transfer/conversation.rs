@@ -197,6 +197,9 @@ pub struct Conversation {
     pub blocked: Option<String>,
     /// Its legs, in Genesys' order, ended ones included.
     pub legs: Vec<Leg>,
+    /// Whether something of a leg that may not have ended could not be read. That leg is missing
+    /// among `legs`, or lacks its id or state there.
+    pub unread: bool,
     /// How Genesys' clock, by which the times of the legs are, differs from ours.
     pub clock: ClockOffset,
     /// Ids of the newest transfers Genesys remembers (`recentTransfers`), as text.
@@ -216,6 +219,9 @@ pub struct Picture {
     pub waited_in_target: bool,
     /// `recentTransfers` that were there.
     pub recent_transfers: Vec<String>,
+    /// Whether something that was there could not be read, and may be missing here.
+    #[serde(default)]
+    pub unread: bool,
 }
 
 #[cfg(test)]

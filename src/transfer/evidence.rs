@@ -94,22 +94,26 @@ pub fn picture(conversation: &Conversation, target: QueueId) -> Picture {
         in_target: there.clone().next().is_some(),
         waited_in_target: there.any(|leg| leg.state == LegState::Waiting),
         recent_transfers: conversation.recent_transfers.clone(),
+        unread: conversation.unread,
     }
 }
 
-/// Reads the signs.
+/// Reads the signs; `None` when the one that counts may be in what cannot be read.
 #[must_use]
-pub fn judge(now: &Conversation, before: Before<'_>) -> Seen {
+pub fn judge(now: &Conversation, before: Before<'_>) -> Option<Seen> {
     if now.legs.iter().any(|leg| proves_arrival(leg, before, now.clock)) {
-        return Seen::Moved;
+        return Some(Seen::Moved);
+    }
+    if now.unread {
+        return None;
     }
     if replaced_by_a_transfer(now, before) {
-        return Seen::MovedElsewhere;
+        return Some(Seen::MovedElsewhere);
     }
     if legs::is_over(now) {
-        return Seen::Ended;
+        return Some(Seen::Ended);
     }
-    if leg_is_open(now, before.leg) { Seen::Unmoved } else { Seen::Changed }
+    Some(if leg_is_open(now, before.leg) { Seen::Unmoved } else { Seen::Changed })
 }
 
 /// Whether this leg can only be there because the conversation came to the target queue after
@@ -121,7 +125,10 @@ fn proves_arrival(leg: &Leg, before: Before<'_>, clock: ClockOffset) -> bool {
     }
     let is_young = || leg.since.is_some_and(|since| clock.is_after(since, before.recorded_at));
     match (leg.participant_id, before.picture) {
-        (Some(id), Some(picture)) => !picture.participants.contains(&id),
+        // One that is not in it was perhaps not to be read then.
+        (Some(id), Some(picture)) => {
+            !picture.participants.contains(&id) && (!picture.unread || is_young())
+        }
         // Without participants (`conversation-patch`) the queue itself is the sign, if it is new,
         // or that it waits there again.
         (None, Some(picture)) => {

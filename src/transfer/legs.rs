@@ -17,10 +17,34 @@ pub struct Chosen {
 
 /// Chooses the leg: the one named, else the one connected (or held) agent, else the waiting ACD
 /// leg, else the connected menu. The customer's leg is never chosen, nor one that only listens.
+/// What cannot be read of the conversation does not count, unless only that can be the leg.
 ///
 /// # Errors
 /// The problem a transfer is refused with, boxed because it is large and rare.
 pub fn choose(
+    conversation: &Conversation,
+    wanted: Option<ParticipantId>,
+) -> Result<Chosen, Box<Problem>> {
+    let choice = choose_readable(conversation, wanted);
+    let may_be_unread = match &choice {
+        Ok(chosen) => {
+            conversation.legs.get(chosen.index).is_some_and(|leg| leg.participant_id.is_none())
+        }
+        Err(problem) => {
+            matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotTransferable)
+        }
+    };
+    if conversation.unread && may_be_unread {
+        return Err(refuse(
+            Code::GenesysError,
+            "Genesys' answer about the conversation cannot be read where it tells of the leg to \
+             replace.",
+        ));
+    }
+    choice
+}
+
+fn choose_readable(
     conversation: &Conversation,
     wanted: Option<ParticipantId>,
 ) -> Result<Chosen, Box<Problem>> {
@@ -51,6 +75,7 @@ pub fn is_over(conversation: &Conversation) -> bool {
     let mut customers = conversation.legs.iter().filter(|leg| is_customer(conversation, leg));
     match customers.next() {
         Some(first) => first.is_ended() && customers.all(Leg::is_ended),
+        None if conversation.unread => false,
         None => conversation.legs.iter().all(|leg| leg.is_ended() || leg.listens()),
     }
 }

@@ -49,13 +49,13 @@ impl Iterator for Schedule {
 }
 
 impl Engine {
-    /// One look; `None` when the conversation could not be read.
+    /// One look; `None` when the conversation could not be read, or not what counts of it.
     pub(super) async fn look(&self, transfer: &Transfer, ctx: &CallContext) -> Option<Seen> {
         let deadline = ctx.deadline.min(Instant::now() + LOOK_TIME);
         let ctx = ctx.until(deadline);
         let id = transfer.request.conversation_id;
         match self.gateway.conversation(&ctx, id).await {
-            Ok(conversation) => Some(evidence::judge(&conversation, before(transfer))),
+            Ok(conversation) => evidence::judge(&conversation, before(transfer)),
             Err(error) => {
                 tracing::debug!(transfer_id = %transfer.id, ?error, "a settling look failed");
                 None

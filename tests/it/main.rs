@@ -5,6 +5,8 @@ mod access_tokens;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod bad_entries;
+#[cfg(test)]
 mod batches;
 #[cfg(test)]
 mod callers;

@@ -7,9 +7,13 @@ const ID: &str = "11111111-1111-4111-8111-111111111111";
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 const SKILL: &str = "44444444-4444-4444-8444-444444444444";
 
-fn read(body: Value) -> Conversation {
-    let parsed: wire::Communication = serde_json::from_value(body).unwrap();
-    view(ID.parse().unwrap(), &parsed, ClockOffset::default()).unwrap()
+fn view_of(body: &Value) -> Result<Conversation, GatewayError> {
+    let parsed: wire::Communication = serde_json::from_str(&body.to_string()).unwrap();
+    view(ID.parse().unwrap(), &parsed, ClockOffset::default())
+}
+
+fn read(body: &Value) -> Conversation {
+    view_of(body).unwrap()
 }
 
 fn request() -> TransferRequest {
@@ -31,7 +35,7 @@ fn each_state_word_has_its_meaning() {
         ("something new", None, false, Some("something new")),
     ];
     for (word, state, ended, blocked) in table {
-        let conversation = read(json!({"id": ID, "state": word}));
+        let conversation = read(&json!({"id": ID, "state": word}));
         let expected = state.unwrap_or_else(|| LegState::Other(word.to_lowercase()));
         assert_eq!(conversation.legs[0].state, expected, "{word}");
         assert_eq!(conversation.ended, ended, "{word}");
@@ -41,7 +45,7 @@ fn each_state_word_has_its_meaning() {
 
 #[test]
 fn a_queued_conversation_carries_queue_time_and_routing() {
-    let conversation = read(json!({
+    let conversation = read(&json!({
         "id": ID, "state": "queued", "startTime": "2026-11-22T12:00:00Z",
         "routing": {"queueId": QUEUE, "priority": 50, "skillRequirements": [SKILL, {"id": SKILL}]},
     }));
@@ -52,6 +56,15 @@ fn a_queued_conversation_carries_queue_time_and_routing() {
     assert_eq!(leg.since, Some("2026-11-22T12:00:00Z".parse().unwrap()));
     assert_eq!(leg.routing.priority, Some(50));
     assert_eq!(leg.routing.skill_ids, Some(vec![skill, skill]));
+}
+
+#[test]
+fn a_skill_that_cannot_be_read_is_not_taken_away_by_the_command() {
+    for bad in [json!(null), json!(7), json!({})] {
+        let routing = json!({"queueId": QUEUE, "skillRequirements": [SKILL, bad]});
+        let view = view_of(&json!({"id": ID, "state": "queued", "routing": routing}));
+        assert!(matches!(view, Err(GatewayError::Unreadable { .. })), "{bad}: {view:?}");
+    }
 }
 
 #[test]

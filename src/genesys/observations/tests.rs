@@ -5,8 +5,12 @@ use super::*;
 
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
+fn read(answer: &Value) -> Result<WaitingCalls, GatewayError> {
+    view(&serde_json::from_str(&answer.to_string()).unwrap(), QUEUE.parse().unwrap())
+}
+
 fn calls(answer: &Value) -> WaitingCalls {
-    view(&serde_json::from_value(answer.clone()).unwrap(), QUEUE.parse().unwrap())
+    read(answer).unwrap()
 }
 
 fn answer(data: &Value) -> Value {
@@ -36,7 +40,7 @@ fn rows_come_longest_wait_first_however_they_are_sent() {
 }
 
 #[test]
-fn rows_that_name_no_conversation_or_no_time_are_left_out_and_counted() {
+fn rows_that_name_no_conversation_or_no_time_are_left_out() {
     let rows = [
         row(1, "2026-01-01T00:01:00Z"),
         json!({"conversationId": "../../etc", "observationDate": "2026-01-01T00:01:00Z"}),
@@ -71,7 +75,9 @@ fn other_queues_media_and_metrics_do_not_count() {
 
 #[test]
 fn an_answer_without_results_is_not_an_empty_queue() {
-    assert!(serde_json::from_value::<Answer>(json!({})).is_err());
+    for text in ["{}", r#"{"results":null}"#, r#"{"results":"x"}"#, r#"{"results":{}}"#, "[]"] {
+        assert!(serde_json::from_str::<Answer>(text).is_err(), "{text}");
+    }
     assert_eq!(calls(&json!({"results": []})), WaitingCalls::default());
 }
 
@@ -109,6 +115,31 @@ fn a_queue_of_which_nothing_is_said_is_empty() {
         let calls = calls(&json!({"results": [result]}));
         assert_eq!(calls, WaitingCalls::default(), "{result}");
     }
+}
+
+#[test]
+fn a_queue_of_which_nothing_can_be_read_is_not_an_empty_queue() {
+    let group = json!({"queueId": QUEUE, "mediaType": "voice"});
+    for result in [
+        json!(null),
+        json!("x"),
+        json!({"group": group, "data": "x"}),
+        json!({"group": group, "data": [null]}),
+        json!({"group": 7, "data": []}),
+    ] {
+        let read = read(&json!({"results": [result]}));
+        assert!(matches!(read, Err(GatewayError::Unreadable { .. })), "{result}: {read:?}");
+    }
+}
+
+#[test]
+fn entries_that_cannot_be_read_take_nothing_from_those_that_can() {
+    let row = row(1, "2026-01-01T00:01:00.1234567890123Z");
+    let data = json!({"stats": {"count": 1}, "observations": [null, row, 7]});
+    let group = json!({"queueId": QUEUE, "mediaType": "voice"});
+    let answer = json!({"results": [null, {"group": group, "data": [null, data]}]});
+    let calls = calls(&answer);
+    assert_eq!((ids(&calls), calls.count, calls.truncated), (vec![id(1)], 1, false));
 }
 
 proptest! {

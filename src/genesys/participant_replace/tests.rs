@@ -8,7 +8,7 @@ const AGENT: &str = "22222222-2222-4222-8222-222222222222";
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
 fn read(body: &Value) -> Result<Conversation, GatewayError> {
-    let parsed: wire::Conversation = serde_json::from_value(body.clone()).unwrap();
+    let parsed: wire::Conversation = serde_json::from_str(&body.to_string()).unwrap();
     view(ID.parse().unwrap(), &parsed, ClockOffset::default())
 }
 
@@ -122,11 +122,12 @@ fn recent_transfers_are_kept_by_id() {
 #[test]
 fn members_of_unexpected_types_count_as_absent() {
     let leg = only_leg(&json!({
-        "id": AGENT, "purpose": 7, "startTime": {}, "conversationRoutingData": "x",
-        "calls": "none", "messages": [{"state": 5, "held": "yes"}, "x"], "unknown": [[]],
+        "id": AGENT, "startTime": {}, "conversationRoutingData": "x", "queueId": [],
+        "messages": [{"state": "connected", "held": "yes"}], "unknown": [[]],
+        "monitoredParticipantId": 7, "bargedParticipantId": "",
     }));
     assert_eq!(leg.purpose, Purpose::Other("unknown".to_owned()));
-    assert_eq!(leg.state, LegState::Other("none".to_owned()));
+    assert_eq!((leg.state, leg.supervision), (LegState::Connected, None));
 }
 
 #[test]
@@ -150,6 +151,32 @@ fn supervisors_are_told_by_whom_they_supervise() {
 }
 
 #[test]
+fn only_what_may_be_an_open_leg_leaves_a_conversation_unread() {
+    let talks = json!([{"state": "connected"}]);
+    let end = "2026-11-22T12:00:00.000Z";
+    for (participant, unread) in [
+        (json!({"id": AGENT, "purpose": "agent", "calls": talks}), false),
+        (json!({"id": AGENT, "purpose": "agent", "calls": [null, {"state": "connected"}]}), false),
+        (json!({"id": AGENT, "purpose": "agent", "calls": [null], "endTime": end}), false),
+        (json!({"purpose": "agent", "calls": [{"state": "disconnected"}]}), false),
+        (json!(null), true),
+        (json!("agent"), true),
+        (json!({"id": AGENT, "purpose": 7, "calls": talks}), true),
+        (json!({"id": AGENT, "purpose": "agent", "calls": [null]}), true),
+        (json!({"id": AGENT, "purpose": "agent", "calls": "none"}), true),
+        (json!({"id": AGENT, "purpose": "agent", "messages": [{"state": 5}]}), true),
+        (json!({"id": AGENT, "purpose": "agent", "calls": [null, {"state": "alerting"}]}), true),
+        (json!({"id": AGENT, "purpose": "agent", "calls": [null, {"state": "terminated"}]}), true),
+        (json!({"id": "x", "purpose": "agent", "calls": talks}), true),
+        (json!({"purpose": "agent", "calls": talks}), true),
+    ] {
+        let read = conversation(&json!([participant]));
+        assert_eq!(read.unread, unread, "{participant}");
+        assert!(!read.unread || !read.ended, "{participant}");
+    }
+}
+
+#[test]
 fn an_answer_about_another_conversation_is_not_used() {
     let body = json!({"id": QUEUE, "participants": []});
     assert!(matches!(read(&body), Err(GatewayError::Unreadable { .. })));
@@ -157,7 +184,7 @@ fn an_answer_about_another_conversation_is_not_used() {
 
 #[test]
 fn a_conversation_without_participants_member_is_unreadable() {
-    assert!(serde_json::from_value::<wire::Conversation>(json!({"id": ID})).is_err());
+    assert!(serde_json::from_str::<wire::Conversation>(&json!({"id": ID}).to_string()).is_err());
 }
 
 #[test]
@@ -207,10 +234,12 @@ proptest! {
     #[test]
     fn no_answer_panics_or_shows_an_ended_leg_as_alive(participant in any_json()) {
         let body = json!({"id": ID, "participants": [participant]});
-        if let Ok(parsed) = serde_json::from_value::<wire::Conversation>(body) {
+        if let Ok(parsed) = serde_json::from_str::<wire::Conversation>(&body.to_string()) {
             let conversation = view(ID.parse().unwrap(), &parsed, ClockOffset::default()).unwrap();
-            let ended = parsed.participants[0].end_time.is_some();
-            prop_assert!(!ended || conversation.legs[0].is_ended());
+            let ended = parsed.participants.items.iter().map(|leg| leg.end_time.is_some());
+            for (leg, ended) in conversation.legs.iter().zip(ended) {
+                prop_assert!(!ended || leg.is_ended());
+            }
         }
     }
 }

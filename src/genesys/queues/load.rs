@@ -144,7 +144,7 @@ pub(super) async fn one(
     let path = ["api", "v2", "routing", "queues", &id.to_string()];
     let entity = upstream.read::<QueueEntity>(ctx, Operation::GetQueue, &path, &[]).await;
     match entity {
-        Ok(entity) => Ok(queue(entity).filter(|queue| queue.id == id)),
+        Ok(entity) => Ok(Some(queue(entity)).filter(|queue| queue.id == id)),
         Err(GatewayError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -177,7 +177,7 @@ struct Read {
     page_size: u64,
     queues: Vec<Queue>,
     ids: HashSet<QueueId>,
-    /// Entries that name no usable queue, or one that was read before.
+    /// Entries that cannot be read, or name a queue that was read before.
     other: u64,
     total: Option<u64>,
 }
@@ -192,14 +192,10 @@ impl Read {
 
     /// Adds a page; how many pages it says there are.
     fn add(&mut self, page: QueuePage) -> Result<u64, GatewayError> {
-        for queue in page.entities.into_iter().map(queue) {
-            match queue {
-                Some(queue) => {
-                    self.other += u64::from(!self.ids.insert(queue.id));
-                    self.queues.push(queue);
-                }
-                None => self.other += 1,
-            }
+        self.other += page.entities.left_out;
+        for queue in page.entities.items.into_iter().map(queue) {
+            self.other += u64::from(!self.ids.insert(queue.id));
+            self.queues.push(queue);
         }
         self.total = page.total.or(self.total);
         // A count that goes by the size asked for would leave out what was cut.
@@ -231,11 +227,9 @@ fn unreadable(detail: String) -> GatewayError {
     GatewayError::Unreadable { detail, answer: None }
 }
 
-/// An entry without a usable id or a name is no queue.
-fn queue(entity: QueueEntity) -> Option<Queue> {
-    let id = entity.id?.parse().ok()?;
+fn queue(entity: QueueEntity) -> Queue {
     let division = entity.division.and_then(|division| division.name);
-    Some(Queue { id, name: entity.name?, division })
+    Queue { id: entity.id, name: entity.name, division }
 }
 
 #[cfg(test)]

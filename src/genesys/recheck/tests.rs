@@ -39,7 +39,8 @@ impl Host {
             return Err(Failure::Broken("down".to_owned()));
         }
         let body = json!({"id": ID, "participants": []}).to_string();
-        let decoded = reading::decode::<wire::Conversation>(body.as_bytes()).ok();
+        let decoded = reading::decode::<wire::Conversation>(body.as_bytes());
+        let decoded = decoded.ok().map(|(decoded, _)| decoded);
         let upstream = UpstreamAnswer { status: 200, ..UpstreamAnswer::default() };
         Ok(Answer {
             upstream,

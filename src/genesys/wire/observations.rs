@@ -1,9 +1,15 @@
 //! `POST /api/v2/analytics/queues/observations/query`. A row carries the caller's number and name,
 //! too; they are not read.
 
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{lenient, lenient_list, whole};
+use super::{
+    lenient,
+    listed::{Listed, optional},
+    parsed, timestamp, whole,
+};
+use crate::transfer::ids::ConversationId;
 
 /// `QueueObservationQuery`
 #[derive(Debug, Serialize)]
@@ -34,18 +40,17 @@ pub(in crate::genesys) struct Predicate<'a> {
 #[derive(Debug, Deserialize)]
 pub(in crate::genesys) struct Answer {
     /// Without it the answer says nothing: an empty queue has an empty list.
-    #[serde(deserialize_with = "lenient_list")]
-    pub results: Vec<Group>,
+    pub results: Listed<Group>,
 }
 
 /// `QueueObservationDataContainer`
 #[derive(Debug, Deserialize)]
 pub(in crate::genesys) struct Group {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default)]
     pub group: Option<Key>,
     /// Without it nothing waits.
-    #[serde(default, deserialize_with = "places")]
-    pub data: Option<Vec<Option<Data>>>,
+    #[serde(default)]
+    pub data: Option<Listed<Data>>,
 }
 
 /// Its `group`.
@@ -67,8 +72,8 @@ pub(in crate::genesys) struct Data {
     pub stats: Option<Stats>,
     #[serde(default, deserialize_with = "lenient")]
     pub truncated: Option<bool>,
-    #[serde(default, deserialize_with = "places")]
-    pub observations: Option<Vec<Option<Row>>>,
+    #[serde(default, deserialize_with = "optional")]
+    pub observations: Listed<Row>,
 }
 
 /// `StatisticalSummary`
@@ -82,22 +87,15 @@ pub(in crate::genesys) struct Stats {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::genesys) struct Row {
-    #[serde(default, deserialize_with = "lenient")]
-    pub conversation_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub observation_date: Option<String>,
+    #[serde(deserialize_with = "parsed")]
+    pub conversation_id: ConversationId,
+    #[serde(deserialize_with = "time")]
+    pub observation_date: Timestamp,
     #[serde(default, deserialize_with = "whole")]
     pub routing_priority: Option<i64>,
 }
 
-/// Reads a list in which what is not of its type leaves an empty place: it counts. What is no list
-/// is none.
-fn places<'de, D, T>(deserializer: D) -> Result<Option<Vec<Option<T>>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    let values: Option<Vec<serde_json::Value>> = lenient(deserializer)?;
-    let read = |value| serde_json::from_value(value).ok();
-    Ok(values.map(|values| values.into_iter().map(read).collect()))
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    timestamp(&text).ok_or_else(|| D::Error::custom("no time"))
 }

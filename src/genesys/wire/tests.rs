@@ -21,7 +21,7 @@ fn a_token_is_read() {
 fn numbers_are_read_however_they_are_written_and_nonsense_as_none() {
     let written = |value: Value| {
         let routing: RoutingData =
-            serde_json::from_value(serde_json::json!({"priority": value})).unwrap();
+            serde_json::from_str(&serde_json::json!({"priority": value}).to_string()).unwrap();
         routing.priority
     };
     for (value, expected) in [
@@ -61,22 +61,23 @@ fn times_are_read_however_finely_they_are_told() {
 fn a_page_of_queues_is_read_with_its_counts_names_and_divisions() {
     let page: QueuePage = serde_json::from_str(fixture!("queue-page")).unwrap();
     assert!(page.page_count.is_some() && page.total.is_some());
-    for queue in page.entities {
+    assert!(page.entities.left_out == 0 && !page.entities.items.is_empty());
+    for queue in page.entities.items {
         let division = queue.division.and_then(|division| division.name);
-        assert!(queue.id.is_some() && queue.name.is_some() && division.is_some());
+        assert!(!queue.name.is_empty() && division.is_some());
     }
 }
 
 #[test]
 fn a_conversation_is_read_with_everything_the_rules_look_at() {
     let moved: Conversation = serde_json::from_str(fixture!("conversation-moved")).unwrap();
-    assert!(!moved.recent_transfers.is_empty());
-    let replaced = moved.participants.iter().find(|participant| {
+    assert!(!moved.recent_transfers.items.is_empty());
+    let replaced = moved.participants.items.iter().find(|participant| {
         participant.purpose.as_deref() == Some("agent") && participant.end_time.is_some()
     });
     let call = replaced.and_then(|participant| participant.media().next()).unwrap();
     assert_eq!(call.disconnect_type.as_deref(), Some("transfer"));
-    let waiting = moved.participants.iter().rfind(|participant| {
+    let waiting = moved.participants.items.iter().rfind(|participant| {
         participant.purpose.as_deref() == Some("acd") && participant.end_time.is_none()
     });
     let waiting = waiting.unwrap();

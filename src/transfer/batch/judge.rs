@@ -30,7 +30,8 @@ pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), Ref
         Ok(chosen) => chosen,
         Err(problem) => {
             return Err(match problem.code {
-                Code::ConversationRinging => Refusal::Later(problem),
+                // What cannot be read now may be read in a while.
+                Code::ConversationRinging | Code::GenesysError => Refusal::Later(problem),
                 Code::ConversationNotTransferable if conversation.blocked.is_some() => {
                     Refusal::Later(problem)
                 }
@@ -70,7 +71,11 @@ mod tests {
     }
 
     fn code(legs: Vec<Leg>) -> Result<(), (&'static str, Code)> {
-        waits(&conversation(legs), &from()).map_err(|refusal| match refusal {
+        told(&conversation(legs))
+    }
+
+    fn told(conversation: &Conversation) -> Result<(), (&'static str, Code)> {
+        waits(conversation, &from()).map_err(|refusal| match refusal {
             Refusal::Later(problem) => ("later", problem.code),
             Refusal::Skip(problem) => ("skip", problem.code),
             Refusal::Fail(problem) => ("fail", problem.code),
@@ -103,5 +108,13 @@ mod tests {
         ] {
             assert_eq!(code(legs.clone()), expected, "{legs:?}");
         }
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_read_is_looked_at_again_before_it_is_given_up() {
+        let unread = |legs| Conversation { unread: true, ..conversation(legs) };
+        let later = Err(("later", Code::GenesysError));
+        assert_eq!(told(&unread(vec![customer()])), later);
+        assert_eq!(told(&unread(vec![customer(), waiting(2, queue(5))])), Ok(()));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) fn conversation(legs: Vec<Leg>) -> Conversation {
         ended: false,
         blocked: None,
         legs,
+        unread: false,
         clock: ClockOffset::default(),
         recent_transfers: Vec::new(),
     }

@@ -202,9 +202,9 @@ fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Problem) ->
         recorded_at: transfer.created_at,
     };
     match evidence::judge(now, before) {
-        Seen::Unmoved => unexplained,
-        Seen::Ended => Problem::new(Code::ConversationEnded, "The conversation has ended."),
-        Seen::Moved | Seen::MovedElsewhere | Seen::Changed => moved_by_another(),
+        Some(Seen::Unmoved) | None => unexplained,
+        Some(Seen::Ended) => Problem::new(Code::ConversationEnded, "The conversation has ended."),
+        Some(Seen::Moved | Seen::MovedElsewhere | Seen::Changed) => moved_by_another(),
     }
 }
 

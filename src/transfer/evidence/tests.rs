@@ -9,6 +9,10 @@ use crate::transfer::{
 const RECORDED: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn look(before: &Conversation, now: &Conversation, leg: u32) -> Seen {
+    look_anyhow(before, now, leg).unwrap()
+}
+
+fn look_anyhow(before: &Conversation, now: &Conversation, leg: u32) -> Option<Seen> {
     let picture = picture(before, queue(9));
     let before = Before {
         picture: Some(&picture),
@@ -87,7 +91,7 @@ fn look_without_legs(before: &Conversation, now: &Conversation) -> Seen {
     let picture = picture(before, queue(9));
     let before =
         Before { picture: Some(&picture), leg: None, target: queue(9), recorded_at: RECORDED };
-    judge(now, before)
+    judge(now, before).unwrap()
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn without_a_picture_only_a_leg_younger_than_the_record_proves_the_move() {
     let look = |arrived: Leg| {
         let now = conversation(vec![customer(), agent(2, LegState::Connected), arrived]);
         let leg = Some(participant(2));
-        judge(&now, Before { picture: None, leg, target: queue(9), recorded_at })
+        judge(&now, Before { picture: None, leg, target: queue(9), recorded_at }).unwrap()
     };
     assert_eq!(look(leg_since("2026-01-01T12:00:01Z")), Seen::Moved);
     assert_eq!(look(leg_since("2026-01-01T11:59:00Z")), Seen::Unmoved);
@@ -134,8 +138,8 @@ fn how_young_a_leg_is_goes_by_genesys_clock() {
             let leg = Some(participant(2));
             judge(&now, Before { picture: None, leg, target: queue(9), recorded_at })
         };
-        assert_eq!(look(theirs + SignedDuration::from_secs(1)), Seen::Moved, "{ahead} s");
-        assert_eq!(look(theirs - SignedDuration::from_secs(30)), Seen::Unmoved, "{ahead} s");
+        assert_eq!(look(theirs + SignedDuration::from_secs(1)), Some(Seen::Moved), "{ahead} s");
+        assert_eq!(look(theirs - SignedDuration::from_secs(30)), Some(Seen::Unmoved), "{ahead} s");
     }
 }
 
@@ -154,6 +158,29 @@ fn a_supervisor_who_joins_proves_nothing() {
         });
         assert_eq!(look(&before, &now, 2), Seen::Unmoved, "{supervision:?}");
     }
+}
+
+#[test]
+fn what_cannot_be_read_proves_no_more_than_what_can() {
+    let unread = |legs| Conversation { unread: true, ..conversation(legs) };
+    let gone = transferred_away(agent(2, LegState::Connected));
+    let arrived = waiting(3, queue(9));
+    let before = with_agent();
+    let seen = |now| look_anyhow(&before, &now, 2);
+    assert_eq!(seen(unread(vec![customer(), gone.clone(), arrived])), Some(Seen::Moved));
+    // The sign of us may be in it.
+    assert_eq!(seen(unread(vec![customer(), agent(2, LegState::Connected)])), None);
+    assert_eq!(seen(unread(vec![customer(), gone.clone()])), None);
+    let over = Conversation { ended: true, ..unread(vec![ended(customer()), gone.clone()]) };
+    assert_eq!(seen(over), None);
+    let elsewhere = unread(vec![customer(), gone, waiting(3, queue(5))]);
+    let elsewhere = Conversation { recent_transfers: vec!["t".to_owned()], ..elsewhere };
+    assert_eq!(seen(elsewhere), None);
+    // Nor is what could not be read before new because it can be read now.
+    let before = unread(vec![customer(), agent(2, LegState::Connected)]);
+    let now =
+        conversation(vec![customer(), ended(waiting(3, queue(9))), agent(2, LegState::Connected)]);
+    assert_eq!(look(&before, &now, 2), Seen::Unmoved);
 }
 
 #[test]

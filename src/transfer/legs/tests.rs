@@ -109,6 +109,32 @@ fn a_leg_that_only_listens_neither_counts_nor_goes_and_one_that_barged_in_is_an_
 }
 
 #[test]
+fn only_where_the_leg_itself_may_be_unread_the_conversation_is() {
+    use LegState::Connected;
+    let unread = |legs| Conversation { unread: true, ..conversation(legs) };
+    let no_id = || Leg { participant_id: None, ..agent(2, Connected) };
+    let one = agent(2, Connected);
+    #[rustfmt::skip]
+    let table = [
+        ("an agent is there", vec![customer(), one.clone()], None, Ok(1)),
+        ("one waits", vec![customer(), waiting(2, queue(1))], None, Ok(1)),
+        ("the customer is missing", vec![one.clone()], None, Ok(0)),
+        ("the one named is there", vec![customer(), one.clone(), no_id()], Some(2), Ok(1)),
+        ("nobody is there", vec![customer()], None, Err(Code::GenesysError)),
+        ("nothing is there", vec![], None, Err(Code::GenesysError)),
+        ("the one named is missing", vec![customer(), one.clone()], Some(3), Err(Code::GenesysError)),
+        ("it has no id", vec![customer(), no_id()], None, Err(Code::GenesysError)),
+        ("of two one has no id", vec![customer(), no_id(), agent(3, Connected)], None, Err(Code::ParticipantAmbiguous)),
+        ("the customer left", vec![ended(customer()), one], None, Err(Code::ConversationEnded)),
+    ];
+    for (name, legs, wanted, expected) in table {
+        assert_eq!(code(&unread(legs), wanted), expected, "{name}");
+    }
+    let over = Conversation { ended: true, ..unread(vec![customer()]) };
+    assert_eq!(code(&over, None), Err(Code::ConversationEnded));
+}
+
+#[test]
 fn a_named_leg_does_not_take_a_call_from_under_a_ringing_agent() {
     let ringing = conversation(vec![customer(), waiting(2, queue(1)), agent(3, LegState::Ringing)]);
     assert_eq!(code(&ringing, Some(2)), Err(Code::ConversationRinging));

@@ -45,7 +45,9 @@ static LOOKS: LazyLock<Looks> = LazyLock::new(|| {
     };
     Looks {
         movable: PLACES.map(|place| plan(place).is_ok()),
-        seen: PLACES.map(|place| evidence::judge(&conversation(place, target), before)),
+        seen: PLACES.map(|place| {
+            evidence::judge(&conversation(place, target), before).expect("all of it can be read")
+        }),
     }
 });
 
@@ -73,6 +75,7 @@ fn conversation(place: Place, target: QueueId) -> Conversation {
         ended: place == Place::Ended,
         blocked: None,
         legs,
+        unread: false,
         clock: ClockOffset::default(),
         recent_transfers: if transfers { vec!["transfer-1".to_owned()] } else { Vec::new() },
     }
