@@ -95,9 +95,9 @@ impl<B: Backend> TransferStore for Records<B> {
         match self.written(self.backend.write(insert, durability).await) {
             Ok(inserted) => {
                 if inserted == Inserted::Done {
-                    watch.inserted()
+                    watch.inserted();
                 } else {
-                    watch.settle()
+                    watch.settle();
                 }
                 Ok(inserted)
             }

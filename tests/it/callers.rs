@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use genesys_transfer::sandbox::{faults::Fault, seed};
+use genesys_transfer::sandbox::seed;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
@@ -13,9 +13,9 @@ use tokio::{
 use crate::support::{
     batches::{Events, crowd, drain},
     frozen::Frozen,
-    held::hold_command,
+    held::{hold_command, let_go},
     keys::entry,
-    service::{Answer, REPLACE, TestApp, plain, send, soon},
+    service::{Answer, TestApp, plain, send, soon},
 };
 
 /// A service with two callers who move calls, one of them only to some queues, and an admin.
@@ -192,7 +192,7 @@ async fn one_caller_with_all_its_streams_leaves_room_for_another() {
     let keys = json!([entry("ops", &["admin"], &[]), entry("board", &["admin"], &[])]).to_string();
     let app = TestApp::with(&[("AUTH_MODE", "required"), ("AUTH_API_KEYS", &keys)]).await;
     crowd(app.sandbox(), 2);
-    app.fault("POST", REPLACE, 2, Fault::Delay { ms: 20_000 });
+    let held = hold_command(app.sandbox());
     let begin = app.request(Method::POST, "/batches").bearer_auth("ops").json(&drain(json!({})));
     let batch = send(begin).await.json();
     let path = format!("/batches/{}/events", batch["id"].as_str().unwrap());
@@ -212,6 +212,7 @@ async fn one_caller_with_all_its_streams_leaves_room_for_another() {
     unread.pop();
     let again = async { while watch("ops").await.unwrap().status() != 200 {} };
     soon("the place of a stream that was closed", again).await;
+    let_go(app.sandbox(), held);
 }
 
 #[tokio::test]

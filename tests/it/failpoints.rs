@@ -239,9 +239,12 @@ fn every_place_is_died_at() {
     assert!(Point::ALL.iter().all(|point| died.contains(point)));
 }
 
+/// Statuses that may be told in the end, each with the commands sent.
+type Ends = &'static [(&'static str, usize)];
+
 /// Where a replica sleeps past its lease while another takes over, with which request, and what
 /// may be known in the end: the status and the commands sent.
-const SLEEPS: &[(Point, Story, &[(&str, usize)])] = &[
+const SLEEPS: &[(Point, Story, Ends)] = &[
     // The other one carries the transfer out.
     (Point::AfterInsert, Story::Async, &[("accepted", 1)]),
     // Given up by the other one, so the sleeper must not send any more.
@@ -260,7 +263,7 @@ async fn last_beat(store: &PgPool) -> i64 {
     sqlx::query_scalar("SELECT max(heartbeat) FROM instances").fetch_one(store).await.unwrap()
 }
 
-async fn sleep_at(point: Point, story: Story, ends: &[(&str, usize)]) -> Vec<String> {
+async fn sleep_at(point: Point, story: Story, ends: Ends) -> Vec<String> {
     let site = Site::postgres().await.set("STORE_LEASE", &format!("{LEASE}s"));
     let store = PgPool::connect(&site.settings()["STORE_URL"]).await.unwrap();
     let stop = format!("{}=stop", point.name());

@@ -13,12 +13,17 @@ const CLOCKS: [&str; 7] =
     ["sleep(", "sleep_until(", "elapsed()", "Instant::now(", "timeout(", "interval(", "Delay {"];
 
 /// Where that is in order: the file, the words, the reason.
-const ALLOWED: [(&str, &[&str], &str); 6] = [
+const ALLOWED: [(&str, &[&str], &str); 7] = [
     ("support/service.rs", &["timeout("], "limits that only a test that fails reaches"),
     ("support/process.rs", &["timeout(", "interval("], "such limits; looks at another process"),
     ("support/held.rs", &["Delay {"], "an hour, which the test ends"),
     ("support/caller.rs", &["timeout("], "a careful client waits between two tries"),
     ("kills.rs", &["timeout(", "Delay {"], "processes end at random, whatever there is to see"),
+    (
+        "queue_look_ups.rs",
+        &["elapsed()", "Instant::now("],
+        "a slow machine is allowed more, as the service allows more with time",
+    ),
     ("volume.rs", &["elapsed()", "Instant::now("], "measured by hand, and judged by nothing"),
 ];
 
