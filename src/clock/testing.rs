@@ -4,14 +4,17 @@
 
 use std::{sync::mpsc, time::Duration};
 
-/// How long the clock stands still at most, so that a test which waits in vain fails.
-const LONGEST: Duration = Duration::from_mins(3);
+use tokio::task::JoinHandle;
+
+/// How long the clock stands still at most: a test that waits in vain fails then.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// How exact timers are: one may come so much later.
 const TICK: Duration = Duration::from_millis(1);
 
 /// While it lives, no timer of the test's runtime fires by itself.
 pub(crate) struct Frozen {
+    standing: JoinHandle<()>,
     _end: mpsc::Sender<()>,
 }
 
@@ -22,8 +25,11 @@ impl Frozen {
         // A paused clock jumps to the next timer when its runtime has nothing to do, although a
         // store or a socket may be at work. It does not while something blocks.
         let (end, ended) = mpsc::channel();
-        tokio::task::spawn_blocking(move || ended.recv_timeout(LONGEST));
-        Self { _end: end }
+        let standing = tokio::task::spawn_blocking(move || {
+            // `Err` either way: the time has passed, or the clock goes on.
+            let _ = ended.recv_timeout(LONGEST);
+        });
+        Self { standing, _end: end }
     }
 
     /// Lets time pass at once. Who waits for a store must have come to an end before, or it waits
@@ -50,6 +56,9 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         tokio::time::resume();
+        // From then on the clock went by itself, and what came proves nothing.
+        let in_vain = self.standing.is_finished() && !std::thread::panicking();
+        assert!(!in_vain, "what should come without any time did not come within {LONGEST:?}");
     }
 }
 

@@ -20,11 +20,11 @@ use crate::support::{
 };
 
 /// Kills when the environment names no number.
-const CYCLES_ON_SQLITE: usize = 200;
+const CYCLES_ON_SQLITE: usize = 100;
 const CYCLES_ON_POSTGRESQL: usize = 50;
 
 /// Kills until the books are closed and a fresh site is begun: the ledger is not endless.
-const ROUND: usize = 50;
+const ROUND: usize = 25;
 
 /// Rounds side by side, each with processes of its own.
 const ROUNDS_AT_ONCE: usize = 4;

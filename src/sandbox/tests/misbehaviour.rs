@@ -141,7 +141,8 @@ async fn delayed_command_goes_on_when_its_order_is_taken_back() {
         before
     };
 
-    let (answer, before) = tokio::join!(bench.replace(CALL, 3).send(), take_back);
+    let request = bench.replace(CALL, 3).timeout(Duration::from_mins(1)).send();
+    let (answer, before) = tokio::join!(request, take_back);
 
     assert_eq!((answer.unwrap().status().as_u16(), before, bench.moved()), (202, 0, 1));
 }

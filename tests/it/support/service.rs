@@ -1,6 +1,11 @@
 //! A whole service with its sandbox on free ports and a fresh store; what tests ask of it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use genesys_transfer::{
     app::{App, StartError, Surroundings},
@@ -339,10 +344,16 @@ async fn lone(options: Options, clock: Arc<dyn Clock>) -> Arc<Sandbox> {
     Arc::new(Sandbox::start(listener, options, clock).unwrap())
 }
 
-/// Waits for `what`, but not for ever: a test that waits in vain fails.
+/// Waits for `what`, but not for ever: a test that waits in vain fails, also while its clock stands
+/// still.
 pub(crate) async fn soon<F: Future>(what: &str, wait: F) -> F::Output {
-    let came = tokio::time::timeout(PATIENCE, wait).await;
-    came.unwrap_or_else(|_| panic!("expected {what}; nothing came within {PATIENCE:?}"))
+    let (_end, ended) = mpsc::channel::<()>();
+    let limit = tokio::task::spawn_blocking(move || ended.recv_timeout(PATIENCE));
+    tokio::select! {
+        biased;
+        came = wait => came,
+        _ = limit => panic!("expected {what}; nothing came within {PATIENCE:?}"),
+    }
 }
 
 /// The smallest request.
