@@ -156,7 +156,11 @@ pub async fn reach(point: Point) {
         Some(Action::Stop) => {
             // Not through the log: its thread would be stopped before it has written the line.
             drop(writeln!(std::io::stderr(), "stopped at a failpoint: {}", point.name()));
-            let kill = format!("kill -STOP {}", std::process::id());
+            let id = std::process::id();
+            // The signal stops one thread first, which on a busy machine may take a while. The shell
+            // ends when it sees the whole process stopped, so that nothing runs on before.
+            let kill =
+                format!("kill -STOP {id}; until grep -q '^State:.T' /proc/{id}/status; do :; done");
             // Comes back when the process goes on; without a shell the test sees it run on.
             drop(Command::new("sh").args(["-c", &kill]).status());
         }

@@ -240,6 +240,18 @@ impl Process {
     pub(crate) async fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
+        if name == "STOP" {
+            self.stops().await;
+        }
+    }
+
+    /// Waits until it stands still, which takes a signal a moment.
+    pub(crate) async fn stops(&self) {
+        let status = format!("/proc/{}/status", self.id());
+        until(|| async {
+            std::fs::read_to_string(&status).unwrap().contains("State:\tT").then_some(())
+        })
+        .await;
     }
 }
 
