@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use axum::{Json, Router, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, routing::get};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
@@ -120,14 +120,14 @@ fn issuer(url: &str, seen: &Arc<Seen>) -> Router {
                 if seen.down.load(Ordering::SeqCst) {
                     return Err(StatusCode::SERVICE_UNAVAILABLE);
                 }
-                Ok(Json(discovery))
+                Ok(discovery.to_string())
             }),
         )
         .route(
             "/keys",
             get(move || async move {
                 for_keys.key_fetches.fetch_add(1, Ordering::SeqCst);
-                Json(set)
+                set.to_string()
             }),
         )
         .fallback(move || async move {
