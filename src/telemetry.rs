@@ -72,7 +72,7 @@ pub struct Logging {
 /// thread for it.
 pub fn init(settings: &Telemetry) -> Result<Logging, TelemetryError> {
     let format = settings.log_format.unwrap_or_else(|| fitting(io::stderr().is_terminal()));
-    let sink = Sink::new(io::stderr(), move |lost| dropped(lost).render(format))
+    let sink = Sink::new(io::stderr(), move |lost| dropped(lost, format))
         .map_err(|error| TelemetryError::Thread(error.to_string()))?;
     let (filter, logs) = LogFilter::new(&settings.log_filter, sink.dropped())?;
     let lines = LineLayer::new(format, Out::Sink(sink.clone()), Arc::new(SystemClock));
@@ -87,16 +87,19 @@ pub fn init(settings: &Telemetry) -> Result<Logging, TelemetryError> {
 }
 
 /// The line that says that others were dropped.
-fn dropped(lost: Lines) -> Line<'static> {
-    let Lines { audit, other } = lost;
-    let fields = Fields(vec![("dropped", other.into()), ("dropped_audit", audit.into())]);
-    Line {
+fn dropped(lost: Lines, format: LogFormat) -> String {
+    let mut fields = Fields::new(format);
+    fields.set("dropped", |line, _| line.push_str(&lost.other.to_string()));
+    fields.set("dropped_audit", |line, _| line.push_str(&lost.audit.to_string()));
+    let line = Line {
         time: SystemClock.now(),
         level: tracing::Level::WARN,
         target: module_path!(),
         message: "lines were dropped, because the log was not read",
-        fields: vec![fields],
-    }
+    };
+    let mut text = String::new();
+    line.write(format, &[&fields], &mut text);
+    text
 }
 
 /// Prints `text` on standard output, from a thread of its own, which may wait for a reader for ever.

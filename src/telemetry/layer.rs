@@ -3,7 +3,7 @@
 //! Not the library's own formatters: the text one lets line ends in messages through, and the
 //! JSON one nests the fields of spans or leaves them out.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use tracing::{
     Event, Subscriber,
@@ -60,50 +60,49 @@ impl LineLayer {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        fields.drop_dotted();
+        let mut fields = Fields::new(self.format);
+        attributes.record(&mut fields.of_span());
         span.extensions_mut().replace(fields);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
-            values.record(fields);
-            fields.drop_dotted();
+            values.record(&mut fields.of_span());
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut own = Fields::default();
-        event.record(&mut own);
-        let message = own.take("message").map(plain).unwrap_or_default();
-        // Records of the `log` crate arrive with their metadata as fields.
-        let log_target = own.take("log.target").map(plain);
-        own.0.retain(|(name, _)| !name.starts_with("log."));
-        let mut fields = Vec::new();
-        if let Some(scope) = context.event_scope(event) {
-            for span in scope.from_root() {
-                fields.extend(span.extensions().get::<Fields>().cloned());
-            }
-        }
-        fields.push(own);
-        let target = log_target.as_deref().unwrap_or_else(|| event.metadata().target());
+        // Taken, not borrowed: a value that is written may itself log something.
+        let (mut own, mut text) = SCRATCH.take();
+        own.clear(self.format);
+        event.record(&mut own.of_event());
+        let spans: Vec<_> =
+            context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()).collect();
+        let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
+        let of_spans = extensions.iter().filter_map(|of_span| of_span.get::<Fields>());
+        let fields: Vec<_> = of_spans.chain([&own]).collect();
+        let target = own.log_target.as_deref().unwrap_or_else(|| event.metadata().target());
         let line = Line {
             time: self.clock.now(),
             level: *event.metadata().level(),
             target,
-            message: &message,
-            fields,
+            message: &own.message,
         };
+        text.clear();
+        line.write(self.format, &fields, &mut text);
         let kind = if target == AUDIT { Kind::Audit } else { Kind::Other };
-        self.out.take(&line.render(self.format), kind);
+        self.out.take(&text, kind);
+        if text.capacity() <= KEPT {
+            SCRATCH.set((own, text));
+        }
     }
 }
 
-fn plain(value: serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text,
-        value => value.to_string(),
-    }
+/// A line's memory is kept for the next one up to this size, in bytes.
+const KEPT: usize = 16 * 1024;
+
+thread_local! {
+    /// The memory of the line before.
+    static SCRATCH: Cell<(Fields, String)> = Cell::default();
 }
