@@ -2,7 +2,6 @@
 //! and timers are elsewhere.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -59,10 +58,12 @@ struct State {
     /// Since when nothing was asked or written.
     quiet_since: Instant,
     /// Answers with a part handed over that was not taken up yet, since when.
-    unread: BTreeMap<u64, Instant>,
+    unread: Vec<(u64, Instant)>,
     next_ticket: u64,
     /// Whether a request had a body.
     bodies: bool,
+    /// When the connection looks for a [`Verdict`] by itself.
+    looks_at: Option<Instant>,
 }
 
 impl Activity {
@@ -73,9 +74,10 @@ impl Activity {
             requests: 0,
             head_since: Some(now),
             quiet_since: now,
-            unread: BTreeMap::new(),
+            unread: Vec::new(),
             next_ticket: 0,
             bodies: false,
+            looks_at: None,
         };
         let (state, changed) = (Mutex::new(state), Notify::new());
         Arc::new(Self { header_timeout, state, changed, gave_way: CancellationToken::new() })
@@ -120,7 +122,7 @@ impl Activity {
             state.protocol == Protocol::Http1 && state.requests == 0 && state.head_since.is_none();
         if begins {
             state.head_since = Some(now);
-            self.changed.notify_one();
+            self.tell_if_sooner(&mut state);
         }
         begins && !state.bodies
     }
@@ -155,20 +157,34 @@ impl Activity {
     }
 
     /// When to look for a [`Verdict`] again; `None` while requests are in hand, which have
-    /// deadlines of their own.
+    /// deadlines of their own. Until then only what makes it sooner is told.
     pub(super) fn due(&self) -> Option<Instant> {
-        let state = self.state();
+        let mut state = self.state();
+        state.looks_at = self.due_by(&state);
+        state.looks_at
+    }
+
+    fn due_by(&self, state: &State) -> Option<Instant> {
         match (state.requests, state.head_since) {
             (0, Some(since)) => Some(since + self.header_timeout),
             (0, None) => Some(state.quiet_since + IDLE),
-            _ => state.unread.values().min().map(|since| *since + STALL),
+            _ => state.unread.iter().map(|(_, since)| *since + STALL).min(),
+        }
+    }
+
+    /// To wake the connection's task for each request would cost more than all other bookkeeping.
+    fn tell_if_sooner(&self, state: &mut State) {
+        let due = self.due_by(state);
+        if due.is_some_and(|due| state.looks_at.is_none_or(|looks_at| due < looks_at)) {
+            state.looks_at = due;
+            self.changed.notify_one();
         }
     }
 
     /// Whether the connection must end at `now`, and why.
     pub(super) fn verdict(&self, now: Instant) -> Option<Verdict> {
-        let late = self.due().is_some_and(|due| due <= now);
         let state = self.state();
+        let late = self.due_by(&state).is_some_and(|due| due <= now);
         let verdict = match (state.requests, state.head_since) {
             (0, Some(_)) => Verdict::HeadLate,
             (0, None) => Verdict::Idle,
@@ -201,13 +217,17 @@ pub(super) struct Ticket {
 impl Ticket {
     /// A part of the answer was handed over at `now` and waits to be taken up.
     pub(super) fn handed_over(&self, now: Instant) {
-        self.activity.state().unread.insert(self.number, now);
-        self.activity.changed.notify_one();
+        let mut state = self.activity.state();
+        match state.unread.iter_mut().find(|(number, _)| *number == self.number) {
+            Some((_, since)) => *since = now,
+            None => state.unread.push((self.number, now)),
+        }
+        self.activity.tell_if_sooner(&mut state);
     }
 
     /// What was handed over was taken up.
     pub(super) fn taken_up(&self) {
-        self.activity.state().unread.remove(&self.number);
+        self.activity.state().unread.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -215,9 +235,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.activity.state();
         state.requests = state.requests.saturating_sub(1);
-        state.unread.remove(&self.number);
+        state.unread.retain(|(number, _)| *number != self.number);
         state.quiet_since = Instant::now();
-        drop(state);
-        self.activity.changed.notify_one();
+        self.activity.tell_if_sooner(&mut state);
     }
 }
