@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderValue, Method, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -19,6 +18,7 @@ use crate::{
     auth::{Credentials, Denied, Identity},
     config::Permission,
     problem::{Code, Problem},
+    transfer::service::Caller,
 };
 
 #[cfg(test)]
@@ -57,30 +57,25 @@ pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
     (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)
 }
 
-/// Lets a request through to its handler, with its
-/// [`Caller`](crate::transfer::service::Caller) and its [`Revoked`](crate::auth::Revoked) among the
-/// extensions, or answers why not.
+/// Puts the [`Caller`] of a request and its [`Revoked`](crate::auth::Revoked) among the extensions,
+/// or answers why it is not let through.
 pub(super) async fn check_access(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+    app: &AppState,
+    request: &mut Request,
+) -> Result<Caller, Response> {
     let identity = match app.keyring.identify(credentials(request.headers())).await {
         Ok(identity) => identity,
-        Err(denied) => return refuse(denied, &request),
+        Err(denied) => return Err(refuse(denied, request)),
     };
     let caller = identity.caller().clone();
-    let mut response = match permit(&app, &identity, &request) {
-        Ok(()) => {
-            request.extensions_mut().insert(caller.clone());
-            request.extensions_mut().insert(identity.revoked().clone());
-            next.run(request).await
-        }
-        Err(failure) => failure.into_response(),
-    };
-    // For the log line.
-    response.extensions_mut().insert(caller);
-    response
+    if let Err(failure) = permit(app, &identity, request) {
+        let mut response = failure.into_response();
+        response.extensions_mut().insert(caller);
+        return Err(response);
+    }
+    request.extensions_mut().insert(caller.clone());
+    request.extensions_mut().insert(identity.revoked().clone());
+    Ok(caller)
 }
 
 /// The one `Authorization` header, if it is there.

@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, Method, Version, header},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use tokio::time::sleep_until;
@@ -42,26 +42,15 @@ const NET: Duration = Duration::from_secs(1);
 /// Puts the layers around the routes, the outermost first in each list. `open` routes need no
 /// caller: probes and explanations; `closed` ones do.
 pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &AppState) -> Router {
-    let for_callers = ServiceBuilder::new()
-        // Who calls comes first: a stranger learns nothing else. A wrong method or path never
-        // gets here, so that it is 405 or 404 whatever else is wrong with the request.
-        .layer(from_fn_with_state(app.clone(), check_access))
-        // Refused before any work is done: an answer the caller cannot read helps nobody.
-        .layer(from_fn(check_accept));
     let for_all = ServiceBuilder::new()
-        // Outside of whatever may fail, so that the log line always names the route.
-        .layer(from_fn(note_route))
+        .layer(from_fn_with_state(app.clone(), bound))
         // A panic is an answer like any other, and ends neither the connection nor the process.
-        .layer(CatchPanicLayer::custom(on_panic))
-        // Bad heads are refused before they take a place among the requests in hand.
-        .layer(from_fn_with_state(app.clone(), check_head))
-        // The bound on memory and work: a body is only read by a request that has a place.
-        .layer(from_fn_with_state(app.clone(), limit_in_flight))
-        // The net under the deadline.
-        .layer(from_fn_with_state(app.clone(), catch_overdue));
+        .layer(CatchPanicLayer::custom(on_panic));
     let routes = open
-        .merge(closed.route_layer(for_callers))
-        // After the callers' layers, which must not wrap it.
+        // A wrong method or path never gets there, so that it is 405 or 404 whatever else is wrong
+        // with the request.
+        .merge(closed.route_layer(from_fn_with_state(app.clone(), for_callers)))
+        // After the callers' layer, which must not wrap it.
         .method_not_allowed_fallback(other_method)
         .fallback(no_such_path)
         .layer(for_all)
@@ -71,12 +60,45 @@ pub(super) fn around(open: Router<AppState>, closed: Router<AppState>, app: &App
     Router::new().fallback_service(routes).layer(from_fn_with_state(app.clone(), observe))
 }
 
-async fn check_accept(request: Request, next: Next) -> Result<Response, Failure> {
+/// Bounds what a request may cost: its head, the number of requests in hand, its time.
+async fn bound(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = match check_head(&app, &request) {
+        // Bad heads are refused before they take a place among the requests in hand.
+        Err(failure) => failure.into_response(),
+        // A body is only read by a request that has a place.
+        Ok(()) => in_place(&app, request, next).await.into_response(),
+    };
+    if let Some(route) = route {
+        // For the log line.
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// Recognises the caller, then looks whether it can read the answers of this route.
+async fn for_callers(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    // Who calls comes first: a stranger learns nothing else.
+    let caller = match check_access(&app, &mut request).await {
+        Ok(caller) => caller,
+        Err(response) => return response,
+    };
+    // Refused before any work is done: an answer the caller cannot read helps nobody.
+    let mut response = match check_accept(&request) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    };
+    // For the log line.
+    response.extensions_mut().insert(caller);
+    response
+}
+
+fn check_accept(request: &Request) -> Result<(), Failure> {
     // Metrics have a form of their own, whatever is asked for.
     if request.uri().path() != metrics::PATH {
-        accepts(request.headers(), offered(&request))?;
+        accepts(request.headers(), offered(request))?;
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// The forms a route's answers have. A problem is sent as what it is, whatever else is asked for.
@@ -89,15 +111,6 @@ fn offered(request: &Request) -> &'static [Media] {
     }
 }
 
-async fn note_route(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(route);
-    }
-    response
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
 fn on_panic(payload: Box<dyn Any + Send>) -> Response {
     // Only a literal of the program: a text put together at run time may hold anything.
@@ -107,11 +120,7 @@ fn on_panic(payload: Box<dyn Any + Send>) -> Response {
         .into_response()
 }
 
-async fn check_head(
-    State(app): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+fn check_head(app: &AppState, request: &Request) -> Result<(), Failure> {
     let path = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if path + size(request.headers()) > MAX_HEAD {
         let kib = MAX_HEAD / 1024;
@@ -125,9 +134,9 @@ async fn check_head(
         return Err(Failure::new(Code::InvalidHeader, detail));
     }
     if let Some(names) = app.own_names {
-        names.check(&request)?;
+        names.check(request)?;
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// Refuses query parameters, for routes that have none and do not read the query themselves.
@@ -141,14 +150,10 @@ fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-async fn limit_in_flight(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+async fn in_place(app: &AppState, mut request: Request, next: Next) -> Result<Response, Failure> {
     // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
     if is_watching(request.uri().path()) {
-        return Ok(next.run(request).await);
+        return in_time(app, request, next).await;
     }
     let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
         let detail = "The service is working on as many requests as it may; nothing was done.";
@@ -157,16 +162,13 @@ async fn limit_in_flight(
     // Shared with the work, which may outlive the answer and the caller.
     let place = Place::new(permit);
     request.extensions_mut().insert(place.clone());
-    let response = next.run(request).await;
+    let response = in_time(app, request, next).await;
     drop(place);
-    Ok(response)
+    response
 }
 
-async fn catch_overdue(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+/// The net under the deadline.
+async fn in_time(app: &AppState, mut request: Request, next: Next) -> Result<Response, Failure> {
     let Some(arrival) = request.extensions().get::<Arrival>() else {
         return Ok(next.run(request).await);
     };

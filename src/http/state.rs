@@ -1,6 +1,6 @@
 //! What handlers and layers share.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
@@ -17,7 +17,11 @@ use crate::{
 
 /// Everything a request may need. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// What is behind an [`AppState`].
+#[derive(Clone)]
+pub struct Shared {
     pub(super) service: Service,
     pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
@@ -56,7 +60,7 @@ impl AppState {
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
-        Self {
+        Self(Arc::new(Shared {
             service,
             keyring,
             request_ids,
@@ -68,7 +72,7 @@ impl AppState {
             grace_over,
             document,
             logs,
-        }
+        }))
     }
 
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
@@ -85,7 +89,15 @@ impl AppState {
     /// The same, with the log filter that admins may change.
     #[must_use]
     pub fn with_logs(self, logs: LogFilter) -> Self {
-        Self { logs, ..self }
+        Self(Arc::new(Shared { logs, ..Arc::unwrap_or_clone(self.0) }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 
