@@ -34,15 +34,15 @@ RUN --mount=type=secret,id=extra_ca \
     fi \
  && cargo fetch --locked \
  && rm -f /tmp/ca.pem
-RUN cargo build --locked --offline --profile dist \
+RUN cargo build --locked --offline --release \
  && rm -r src
 
 # The crate. Its files may be older than the empty ones that were built; cargo goes by the time.
 COPY src src
 COPY config config
 RUN touch src/lib.rs src/main.rs \
- && cargo build --locked --offline --profile dist \
- && cp /target/*/dist/genesys-transfer / \
+ && cargo build --locked --offline --release \
+ && cp /target/*/release/genesys-transfer / \
  && mkdir /empty
 
 # What runs: the program, the public certificate authorities, settings. No shell, no user but the

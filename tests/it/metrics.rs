@@ -243,12 +243,12 @@ async fn dashboard_shows_all_that_the_service_exports() {
 }
 
 #[tokio::test]
-async fn readme_names_all_that_the_service_exports() {
-    let readme = include_str!("../../README.md");
+async fn the_list_of_metrics_names_all_that_the_service_exports() {
+    let list = include_str!("../../config/README.md");
     let mut unnamed = families(&scrape(&session().await).await);
     unnamed.retain(|name| {
         let short = name.strip_prefix("genesys_transfer_");
-        short.is_some_and(|short| !readme.contains(&format!("`{short}`")))
+        short.is_some_and(|short| !list.contains(&format!("`{short}`")))
     });
     assert_eq!(unnamed, BTreeSet::new());
 }

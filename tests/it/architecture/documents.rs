@@ -7,8 +7,14 @@ use std::{
     process::Command,
 };
 
-const DOCUMENTS: [&str; 4] =
-    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "src/architecture.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benches/README.md",
+    "config/README.md",
+    "src/architecture.md",
+];
 
 /// Where everything that is kept is.
 const FOLDERS: [&str; 5] = [".ci", "benches", "config", "src", "tests"];
