@@ -4,9 +4,7 @@
 //! is to be committed; a refusal (a key that is taken, a row that is not as expected) is `Ok` and
 //! has written nothing. When it fails, the transaction must be rolled back.
 
-use sqlx::{SqlSafeStr, SqlStr};
-
-use super::{encoding::Unreadable, session::Session};
+use super::{fault::Fault, session::Session};
 use crate::metrics::StoreOperation;
 
 mod batches;
@@ -27,34 +25,7 @@ pub(super) use insert::Insert;
 pub(super) use keys::FindKey;
 pub(super) use lease::{Adopt, Heartbeat, Retire, ShareRate};
 pub(super) use update::Update;
-pub(super) use upkeep::{ClearInstances, Probe, Reap, Reaped, Undo};
-
-/// Why an operation failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// Another connection was quicker between two statements: start again.
-    #[error("another process changes the same record")]
-    Race,
-    /// The database refused a statement.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    /// A record is there and cannot be understood.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-}
-
-impl Fault {
-    /// Whether the fault lies in this one operation, so that others may still work.
-    pub(super) fn is_own(&self) -> bool {
-        match self {
-            Self::Race | Self::Unreadable(_) => true,
-            Self::Database(sqlx::Error::Database(error)) => {
-                error.kind() != sqlx::error::ErrorKind::Other
-            }
-            Self::Database(_) => false,
-        }
-    }
-}
+pub(super) use upkeep::{Probe, Reap, Reaped, Undo};
 
 /// One thing done to the record. It may be carried out more than once, each time from the start
 /// and after the time before was rolled back.
@@ -70,6 +41,19 @@ pub(super) trait Operation: Send + Sync + 'static {
         &self,
         session: &mut S,
     ) -> impl Future<Output = Result<Self::Output, Fault>> + Send;
+
+    /// Carries it out in one statement, which is a transaction of its own, for a database to which
+    /// each statement is a journey. `None`: nothing was done, it is for [`Operation::apply`]. When
+    /// the end of this statement was not seen, `apply` finds out whether it was carried out.
+    fn at_once<S: Session>(
+        &self,
+        _session: &mut S,
+    ) -> impl Future<Output = Result<Option<Self::Output>, Fault>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Whether [`Operation::at_once`] is worth a try.
+    const AT_ONCE: bool = false;
 }
 
 /// The rows that are not settled, in the words of the partial indexes.
@@ -87,10 +71,6 @@ macro_rules! settled {
     };
 }
 use settled;
-
-fn sql(text: &'static str) -> SqlStr {
-    text.into_sql_str()
-}
 
 #[cfg(test)]
 mod tests;

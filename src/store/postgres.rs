@@ -21,20 +21,20 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     OPERATION_LIMIT, OpenError,
-    backend::{Backend, Trouble},
-    migrations,
-    operations::{Fault, Operation},
-    session::{Dialect, PgSession},
+    backend::Backend,
+    fault::{Fault, Trouble},
+    operations::Operation,
 };
 use crate::transfer::store::Durability;
 
 mod lease;
 mod place;
 mod schema;
+mod session;
 
 use lease::Lease;
 use place::Place;
-use schema::Schema;
+use session::PgSession;
 
 /// Connections of one process.
 const CONNECTIONS: u32 = 16;
@@ -44,6 +44,9 @@ const ACQUIRE: Duration = Duration::from_secs(4);
 
 /// Longest a connection may take to begin a transaction before it is given up as dead.
 const BEGIN: Duration = Duration::from_millis(1500);
+
+/// How long a connection that answered is taken to be alive.
+const ALIVE_FOR: Duration = Duration::from_secs(1);
 
 /// How often an operation starts again, after a race or on another connection.
 const TRIES: u32 = 20;
@@ -129,8 +132,15 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
-            // The BEGIN is the test.
+            // The BEGIN is the test; a statement without one needs a connection that was alive a
+            // moment ago.
             .test_before_acquire(false)
+            .before_acquire(move |connection, seen| {
+                Box::pin(async move {
+                    let fresh = pooled || seen.idle_for < ALIVE_FOR;
+                    Ok(fresh || matches!(timeout(BEGIN, connection.ping()).await, Ok(Ok(()))))
+                })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if !pooled {
@@ -158,6 +168,32 @@ impl Postgres {
             }
         }
         Err(last)
+    }
+
+    /// Tries to carry it out in one statement: one way to the server and back in place of three.
+    /// `None`: it takes a transaction, which also finds out what came of a statement whose end was
+    /// not seen.
+    async fn at_once<O: Operation>(
+        &self,
+        operation: &O,
+        committing: &AtomicBool,
+    ) -> Result<Option<O::Output>, Fault> {
+        let mut lease = Lease::new(self.pool.acquire().await?);
+        let mut session = PgSession { connection: lease.connection()?, named: true };
+        committing.store(true, Ordering::Relaxed);
+        let done = operation.at_once(&mut session).await;
+        if let Err(Fault::Postgres(error)) = &done
+            && is_connection(error)
+        {
+            return Ok(None);
+        }
+        // The server has answered: either it is done, or certainly not.
+        committing.store(false, Ordering::Relaxed);
+        lease.keep();
+        match done {
+            Err(fault) if fault.is_own() || is_race(&fault) => Ok(None),
+            done => done,
+        }
     }
 
     async fn transaction<O: Operation>(
@@ -190,7 +226,7 @@ impl Postgres {
 
     fn words(&self, fault: &Fault) -> String {
         match fault {
-            Fault::Database(error) => self.place.words(error),
+            Fault::Postgres(error) => self.place.words(error),
             fault => fault.to_string(),
         }
     }
@@ -209,8 +245,14 @@ impl Backend for Postgres {
             Durability::Process => self.begin.process,
         };
         let committing = AtomicBool::new(false);
-        let transaction = self.transaction(&operation, begin, &committing);
-        let cause = match timeout(OPERATION_LIMIT, transaction).await {
+        let at_once = O::AT_ONCE && durability == Durability::Power && !self.pooled;
+        let work = async {
+            if at_once && let Some(output) = self.at_once(&operation, &committing).await? {
+                return Ok(output);
+            }
+            self.transaction(&operation, begin, &committing).await
+        };
+        let cause = match timeout(OPERATION_LIMIT, work).await {
             Ok(Ok(output)) => return Ok(output),
             Ok(Err(fault)) => self.words(&fault),
             Err(_) => "the server did not answer in time".to_owned(),
@@ -247,7 +289,7 @@ fn is_connection(error: &sqlx::Error) -> bool {
 fn is_race(fault: &Fault) -> bool {
     match fault {
         Fault::Race => true,
-        Fault::Database(sqlx::Error::Database(error)) => {
+        Fault::Postgres(sqlx::Error::Database(error)) => {
             error.code().is_some_and(|code| code == "40001" || code == "40P01")
         }
         _ => false,
@@ -265,7 +307,7 @@ async fn prepare(place: &Place) -> Result<bool, OpenError> {
         Some(pooled) => pooled,
         None => is_pooled(&mut connection, &place.options).await,
     };
-    migrations::run(Dialect::Postgres, &mut Schema(&mut connection)).await?;
+    schema::update(&mut connection).await?;
     // Everything is committed; a farewell that is not heard does no harm.
     drop(timeout(BEGIN, connection.close()).await);
     Ok(pooled)

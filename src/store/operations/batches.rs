@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        encoding::{Unreadable, decode, encode, micros},
+        encoding::{decode, encode, micros},
+        fault::{Fault, Unreadable},
         session::{Dialect, Fields, Session, Value},
     },
-    Fault, Operation, sql,
+    Operation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -36,8 +37,8 @@ pub(in crate::store) use take::{ReopenItem, ReopenUnsent, TakeItem};
 macro_rules! held {
     ($session:ty, $text:literal, $lock:literal) => {
         match <$session as Session>::DIALECT {
-            Dialect::Sqlite => sql($text),
-            Dialect::Postgres => sql(concat!($text, " ", $lock)),
+            Dialect::Sqlite => $text,
+            Dialect::Postgres => concat!($text, " ", $lock),
         }
     };
 }
@@ -59,19 +60,22 @@ impl Held {
 /// The batch, which nobody else changes until the transaction ends.
 async fn hold<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
     let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR UPDATE");
-    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
-    rows.first().map(read_held).transpose()
+    session.row(text, &[Value::Id(id.uuid())], read_held).await
 }
 
 /// The same for one who does not change it himself: several may hold it so at once.
 async fn hold_shared<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
     let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR SHARE");
-    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
-    rows.first().map(read_held).transpose()
+    session.row(text, &[Value::Id(id.uuid())], read_held).await
 }
 
-fn read_held(row: &impl Fields) -> Result<Held, Fault> {
-    Ok(Held { batch: decode(&row.text(0)?)?, runner: row.id(1)? })
+fn read_held(row: &dyn Fields) -> Result<Held, Fault> {
+    Ok(Held { batch: batch(row)?, runner: row.id(1)? })
+}
+
+/// The record in the first column.
+fn batch(row: &dyn Fields) -> Result<Batch, Fault> {
+    Ok(decode(row.text(0)?)?)
 }
 
 /// Writes a batch that is held.
@@ -84,7 +88,7 @@ async fn write<S: Session>(session: &mut S, batch: &Batch) -> Result<(), Fault> 
         Value::MaybeNumber(batch.finished_at.map(micros)),
         Value::Text(&data),
     ];
-    session.execute(sql(text), &values).await?;
+    session.execute(text, &values).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Reading transfers.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 
 use crate::{
     metrics::StoreOperation,
@@ -14,10 +14,16 @@ use page::Page;
 use super::{
     super::{
         encoding::decode,
+        fault::Fault,
         session::{Fields, Session, Value},
     },
-    Fault, Operation, sql, unsettled,
+    Operation, unsettled,
 };
+
+/// The record in the first column.
+pub(super) fn transfer(row: &dyn Fields) -> Result<Transfer, Fault> {
+    Ok(decode(row.text(0)?)?)
+}
 
 /// One transfer.
 pub(in crate::store) struct Get(pub(in crate::store) TransferId);
@@ -29,8 +35,7 @@ impl Operation for Get {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
         let text = "SELECT data FROM transfers WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Value::Id(self.0.uuid())], transfer).await
     }
 }
 
@@ -44,8 +49,7 @@ impl Operation for Count {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
         let text = concat!("SELECT COUNT(*) FROM transfers WHERE ", unsettled!());
-        let rows = session.rows(sql(text), &[]).await?;
-        let count = rows.first().map(|row| row.number(0)).transpose()?;
+        let count = session.row(text, &[], |row| row.number(0)).await?;
         Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
     }
 }
@@ -64,10 +68,9 @@ impl Operation for List {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
         let page = Page::new(&self.filter, self.limit, S::DIALECT);
         let (text, values) = page.statement();
-        let rows = session.rows(AssertSqlSafe(text).into_sql_str(), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(AssertSqlSafe(text), &values, transfer).await
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,7 @@
 //! Idempotency keys: what is known of one.
 
+use std::borrow::Cow;
+
 use crate::{
     metrics::StoreOperation,
     transfer::{
@@ -11,10 +13,11 @@ use crate::{
 
 use super::{
     super::{
-        encoding::{Unreadable, storable},
+        encoding::storable,
+        fault::{Fault, Unreadable},
         session::{Fields, Session, Value},
     },
-    Fault, Operation, sql,
+    Operation,
 };
 
 /// Finds a key. It counts until it is reaped, whatever the clock says: a clock that jumps ahead must
@@ -31,50 +34,63 @@ impl Operation for FindKey {
     }
 }
 
+/// Caller and key as their columns have them.
+pub(super) fn columns(scope: &KeyScope) -> (Cow<'_, str>, Cow<'_, str>) {
+    (storable(scope.caller.as_str()), storable(&scope.key))
+}
+
 /// See [`FindKey`].
 pub(super) async fn find<S: Session>(
     session: &mut S,
     scope: &KeyScope,
 ) -> Result<Option<KeyRecord>, Fault> {
-    let rows = session
-        .rows(
-            sql("SELECT k.fingerprint, k.transfer_id, t.stage, k.answer_status, \
-                 k.answer_content_type, k.answer_location, k.answer_retry_after, k.answer_body \
-                 FROM idempotency_keys k JOIN transfers t ON t.id = k.transfer_id \
-                 WHERE k.caller = $1 AND k.route = $2 AND k.key = $3"),
-            &[
-                Value::Text(&storable(scope.caller.as_str())),
-                Value::Text(scope.route),
-                Value::Text(&storable(&scope.key)),
-            ],
-        )
-        .await?;
-    rows.first().map(record).transpose()
+    let text = "SELECT k.fingerprint, k.transfer_id, t.stage, k.answer_status, \
+        k.answer_content_type, k.answer_location, k.answer_retry_after, k.answer_body \
+        FROM idempotency_keys k JOIN transfers t ON t.id = k.transfer_id \
+        WHERE k.caller = $1 AND k.route = $2 AND k.key = $3";
+    let (caller, key) = columns(scope);
+    let values = [Value::Text(&caller), Value::Text(scope.route), Value::Text(&key)];
+    let record = |row: &dyn Fields| {
+        let stage = Stage::from_text(row.text(2)?).ok_or_else(|| {
+            Unreadable("a transfer has a stage this version does not know".to_owned())
+        })?;
+        Ok(KeyRecord {
+            fingerprint: fingerprint(row)?,
+            transfer_id: TransferId::new(row.id(1)?),
+            stage,
+            answer: answer(row, 3)?,
+        })
+    };
+    session.row(text, &values, record).await
 }
 
-fn record(row: &impl Fields) -> Result<KeyRecord, Fault> {
-    let fingerprint = <[u8; 32]>::try_from(row.bytes(0)?)
-        .map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?;
-    let stage = Stage::from_text(&row.text(2)?).ok_or_else(|| {
-        Unreadable("a transfer has a stage this version does not know".to_owned())
-    })?;
-    Ok(KeyRecord {
-        fingerprint,
-        transfer_id: TransferId::new(row.id(1)?),
-        stage,
-        answer: answer(row)?,
-    })
+/// The request's hash, in the first column.
+pub(super) fn fingerprint(row: &dyn Fields) -> Result<[u8; 32], Fault> {
+    let bytes = <[u8; 32]>::try_from(row.bytes(0)?);
+    Ok(bytes.map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?)
 }
 
-fn answer(row: &impl Fields) -> Result<Option<Answer>, Fault> {
-    let Some(status) = row.maybe_number(3)? else { return Ok(None) };
+/// The answer, in the columns from `first` on; `None` when there is none yet.
+pub(super) fn answer(row: &dyn Fields, first: usize) -> Result<Option<Answer>, Fault> {
+    let Some(status) = row.maybe_number(first)? else { return Ok(None) };
     let status = u16::try_from(status)
         .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
     Ok(Some(Answer {
         status,
-        content_type: row.maybe_text(4)?.unwrap_or_default(),
-        location: row.maybe_text(5)?,
-        retry_after: row.maybe_number(6)?.map(i64::cast_unsigned),
-        body: row.maybe_bytes(7)?.unwrap_or_default(),
+        content_type: row.maybe_text(first + 1)?.unwrap_or_default().to_owned(),
+        location: row.maybe_text(first + 2)?.map(str::to_owned),
+        retry_after: row.maybe_number(first + 3)?.map(i64::cast_unsigned),
+        body: row.maybe_bytes(first + 4)?.unwrap_or_default().to_vec(),
     }))
+}
+
+/// The values that `answer` reads, in the same order.
+pub(super) fn answer_values(answer: &Answer) -> [Value<'_>; 5] {
+    [
+        Value::Number(i64::from(answer.status)),
+        Value::Text(&answer.content_type),
+        Value::MaybeText(answer.location.as_deref()),
+        Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
+        Value::Bytes(&answer.body),
+    ]
 }

@@ -14,9 +14,10 @@ use crate::{
 use super::{
     super::{
         encoding::decode,
+        fault::Fault,
         session::{Dialect, Fields, Session, Value},
     },
-    Fault, Operation, sql, unsettled,
+    Operation, unsettled,
     upkeep::newest,
 };
 
@@ -72,7 +73,7 @@ impl Operation for Adopt {
         let unsettled = adopt!(
             S::DIALECT,
             // Left to itself, the planner walks all ids.
-            "transfers t INDEXED BY transfers_open",
+            "transfers t INDEXED BY transfers_unsettled",
             "transfers t",
             ("t.", unsettled!(), " ORDER BY t.id")
         );
@@ -88,19 +89,19 @@ impl Operation for Adopt {
             Value::Number(self.stale_before),
             Value::Number(i64::from(self.limit)),
         ];
-        let mut rows = session.rows(sql(unsettled), &values).await?;
-        rows.extend(session.rows(sql(awaited), &values).await?);
-        let mut adopted: Vec<Transfer> = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // One record that cannot be read must not keep all others from being settled.
-            match decode(&row.text(1)?) {
-                Ok(transfer) => adopted.push(transfer),
-                Err(error) => {
-                    let transfer_id = TransferId::new(row.id(0)?);
-                    tracing::error!(%transfer_id, %error, "transfer cannot be settled");
-                }
-            }
-        }
+        // One record that cannot be read must not keep all others from being settled.
+        let readable = |row: &dyn Fields| {
+            let transfer_id = TransferId::new(row.id(0)?);
+            let transfer = decode::<Transfer>(row.text(1)?);
+            Ok(transfer
+                .inspect_err(
+                    |error| tracing::error!(%transfer_id, %error, "transfer cannot be settled"),
+                )
+                .ok())
+        };
+        let mut rows = session.rows(unsettled, &values, readable).await?;
+        rows.extend(session.rows(awaited, &values, readable).await?);
+        let mut adopted: Vec<Transfer> = rows.into_iter().flatten().collect();
         adopted.sort_unstable_by_key(|transfer| transfer.id);
         Ok(adopted)
     }
@@ -121,7 +122,7 @@ impl Operation for Heartbeat {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<i64>, Fault> {
         let text = "INSERT INTO instances (owner, heartbeat) VALUES ($1, $2) \
                     ON CONFLICT (owner) DO UPDATE SET heartbeat = excluded.heartbeat";
-        session.execute(sql(text), &[Value::Id(self.owner), Value::Number(self.now)]).await?;
+        session.execute(text, &[Value::Id(self.owner), Value::Number(self.now)]).await?;
         newest(session).await
     }
 }
@@ -144,15 +145,18 @@ impl ShareRate {
     async fn hear<S: Session>(&self, session: &mut S) -> Result<(u64, u32), Fault> {
         let text = "SELECT heartbeat, spent, granted, spent_at FROM instances WHERE owner <> $1";
         let (mut others, mut alive) = (0_u64, 1);
-        for row in session.rows(sql(text), &[Value::Id(self.owner)]).await? {
+        let process = |row: &dyn Fields| {
             let lives = row.number(0)? >= self.alive_since;
-            alive += u32::from(lives);
             if row.maybe_number(3)?.is_none_or(|at| at < self.now - MINUTE) {
-                continue;
+                return Ok((lives, 0));
             }
             let spent = row.maybe_number(1)?.unwrap_or_default();
             let granted = row.maybe_number(2)?.filter(|_| lives).unwrap_or_default();
-            others = others.saturating_add(spent.saturating_add(granted).max(0).cast_unsigned());
+            Ok((lives, spent.saturating_add(granted).max(0).cast_unsigned()))
+        };
+        for (lives, counts) in session.rows(text, &[Value::Id(self.owner)], process).await? {
+            alive += u32::from(lives);
+            others = others.saturating_add(counts);
         }
         Ok((others, alive))
     }
@@ -166,7 +170,7 @@ impl Operation for ShareRate {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<RateShare, Fault> {
         if S::DIALECT == Dialect::Postgres {
             // One round at a time: whoever is next must see what this one was given.
-            session.rows(sql("SELECT pg_advisory_xact_lock(7107104, 1)"), &[]).await?;
+            session.execute("SELECT pg_advisory_xact_lock(7107104, 1)", &[]).await?;
         }
         let (others, alive) = self.hear(session).await?;
         let share = RateShare::of(self.mine, others, alive);
@@ -181,7 +185,7 @@ impl Operation for ShareRate {
             number(self.mine.spent),
             number(share.left),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(share)
     }
 }
@@ -201,10 +205,10 @@ impl Operation for Retire {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
         let text = "UPDATE instances SET heartbeat = 0 WHERE owner = $1";
-        session.execute(sql(text), &[Value::Id(self.owner)]).await?;
+        session.execute(text, &[Value::Id(self.owner)]).await?;
         let text = "DELETE FROM instances WHERE heartbeat < $1 \
                     AND (spent_at IS NULL OR spent_at < $1)";
-        session.execute(sql(text), &[Value::Number(self.now - MINUTE)]).await?;
+        session.execute(text, &[Value::Number(self.now - MINUTE)]).await?;
         Ok(())
     }
 }

@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{
     super::{
         doubt::Doubt,
-        encoding::{Unreadable, encode, micros},
+        encoding::{encode, micros},
+        fault::{Fault, Unreadable},
         session::{Dialect, Fields, Session, Value},
     },
-    Fault, Operation, settled, sql, unsettled,
+    Operation, settled, unsettled,
 };
 use crate::{
     metrics::StoreOperation,
@@ -26,9 +27,8 @@ pub(super) async fn newest<S: Session>(session: &mut S) -> Result<Option<i64>, F
         unsettled!(),
         ")"
     );
-    let rows = session.rows(sql(text), &[]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Ok(row.maybe_number(0)?.max(row.maybe_number(1)?))
+    let newest = |row: &dyn Fields| Ok(row.maybe_number(0)?.max(row.maybe_number(1)?));
+    Ok(session.row(text, &[], newest).await?.flatten())
 }
 
 /// How far the last reaping went, in microseconds. A database that does not remember one begins
@@ -46,9 +46,9 @@ impl Operation for Reaped {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
         let begin = newest(session).await?.unwrap_or(self.now);
         let text = "INSERT INTO reapings (id, reach) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-        session.execute(sql(text), &[Value::Number(begin)]).await?;
-        let rows = session.rows(sql("SELECT reach FROM reapings WHERE id = 1"), &[]).await?;
-        Ok(rows.first().map(|row| row.number(0)).transpose()?.unwrap_or(begin))
+        session.execute(text, &[Value::Number(begin)]).await?;
+        let text = "SELECT reach FROM reapings WHERE id = 1";
+        Ok(session.row(text, &[], |row| row.number(0)).await?.unwrap_or(begin))
     }
 }
 
@@ -68,9 +68,9 @@ impl Reap {
         let limit = Value::Number(i64::from(self.limit));
         let keys = session
             .execute(
-                sql("DELETE FROM batch_keys WHERE (caller, route, key) IN \
+                "DELETE FROM batch_keys WHERE (caller, route, key) IN \
                      (SELECT caller, route, key FROM batch_keys \
-                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)"),
+                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
                 &[Value::Number(self.keys_before), limit],
             )
             .await?;
@@ -78,28 +78,28 @@ impl Reap {
         // A batch may have thousands of items: they go first, a part at a time.
         let items = session
             .execute(
-                sql("DELETE FROM batch_items WHERE (batch_id, position) IN \
+                "DELETE FROM batch_items WHERE (batch_id, position) IN \
                      (SELECT i.batch_id, i.position FROM batches b \
                      JOIN batch_items i ON i.batch_id = b.id WHERE b.finished_at < $1 \
                      AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
-                     LIMIT $2)"),
+                     LIMIT $2)",
                 &finished,
             )
             .await?;
         let batches = session
             .execute(
-                sql("DELETE FROM batches WHERE id IN (SELECT b.id FROM batches b \
+                "DELETE FROM batches WHERE id IN (SELECT b.id FROM batches b \
                      WHERE b.finished_at < $1 \
                      AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
                      AND NOT EXISTS (SELECT 1 FROM batch_items i WHERE i.batch_id = b.id) \
-                     ORDER BY b.finished_at LIMIT $2)"),
+                     ORDER BY b.finished_at LIMIT $2)",
                 &finished,
             )
             .await?;
         let plans = session
             .execute(
-                sql("DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
-                     WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"),
+                "DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
+                     WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
                 &[Value::Number(self.reach), limit],
             )
             .await?;
@@ -114,13 +114,13 @@ impl Operation for Reap {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
         let text = "UPDATE reapings SET reach = $1 WHERE id = 1 AND reach < $1";
-        session.execute(sql(text), &[Value::Number(self.reach)]).await?;
+        session.execute(text, &[Value::Number(self.reach)]).await?;
         let limit = Value::Number(i64::from(self.limit));
         let keys = session
             .execute(
-                sql("DELETE FROM idempotency_keys WHERE transfer_id IN \
+                "DELETE FROM idempotency_keys WHERE transfer_id IN \
                      (SELECT transfer_id FROM idempotency_keys WHERE settled_at < $1 \
-                     ORDER BY settled_at LIMIT $2)"),
+                     ORDER BY settled_at LIMIT $2)",
                 &[Value::Number(self.keys_before), limit],
             )
             .await?;
@@ -128,14 +128,14 @@ impl Operation for Reap {
         // A key that still counts needs its transfer, and a batch that is still there needs all.
         let transfers = session
             .execute(
-                sql(concat!(
+                concat!(
                     "DELETE FROM transfers WHERE id IN (SELECT t.id FROM transfers t WHERE t.",
                     settled!(),
                     " AND t.updated_at < $1 AND NOT EXISTS (SELECT 1 FROM idempotency_keys k \
                      WHERE k.transfer_id = t.id AND k.settled_at >= $2) \
                      AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = t.batch_id) \
                      ORDER BY t.updated_at LIMIT $3)"
-                )),
+                ),
                 &[Value::Number(self.transfers_before), Value::Number(self.keys_before), limit],
             )
             .await?;
@@ -164,8 +164,7 @@ impl Undo {
             "Whether the transfer was recorded was not certain in time; nothing was sent.",
         );
         let transfer = &insert.transfer;
-        let failed =
-            Transfer { stage: Stage::Failed, error: Some(problem), ..Transfer::clone(transfer) };
+        let failed = Transfer { stage: Stage::Failed, error: Some(problem), ..transfer.clone() };
         Ok(Self {
             id: transfer.uuid(),
             owner: insert.owner,
@@ -197,10 +196,10 @@ impl Operation for Undo {
             Value::Text(&self.given_up),
             Value::Text(Code::StoreUnavailable.as_str()),
         ];
-        let given_up = session.execute(sql(text), &values).await?;
+        let given_up = session.execute(text, &values).await?;
         if given_up > 0 {
             let free = "DELETE FROM idempotency_keys WHERE transfer_id = $1";
-            session.execute(sql(free), &[Value::Id(self.id)]).await?;
+            session.execute(free, &[Value::Id(self.id)]).await?;
         }
         Ok(given_up)
     }
@@ -225,25 +224,11 @@ impl Operation for Probe {
             // Random, because SQLite leaves out pages that would not change.
             let text = "INSERT OR REPLACE INTO probe (id, checked_at) \
                         VALUES (2, randomblob(131072))";
-            session.execute(sql(text), &[]).await?;
+            session.execute(text, &[]).await?;
         }
         let text = "INSERT INTO probe (id, checked_at) VALUES (1, $1) \
                     ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at";
-        session.execute(sql(text), &[Value::Number(self.now)]).await?;
-        Ok(())
-    }
-}
-
-/// Forgets every process: for a database whose only process starts.
-pub(in crate::store) struct ClearInstances;
-
-impl Operation for ClearInstances {
-    const NAME: StoreOperation = StoreOperation::ClearInstances;
-
-    type Output = ();
-
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        session.execute(sql("DELETE FROM instances"), &[]).await?;
+        session.execute(text, &[Value::Number(self.now)]).await?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     problem::Code,
-    store::{operations::Operation, samples::transfer, sqlite::Sqlite},
+    store::{samples::transfer, sqlite::Sqlite},
     transfer::model::{CallerName, Stage},
 };
 
@@ -51,7 +51,7 @@ impl Backend for Shaky {
 async fn shaky() -> Records<Shaky> {
     let database = Sqlite::open("sqlite::memory:").await.unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock)
+    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock, Arc::default())
 }
 
 fn set(store: &Records<Shaky>, mood: u8) {

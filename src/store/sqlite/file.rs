@@ -10,13 +10,17 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::super::OpenError;
+use super::super::{OpenError, fault::Fault};
 
 /// How long a starting process waits for the one before it to end.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// How long files that were found to be the same are taken to be. A look at each write would cost
+/// as much as a statement; readiness looks always.
+const SOUND_FOR: Duration = Duration::from_secs(1);
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -27,6 +31,8 @@ pub(super) struct DatabaseFile {
     log: PathBuf,
     /// Device and inode of the file and of its write-ahead log.
     identity: [Option<Identity>; 2],
+    /// When they were last found to be these; `None` when they have to be looked at.
+    checked: Option<Instant>,
     /// Released by the system when this process ends, however it ends.
     _lock: File,
 }
@@ -41,7 +47,7 @@ impl DatabaseFile {
         let path = fs::canonicalize(path).map_err(failed)?;
         let lock = lock(&path).await?;
         let log = beside(&path, "-wal");
-        Ok(Self { path, log, identity: [None, None], _lock: lock })
+        Ok(Self { path, log, identity: [None, None], checked: None, _lock: lock })
     }
 
     /// The file, as an absolute path without links.
@@ -61,18 +67,30 @@ impl DatabaseFile {
         *log = None;
     }
 
+    /// Something failed: the files are looked at before the next write.
+    pub(super) fn doubt(&mut self) {
+        self.checked = None;
+    }
+
     /// Fails when the files were removed or replaced behind our back: writes to a removed file
-    /// succeed and are lost.
-    pub(super) fn check(&self) -> io::Result<()> {
+    /// succeed and are lost. Looks once in [`SOUND_FOR`], and always when `now` is set or
+    /// something failed.
+    pub(super) fn check(&mut self, now: bool) -> Result<(), Fault> {
+        let looked = Instant::now();
+        if !now && self.checked.is_some_and(|at| looked.duration_since(at) < SOUND_FOR) {
+            return Ok(());
+        }
+        self.checked = None;
         for (path, known) in [&self.path, &self.log].into_iter().zip(self.identity) {
             let Some(known) = known else { continue };
             if identity(path).ok() != Some(known) {
-                return Err(io::Error::other(format!(
+                return Err(Fault::File(format!(
                     "{} was removed or replaced; put it back, or restart",
                     path.display()
                 )));
             }
         }
+        self.checked = Some(looked);
         Ok(())
     }
 }

@@ -5,9 +5,10 @@ use uuid::Uuid;
 use super::super::{
     super::{
         encoding::decode,
+        fault::Fault,
         session::{Dialect, Fields, Session, Value},
     },
-    Fault, Operation, sql,
+    Operation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -60,18 +61,16 @@ impl Operation for AdoptBatches {
             Value::Number(self.stale_before),
             Value::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        let mut adopted: Vec<Batch> = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // One record that cannot be read must not keep the others from going on.
-            match decode(&row.text(1)?) {
-                Ok(batch) => adopted.push(batch),
-                Err(error) => {
-                    let batch_id = BatchId::new(row.id(0)?);
-                    tracing::error!(%batch_id, %error, "batch cannot go on");
-                }
-            }
-        }
+        // One record that cannot be read must not keep the others from going on.
+        let readable = |row: &dyn Fields| {
+            let batch_id = BatchId::new(row.id(0)?);
+            let batch = decode::<Batch>(row.text(1)?);
+            Ok(batch
+                .inspect_err(|error| tracing::error!(%batch_id, %error, "batch cannot go on"))
+                .ok())
+        };
+        let rows = session.rows(text, &values, readable).await?;
+        let mut adopted: Vec<Batch> = rows.into_iter().flatten().collect();
         adopted.sort_unstable_by_key(|batch| batch.id);
         Ok(adopted)
     }

@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, encode, micros, storable},
+            encoding::{encode, micros, storable},
+            fault::{Fault, Unreadable},
             session::{Dialect, Fields, Session, Value},
         },
-        Fault, Operation, sql,
+        Operation, keys,
     },
     held,
     items::NewItems,
@@ -43,34 +44,18 @@ async fn find_key<S: Session>(
     session: &mut S,
     scope: &KeyScope,
 ) -> Result<Option<BatchKeyRecord>, Fault> {
-    let rows = session
-        .rows(
-            sql("SELECT fingerprint, batch_id, answer_status, answer_content_type, \
-                 answer_location, answer_retry_after, answer_body FROM batch_keys \
-                 WHERE caller = $1 AND route = $2 AND key = $3"),
-            &[
-                Value::Text(&storable(scope.caller.as_str())),
-                Value::Text(scope.route),
-                Value::Text(&storable(&scope.key)),
-            ],
-        )
-        .await?;
-    rows.first().map(record).transpose()
-}
-
-fn record(row: &impl Fields) -> Result<BatchKeyRecord, Fault> {
-    let fingerprint = <[u8; 32]>::try_from(row.bytes(0)?)
-        .map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?;
-    let status = u16::try_from(row.number(2)?)
-        .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
-    let answer = Answer {
-        status,
-        content_type: row.text(3)?,
-        location: row.maybe_text(4)?,
-        retry_after: row.maybe_number(5)?.map(i64::cast_unsigned),
-        body: row.bytes(6)?,
+    let text = "SELECT fingerprint, batch_id, answer_status, answer_content_type, \
+        answer_location, answer_retry_after, answer_body FROM batch_keys \
+        WHERE caller = $1 AND route = $2 AND key = $3";
+    let (caller, key) = keys::columns(scope);
+    let values = [Value::Text(&caller), Value::Text(scope.route), Value::Text(&key)];
+    let record = |row: &dyn Fields| {
+        let answer = keys::answer(row, 2)?;
+        let answer = answer.ok_or_else(|| Unreadable("a batch's key has no answer".to_owned()))?;
+        let batch_id = BatchId::new(row.id(1)?);
+        Ok(BatchKeyRecord { fingerprint: keys::fingerprint(row)?, batch_id, answer })
     };
-    Ok(BatchKeyRecord { fingerprint, batch_id: BatchId::new(row.id(1)?), answer })
+    session.row(text, &values, record).await
 }
 
 /// Records a batch.
@@ -103,7 +88,7 @@ impl CreateBatch {
             return Ok(Some(if done { Created::Done } else { Created::KeyTaken(record) }));
         }
         let there = "SELECT 1 FROM batches WHERE id = $1";
-        if !session.rows(sql(there), &[Value::Id(batch.id.uuid())]).await?.is_empty() {
+        if session.row(there, &[Value::Id(batch.id.uuid())], |_| Ok(())).await?.is_some() {
             return Ok(Some(Created::Done));
         }
         if let Some(plan) = self.new.plan
@@ -135,7 +120,7 @@ impl CreateBatch {
             Value::MaybeNumber(batch.finished_at.map(micros)),
             Value::Text(&self.data),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(())
     }
 
@@ -149,27 +134,24 @@ impl CreateBatch {
             answer_status, answer_content_type, answer_location, answer_retry_after, answer_body) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
             ON CONFLICT (caller, route, key) DO NOTHING";
-        let values = [
-            Value::Text(&storable(claim.scope.caller.as_str())),
+        let (caller, key) = keys::columns(&claim.scope);
+        let mut values = vec![
+            Value::Text(&caller),
             Value::Text(claim.scope.route),
-            Value::Text(&storable(&claim.scope.key)),
+            Value::Text(&key),
             Value::Bytes(&claim.fingerprint),
             Value::Id(self.new.batch.id.uuid()),
             Value::Number(micros(self.new.batch.created_at)),
-            Value::Number(i64::from(answer.status)),
-            Value::Text(&answer.content_type),
-            Value::MaybeText(answer.location.as_deref()),
-            Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
-            Value::Bytes(&answer.body),
         ];
+        values.extend(keys::answer_values(answer));
         // It was free a moment ago: another process was quicker.
-        if session.execute(sql(text), &values).await? == 0 { Err(Fault::Race) } else { Ok(()) }
+        if session.execute(text, &values).await? == 0 { Err(Fault::Race) } else { Ok(()) }
     }
 }
 
 async fn has_plan<S: Session>(session: &mut S, id: PlanId) -> Result<bool, Fault> {
     let text = held!(S, "SELECT 1 FROM batch_plans WHERE id = $1", "FOR UPDATE");
-    Ok(!session.rows(text, &[Value::Id(id.uuid())]).await?.is_empty())
+    Ok(session.row(text, &[Value::Id(id.uuid())], |_| Ok(())).await?.is_some())
 }
 
 impl Operation for CreateBatch {
@@ -180,7 +162,7 @@ impl Operation for CreateBatch {
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Created, Fault> {
         if S::DIALECT == Dialect::Postgres && self.new.batch.drain.is_some() {
             // One drain at a time: whoever is next must see this one when it looks for a circle.
-            session.rows(sql("SELECT pg_advisory_xact_lock(7107104, 2)"), &[]).await?;
+            session.execute("SELECT pg_advisory_xact_lock(7107104, 2)", &[]).await?;
         }
         if let Some(refusal) = self.refusal(session).await? {
             return Ok(refusal);
@@ -192,7 +174,7 @@ impl Operation for CreateBatch {
         }
         if let Some(plan) = self.new.plan {
             let text = "DELETE FROM batch_plans WHERE id = $1";
-            session.execute(sql(text), &[Value::Id(plan.uuid())]).await?;
+            session.execute(text, &[Value::Id(plan.uuid())]).await?;
         }
         Ok(Created::Done)
     }

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, decode, encode},
+            encoding::{decode, encode},
+            fault::{Fault, Unreadable},
             session::{Fields, Session, Value},
         },
-        Fault, Operation, sql,
+        Operation,
     },
     count, hold, write,
 };
@@ -62,7 +63,7 @@ impl NewItems {
             }
             text.push_str(" ON CONFLICT (batch_id, conversation_id) DO NOTHING");
             // Made of constants and numbers alone.
-            session.execute(AssertSqlSafe(text).into_sql_str(), &values).await?;
+            session.execute(AssertSqlSafe(text), &values).await?;
         }
         Ok(())
     }
@@ -98,9 +99,8 @@ impl Operation for AddItems {
         let Some(held) = held.filter(|held| held.runs_at(self.runner)) else { return Ok(false) };
         self.items.add(session).await?;
         let text = "SELECT COUNT(*) FROM batch_items WHERE batch_id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.id.uuid())]).await?;
-        let there = rows.first().map(|row| row.number(0)).transpose()?.unwrap_or_default();
-        let total = self.total.max(count(there)?);
+        let there = session.row(text, &[Value::Id(self.id.uuid())], |row| row.number(0)).await?;
+        let total = self.total.max(count(there.unwrap_or_default())?);
         write(session, &Batch { total, ..held.batch }).await?;
         Ok(true)
     }
@@ -126,8 +126,7 @@ impl Operation for OpenItems {
             Value::Number(i64::from(self.position)),
             Value::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, |row| Ok(decode(row.text(0)?)?)).await
     }
 }
 
@@ -141,7 +140,7 @@ impl Operation for KnownConversations {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
         let text = "SELECT conversation_id FROM batch_items WHERE batch_id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.iter().map(|row| Ok(ConversationId::new(row.id(0)?))).collect()
+        let conversation = |row: &dyn Fields| Ok(ConversationId::new(row.id(0)?));
+        session.rows(text, &[Value::Id(self.0.uuid())], conversation).await
     }
 }

@@ -2,10 +2,11 @@
 
 use super::super::{
     super::{
-        encoding::{Unreadable, decode, encode, micros},
-        session::{Fields, Session, Value},
+        encoding::{decode, encode, micros},
+        fault::{Fault, Unreadable},
+        session::{Session, Value},
     },
-    Fault, Operation, sql,
+    Operation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -45,12 +46,12 @@ impl Operation for KeepPlan {
                       WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
         let long_ago = self.created_at.saturating_sub(MARGIN);
         let values = [Value::Number(long_ago), Value::Number(FORGOTTEN_AT_ONCE)];
-        session.execute(sql(forget), &values).await?;
+        session.execute(forget, &values).await?;
         let keep = "INSERT INTO batch_plans (id, expires_at, data) VALUES ($1, $2, $3) \
                     ON CONFLICT (id) DO NOTHING";
         let values =
             [Value::Id(self.id.uuid()), Value::Number(self.expires_at), Value::Text(&self.data)];
-        session.execute(sql(keep), &values).await?;
+        session.execute(keep, &values).await?;
         Ok(())
     }
 }
@@ -65,7 +66,6 @@ impl Operation for GetPlan {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Plan>, Fault> {
         let text = "SELECT data FROM batch_plans WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Value::Id(self.0.uuid())], |row| Ok(decode(row.text(0)?)?)).await
     }
 }

@@ -7,12 +7,14 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, decode, storable},
+            encoding::storable,
+            fault::{Fault, Unreadable},
             session::{Dialect, Fields, Session, Value},
         },
-        Fault, Operation, sql,
+        Operation,
+        history::transfer,
     },
-    count,
+    batch, count,
 };
 use crate::{
     metrics::StoreOperation,
@@ -34,8 +36,7 @@ impl Operation for GetBatch {
 
     async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {
         let text = "SELECT data FROM batches WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Value::Id(self.0.uuid())], batch).await
     }
 }
 
@@ -98,8 +99,7 @@ impl Operation for ListBatches {
                 )
             }
         };
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, batch).await
     }
 }
 
@@ -132,27 +132,28 @@ impl Operation for TallyOf {
             }
         };
         let id = Value::Id(self.id.uuid());
-        let rows = session.rows(sql(text), &[id, Value::Number(self.since)]).await?;
         let mut groups: HashMap<Group, u32> = HashMap::new();
         let mut last_minute = 0_u32;
         let mut without_code = 0;
-        for row in &rows {
-            let status = Status::from_text(&row.text(0)?).ok_or_else(|| {
+        let add = |row: &dyn Fields| {
+            let status = Status::from_text(row.text(0)?).ok_or_else(|| {
                 Unreadable("a transfer has a status this version does not know".to_owned())
             })?;
             let (found, recent) = (count(row.number(2)?)?, count(row.number(3)?)?);
             last_minute = last_minute.saturating_add(recent);
             let code = match (status, row.maybe_text(1)?) {
-                (Status::Failed | Status::Skipped, Some(code)) => Code::from_text(&code),
+                (Status::Failed | Status::Skipped, Some(code)) => Code::from_text(code),
                 // Written by a process of the version before: the record has it.
                 (Status::Failed | Status::Skipped, None) => {
                     without_code += found;
-                    continue;
+                    return Ok(());
                 }
                 _ => None,
             };
             *groups.entry((status, code)).or_default() += found;
-        }
+            Ok(())
+        };
+        session.rows(text, &[id, Value::Number(self.since)], add).await?;
         if without_code > 0 {
             for transfer in self.without_code(session).await? {
                 let code = transfer.error.as_ref().map(|problem| problem.code);
@@ -168,8 +169,7 @@ impl TallyOf {
     async fn without_code<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
         let text = "SELECT data FROM transfers WHERE batch_id = $1 \
                     AND status IN ('failed', 'skipped') AND code IS NULL";
-        let rows = session.rows(sql(text), &[Value::Id(self.id.uuid())]).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &[Value::Id(self.id.uuid())], transfer).await
     }
 }
 
@@ -194,8 +194,7 @@ impl Operation for Changed {
             Value::Number(self.since),
             Value::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, transfer).await
     }
 }
 
@@ -228,10 +227,9 @@ pub(super) async fn running_drains<S: Session>(
              ORDER BY id"
         }
     };
-    let rows = session.rows(sql(text), &[]).await?;
-    let edge = |row: &S::Row| {
+    let edge = |row: &dyn Fields| {
         let edge = (QueueId::new(row.id(1)?), QueueId::new(row.id(2)?));
         Ok((BatchId::new(row.id(0)?), edge))
     };
-    rows.iter().map(edge).collect()
+    session.rows(text, &[], edge).await
 }

@@ -6,12 +6,13 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, code, decode, encode, micros},
+            encoding::{code, decode, encode, micros},
+            fault::{Fault, Unreadable},
             session::{Dialect, Fields, Session, Value},
         },
-        Fault, Operation,
-        insert::{add_row, unsettled_of},
-        sql, unsettled,
+        Operation,
+        insert::{NewRow, unsettled_of},
+        unsettled,
     },
     held, hold_shared,
 };
@@ -27,8 +28,9 @@ use crate::{
 
 /// Turns an item into a transfer.
 pub(in crate::store) struct TakeItem {
-    transfer: Transfer,
-    data: String,
+    row: NewRow,
+    /// Whether the transfer is settled as it comes.
+    settled: bool,
     batch_id: BatchId,
     position: u32,
     runner: Uuid,
@@ -44,8 +46,8 @@ impl TakeItem {
         let batch_id = transfer
             .batch_id
             .ok_or_else(|| Unreadable("an item's transfer names no batch".to_owned()))?;
-        let data = encode(transfer)?;
-        Ok(Self { transfer: transfer.clone(), data, batch_id, position, runner })
+        let settled = !transfer.stage.is_unsettled();
+        Ok(Self { row: NewRow::new(transfer, runner)?, settled, batch_id, position, runner })
     }
 
     fn place(&self) -> [Value<'_>; 2] {
@@ -67,25 +69,24 @@ impl Operation for TakeItem {
             "SELECT transfer_id FROM batch_items WHERE batch_id = $1 AND position = $2",
             "FOR UPDATE"
         );
-        let rows = session.rows(text, &self.place()).await?;
-        let row = rows.first().ok_or_else(|| Unreadable("there is no such item".to_owned()))?;
-        // First of all: who asks again must hear that his transfer is there.
-        if let Some(id) = row.maybe_id(0)? {
+        let item = session.row(text, &self.place(), |row| row.maybe_id(0)).await?;
+        // First of all: a caller that asks again must hear that its transfer is there.
+        if let Some(id) = item.ok_or_else(|| Unreadable("there is no such item".to_owned()))? {
             return Ok(Taken::Already(TransferId::new(id)));
         }
-        let settled = !self.transfer.stage.is_unsettled();
-        let closing =
-            settled && held.runner == self.runner && held.batch.status == BatchStatus::Cancelled;
+        let closing = self.settled
+            && held.runner == self.runner
+            && held.batch.status == BatchStatus::Cancelled;
         if !held.runs_at(self.runner) && !closing {
             return Ok(Taken::Stopped);
         }
-        if !add_row(session, &self.transfer, &self.data, self.runner).await? {
-            let other = unsettled_of(session, self.transfer.request.conversation_id).await?;
+        if !self.row.add(session).await? {
+            let other = unsettled_of(session, self.row.conversation_id).await?;
             return Ok(Taken::ConversationTaken(other.id));
         }
         let [id, position] = self.place();
         let text = "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";
-        session.execute(sql(text), &[id, position, Value::Id(self.transfer.uuid())]).await?;
+        session.execute(text, &[id, position, Value::Id(self.row.id.uuid())]).await?;
         Ok(Taken::Done)
     }
 }
@@ -119,9 +120,9 @@ impl ReopenItem {
     /// Whether an earlier try did it whose end was not seen.
     async fn already_done<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
         let id = [Value::Id(self.failed.uuid())];
-        let rows = session.rows(sql("SELECT data FROM transfers WHERE id = $1"), &id).await?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        Ok(row.text(0)? == self.data)
+        let text = "SELECT data FROM transfers WHERE id = $1";
+        let same = session.row(text, &id, |row| Ok(row.text(0)? == self.data)).await?;
+        Ok(same.unwrap_or_default())
     }
 }
 
@@ -141,7 +142,7 @@ impl Operation for ReopenItem {
             Value::Number(i64::from(self.position)),
             Value::Id(self.failed.uuid()),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(true)
     }
 }
@@ -162,8 +163,8 @@ impl ReopenUnsent {
              AND stage IN ('received', 'prepared')",
             "FOR UPDATE"
         );
-        let rows = session.rows(text, &[Value::Id(self.id.uuid())]).await?;
-        rows.iter().map(|row| Ok((decode(&row.text(0)?)?, row.id(1)?))).collect()
+        let unsent = |row: &dyn Fields| Ok((decode(row.text(0)?)?, row.id(1)?));
+        session.rows(text, &[Value::Id(self.id.uuid())], unsent).await
     }
 }
 
@@ -190,7 +191,7 @@ impl Operation for ReopenUnsent {
                 let text = "UPDATE batch_items SET transfer_id = NULL \
                             WHERE batch_id = $1 AND transfer_id = $2";
                 let values = [Value::Id(self.id.uuid()), Value::Id(failed.uuid())];
-                session.execute(sql(text), &values).await?;
+                session.execute(text, &values).await?;
                 reopened.push(Transfer { batch_id: Some(self.id), ..failed });
             }
         }
@@ -218,5 +219,5 @@ async fn free_row<S: Session>(
         Value::Text(data),
         Value::MaybeText(code(failed)),
     ];
-    Ok(session.execute(sql(text), &values).await? > 0)
+    Ok(session.execute(text, &values).await? > 0)
 }
