@@ -125,11 +125,11 @@ pub async fn open(
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
             let backend = sqlite::Sqlite::open(url).await?;
-            Ok(Stores::new(records::Records::new(backend, clock, metrics)))
+            Ok(Stores::new(records::RecordStore::new(backend, clock, metrics)))
         }
         Some("postgres" | "postgresql") => {
             let backend = postgres::Postgres::open(url).await?;
-            Ok(Stores::new(records::Records::new(backend, clock, metrics)))
+            Ok(Stores::new(records::RecordStore::new(backend, clock, metrics)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),
     }

@@ -2,7 +2,7 @@
 
 use crate::transfer::store::Durability;
 
-use super::{fault::Trouble, operations::Operation};
+use super::{fault::OperationError, operations::DbOperation};
 
 /// A database. Both methods answer within [`super::OPERATION_LIMIT`] and a little.
 pub(super) trait Backend: Send + Sync + 'static {
@@ -10,15 +10,15 @@ pub(super) trait Backend: Send + Sync + 'static {
     const SHARED: bool;
 
     /// Carries out an operation that writes: all of it or nothing.
-    fn write<O: Operation>(
+    fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> impl Future<Output = Result<O::Output, Trouble>> + Send;
+    ) -> impl Future<Output = Result<O::Output, OperationError>> + Send;
 
     /// Carries out an operation that only reads.
-    fn read<O: Operation>(
+    fn read<O: DbOperation>(
         &self,
         operation: O,
-    ) -> impl Future<Output = Result<O::Output, Trouble>> + Send;
+    ) -> impl Future<Output = Result<O::Output, OperationError>> + Send;
 }

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::{
     backend::Backend,
     encoding::micros,
-    fault::{Trouble, Unreadable},
+    fault::{OperationError, Unreadable},
     operations::{
-        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
-        KeepPlan, KnownConversations, ListBatches, OpenItems, Operation, ReopenItem, ReopenUnsent,
-        RunningDrains, TakeItem, TallyOf, UpdateBatch,
+        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, DbOperation, FindBatchKey,
+        GetBatch, GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem,
+        ReopenUnsent, RunningDrains, TakeItem, TallyOf, UpdateBatch,
     },
-    records::Records,
+    records::RecordStore,
 };
 use crate::{
     problem::Problem,
@@ -28,20 +28,20 @@ use crate::{
     },
 };
 
-impl<B: Backend> Records<B> {
-    async fn record<O: Operation>(
+impl<B: Backend> RecordStore<B> {
+    async fn record<O: DbOperation>(
         &self,
         name: &'static str,
         operation: Result<O, Unreadable>,
     ) -> Result<O::Output, StoreError> {
-        let operation = operation.map_err(|error| Trouble::from(error).of(name))?;
+        let operation = operation.map_err(|error| OperationError::from(error).of(name))?;
         let written = self.write(operation, Durability::Power).await;
         written.map_err(|trouble| trouble.of(name))
     }
 }
 
 #[async_trait]
-impl<B: Backend> BatchStore for Records<B> {
+impl<B: Backend> BatchStore for RecordStore<B> {
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
         self.read("find batch key", FindBatchKey(scope.clone())).await
     }

@@ -11,7 +11,7 @@ pub(super) struct Unreadable(pub(super) String);
 
 /// Why an operation failed inside its transaction.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum DbError {
     /// Another connection was quicker between two statements: start again.
     #[error("another process changes the same record")]
     Race,
@@ -29,7 +29,7 @@ pub(super) enum Fault {
     Unreadable(#[from] Unreadable),
 }
 
-impl Fault {
+impl DbError {
     /// Whether the fault lies in this one operation, so that others may still work.
     pub(super) fn is_own(&self) -> bool {
         match self {
@@ -55,14 +55,14 @@ pub(super) fn sqlite_words(error: &rusqlite::Error) -> String {
 
 /// An operation was not carried out, or perhaps it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct OperationError {
     /// What the database said; no values of records.
     pub(super) cause: String,
     /// Whether it certainly was not carried out.
     pub(super) certain: bool,
 }
 
-impl Trouble {
+impl OperationError {
     /// Certainly not carried out.
     pub(super) fn certain(cause: impl Into<String>) -> Self {
         Self { cause: cause.into(), certain: true }
@@ -80,7 +80,7 @@ impl Trouble {
     }
 }
 
-impl From<Unreadable> for Trouble {
+impl From<Unreadable> for OperationError {
     fn from(error: Unreadable) -> Self {
         Self::certain(error.to_string())
     }

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn migrations_add_and_take_nothing_away() {
         for (dialect, name) in BOTH {
-            for migration in all(dialect).iter() {
+            for migration in &all(dialect) {
                 let lines = migration.sql.as_str().lines().map(str::trim_start);
                 for line in lines.filter(|line| !line.starts_with("--")).map(str::to_uppercase) {
                     let added = line.contains("ADD COLUMN") && !line.contains("DEFAULT");

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{
     OPERATION_LIMIT, OpenError,
     backend::Backend,
-    fault::{Fault, Trouble},
-    operations::Operation,
+    fault::{DbError, OperationError},
+    operations::DbOperation,
 };
 use crate::transfer::store::Durability;
 
@@ -33,7 +33,7 @@ mod schema;
 mod session;
 
 use lease::Lease;
-use place::Place;
+use place::PgAddress;
 use session::PgSession;
 
 /// Connections of one process.
@@ -118,7 +118,7 @@ const BEGIN_POOLED: Begin = begin!(concat!("; ", set_up!("SET LOCAL", "true")));
 /// An open database.
 pub(super) struct Postgres {
     pool: PgPool,
-    place: Place,
+    place: PgAddress,
     /// Whether a pooler gives each transaction another connection.
     pooled: bool,
     begin: Begin,
@@ -127,7 +127,7 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Connects to what `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
-        let place = Place::parse(url)?;
+        let place = PgAddress::parse(url)?;
         let pooled = prepare(&place).await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -173,16 +173,16 @@ impl Postgres {
     /// Tries to carry it out in one statement: one way to the server and back in place of three.
     /// `None`: it takes a transaction, which also finds out what came of a statement whose end was
     /// not seen.
-    async fn at_once<O: Operation>(
+    async fn at_once<O: DbOperation>(
         &self,
         operation: &O,
         committing: &AtomicBool,
-    ) -> Result<Option<O::Output>, Fault> {
+    ) -> Result<Option<O::Output>, DbError> {
         let mut lease = Lease::new(self.pool.acquire().await?);
         let mut session = PgSession { connection: lease.connection()?, named: true };
         committing.store(true, Ordering::Relaxed);
         let done = operation.at_once(&mut session).await;
-        if let Err(Fault::Postgres(error)) = &done
+        if let Err(DbError::Postgres(error)) = &done
             && is_connection(error)
         {
             return Ok(None);
@@ -196,12 +196,12 @@ impl Postgres {
         }
     }
 
-    async fn transaction<O: Operation>(
+    async fn transaction<O: DbOperation>(
         &self,
         operation: &O,
         begin: &'static str,
         committing: &AtomicBool,
-    ) -> Result<O::Output, Fault> {
+    ) -> Result<O::Output, DbError> {
         for _ in 0..TRIES {
             let mut lease = self.lease(begin).await?;
             let mut session = PgSession { connection: lease.connection()?, named: !self.pooled };
@@ -221,12 +221,12 @@ impl Postgres {
                 }
             }
         }
-        Err(Fault::Race)
+        Err(DbError::Race)
     }
 
-    fn words(&self, fault: &Fault) -> String {
+    fn words(&self, fault: &DbError) -> String {
         match fault {
-            Fault::Postgres(error) => self.place.words(error),
+            DbError::Postgres(error) => self.place.words(error),
             fault => fault.to_string(),
         }
     }
@@ -235,11 +235,11 @@ impl Postgres {
 impl Backend for Postgres {
     const SHARED: bool = true;
 
-    async fn write<O: Operation>(
+    async fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> Result<O::Output, Trouble> {
+    ) -> Result<O::Output, OperationError> {
         let begin = match durability {
             Durability::Power => self.begin.power,
             Durability::Process => self.begin.process,
@@ -258,16 +258,16 @@ impl Backend for Postgres {
             Err(_) => "the server did not answer in time".to_owned(),
         };
         let certain = !committing.load(Ordering::Relaxed);
-        Err(Trouble { cause, certain })
+        Err(OperationError { cause, certain })
     }
 
-    async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, Trouble> {
+    async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, OperationError> {
         let committing = AtomicBool::new(false);
         let transaction = self.transaction(&operation, self.begin.read, &committing);
         match timeout(OPERATION_LIMIT, transaction).await {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(fault)) => Err(Trouble::certain(self.words(&fault))),
-            Err(_) => Err(Trouble::certain("the server did not answer in time")),
+            Ok(Err(fault)) => Err(OperationError::certain(self.words(&fault))),
+            Err(_) => Err(OperationError::certain("the server did not answer in time")),
         }
     }
 }
@@ -286,10 +286,10 @@ fn is_connection(error: &sqlx::Error) -> bool {
 }
 
 /// Whether to start again at once: beaten by another transaction, or chosen to break a deadlock.
-fn is_race(fault: &Fault) -> bool {
+fn is_race(fault: &DbError) -> bool {
     match fault {
-        Fault::Race => true,
-        Fault::Postgres(sqlx::Error::Database(error)) => {
+        DbError::Race => true,
+        DbError::Postgres(sqlx::Error::Database(error)) => {
             error.code().is_some_and(|code| code == "40001" || code == "40P01")
         }
         _ => false,
@@ -297,7 +297,7 @@ fn is_race(fault: &Fault) -> bool {
 }
 
 /// Brings the schema up to date; whether a pooler gives each transaction another connection.
-async fn prepare(place: &Place) -> Result<bool, OpenError> {
+async fn prepare(place: &PgAddress) -> Result<bool, OpenError> {
     let mut connection = first_connection(place).await?;
     let encoding = encoding(&mut connection).await.map_err(|error| refused(place, &error))?;
     if encoding != "UTF8" {
@@ -308,7 +308,7 @@ async fn prepare(place: &Place) -> Result<bool, OpenError> {
         None => is_pooled(&mut connection, &place.options).await,
     };
     schema::update(&mut connection).await?;
-    // Everything is committed; a farewell that is not heard does no harm.
+    // Everything is committed; so it does not matter whether the server sees the end.
     drop(timeout(BEGIN, connection.close()).await);
     Ok(pooled)
 }
@@ -345,7 +345,7 @@ async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Erro
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
-async fn first_connection(place: &Place) -> Result<PgConnection, OpenError> {
+async fn first_connection(place: &PgAddress) -> Result<PgConnection, OpenError> {
     let end = Instant::now() + START_WAIT;
     loop {
         let error = match timeout_at(end, PgConnection::connect_with(&place.options)).await {
@@ -360,6 +360,6 @@ async fn first_connection(place: &Place) -> Result<PgConnection, OpenError> {
     }
 }
 
-fn refused(place: &Place, error: &sqlx::Error) -> OpenError {
+fn refused(place: &PgAddress, error: &sqlx::Error) -> OpenError {
     OpenError::Connect { place: place.shown(), cause: place.words(error) }
 }

@@ -15,10 +15,10 @@ use super::{
     backend::Backend,
     doubt::Doubtful,
     encoding::{micros, time},
-    fault::Trouble,
+    fault::OperationError,
     operations::{
-        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Operation, Probe, Reap, Reaped,
-        Retire, ShareRate, Undo, Update,
+        Adopt, Count, DbOperation, FindKey, Get, Heartbeat, Insert, List, Reap, Reaped, Retire,
+        ShareRate, Undo, Update, WriteProbe,
     },
 };
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The record of transfers in database `B`.
-pub(super) struct Records<B> {
+pub(super) struct RecordStore<B> {
     backend: B,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -46,17 +46,17 @@ pub(super) struct Records<B> {
     failing: AtomicBool,
 }
 
-impl<B: Backend> Records<B> {
+impl<B: Backend> RecordStore<B> {
     /// The record in `backend`, whose operations are measured in `metrics`.
     pub(super) fn new(backend: B, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let (doubtful, failing) = (Doubtful::default(), AtomicBool::new(false));
         Self { backend, clock, metrics, doubtful, failing }
     }
 
-    async fn measured<O: Operation>(
+    async fn measured<O: DbOperation>(
         &self,
-        work: impl Future<Output = Result<O::Output, Trouble>> + Send,
-    ) -> Result<O::Output, Trouble> {
+        work: impl Future<Output = Result<O::Output, OperationError>> + Send,
+    ) -> Result<O::Output, OperationError> {
         let span = trace::store(O::NAME.label());
         let began = Instant::now();
         let done = work.instrument(span.clone()).await;
@@ -68,16 +68,16 @@ impl<B: Backend> Records<B> {
     }
 
     /// Carries out an operation that writes.
-    pub(super) async fn write<O: Operation>(
+    pub(super) async fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> Result<O::Output, Trouble> {
+    ) -> Result<O::Output, OperationError> {
         self.measured::<O>(self.backend.write(operation, durability)).await
     }
 
     /// Carries out an operation that only reads; `name` tells of it in errors.
-    pub(super) async fn read<O: Operation>(
+    pub(super) async fn read<O: DbOperation>(
         &self,
         name: &'static str,
         operation: O,
@@ -87,7 +87,7 @@ impl<B: Backend> Records<B> {
     }
 
     /// Carries out an operation whose loss, should power fail, costs nothing.
-    async fn note<O: Operation>(
+    async fn note<O: DbOperation>(
         &self,
         name: &'static str,
         operation: O,
@@ -97,7 +97,7 @@ impl<B: Backend> Records<B> {
     }
 
     /// Notes for [`TransferStore::check`] whether a write succeeded.
-    fn written<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
+    fn written<T>(&self, result: Result<T, OperationError>) -> Result<T, OperationError> {
         self.failing.store(result.is_err(), Ordering::Relaxed);
         result
     }
@@ -126,7 +126,7 @@ impl<B: Backend> Records<B> {
 }
 
 #[async_trait]
-impl<B: Backend> TransferStore for Records<B> {
+impl<B: Backend> TransferStore for RecordStore<B> {
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
         self.read("find key", FindKey(scope.clone())).await
     }
@@ -139,7 +139,7 @@ impl<B: Backend> TransferStore for Records<B> {
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
         let insert = Insert::new(transfer, claim, owner)
-            .map_err(|error| Trouble::from(error).of("insert"))?;
+            .map_err(|error| OperationError::from(error).of("insert"))?;
         let watch = self.doubtful.watch(transfer, owner);
         match self.written(self.write(insert, durability).await) {
             Ok(inserted) => {
@@ -167,7 +167,7 @@ impl<B: Backend> TransferStore for Records<B> {
         durability: Durability,
     ) -> Result<bool, StoreError> {
         let update = Update::new(transfer, expected, key, self.clock.now())
-            .map_err(|error| Trouble::from(error).of("update"))?;
+            .map_err(|error| OperationError::from(error).of("update"))?;
         let written = self.written(self.write(update, durability).await);
         written.map_err(|trouble| trouble.of("update"))
     }
@@ -244,14 +244,16 @@ impl<B: Backend> TransferStore for Records<B> {
 
     async fn secure(&self) -> Result<(), StoreError> {
         // Both databases write one log: what waits for its end waits for all before it.
-        let probe = Probe { now: micros(self.clock.now()), large: false };
+        let probe = WriteProbe { now: micros(self.clock.now()), large: false };
         let secured = self.write(probe, Durability::Power).await;
         secured.map_err(|trouble| trouble.of("secure"))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let probe =
-            Probe { now: micros(self.clock.now()), large: self.failing.load(Ordering::Relaxed) };
+        let probe = WriteProbe {
+            now: micros(self.clock.now()),
+            large: self.failing.load(Ordering::Relaxed),
+        };
         let checked = self.written(self.write(probe, Durability::Process).await);
         checked.map_err(|trouble| trouble.of("check"))
     }

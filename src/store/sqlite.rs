@@ -19,7 +19,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{OPERATION_LIMIT, OpenError, backend::Backend, fault::Trouble, operations::Operation};
+use super::{
+    OPERATION_LIMIT, OpenError, backend::Backend, fault::OperationError, operations::DbOperation,
+};
 use crate::transfer::store::Durability;
 
 mod connection;
@@ -29,7 +31,7 @@ mod writer;
 
 use connection::{SqliteSession, at};
 use file::DatabaseFile;
-use job::{Job, Pending};
+use job::{DbJob, Pending};
 use writer::Writer;
 
 #[cfg(test)]
@@ -47,7 +49,7 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(2);
 
 /// Operations on their way to a thread.
-type Jobs = mpsc::Sender<Box<dyn Job>>;
+type Jobs = mpsc::Sender<Box<dyn DbJob>>;
 
 /// An open database. When it is dropped, its threads finish what they have and close the file.
 pub(super) struct Sqlite {
@@ -128,7 +130,7 @@ fn start_writer(writer: Writer) -> Result<Jobs, OpenError> {
 
 fn start_reader(
     path: &Path,
-    queue: Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>,
+    queue: Arc<Mutex<mpsc::Receiver<Box<dyn DbJob>>>>,
 ) -> Result<JoinHandle<()>, OpenError> {
     let mut session = SqliteSession::to_read(path)?;
     start("sqlite-reader", move || {
@@ -136,17 +138,17 @@ fn start_reader(
         while let Some(mut job) = next() {
             if !job.is_abandoned() {
                 let read = job.apply(&mut session);
-                job.finish(read.map_err(|fault| Trouble::certain(fault.to_string())));
+                job.finish(read.map_err(|fault| OperationError::certain(fault.to_string())));
             }
         }
     })
 }
 
-async fn carry_out<O: Operation>(
+async fn carry_out<O: DbOperation>(
     jobs: &Jobs,
     operation: O,
     durability: Durability,
-) -> Result<O::Output, Trouble> {
+) -> Result<O::Output, OperationError> {
     let (reply, answer) = oneshot::channel();
     let job = Pending::new(operation, durability, reply);
     // When this future is dropped the job is abandoned; whether it was begun is not known then.
@@ -156,25 +158,25 @@ async fn carry_out<O: Operation>(
     });
     match outcome.await {
         Ok(Some(result)) => result,
-        Ok(None) => Err(Trouble::uncertain("the database's thread has stopped")),
-        Err(_) => Err(Trouble::uncertain("the disk did not answer in time")),
+        Ok(None) => Err(OperationError::uncertain("the database's thread has stopped")),
+        Err(_) => Err(OperationError::uncertain("the disk did not answer in time")),
     }
 }
 
 impl Backend for Sqlite {
     const SHARED: bool = false;
 
-    async fn write<O: Operation>(
+    async fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> Result<O::Output, Trouble> {
+    ) -> Result<O::Output, OperationError> {
         carry_out(&self.writer, operation, durability).await
     }
 
-    async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, Trouble> {
+    async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, OperationError> {
         let read = carry_out(&self.readers, operation, Durability::Process).await;
-        read.map_err(|trouble| Trouble { certain: true, ..trouble })
+        read.map_err(|trouble| OperationError { certain: true, ..trouble })
     }
 }
 

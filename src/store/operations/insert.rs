@@ -14,10 +14,10 @@ use crate::{
 use super::{
     super::{
         encoding::{code, encode, micros, storable},
-        fault::{Fault, Unreadable},
-        session::{Session, Value},
+        fault::{DbError, Unreadable},
+        session::{DbSession, Param},
     },
-    Operation,
+    DbOperation,
     history::transfer,
     keys, unsettled,
 };
@@ -74,26 +74,26 @@ impl NewRow {
     }
 
     /// The values of `$1` to `$13`, of which `caller` is the seventh.
-    fn values<'a>(&'a self, caller: &'a str) -> [Value<'a>; 13] {
+    fn values<'a>(&'a self, caller: &'a str) -> [Param<'a>; 13] {
         [
-            Value::Id(self.id.uuid()),
-            Value::Text(self.stage),
-            Value::Text(self.status),
-            Value::Id(self.owner),
-            Value::Id(self.conversation_id.uuid()),
-            Value::Id(self.queue_id.uuid()),
-            Value::Text(caller),
-            Value::MaybeText(self.reference.as_deref()),
-            Value::MaybeId(self.batch_id.map(BatchId::uuid)),
-            Value::Number(self.created_at),
-            Value::Number(self.updated_at),
-            Value::Text(&self.data),
-            Value::MaybeText(self.code),
+            Param::Id(self.id.uuid()),
+            Param::Text(self.stage),
+            Param::Text(self.status),
+            Param::Id(self.owner),
+            Param::Id(self.conversation_id.uuid()),
+            Param::Id(self.queue_id.uuid()),
+            Param::Text(caller),
+            Param::MaybeText(self.reference.as_deref()),
+            Param::MaybeId(self.batch_id.map(BatchId::uuid)),
+            Param::Number(self.created_at),
+            Param::Number(self.updated_at),
+            Param::Text(&self.data),
+            Param::MaybeText(self.code),
         ]
     }
 
     /// `false` when it is not settled and its conversation has another one that is not.
-    pub(super) async fn add<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let text = concat!(add!(), "VALUES (", add!(values), ")", add!(unless));
         let caller = storable(self.caller.as_str());
         Ok(session.execute(text, &self.values(&caller)).await? > 0)
@@ -101,14 +101,14 @@ impl NewRow {
 }
 
 /// The transfer of a conversation that is not settled, where one was in the way a moment ago.
-pub(super) async fn unsettled_of<S: Session>(
+pub(super) async fn unsettled_of<S: DbSession>(
     session: &mut S,
     id: ConversationId,
-) -> Result<Transfer, Fault> {
+) -> Result<Transfer, DbError> {
     let text = concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
-    let found = session.row(text, &[Value::Id(id.uuid())], transfer).await?;
+    let found = session.row(text, &[Param::Id(id.uuid())], transfer).await?;
     // If it is settled by now, there is room.
-    found.ok_or(Fault::Race)
+    found.ok_or(DbError::Race)
 }
 
 /// Records a new transfer and claims its key.
@@ -129,7 +129,7 @@ impl Insert {
 
     /// What has the key, when it is taken. `Done` when it is this very transfer: an earlier try
     /// went through although its end was not seen.
-    async fn key_holder<S: Session>(&self, session: &mut S) -> Result<Option<Inserted>, Fault> {
+    async fn key_holder<S: DbSession>(&self, session: &mut S) -> Result<Option<Inserted>, DbError> {
         let Some(claim) = &self.claim else { return Ok(None) };
         let record = keys::find(session, &claim.scope).await?;
         Ok(record.map(|record| {
@@ -141,7 +141,10 @@ impl Insert {
         }))
     }
 
-    async fn conversation_holder<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {
+    async fn conversation_holder<S: DbSession>(
+        &self,
+        session: &mut S,
+    ) -> Result<Inserted, DbError> {
         let holder = unsettled_of(session, self.row.conversation_id).await?;
         if holder.id == self.row.id {
             return Ok(Inserted::Done);
@@ -150,31 +153,31 @@ impl Insert {
     }
 
     /// `false` when the key is taken.
-    async fn claim_key<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn claim_key<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let Some(claim) = &self.claim else { return Ok(true) };
         let text = "INSERT INTO idempotency_keys \
                     (caller, route, key, fingerprint, transfer_id) VALUES ($1, $2, $3, $4, $5) \
                     ON CONFLICT (caller, route, key) DO NOTHING";
         let (caller, key) = keys::columns(&claim.scope);
         let values = [
-            Value::Text(&caller),
-            Value::Text(claim.scope.route),
-            Value::Text(&key),
-            Value::Bytes(&claim.fingerprint),
-            Value::Id(self.row.id.uuid()),
+            Param::Text(&caller),
+            Param::Text(claim.scope.route),
+            Param::Text(&key),
+            Param::Bytes(&claim.fingerprint),
+            Param::Id(self.row.id.uuid()),
         ];
         Ok(session.execute(text, &values).await? > 0)
     }
 }
 
-impl Operation for Insert {
+impl DbOperation for Insert {
     const NAME: StoreOperation = StoreOperation::Insert;
 
     const AT_ONCE: bool = true;
 
     type Output = Inserted;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Inserted, DbError> {
         if !self.row.add(session).await? {
             // A twin with the same key and conversation may have come in between: the key wins.
             return match self.key_holder(session).await? {
@@ -186,13 +189,13 @@ impl Operation for Insert {
             return Ok(Inserted::Done);
         }
         let text = "DELETE FROM transfers WHERE id = $1";
-        session.execute(text, &[Value::Id(self.row.id.uuid())]).await?;
-        self.key_holder(session).await?.ok_or(Fault::Race)
+        session.execute(text, &[Param::Id(self.row.id.uuid())]).await?;
+        self.key_holder(session).await?.ok_or(DbError::Race)
     }
 
     /// The row is added only where the key is free; a key that is claimed at the same moment fails
     /// the whole statement.
-    async fn at_once<S: Session>(&self, session: &mut S) -> Result<Option<Inserted>, Fault> {
+    async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<Inserted>, DbError> {
         let caller = storable(self.row.caller.as_str());
         let row = self.row.values(&caller);
         let Some(claim) = &self.claim else {
@@ -212,10 +215,10 @@ impl Operation for Insert {
         let (caller, key) = keys::columns(&claim.scope);
         let mut values = row.to_vec();
         values.extend([
-            Value::Text(&caller),
-            Value::Text(claim.scope.route),
-            Value::Text(&key),
-            Value::Bytes(&claim.fingerprint),
+            Param::Text(&caller),
+            Param::Text(claim.scope.route),
+            Param::Text(&key),
+            Param::Bytes(&claim.fingerprint),
         ]);
         Ok((session.execute(text, &values).await? > 0).then_some(Inserted::Done))
     }

@@ -14,22 +14,22 @@ use crate::{
 use super::{
     super::{
         encoding::storable,
-        fault::{Fault, Unreadable},
-        session::{Fields, Session, Value},
+        fault::{DbError, Unreadable},
+        session::{DbRow, DbSession, Param},
     },
-    Operation,
+    DbOperation,
 };
 
 /// Finds a key. It counts until it is reaped, whatever the clock says: a clock that jumps ahead must
 /// not let a call move again.
 pub(in crate::store) struct FindKey(pub(in crate::store) KeyScope);
 
-impl Operation for FindKey {
+impl DbOperation for FindKey {
     const NAME: StoreOperation = StoreOperation::FindKey;
 
     type Output = Option<KeyRecord>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         find(session, &self.0).await
     }
 }
@@ -40,17 +40,17 @@ pub(super) fn columns(scope: &KeyScope) -> (Cow<'_, str>, Cow<'_, str>) {
 }
 
 /// See [`FindKey`].
-pub(super) async fn find<S: Session>(
+pub(super) async fn find<S: DbSession>(
     session: &mut S,
     scope: &KeyScope,
-) -> Result<Option<KeyRecord>, Fault> {
+) -> Result<Option<KeyRecord>, DbError> {
     let text = "SELECT k.fingerprint, k.transfer_id, t.stage, k.answer_status, \
         k.answer_content_type, k.answer_location, k.answer_retry_after, k.answer_body \
         FROM idempotency_keys k JOIN transfers t ON t.id = k.transfer_id \
         WHERE k.caller = $1 AND k.route = $2 AND k.key = $3";
     let (caller, key) = columns(scope);
-    let values = [Value::Text(&caller), Value::Text(scope.route), Value::Text(&key)];
-    let record = |row: &dyn Fields| {
+    let values = [Param::Text(&caller), Param::Text(scope.route), Param::Text(&key)];
+    let record = |row: &dyn DbRow| {
         let stage = Stage::from_text(row.text(2)?).ok_or_else(|| {
             Unreadable("a transfer has a stage this version does not know".to_owned())
         })?;
@@ -65,13 +65,13 @@ pub(super) async fn find<S: Session>(
 }
 
 /// The request's hash, in the first column.
-pub(super) fn fingerprint(row: &dyn Fields) -> Result<[u8; 32], Fault> {
+pub(super) fn fingerprint(row: &dyn DbRow) -> Result<[u8; 32], DbError> {
     let bytes = <[u8; 32]>::try_from(row.bytes(0)?);
     Ok(bytes.map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?)
 }
 
 /// The answer, in the columns from `first` on; `None` when there is none yet.
-pub(super) fn answer(row: &dyn Fields, first: usize) -> Result<Option<Answer>, Fault> {
+pub(super) fn answer(row: &dyn DbRow, first: usize) -> Result<Option<Answer>, DbError> {
     let Some(status) = row.maybe_number(first)? else { return Ok(None) };
     let status = u16::try_from(status)
         .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
@@ -85,12 +85,12 @@ pub(super) fn answer(row: &dyn Fields, first: usize) -> Result<Option<Answer>, F
 }
 
 /// The values that `answer` reads, in the same order.
-pub(super) fn answer_values(answer: &Answer) -> [Value<'_>; 5] {
+pub(super) fn answer_values(answer: &Answer) -> [Param<'_>; 5] {
     [
-        Value::Number(i64::from(answer.status)),
-        Value::Text(&answer.content_type),
-        Value::MaybeText(answer.location.as_deref()),
-        Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
-        Value::Bytes(&answer.body),
+        Param::Number(i64::from(answer.status)),
+        Param::Text(&answer.content_type),
+        Param::MaybeText(answer.location.as_deref()),
+        Param::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
+        Param::Bytes(&answer.body),
     ]
 }

@@ -6,7 +6,7 @@ use crate::{
     problem::{Code, Problem},
     store::{
         samples::transfer,
-        session::{Dialect, Fields, Value},
+        session::{DbRow, Dialect, Param},
         sqlite::TestSession,
     },
     transfer::{
@@ -36,21 +36,21 @@ struct Planned {
 }
 
 impl Planned {
-    async fn note(&mut self, sql: &SqlStr, values: &[Value<'_>]) {
+    async fn note(&mut self, sql: &SqlStr, values: &[Param<'_>]) {
         let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.as_str()));
-        let plan = |row: &dyn Fields| Ok(row.text(3)?.to_owned());
+        let plan = |row: &dyn DbRow| Ok(row.text(3)?.to_owned());
         self.plans.extend(self.session.rows(text, values, plan).await.unwrap());
     }
 }
 
-impl Session for Planned {
+impl DbSession for Planned {
     const DIALECT: Dialect = Dialect::Sqlite;
 
     async fn execute(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-    ) -> Result<u64, Fault> {
+        values: &[Param<'_>],
+    ) -> Result<u64, DbError> {
         let sql = sql.into_sql_str();
         self.note(&sql, values).await;
         self.session.execute(sql, values).await
@@ -59,9 +59,9 @@ impl Session for Planned {
     async fn rows<T: Send>(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-        read: impl FnMut(&dyn Fields) -> Result<T, Fault> + Send,
-    ) -> Result<Vec<T>, Fault> {
+        values: &[Param<'_>],
+        read: impl FnMut(&dyn DbRow) -> Result<T, DbError> + Send,
+    ) -> Result<Vec<T>, DbError> {
         let sql = sql.into_sql_str();
         self.note(&sql, values).await;
         self.session.rows(sql, values, read).await
@@ -178,7 +178,7 @@ async fn every_index_serves_a_statement() {
     // What is not unique is there for statements alone. A unique one may be a rule and no more.
     let text = "SELECT i.name FROM sqlite_master t, pragma_index_list(t.name) i \
                 WHERE t.type = 'table' AND i.\"unique\" = 0";
-    let name = |row: &dyn Fields| Ok(row.text(0)?.to_owned());
+    let name = |row: &dyn DbRow| Ok(row.text(0)?.to_owned());
     let indexes = session.session.rows(text, &[], name).await.unwrap();
     assert!(indexes.len() > 10, "{indexes:?}");
     for index in indexes {

@@ -14,10 +14,10 @@ use crate::{
 use super::{
     super::{
         encoding::{code, encode, micros},
-        fault::{Fault, Unreadable},
-        session::{Fields, Session, Value},
+        fault::{DbError, Unreadable},
+        session::{DbRow, DbSession, Param},
     },
-    Operation, keys,
+    DbOperation, keys,
 };
 
 /// Changes a transfer by compare-and-set on stage and owner.
@@ -108,19 +108,19 @@ impl Update {
     }
 
     /// What any of the statements needs; each takes of it what it names.
-    fn values(&self) -> Vec<Value<'_>> {
+    fn values(&self) -> Vec<Param<'_>> {
         let mut values = vec![
-            Value::Id(self.id),
-            Value::Text(self.expected.stage.as_str()),
-            Value::Text(self.stage.as_str()),
-            Value::Number(self.updated_at),
-            Value::Text(&self.data),
-            Value::MaybeText(self.code),
-            Value::MaybeId(self.expected.owner),
-            Value::Text(self.stage.status().as_str()),
+            Param::Id(self.id),
+            Param::Text(self.expected.stage.as_str()),
+            Param::Text(self.stage.as_str()),
+            Param::Number(self.updated_at),
+            Param::Text(&self.data),
+            Param::MaybeText(self.code),
+            Param::MaybeId(self.expected.owner),
+            Param::Text(self.stage.status().as_str()),
         ];
         if let KeyChange::Settle(answer) = &self.key {
-            values.push(Value::Number(self.now));
+            values.push(Param::Number(self.now));
             values.extend(keys::answer_values(answer));
         }
         values
@@ -129,17 +129,17 @@ impl Update {
     /// Whether the row already is what this update makes it: an earlier try went through although
     /// its end was not seen. Never said of `dispatching`: two who both think they made that step
     /// would both send the command.
-    async fn already_made<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn already_made<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         if self.stage == Stage::Dispatching {
             return Ok(false);
         }
         let text = "SELECT owner, data FROM transfers WHERE id = $1";
-        let same = |row: &dyn Fields| {
+        let same = |row: &dyn DbRow| {
             let owner = row.id(0)?;
             let same_owner = self.expected.owner.is_none_or(|expected| expected == owner);
             Ok(same_owner && row.text(1)? == self.data)
         };
-        Ok(session.row(text, &[Value::Id(self.id)], same).await?.unwrap_or_default())
+        Ok(session.row(text, &[Param::Id(self.id)], same).await?.unwrap_or_default())
     }
 
     /// Whether the record of what is still to be seen in its queue may change.
@@ -147,25 +147,25 @@ impl Update {
         self.awaited || self.expected.stage == Stage::Accepted
     }
 
-    async fn note_awaited<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn note_awaited<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let text = if self.awaited {
             "INSERT INTO awaited (transfer_id) VALUES ($1) ON CONFLICT (transfer_id) DO NOTHING"
         } else {
             "DELETE FROM awaited WHERE transfer_id = $1"
         };
-        session.execute(text, &[Value::Id(self.id)]).await?;
+        session.execute(text, &[Param::Id(self.id)]).await?;
         Ok(())
     }
 }
 
-impl Operation for Update {
+impl DbOperation for Update {
     const NAME: StoreOperation = StoreOperation::Update;
 
     const AT_ONCE: bool = true;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let values = self.values();
         let change = if self.has_same_status() { SAME_STATUS } else { NEW_STATUS };
         if session.execute(change, &values).await? == 0 {
@@ -182,7 +182,7 @@ impl Operation for Update {
         Ok(true)
     }
 
-    async fn at_once<S: Session>(&self, session: &mut S) -> Result<Option<bool>, Fault> {
+    async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<bool>, DbError> {
         // Should the end of a step to `dispatching` not be seen, it cannot be asked for again.
         if self.touches_awaited() || self.stage == Stage::Dispatching {
             return Ok(None);

@@ -4,8 +4,8 @@ use sqlx::{PgConnection, Postgres, Row as _, SqlSafeStr, postgres::PgRow, query:
 use uuid::Uuid;
 
 use super::super::{
-    fault::Fault,
-    session::{Dialect, Fields, Session, Value},
+    fault::DbError,
+    session::{DbRow, DbSession, Dialect, Param},
 };
 
 /// A connection inside a transaction.
@@ -19,31 +19,31 @@ pub(super) struct PgSession<'a> {
 type PgQuery = Query<'static, Postgres, sqlx::postgres::PgArguments>;
 
 impl PgSession<'_> {
-    fn bound(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> PgQuery {
+    fn bound(&self, sql: impl SqlSafeStr, values: &[Param<'_>]) -> PgQuery {
         let mut query = sqlx::query(sql).persistent(self.named);
         for value in values {
             query = match *value {
-                Value::Id(id) => query.bind(id),
-                Value::MaybeId(id) => query.bind(id),
-                Value::Number(number) => query.bind(number),
-                Value::MaybeNumber(number) => query.bind(number),
-                Value::Text(text) => query.bind(text),
-                Value::MaybeText(text) => query.bind(text),
-                Value::Bytes(bytes) => query.bind(bytes),
+                Param::Id(id) => query.bind(id),
+                Param::MaybeId(id) => query.bind(id),
+                Param::Number(number) => query.bind(number),
+                Param::MaybeNumber(number) => query.bind(number),
+                Param::Text(text) => query.bind(text),
+                Param::MaybeText(text) => query.bind(text),
+                Param::Bytes(bytes) => query.bind(bytes),
             };
         }
         query
     }
 }
 
-impl Session for PgSession<'_> {
+impl DbSession for PgSession<'_> {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn execute(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-    ) -> Result<u64, Fault> {
+        values: &[Param<'_>],
+    ) -> Result<u64, DbError> {
         let query = self.bound(sql, values);
         Ok(query.execute(&mut *self.connection).await?.rows_affected())
     }
@@ -51,26 +51,26 @@ impl Session for PgSession<'_> {
     async fn rows<T: Send>(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-        mut read: impl FnMut(&dyn Fields) -> Result<T, Fault> + Send,
-    ) -> Result<Vec<T>, Fault> {
+        values: &[Param<'_>],
+        mut read: impl FnMut(&dyn DbRow) -> Result<T, DbError> + Send,
+    ) -> Result<Vec<T>, DbError> {
         let query = self.bound(sql, values);
         let rows = query.fetch_all(&mut *self.connection).await?;
         rows.iter().map(|row| read(row)).collect()
     }
 }
 
-impl Fields for PgRow {
-    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, Fault> {
+impl DbRow for PgRow {
+    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, DbError> {
         Ok(self.try_get(column)?)
     }
-    fn maybe_number(&self, column: usize) -> Result<Option<i64>, Fault> {
+    fn maybe_number(&self, column: usize) -> Result<Option<i64>, DbError> {
         Ok(self.try_get(column)?)
     }
-    fn maybe_text(&self, column: usize) -> Result<Option<&str>, Fault> {
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, DbError> {
         Ok(self.try_get(column)?)
     }
-    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Fault> {
+    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, DbError> {
         Ok(self.try_get(column)?)
     }
 }

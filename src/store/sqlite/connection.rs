@@ -1,18 +1,19 @@
 //! A connection to SQLite as the operations see it. Every statement is carried out on the thread
 //! that asks for it.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row, Statement, ToSql, types::ToSqlOutput, types::ValueRef};
 use sqlx::SqlSafeStr;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     super::{
         OpenError,
-        fault::{Fault, Unreadable, sqlite_words},
+        fault::{DbError, Unreadable, sqlite_words},
         migrations,
-        session::{Dialect, Fields, Session, Value},
+        session::{DbRow, DbSession, Dialect, Param},
     },
     BUSY,
 };
@@ -148,14 +149,14 @@ pub(super) fn at(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
     move |error| OpenError::File { path: path.to_owned(), cause: sqlite_words(&error) }
 }
 
-impl Session for SqliteSession {
+impl DbSession for SqliteSession {
     const DIALECT: Dialect = Dialect::Sqlite;
 
     async fn execute(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-    ) -> Result<u64, Fault> {
+        values: &[Param<'_>],
+    ) -> Result<u64, DbError> {
         let sql = sql.into_sql_str();
         let mut statement = self.0.prepare_cached(sql.as_str())?;
         bind(&mut statement, values)?;
@@ -165,9 +166,9 @@ impl Session for SqliteSession {
     async fn rows<T: Send>(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        values: &[Value<'_>],
-        mut read: impl FnMut(&dyn Fields) -> Result<T, Fault> + Send,
-    ) -> Result<Vec<T>, Fault> {
+        values: &[Param<'_>],
+        mut read: impl FnMut(&dyn DbRow) -> Result<T, DbError> + Send,
+    ) -> Result<Vec<T>, DbError> {
         let sql = sql.into_sql_str();
         let mut statement = self.0.prepare_cached(sql.as_str())?;
         bind(&mut statement, values)?;
@@ -180,7 +181,7 @@ impl Session for SqliteSession {
 }
 
 /// `$n` is a name to SQLite, which numbers names as they come: the second one may be `$7`.
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+fn bind(statement: &mut Statement<'_>, values: &[Param<'_>]) -> rusqlite::Result<()> {
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).and_then(|name| name.strip_prefix('$'));
         let place = name.and_then(|number| number.parse::<usize>().ok()).unwrap_or(index);
@@ -191,42 +192,42 @@ fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result
     Ok(())
 }
 
-impl ToSql for Value<'_> {
+impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         fn id(id: &Uuid) -> ValueRef<'_> {
             ValueRef::Blob(id.as_bytes())
         }
         let value = match self {
-            Value::Id(value) => id(value),
-            Value::MaybeId(value) => value.as_ref().map_or(ValueRef::Null, id),
-            Value::Number(number) => ValueRef::Integer(*number),
-            Value::MaybeNumber(number) => number.map_or(ValueRef::Null, ValueRef::Integer),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::MaybeText(text) => {
+            Param::Id(value) => id(value),
+            Param::MaybeId(value) => value.as_ref().map_or(ValueRef::Null, id),
+            Param::Number(number) => ValueRef::Integer(*number),
+            Param::MaybeNumber(number) => number.map_or(ValueRef::Null, ValueRef::Integer),
+            Param::Text(text) => ValueRef::Text(text.as_bytes()),
+            Param::MaybeText(text) => {
                 text.map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
             }
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
+            Param::Bytes(bytes) => ValueRef::Blob(bytes),
         };
         Ok(ToSqlOutput::Borrowed(value))
     }
 }
 
-impl Fields for Row<'_> {
-    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, Fault> {
+impl DbRow for Row<'_> {
+    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, DbError> {
         let bytes = self.maybe_bytes(column)?;
         bytes.map(Uuid::from_slice).transpose().map_err(|error| wrong(column, error))
     }
-    fn maybe_number(&self, column: usize) -> Result<Option<i64>, Fault> {
+    fn maybe_number(&self, column: usize) -> Result<Option<i64>, DbError> {
         self.get_ref(column)?.as_i64_or_null().map_err(|error| wrong(column, error))
     }
-    fn maybe_text(&self, column: usize) -> Result<Option<&str>, Fault> {
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, DbError> {
         self.get_ref(column)?.as_str_or_null().map_err(|error| wrong(column, error))
     }
-    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, Fault> {
+    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, DbError> {
         self.get_ref(column)?.as_blob_or_null().map_err(|error| wrong(column, error))
     }
 }
 
-fn wrong(column: usize, error: impl std::fmt::Display) -> Fault {
+fn wrong(column: usize, error: impl std::fmt::Display) -> DbError {
     Unreadable(format!("column {column} of a row: {error}")).into()
 }

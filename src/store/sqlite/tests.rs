@@ -2,21 +2,21 @@ use super::*;
 use crate::{
     metrics::StoreOperation,
     store::{
-        fault::Fault,
+        fault::DbError,
         operations::{Count, Heartbeat},
-        session::{Fields, Session, Value},
+        session::{DbRow, DbSession, Param},
     },
 };
 
 /// Says a `PRAGMA` on the writer's connection; what it answers.
 struct Pragma(&'static str);
 
-impl Operation for Pragma {
+impl DbOperation for Pragma {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = i64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<i64, DbError> {
         Ok(session.row(self.0, &[], |row| row.number(0)).await?.unwrap_or_default())
     }
 }
@@ -97,12 +97,12 @@ struct Held {
     go_on: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
-impl Operation for Held {
+impl DbOperation for Held {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, _: &mut S) -> Result<(), Fault> {
+    async fn apply<S: DbSession>(&self, _: &mut S) -> Result<(), DbError> {
         self.begun.send(()).unwrap();
         self.go_on.lock().unwrap().recv().unwrap();
         Ok(())
@@ -132,17 +132,17 @@ async fn a_write_nothing_waits_for_any_more_is_not_begun() {
 /// Names its values in another order than they come, one of them twice.
 struct Crossed;
 
-impl Operation for Crossed {
+impl DbOperation for Crossed {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = (i64, String, Option<i64>);
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
-        let values = [Value::Number(1), Value::MaybeNumber(None), Value::Text("three")];
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
+        let values = [Param::Number(1), Param::MaybeNumber(None), Param::Text("three")];
         let text = "SELECT $1, $3, $2 WHERE $3 = 'three' AND $1 = 1";
         let read =
-            |row: &dyn Fields| Ok((row.number(0)?, row.text(1)?.to_owned(), row.maybe_number(2)?));
-        session.row(text, &values, read).await?.ok_or(Fault::Race)
+            |row: &dyn DbRow| Ok((row.number(0)?, row.text(1)?.to_owned(), row.maybe_number(2)?));
+        session.row(text, &values, read).await?.ok_or(DbError::Race)
     }
 }
 

@@ -6,10 +6,10 @@ use rusqlite::ffi::SQLITE_BUSY;
 use tokio::sync::mpsc;
 
 use super::{
-    super::fault::{Fault, Trouble},
+    super::fault::{DbError, OperationError},
     connection::SqliteSession,
     file::DatabaseFile,
-    job::Job,
+    job::DbJob,
 };
 use crate::transfer::store::Durability;
 
@@ -47,12 +47,12 @@ enum Phase {
 
 /// Why a transaction did not come about.
 struct Setback {
-    fault: Fault,
+    fault: DbError,
     phase: Phase,
 }
 
 impl Setback {
-    fn at<F: Into<Fault>>(phase: Phase) -> impl FnOnce(F) -> Self {
+    fn at<F: Into<DbError>>(phase: Phase) -> impl FnOnce(F) -> Self {
         move |fault| Self { fault: fault.into(), phase }
     }
 
@@ -60,15 +60,15 @@ impl Setback {
     /// before.
     fn is_busy(&self) -> bool {
         let code = match &self.fault {
-            Fault::Sqlite(error) => error.sqlite_error(),
+            DbError::Sqlite(error) => error.sqlite_error(),
             _ => None,
         };
         self.phase == Phase::Begin && code.is_some_and(|code| code.extended_code == SQLITE_BUSY)
     }
 
-    fn trouble(&self) -> Trouble {
+    fn trouble(&self) -> OperationError {
         let certain = self.phase != Phase::Commit;
-        Trouble { cause: self.fault.to_string(), certain }
+        OperationError { cause: self.fault.to_string(), certain }
     }
 }
 
@@ -87,7 +87,7 @@ impl Writer {
     }
 
     /// Works until every sender is gone, then closes the database and frees the file.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn DbJob>>) {
         let mut waiting = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
             waiting.retain(|job| !job.is_abandoned());
@@ -98,7 +98,7 @@ impl Writer {
 
     /// All in one transaction; if that fails, each in its own, so that one bad operation does not
     /// fail the others.
-    fn carry_out(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+    fn carry_out(&mut self, jobs: &mut Vec<Box<dyn DbJob>>) {
         if jobs.is_empty() {
             return;
         }
@@ -116,8 +116,8 @@ impl Writer {
 
     /// `certain`: the log holds nothing of these jobs yet, so that one that fails now certainly
     /// was not carried out.
-    fn carry_out_each(&mut self, jobs: &mut Vec<Box<dyn Job>>, certain: bool) {
-        let mut hopeless: Option<Trouble> = None;
+    fn carry_out_each(&mut self, jobs: &mut Vec<Box<dyn DbJob>>, certain: bool) {
+        let mut hopeless: Option<OperationError> = None;
         for job in jobs.drain(..) {
             // The disk is full or gone: the others need not each find that out.
             if let Some(trouble) = &hopeless {
@@ -129,16 +129,16 @@ impl Writer {
             let [job] = jobs;
             job.finish(outcome.as_ref().copied().map_err(|setback| {
                 let trouble = setback.trouble();
-                Trouble { certain: trouble.certain && certain, ..trouble }
+                OperationError { certain: trouble.certain && certain, ..trouble }
             }));
             hopeless = outcome
                 .err()
                 .filter(|setback| !setback.fault.is_own())
-                .map(|setback| Trouble { cause: setback.fault.to_string(), certain });
+                .map(|setback| OperationError { cause: setback.fault.to_string(), certain });
         }
     }
 
-    fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Setback> {
+    fn transaction(&mut self, jobs: &mut [Box<dyn DbJob>]) -> Result<(), Setback> {
         let session = self.ready(jobs).map_err(Setback::at(Phase::Ready))?;
         let outcome = commit_all(session, jobs);
         if outcome.as_ref().is_err_and(|setback| !setback.is_busy()) {
@@ -148,14 +148,14 @@ impl Writer {
     }
 
     /// Opens the connection if need be and sets how safe the next commit is.
-    fn ready(&mut self, jobs: &[Box<dyn Job>]) -> Result<&mut SqliteSession, Fault> {
+    fn ready(&mut self, jobs: &[Box<dyn DbJob>]) -> Result<&mut SqliteSession, DbError> {
         let power = jobs.iter().any(|job| job.durability() == Durability::Power);
         let durability = if power { Durability::Power } else { Durability::Process };
         if let Some(disk) = &mut self.disk {
             disk.file.check(jobs.iter().any(|job| job.is_probe()))?;
             if self.session.is_none() {
                 let session = SqliteSession::to_write(disk.file.path());
-                self.session = Some(session.map_err(|error| Fault::File(error.to_string()))?);
+                self.session = Some(session.map_err(|error| DbError::File(error.to_string()))?);
                 self.synchronous = None;
                 disk.file.remember();
                 tracing::warn!("the database file was opened again");
@@ -176,7 +176,7 @@ impl Writer {
             }
             self.synchronous = Some(durability);
         }
-        self.session.as_mut().ok_or_else(|| Fault::File("the database is closed".to_owned()))
+        self.session.as_mut().ok_or_else(|| DbError::File("the database is closed".to_owned()))
     }
 
     /// Leaves no transaction behind. SQLite rolls some failures back by itself (a full disk, an
@@ -213,7 +213,7 @@ impl Writer {
     }
 }
 
-fn commit_all(session: &mut SqliteSession, jobs: &mut [Box<dyn Job>]) -> Result<(), Setback> {
+fn commit_all(session: &mut SqliteSession, jobs: &mut [Box<dyn DbJob>]) -> Result<(), Setback> {
     // IMMEDIATE takes the write lock at once: a later step can then not find the file changed.
     session.again("BEGIN IMMEDIATE").map_err(Setback::at(Phase::Begin))?;
     for job in jobs {

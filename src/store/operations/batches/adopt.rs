@@ -5,10 +5,10 @@ use uuid::Uuid;
 use super::super::{
     super::{
         encoding::decode,
-        fault::Fault,
-        session::{Dialect, Fields, Session, Value},
+        fault::DbError,
+        session::{DbRow, DbSession, Dialect, Param},
     },
-    Operation,
+    DbOperation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -35,12 +35,12 @@ macro_rules! stale {
     };
 }
 
-impl Operation for AdoptBatches {
+impl DbOperation for AdoptBatches {
     const NAME: StoreOperation = StoreOperation::BatchAdopt;
 
     type Output = Vec<Batch>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Batch>, DbError> {
         let text = match S::DIALECT {
             Dialect::Sqlite => concat!(
                 "UPDATE batches SET runner = $1 WHERE id IN (",
@@ -57,12 +57,12 @@ impl Operation for AdoptBatches {
             ),
         };
         let values = [
-            Value::Id(self.runner),
-            Value::Number(self.stale_before),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.runner),
+            Param::Number(self.stale_before),
+            Param::Number(i64::from(self.limit)),
         ];
         // One record that cannot be read must not keep the others from going on.
-        let readable = |row: &dyn Fields| {
+        let readable = |row: &dyn DbRow| {
             let batch_id = BatchId::new(row.id(0)?);
             let batch = decode::<Batch>(row.text(1)?);
             Ok(batch

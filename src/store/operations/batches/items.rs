@@ -9,10 +9,10 @@ use super::{
     super::{
         super::{
             encoding::{decode, encode},
-            fault::{Fault, Unreadable},
-            session::{Fields, Session, Value},
+            fault::{DbError, Unreadable},
+            session::{DbRow, DbSession, Param},
         },
-        Operation,
+        DbOperation,
     },
     count, hold, write,
 };
@@ -45,20 +45,20 @@ impl NewItems {
     }
 
     /// Adds them, but for conversations that are items of the batch already.
-    pub(super) async fn add<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         for rows in self.rows.chunks(AT_ONCE) {
             let mut text = String::from(
                 "INSERT INTO batch_items (batch_id, position, conversation_id, data) VALUES",
             );
-            let mut values = vec![Value::Id(self.batch_id.uuid())];
+            let mut values = vec![Param::Id(self.batch_id.uuid())];
             for (position, conversation_id, data) in rows {
                 let comma = if values.len() > 1 { "," } else { "" };
                 let next = values.len() + 1;
                 let _ = write!(text, "{comma} ($1, ${next}, ${}, ${})", next + 1, next + 2);
                 values.extend([
-                    Value::Number(*position),
-                    Value::Id(*conversation_id),
-                    Value::Text(data),
+                    Param::Number(*position),
+                    Param::Id(*conversation_id),
+                    Param::Text(data),
                 ]);
             }
             text.push_str(" ON CONFLICT (batch_id, conversation_id) DO NOTHING");
@@ -89,17 +89,17 @@ impl AddItems {
     }
 }
 
-impl Operation for AddItems {
+impl DbOperation for AddItems {
     const NAME: StoreOperation = StoreOperation::BatchAddItems;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let held = hold(session, self.id).await?;
         let Some(held) = held.filter(|held| held.runs_at(self.runner)) else { return Ok(false) };
         self.items.add(session).await?;
         let text = "SELECT COUNT(*) FROM batch_items WHERE batch_id = $1";
-        let there = session.row(text, &[Value::Id(self.id.uuid())], |row| row.number(0)).await?;
+        let there = session.row(text, &[Param::Id(self.id.uuid())], |row| row.number(0)).await?;
         let total = self.total.max(count(there.unwrap_or_default())?);
         write(session, &Batch { total, ..held.batch }).await?;
         Ok(true)
@@ -113,18 +113,18 @@ pub(in crate::store) struct OpenItems {
     pub(in crate::store) limit: u32,
 }
 
-impl Operation for OpenItems {
+impl DbOperation for OpenItems {
     const NAME: StoreOperation = StoreOperation::BatchOpenItems;
 
     type Output = Vec<Item>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Item>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Item>, DbError> {
         let text = "SELECT data FROM batch_items WHERE batch_id = $1 AND transfer_id IS NULL \
                     AND position >= $2 ORDER BY position LIMIT $3";
         let values = [
-            Value::Id(self.id.uuid()),
-            Value::Number(i64::from(self.position)),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.id.uuid()),
+            Param::Number(i64::from(self.position)),
+            Param::Number(i64::from(self.limit)),
         ];
         session.rows(text, &values, |row| Ok(decode(row.text(0)?)?)).await
     }
@@ -133,14 +133,14 @@ impl Operation for OpenItems {
 /// All conversations that are items.
 pub(in crate::store) struct KnownConversations(pub(in crate::store) BatchId);
 
-impl Operation for KnownConversations {
+impl DbOperation for KnownConversations {
     const NAME: StoreOperation = StoreOperation::BatchConversations;
 
     type Output = Vec<ConversationId>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         let text = "SELECT conversation_id FROM batch_items WHERE batch_id = $1";
-        let conversation = |row: &dyn Fields| Ok(ConversationId::new(row.id(0)?));
-        session.rows(text, &[Value::Id(self.0.uuid())], conversation).await
+        let conversation = |row: &dyn DbRow| Ok(ConversationId::new(row.id(0)?));
+        session.rows(text, &[Param::Id(self.0.uuid())], conversation).await
     }
 }

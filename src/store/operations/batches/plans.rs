@@ -3,10 +3,10 @@
 use super::super::{
     super::{
         encoding::{decode, encode, micros},
-        fault::{Fault, Unreadable},
-        session::{Session, Value},
+        fault::{DbError, Unreadable},
+        session::{DbSession, Param},
     },
-    Operation,
+    DbOperation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -36,21 +36,21 @@ impl KeepPlan {
     }
 }
 
-impl Operation for KeepPlan {
+impl DbOperation for KeepPlan {
     const NAME: StoreOperation = StoreOperation::PlanKeep;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let forget = "DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
                       WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
         let long_ago = self.created_at.saturating_sub(MARGIN);
-        let values = [Value::Number(long_ago), Value::Number(FORGOTTEN_AT_ONCE)];
+        let values = [Param::Number(long_ago), Param::Number(FORGOTTEN_AT_ONCE)];
         session.execute(forget, &values).await?;
         let keep = "INSERT INTO batch_plans (id, expires_at, data) VALUES ($1, $2, $3) \
                     ON CONFLICT (id) DO NOTHING";
         let values =
-            [Value::Id(self.id.uuid()), Value::Number(self.expires_at), Value::Text(&self.data)];
+            [Param::Id(self.id.uuid()), Param::Number(self.expires_at), Param::Text(&self.data)];
         session.execute(keep, &values).await?;
         Ok(())
     }
@@ -59,13 +59,13 @@ impl Operation for KeepPlan {
 /// A plan, expired or not.
 pub(in crate::store) struct GetPlan(pub(in crate::store) PlanId);
 
-impl Operation for GetPlan {
+impl DbOperation for GetPlan {
     const NAME: StoreOperation = StoreOperation::PlanGet;
 
     type Output = Option<Plan>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Plan>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Option<Plan>, DbError> {
         let text = "SELECT data FROM batch_plans WHERE id = $1";
-        session.row(text, &[Value::Id(self.0.uuid())], |row| Ok(decode(row.text(0)?)?)).await
+        session.row(text, &[Param::Id(self.0.uuid())], |row| Ok(decode(row.text(0)?)?)).await
     }
 }

@@ -17,7 +17,7 @@ use super::super::{settled, unsettled};
 use crate::{
     store::{
         encoding::{lowest_id, micros, storable},
-        session::{Dialect, Value},
+        session::{Dialect, Param},
     },
     transfer::{
         model::{CallerName, Status},
@@ -124,7 +124,7 @@ impl Lead {
 }
 
 /// A condition: `$?` stands for its value's number.
-type Condition<'a> = (&'static str, Option<Value<'a>>);
+type Condition<'a> = (&'static str, Option<Param<'a>>);
 
 /// The newest of every settled status by `index`, and the newest of those that are not settled,
 /// put in one order. `newest` is the end of each part: filters, order and limit, the value `$limit`.
@@ -169,7 +169,7 @@ impl<'f> Page<'f> {
     }
 
     /// The text is made of constants alone; every word of a caller is a value.
-    pub(super) fn statement(&self) -> (String, Vec<Value<'_>>) {
+    pub(super) fn statement(&self) -> (String, Vec<Param<'_>>) {
         // In PostgreSQL, `position` is the id once more: no index has it alone, so that none but
         // the right one gives the rows in this order.
         let position = match (self.dialect, self.lead) {
@@ -184,7 +184,7 @@ impl<'f> Page<'f> {
             let condition = condition.replace("$?", &format!("${}", values.len()));
             let _ = write!(filters, " AND {condition}");
         }
-        values.push(Value::Number(i64::from(self.limit)));
+        values.push(Param::Number(i64::from(self.limit)));
         let newest = format!("{filters} ORDER BY {position} DESC LIMIT ${}", values.len());
         let text = match (self.dialect, self.lead.index(), self.lead.part()) {
             (Dialect::Sqlite, Some(index), Some(part)) if self.lead.is_merged() => {
@@ -202,14 +202,14 @@ impl<'f> Page<'f> {
     fn conditions(&self) -> Vec<Condition<'_>> {
         let filter = self.filter;
         let mut conditions = match (self.dialect, self.lead.joined()) {
-            (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Value::Text(&self.joined)))],
+            (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Param::Text(&self.joined)))],
             _ => self.single_conditions(),
         };
         conditions.extend([
-            ("position < $?", filter.before.map(|id| Value::Id(id.uuid()))),
+            ("position < $?", filter.before.map(|id| Param::Id(id.uuid()))),
             // The bound on the id ends the search, the exact time decides.
-            ("position >= $?", filter.since.map(|time| Value::Id(lowest_id(time)))),
-            ("created_at >= $?", filter.since.map(|time| Value::Number(micros(time)))),
+            ("position >= $?", filter.since.map(|time| Param::Id(lowest_id(time)))),
+            ("created_at >= $?", filter.since.map(|time| Param::Number(micros(time)))),
         ]);
         conditions
     }
@@ -221,26 +221,26 @@ impl<'f> Page<'f> {
         let leads = |lead| self.dialect == Dialect::Sqlite || self.lead == lead;
         let phrase = |lead, open, closed| if leads(lead) { open } else { closed };
         vec![
-            ("conversation_id = $?", filter.conversation_id.map(|id| Value::Id(id.uuid()))),
+            ("conversation_id = $?", filter.conversation_id.map(|id| Param::Id(id.uuid()))),
             (
                 phrase(Lead::Batch, "batch_id = $?", "batch_id::text = ($?::uuid)::text"),
-                filter.batch_id.map(|id| Value::Id(id.uuid())),
+                filter.batch_id.map(|id| Param::Id(id.uuid())),
             ),
             (
                 phrase(Lead::Reference, "reference = $?", "reference || '' = $?"),
-                self.reference.as_deref().map(Value::Text),
+                self.reference.as_deref().map(Param::Text),
             ),
             (
                 phrase(Lead::Caller, "caller = $?", "caller || '' = $?"),
-                self.caller.as_deref().map(Value::Text),
+                self.caller.as_deref().map(Param::Text),
             ),
             (
                 phrase(Lead::Queue, "queue_id = $?", "queue_id::text = ($?::uuid)::text"),
-                filter.queue_id.map(|id| Value::Id(id.uuid())),
+                filter.queue_id.map(|id| Param::Id(id.uuid())),
             ),
             (
                 phrase(Lead::Status, "status = $?", "status || '' = $?"),
-                filter.status.map(Status::as_str).map(Value::Text),
+                filter.status.map(Status::as_str).map(Param::Text),
             ),
         ]
     }

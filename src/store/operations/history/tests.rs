@@ -28,7 +28,7 @@ async fn plan(session: &mut TestSession, filter: &TransferFilter) -> String {
     let page = Page::new(filter, 50, Dialect::Sqlite);
     let (text, values) = page.statement();
     let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
-    let step = |row: &dyn Fields| Ok(row.text(3)?.to_owned());
+    let step = |row: &dyn DbRow| Ok(row.text(3)?.to_owned());
     session.rows(text, &values, step).await.unwrap().join("; ")
 }
 
