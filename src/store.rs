@@ -14,13 +14,12 @@ use crate::{
     metrics::Metrics,
     transfer::{batch::store::BatchStore, store::TransferStore},
 };
-use measured::Measured;
 
 mod backend;
 mod batches;
 mod doubt;
 mod encoding;
-mod measured;
+mod fault;
 mod migrations;
 mod operations;
 mod postgres;
@@ -125,12 +124,12 @@ pub async fn open(
     let url = settings.url.expose_secret();
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => {
-            let backend = Measured::new(sqlite::Sqlite::open(url).await?, metrics);
-            Ok(Stores::new(records::Records::new(backend, clock)))
+            let backend = sqlite::Sqlite::open(url).await?;
+            Ok(Stores::new(records::RecordStore::new(backend, clock, metrics)))
         }
         Some("postgres" | "postgresql") => {
-            let backend = Measured::new(postgres::Postgres::open(url).await?, metrics);
-            Ok(Stores::new(records::Records::new(backend, clock)))
+            let backend = postgres::Postgres::open(url).await?;
+            Ok(Stores::new(records::RecordStore::new(backend, clock, metrics)))
         }
         _ => Err(OpenError::Url("no known database scheme".to_owned())),
     }

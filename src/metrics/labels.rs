@@ -166,8 +166,6 @@ labels! {
         BatchTally = "batch_tally",
         /// A step of a batch is recorded.
         BatchUpdate = "batch_update",
-        /// The only process of a database forgets those before it.
-        ClearInstances = "clear_instances",
         /// Unsettled transfers are counted.
         Count = "count",
         /// An idempotency key is looked up.

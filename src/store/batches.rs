@@ -5,14 +5,15 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    backend::{Backend, Trouble},
-    encoding::{Unreadable, micros},
+    backend::Backend,
+    encoding::micros,
+    fault::{OperationError, Unreadable},
     operations::{
-        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
-        KeepPlan, KnownConversations, ListBatches, OpenItems, Operation, ReopenItem, ReopenUnsent,
-        RunningDrains, TakeItem, TallyOf, UpdateBatch,
+        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, DbOperation, FindBatchKey,
+        GetBatch, GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem,
+        ReopenUnsent, RunningDrains, TakeItem, TallyOf, UpdateBatch,
     },
-    records::Records,
+    records::RecordStore,
 };
 use crate::{
     problem::Problem,
@@ -27,30 +28,22 @@ use crate::{
     },
 };
 
-impl<B: Backend> Records<B> {
-    async fn look<O: Operation>(
-        &self,
-        name: &'static str,
-        operation: O,
-    ) -> Result<O::Output, StoreError> {
-        self.backend.read(operation).await.map_err(|trouble| trouble.of(name))
-    }
-
-    async fn record<O: Operation>(
+impl<B: Backend> RecordStore<B> {
+    async fn record<O: DbOperation>(
         &self,
         name: &'static str,
         operation: Result<O, Unreadable>,
     ) -> Result<O::Output, StoreError> {
-        let operation = operation.map_err(|error| Trouble::certain(error.to_string()).of(name))?;
-        let written = self.backend.write(operation, Durability::Power).await;
+        let operation = operation.map_err(|error| OperationError::from(error).of(name))?;
+        let written = self.write(operation, Durability::Power).await;
         written.map_err(|trouble| trouble.of(name))
     }
 }
 
 #[async_trait]
-impl<B: Backend> BatchStore for Records<B> {
+impl<B: Backend> BatchStore for RecordStore<B> {
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
-        self.look("find batch key", FindBatchKey(scope.clone())).await
+        self.read("find batch key", FindBatchKey(scope.clone())).await
     }
 
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
@@ -62,19 +55,19 @@ impl<B: Backend> BatchStore for Records<B> {
     }
 
     async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError> {
-        self.look("get plan", GetPlan(id)).await
+        self.read("get plan", GetPlan(id)).await
     }
 
     async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
-        self.look("get batch", GetBatch(id)).await
+        self.read("get batch", GetBatch(id)).await
     }
 
     async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError> {
-        self.look("list batches", ListBatches { filter: filter.clone(), limit }).await
+        self.read("list batches", ListBatches { filter: filter.clone(), limit }).await
     }
 
     async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError> {
-        self.look("tally", TallyOf { id, since: micros(since) }).await
+        self.read("tally", TallyOf { id, since: micros(since) }).await
     }
 
     async fn changed(
@@ -83,7 +76,7 @@ impl<B: Backend> BatchStore for Records<B> {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
-        self.look("list changed", Changed { id, since: micros(since), limit }).await
+        self.read("list changed", Changed { id, since: micros(since), limit }).await
     }
 
     async fn open_items(
@@ -92,11 +85,11 @@ impl<B: Backend> BatchStore for Records<B> {
         position: u32,
         limit: u32,
     ) -> Result<Vec<Item>, StoreError> {
-        self.look("list items", OpenItems { id, position, limit }).await
+        self.read("list items", OpenItems { id, position, limit }).await
     }
 
     async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError> {
-        self.look("list conversations", KnownConversations(id)).await
+        self.read("list conversations", KnownConversations(id)).await
     }
 
     async fn add_items(
@@ -157,6 +150,6 @@ impl<B: Backend> BatchStore for Records<B> {
     }
 
     async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
-        self.look("list drains", RunningDrains).await
+        self.read("list drains", RunningDrains).await
     }
 }

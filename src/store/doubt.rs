@@ -1,7 +1,7 @@
 //! Inserts whose end was not seen. The port promises that a failed insert recorded nothing; when
 //! the connection broke at the very commit, that has to be made true afterwards.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ const LIMIT: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doubt {
     /// What was to be inserted.
-    pub(super) transfer: Arc<Transfer>,
+    pub(super) transfer: Transfer,
     /// The process that would own the row.
     pub(super) owner: Uuid,
 }
@@ -26,8 +26,8 @@ pub(super) struct Doubtful(Mutex<Vec<Doubt>>);
 impl Doubtful {
     /// Watches an insert: unless [`Watch::settle`] is called, it is to be taken back. So it is
     /// too when the future that inserts is dropped half way.
-    pub(super) fn watch(&self, insert: Doubt) -> Watch<'_> {
-        Watch { doubtful: self, insert: Some(insert) }
+    pub(super) fn watch<'a>(&'a self, transfer: &'a Transfer, owner: Uuid) -> Watch<'a> {
+        Watch { doubtful: self, insert: Some((transfer, owner)) }
     }
 
     /// All inserts to be taken back; they are forgotten here.
@@ -51,10 +51,10 @@ impl Doubtful {
     }
 }
 
-/// See [`Doubtful::watch`].
+/// An insert that is under way.
 pub(super) struct Watch<'a> {
     doubtful: &'a Doubtful,
-    insert: Option<Doubt>,
+    insert: Option<(&'a Transfer, Uuid)>,
 }
 
 impl Watch<'_> {
@@ -65,16 +65,16 @@ impl Watch<'_> {
 
     /// The insert was carried out: an earlier try of the same one is no longer in doubt.
     pub(super) fn inserted(mut self) {
-        if let Some(insert) = self.insert.take() {
-            self.doubtful.forget(insert.transfer.id);
+        if let Some((transfer, _)) = self.insert.take() {
+            self.doubtful.forget(transfer.id);
         }
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if let Some(insert) = self.insert.take() {
-            self.doubtful.add(insert);
+        if let Some((transfer, owner)) = self.insert.take() {
+            self.doubtful.add(Doubt { transfer: transfer.clone(), owner });
         }
     }
 }
@@ -86,20 +86,20 @@ mod tests {
     fn insert(n: u128) -> Doubt {
         let id = TransferId::new(Uuid::from_u128(n));
         let transfer = Transfer { id, ..crate::store::samples::transfer() };
-        Doubt { transfer: Arc::new(transfer), owner: Uuid::nil() }
+        Doubt { transfer, owner: Uuid::nil() }
     }
 
     #[test]
     fn a_settled_insert_is_left_alone() {
         let doubtful = Doubtful::default();
-        doubtful.watch(insert(1)).settle();
+        doubtful.watch(&insert(1).transfer, Uuid::nil()).settle();
         assert_eq!(doubtful.take(), []);
     }
 
     #[test]
     fn a_dropped_insert_is_taken_back_once() {
         let doubtful = Doubtful::default();
-        drop(doubtful.watch(insert(1)));
+        drop(doubtful.watch(&insert(1).transfer, Uuid::nil()));
         assert_eq!(doubtful.take(), [insert(1)]);
         assert_eq!(doubtful.take(), []);
     }

@@ -6,12 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+use super::fault::Unreadable;
 use crate::transfer::model::{Status, Transfer};
 
-/// A record in the database could not be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unreadable(pub(super) String);
+/// Room for the JSON of most transfers, in bytes.
+const USUAL: usize = 1024;
 
 /// A time as microseconds since 1970, rounded down.
 pub(super) fn micros(time: Timestamp) -> i64 {
@@ -44,7 +43,9 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
 
 /// The whole record as JSON. Its escapes keep every character, NUL too.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<String, Unreadable> {
-    serde_json::to_string(record).map_err(|error| Unreadable(error.to_string()))
+    let mut bytes = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut bytes, record).map_err(|error| Unreadable(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// The record back from JSON.

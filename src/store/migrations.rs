@@ -1,73 +1,66 @@
-//! Bringing a database's schema up to date.
+//! The steps by which a database's schema comes up to date.
 
 use sqlx::{
     SqlSafeStr,
-    migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
+    migrate::{Migration, MigrationType},
 };
 
 use super::{OpenError, session::Dialect};
 
 macro_rules! texts {
-    ($folder:literal) => {
-        [
-            (1, "transfers", include_str!(concat!("migrations/", $folder, "/0001_transfers.sql"))),
-            (
-                2,
-                "history indexes",
-                include_str!(concat!("migrations/", $folder, "/0002_history_indexes.sql")),
-            ),
-            (3, "batches", include_str!(concat!("migrations/", $folder, "/0003_batches.sql"))),
-            (
-                4,
-                "shared rate",
-                include_str!(concat!("migrations/", $folder, "/0004_shared_rate.sql")),
-            ),
-            (5, "reapings", include_str!(concat!("migrations/", $folder, "/0005_reapings.sql"))),
-            (6, "awaited", include_str!(concat!("migrations/", $folder, "/0006_awaited.sql"))),
-            (
-                7,
-                "fewer indexes",
-                include_str!(concat!("migrations/", $folder, "/0007_fewer_indexes.sql")),
-            ),
-        ]
+    ($folder:literal: $($version:literal $name:literal $file:literal),+ $(,)?) => {
+        [$(($version, $name, include_str!(concat!("migrations/", $folder, "/", $file)))),+]
     };
 }
 
-fn all(dialect: Dialect) -> [(i64, &'static str, &'static str); 7] {
-    match dialect {
-        Dialect::Sqlite => texts!("sqlite"),
-        Dialect::Postgres => texts!("postgres"),
+macro_rules! all {
+    ($folder:literal) => {
+        texts!($folder:
+            1 "transfers" "0001_transfers.sql",
+            2 "history indexes" "0002_history_indexes.sql",
+            3 "batches" "0003_batches.sql",
+            4 "shared rate" "0004_shared_rate.sql",
+            5 "reapings" "0005_reapings.sql",
+            6 "awaited" "0006_awaited.sql",
+            7 "fewer indexes" "0007_fewer_indexes.sql",
+            8 "settled indexes" "0008_settled_indexes.sql",
+        )
+    };
+}
+
+/// All steps, oldest first. Their checksums are those of every released version.
+fn all(dialect: Dialect) -> Vec<Migration> {
+    let texts: [(i64, &str, &str); _] = match dialect {
+        Dialect::Sqlite => all!("sqlite"),
+        Dialect::Postgres => all!("postgres"),
+    };
+    let step = |(version, name, text): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    texts.into_iter().map(step).collect()
+}
+
+/// The steps that a database lacks which has seen `applied` (versions with their checksums), oldest
+/// first.
+///
+/// # Errors
+/// When it has seen one that is unknown here, or was another one.
+pub(super) fn missing(
+    dialect: Dialect,
+    applied: &[(i64, Vec<u8>)],
+) -> Result<Vec<Migration>, OpenError> {
+    let mut steps = all(dialect);
+    let known = steps.last().map(|step| step.version).unwrap_or_default();
+    for (version, checksum) in applied {
+        let step = steps.iter().find(|step| step.version == *version);
+        let Some(step) = step else { return Err(OpenError::Newer { found: *version, known }) };
+        if *step.checksum != **checksum {
+            let changed = format!("step {version} was changed after it was applied");
+            return Err(OpenError::Schema(changed));
+        }
     }
-}
-
-/// The statements of all migrations, in order, for a database that has seen none and ends with its
-/// process.
-pub(super) fn texts(dialect: Dialect) -> impl Iterator<Item = &'static str> {
-    all(dialect).into_iter().map(|(_, _, text)| text)
-}
-
-fn migrator(dialect: Dialect) -> Migrator {
-    let migrations = all(dialect)
-        .into_iter()
-        .map(|(version, name, text)| {
-            let kind = MigrationType::Simple;
-            Migration::new(version, name.into(), kind, text.into_sql_str(), false)
-        })
-        .collect();
-    Migrator::with_migrations(migrations)
-}
-
-/// Runs the migrations the database has not seen, each in a transaction. Two processes that start
-/// at once run them once (PostgreSQL: each transaction has a lock; SQLite: only one process has the
-/// file).
-pub(super) async fn run<C: Migrate>(dialect: Dialect, connection: &mut C) -> Result<(), OpenError> {
-    let migrator = migrator(dialect);
-    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
-    match migrator.run_direct(None, connection, false).await {
-        Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(found)) => Err(OpenError::Newer { found, known }),
-        Err(error) => Err(OpenError::Schema(error.to_string())),
-    }
+    steps.retain(|step| applied.iter().all(|(version, _)| *version != step.version));
+    Ok(steps)
 }
 
 #[cfg(test)]
@@ -88,7 +81,7 @@ mod tests {
             let mut versions: Vec<i64> =
                 names.map(|name| name.split('_').next().unwrap().parse().unwrap()).collect();
             versions.sort_unstable();
-            let run: Vec<_> = migrator(dialect).iter().map(|one| one.version).collect();
+            let run: Vec<_> = all(dialect).iter().map(|one| one.version).collect();
             assert_eq!(run, versions, "{name}");
         }
     }
@@ -97,7 +90,7 @@ mod tests {
     #[test]
     fn migrations_add_and_take_nothing_away() {
         for (dialect, name) in BOTH {
-            for migration in migrator(dialect).iter() {
+            for migration in &all(dialect) {
                 let lines = migration.sql.as_str().lines().map(str::trim_start);
                 for line in lines.filter(|line| !line.starts_with("--")).map(str::to_uppercase) {
                     let added = line.contains("ADD COLUMN") && !line.contains("DEFAULT");

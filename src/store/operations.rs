@@ -1,12 +1,10 @@
 //! What is done to the record, in statements both databases understand.
 //!
-//! An operation runs inside one transaction of a [`Session`]. When it answers `Ok`, what it wrote
+//! An operation runs inside one transaction of a [`DbSession`]. When it answers `Ok`, what it wrote
 //! is to be committed; a refusal (a key that is taken, a row that is not as expected) is `Ok` and
 //! has written nothing. When it fails, the transaction must be rolled back.
 
-use sqlx::{SqlSafeStr, SqlStr};
-
-use super::{encoding::Unreadable, session::Session};
+use super::{fault::DbError, session::DbSession};
 use crate::metrics::StoreOperation;
 
 mod batches;
@@ -27,38 +25,11 @@ pub(super) use insert::Insert;
 pub(super) use keys::FindKey;
 pub(super) use lease::{Adopt, Heartbeat, Retire, ShareRate};
 pub(super) use update::Update;
-pub(super) use upkeep::{ClearInstances, Probe, Reap, Reaped, Undo};
-
-/// Why an operation failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// Another connection was quicker between two statements: start again.
-    #[error("another process changes the same record")]
-    Race,
-    /// The database refused a statement.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    /// A record is there and cannot be understood.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-}
-
-impl Fault {
-    /// Whether the fault lies in this one operation, so that others may still work.
-    pub(super) fn is_own(&self) -> bool {
-        match self {
-            Self::Race | Self::Unreadable(_) => true,
-            Self::Database(sqlx::Error::Database(error)) => {
-                error.kind() != sqlx::error::ErrorKind::Other
-            }
-            Self::Database(_) => false,
-        }
-    }
-}
+pub(super) use upkeep::{Reap, Reaped, Undo, WriteProbe};
 
 /// One thing done to the record. It may be carried out more than once, each time from the start
 /// and after the time before was rolled back.
-pub(super) trait Operation: Send + Sync + 'static {
+pub(super) trait DbOperation: Send + Sync + 'static {
     /// Its name in metrics and traces.
     const NAME: StoreOperation;
 
@@ -66,10 +37,23 @@ pub(super) trait Operation: Send + Sync + 'static {
     type Output: Send + 'static;
 
     /// Carries it out.
-    fn apply<S: Session>(
+    fn apply<S: DbSession>(
         &self,
         session: &mut S,
-    ) -> impl Future<Output = Result<Self::Output, Fault>> + Send;
+    ) -> impl Future<Output = Result<Self::Output, DbError>> + Send;
+
+    /// Carries it out in one statement, which is a transaction of its own, for a database to which
+    /// each statement is a round trip. `None`: nothing was done, it is for [`DbOperation::apply`]. When
+    /// the end of this statement was not seen, `apply` finds out whether it was carried out.
+    fn at_once<S: DbSession>(
+        &self,
+        _session: &mut S,
+    ) -> impl Future<Output = Result<Option<Self::Output>, DbError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Whether [`DbOperation::at_once`] is worth a try.
+    const AT_ONCE: bool = false;
 }
 
 /// The rows that are not settled, in the words of the partial indexes.
@@ -87,10 +71,6 @@ macro_rules! settled {
     };
 }
 use settled;
-
-fn sql(text: &'static str) -> SqlStr {
-    text.into_sql_str()
-}
 
 #[cfg(test)]
 mod tests;

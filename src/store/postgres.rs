@@ -21,20 +21,20 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     OPERATION_LIMIT, OpenError,
-    backend::{Backend, Trouble},
-    migrations,
-    operations::{Fault, Operation},
-    session::{Dialect, PgSession},
+    backend::Backend,
+    fault::{DbError, OperationError},
+    operations::DbOperation,
 };
 use crate::transfer::store::Durability;
 
 mod lease;
 mod place;
 mod schema;
+mod session;
 
 use lease::Lease;
-use place::Place;
-use schema::Schema;
+use place::PgAddress;
+use session::PgSession;
 
 /// Connections of one process.
 const CONNECTIONS: u32 = 16;
@@ -44,6 +44,9 @@ const ACQUIRE: Duration = Duration::from_secs(4);
 
 /// Longest a connection may take to begin a transaction before it is given up as dead.
 const BEGIN: Duration = Duration::from_millis(1500);
+
+/// How long a connection that answered is taken to be alive.
+const ALIVE_FOR: Duration = Duration::from_secs(1);
 
 /// How often an operation starts again, after a race or on another connection.
 const TRIES: u32 = 20;
@@ -115,7 +118,7 @@ const BEGIN_POOLED: Begin = begin!(concat!("; ", set_up!("SET LOCAL", "true")));
 /// An open database.
 pub(super) struct Postgres {
     pool: PgPool,
-    place: Place,
+    place: PgAddress,
     /// Whether a pooler gives each transaction another connection.
     pooled: bool,
     begin: Begin,
@@ -124,13 +127,20 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Connects to what `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
-        let place = Place::parse(url)?;
+        let place = PgAddress::parse(url)?;
         let pooled = prepare(&place).await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
-            // The BEGIN is the test.
+            // The BEGIN is the test; a statement without one needs a connection that was alive a
+            // moment ago.
             .test_before_acquire(false)
+            .before_acquire(move |connection, seen| {
+                Box::pin(async move {
+                    let fresh = pooled || seen.idle_for < ALIVE_FOR;
+                    Ok(fresh || matches!(timeout(BEGIN, connection.ping()).await, Ok(Ok(()))))
+                })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if !pooled {
@@ -160,12 +170,38 @@ impl Postgres {
         Err(last)
     }
 
-    async fn transaction<O: Operation>(
+    /// Tries to carry it out in one statement: one way to the server and back in place of three.
+    /// `None`: it takes a transaction, which also finds out what came of a statement whose end was
+    /// not seen.
+    async fn at_once<O: DbOperation>(
+        &self,
+        operation: &O,
+        committing: &AtomicBool,
+    ) -> Result<Option<O::Output>, DbError> {
+        let mut lease = Lease::new(self.pool.acquire().await?);
+        let mut session = PgSession { connection: lease.connection()?, named: true };
+        committing.store(true, Ordering::Relaxed);
+        let done = operation.at_once(&mut session).await;
+        if let Err(DbError::Postgres(error)) = &done
+            && is_connection(error)
+        {
+            return Ok(None);
+        }
+        // The server has answered: either it is done, or certainly not.
+        committing.store(false, Ordering::Relaxed);
+        lease.keep();
+        match done {
+            Err(fault) if fault.is_own() || is_race(&fault) => Ok(None),
+            done => done,
+        }
+    }
+
+    async fn transaction<O: DbOperation>(
         &self,
         operation: &O,
         begin: &'static str,
         committing: &AtomicBool,
-    ) -> Result<O::Output, Fault> {
+    ) -> Result<O::Output, DbError> {
         for _ in 0..TRIES {
             let mut lease = self.lease(begin).await?;
             let mut session = PgSession { connection: lease.connection()?, named: !self.pooled };
@@ -185,12 +221,12 @@ impl Postgres {
                 }
             }
         }
-        Err(Fault::Race)
+        Err(DbError::Race)
     }
 
-    fn words(&self, fault: &Fault) -> String {
+    fn words(&self, fault: &DbError) -> String {
         match fault {
-            Fault::Database(error) => self.place.words(error),
+            DbError::Postgres(error) => self.place.words(error),
             fault => fault.to_string(),
         }
     }
@@ -199,33 +235,39 @@ impl Postgres {
 impl Backend for Postgres {
     const SHARED: bool = true;
 
-    async fn write<O: Operation>(
+    async fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> Result<O::Output, Trouble> {
+    ) -> Result<O::Output, OperationError> {
         let begin = match durability {
             Durability::Power => self.begin.power,
             Durability::Process => self.begin.process,
         };
         let committing = AtomicBool::new(false);
-        let transaction = self.transaction(&operation, begin, &committing);
-        let cause = match timeout(OPERATION_LIMIT, transaction).await {
+        let at_once = O::AT_ONCE && durability == Durability::Power && !self.pooled;
+        let work = async {
+            if at_once && let Some(output) = self.at_once(&operation, &committing).await? {
+                return Ok(output);
+            }
+            self.transaction(&operation, begin, &committing).await
+        };
+        let cause = match timeout(OPERATION_LIMIT, work).await {
             Ok(Ok(output)) => return Ok(output),
             Ok(Err(fault)) => self.words(&fault),
             Err(_) => "the server did not answer in time".to_owned(),
         };
         let certain = !committing.load(Ordering::Relaxed);
-        Err(Trouble { cause, certain })
+        Err(OperationError { cause, certain })
     }
 
-    async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, Trouble> {
+    async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, OperationError> {
         let committing = AtomicBool::new(false);
         let transaction = self.transaction(&operation, self.begin.read, &committing);
         match timeout(OPERATION_LIMIT, transaction).await {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(fault)) => Err(Trouble::certain(self.words(&fault))),
-            Err(_) => Err(Trouble::certain("the server did not answer in time")),
+            Ok(Err(fault)) => Err(OperationError::certain(self.words(&fault))),
+            Err(_) => Err(OperationError::certain("the server did not answer in time")),
         }
     }
 }
@@ -244,10 +286,10 @@ fn is_connection(error: &sqlx::Error) -> bool {
 }
 
 /// Whether to start again at once: beaten by another transaction, or chosen to break a deadlock.
-fn is_race(fault: &Fault) -> bool {
+fn is_race(fault: &DbError) -> bool {
     match fault {
-        Fault::Race => true,
-        Fault::Database(sqlx::Error::Database(error)) => {
+        DbError::Race => true,
+        DbError::Postgres(sqlx::Error::Database(error)) => {
             error.code().is_some_and(|code| code == "40001" || code == "40P01")
         }
         _ => false,
@@ -255,7 +297,7 @@ fn is_race(fault: &Fault) -> bool {
 }
 
 /// Brings the schema up to date; whether a pooler gives each transaction another connection.
-async fn prepare(place: &Place) -> Result<bool, OpenError> {
+async fn prepare(place: &PgAddress) -> Result<bool, OpenError> {
     let mut connection = first_connection(place).await?;
     let encoding = encoding(&mut connection).await.map_err(|error| refused(place, &error))?;
     if encoding != "UTF8" {
@@ -265,8 +307,8 @@ async fn prepare(place: &Place) -> Result<bool, OpenError> {
         Some(pooled) => pooled,
         None => is_pooled(&mut connection, &place.options).await,
     };
-    migrations::run(Dialect::Postgres, &mut Schema(&mut connection)).await?;
-    // Everything is committed; a farewell that is not heard does no harm.
+    schema::update(&mut connection).await?;
+    // Everything is committed; so it does not matter whether the server sees the end.
     drop(timeout(BEGIN, connection.close()).await);
     Ok(pooled)
 }
@@ -303,7 +345,7 @@ async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Erro
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
-async fn first_connection(place: &Place) -> Result<PgConnection, OpenError> {
+async fn first_connection(place: &PgAddress) -> Result<PgConnection, OpenError> {
     let end = Instant::now() + START_WAIT;
     loop {
         let error = match timeout_at(end, PgConnection::connect_with(&place.options)).await {
@@ -318,6 +360,6 @@ async fn first_connection(place: &Place) -> Result<PgConnection, OpenError> {
     }
 }
 
-fn refused(place: &Place, error: &sqlx::Error) -> OpenError {
+fn refused(place: &PgAddress, error: &sqlx::Error) -> OpenError {
     OpenError::Connect { place: place.shown(), cause: place.words(error) }
 }

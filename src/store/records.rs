@@ -7,19 +7,24 @@ use std::sync::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    backend::{Backend, Trouble},
-    doubt::{Doubt, Doubtful},
+    backend::Backend,
+    doubt::Doubtful,
     encoding::{micros, time},
+    fault::OperationError,
     operations::{
-        Adopt, Count, FindKey, Get, Heartbeat, Insert, List, Probe, Reap, Reaped, Retire,
-        ShareRate, Undo, Update,
+        Adopt, Count, DbOperation, FindKey, Get, Heartbeat, Insert, List, Reap, Reaped, Retire,
+        ShareRate, Undo, Update, WriteProbe,
     },
 };
 use crate::{
     clock::Clock,
+    metrics::{Label as _, Metrics},
+    trace,
     transfer::{
         ids::TransferId,
         model::Transfer,
@@ -32,22 +37,67 @@ use crate::{
 };
 
 /// The record of transfers in database `B`.
-pub(super) struct Records<B> {
-    pub(super) backend: B,
+pub(super) struct RecordStore<B> {
+    backend: B,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     doubtful: Doubtful,
     /// Whether the last record of a transfer could not be written.
     failing: AtomicBool,
 }
 
-impl<B: Backend> Records<B> {
-    /// The record in `backend`.
-    pub(super) fn new(backend: B, clock: Arc<dyn Clock>) -> Self {
-        Self { backend, clock, doubtful: Doubtful::default(), failing: AtomicBool::new(false) }
+impl<B: Backend> RecordStore<B> {
+    /// The record in `backend`, whose operations are measured in `metrics`.
+    pub(super) fn new(backend: B, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let (doubtful, failing) = (Doubtful::default(), AtomicBool::new(false));
+        Self { backend, clock, metrics, doubtful, failing }
+    }
+
+    async fn measured<O: DbOperation>(
+        &self,
+        work: impl Future<Output = Result<O::Output, OperationError>> + Send,
+    ) -> Result<O::Output, OperationError> {
+        let span = trace::store(O::NAME.label());
+        let began = Instant::now();
+        let done = work.instrument(span.clone()).await;
+        self.metrics.stored(O::NAME, began.elapsed(), done.is_ok());
+        if done.is_err() {
+            trace::store_failed(&span);
+        }
+        done
+    }
+
+    /// Carries out an operation that writes.
+    pub(super) async fn write<O: DbOperation>(
+        &self,
+        operation: O,
+        durability: Durability,
+    ) -> Result<O::Output, OperationError> {
+        self.measured::<O>(self.backend.write(operation, durability)).await
+    }
+
+    /// Carries out an operation that only reads; `name` tells of it in errors.
+    pub(super) async fn read<O: DbOperation>(
+        &self,
+        name: &'static str,
+        operation: O,
+    ) -> Result<O::Output, StoreError> {
+        let read = self.measured::<O>(self.backend.read(operation)).await;
+        read.map_err(|trouble| trouble.of(name))
+    }
+
+    /// Carries out an operation whose loss, should power fail, costs nothing.
+    async fn note<O: DbOperation>(
+        &self,
+        name: &'static str,
+        operation: O,
+    ) -> Result<O::Output, StoreError> {
+        let noted = self.write(operation, Durability::Process).await;
+        noted.map_err(|trouble| trouble.of(name))
     }
 
     /// Notes for [`TransferStore::check`] whether a write succeeded.
-    fn written<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
+    fn written<T>(&self, result: Result<T, OperationError>) -> Result<T, OperationError> {
         self.failing.store(result.is_err(), Ordering::Relaxed);
         result
     }
@@ -64,7 +114,7 @@ impl<B: Backend> Records<B> {
                     continue;
                 }
             };
-            match self.backend.write(undo, Durability::Process).await {
+            match self.write(undo, Durability::Process).await {
                 Ok(0) => {}
                 Ok(_) => {
                     tracing::warn!(%transfer_id, "gave up a transfer whose insert had failed");
@@ -76,9 +126,9 @@ impl<B: Backend> Records<B> {
 }
 
 #[async_trait]
-impl<B: Backend> TransferStore for Records<B> {
+impl<B: Backend> TransferStore for RecordStore<B> {
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
-        self.backend.read(FindKey(scope.clone())).await.map_err(|trouble| trouble.of("find key"))
+        self.read("find key", FindKey(scope.clone())).await
     }
 
     async fn insert(
@@ -88,11 +138,10 @@ impl<B: Backend> TransferStore for Records<B> {
         owner: Uuid,
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
-        let transfer = Arc::new(transfer.clone());
-        let insert = Insert::new(Arc::clone(&transfer), claim, owner)
-            .map_err(|error| Trouble::certain(error.to_string()).of("insert"))?;
-        let watch = self.doubtful.watch(Doubt { transfer, owner });
-        match self.written(self.backend.write(insert, durability).await) {
+        let insert = Insert::new(transfer, claim, owner)
+            .map_err(|error| OperationError::from(error).of("insert"))?;
+        let watch = self.doubtful.watch(transfer, owner);
+        match self.written(self.write(insert, durability).await) {
             Ok(inserted) => {
                 if inserted == Inserted::Done {
                     watch.inserted();
@@ -118,18 +167,17 @@ impl<B: Backend> TransferStore for Records<B> {
         durability: Durability,
     ) -> Result<bool, StoreError> {
         let update = Update::new(transfer, expected, key, self.clock.now())
-            .map_err(|error| Trouble::certain(error.to_string()).of("update"))?;
-        let written = self.written(self.backend.write(update, durability).await);
+            .map_err(|error| OperationError::from(error).of("update"))?;
+        let written = self.written(self.write(update, durability).await);
         written.map_err(|trouble| trouble.of("update"))
     }
 
     async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
-        self.backend.read(Get(id)).await.map_err(|trouble| trouble.of("get"))
+        self.read("get", Get(id)).await
     }
 
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
-        let list = List { filter: filter.clone(), limit };
-        self.backend.read(list).await.map_err(|trouble| trouble.of("list"))
+        self.read("list", List { filter: filter.clone(), limit }).await
     }
 
     async fn adopt(
@@ -141,7 +189,7 @@ impl<B: Backend> TransferStore for Records<B> {
         let adopt = Adopt { owner, stale_before: micros(stale_before), limit };
         // The adopter acts on what it gets at once; if power fails it is dead itself, and the
         // rows are adopted again.
-        self.backend.write(adopt, Durability::Process).await.map_err(|trouble| trouble.of("adopt"))
+        self.note("adopt", adopt).await
     }
 
     async fn heartbeat(
@@ -150,8 +198,7 @@ impl<B: Backend> TransferStore for Records<B> {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let heartbeat = Heartbeat { owner, now: micros(now) };
-        let beaten = self.backend.write(heartbeat, Durability::Process).await;
-        let newest = beaten.map_err(|trouble| trouble.of("heartbeat"))?;
+        let newest = self.note("heartbeat", heartbeat).await?;
         self.take_back_doubtful().await;
         Ok(newest.map(time))
     }
@@ -164,26 +211,19 @@ impl<B: Backend> TransferStore for Records<B> {
         alive_since: Timestamp,
     ) -> Result<RateShare, StoreError> {
         let (now, alive_since) = (micros(now), micros(alive_since));
-        let share = ShareRate { owner, now, mine, alive_since };
-        let shared = self.backend.write(share, Durability::Process).await;
-        shared.map_err(|trouble| trouble.of("share rate"))
+        self.note("share rate", ShareRate { owner, now, mine, alive_since }).await
     }
 
     async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {
-        let retire = Retire { owner, now: micros(self.clock.now()) };
-        self.backend
-            .write(retire, Durability::Process)
-            .await
-            .map_err(|trouble| trouble.of("retire"))
+        self.note("retire", Retire { owner, now: micros(self.clock.now()) }).await
     }
 
     async fn unsettled(&self) -> Result<u64, StoreError> {
-        self.backend.read(Count).await.map_err(|trouble| trouble.of("count unsettled"))
+        self.read("count unsettled", Count).await
     }
 
     async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
-        let reaped = self.backend.write(Reaped { now: micros(now) }, Durability::Process).await;
-        reaped.map(time).map_err(|trouble| trouble.of("reaped"))
+        self.note("reaped", Reaped { now: micros(now) }).await.map(time)
     }
 
     async fn reap(
@@ -195,7 +235,7 @@ impl<B: Backend> TransferStore for Records<B> {
     ) -> Result<u64, StoreError> {
         let (transfers_before, keys_before) = (micros(transfers_before), micros(keys_before));
         let reap = Reap { reach: micros(reach), transfers_before, keys_before, limit };
-        self.backend.write(reap, Durability::Process).await.map_err(|trouble| trouble.of("reap"))
+        self.note("reap", reap).await
     }
 
     fn is_shared(&self) -> bool {
@@ -204,14 +244,17 @@ impl<B: Backend> TransferStore for Records<B> {
 
     async fn secure(&self) -> Result<(), StoreError> {
         // Both databases write one log: what waits for its end waits for all before it.
-        let probe = Probe { now: micros(self.clock.now()), large: false };
-        self.backend.write(probe, Durability::Power).await.map_err(|trouble| trouble.of("secure"))
+        let probe = WriteProbe { now: micros(self.clock.now()), large: false };
+        let secured = self.write(probe, Durability::Power).await;
+        secured.map_err(|trouble| trouble.of("secure"))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let probe =
-            Probe { now: micros(self.clock.now()), large: self.failing.load(Ordering::Relaxed) };
-        let checked = self.written(self.backend.write(probe, Durability::Process).await);
+        let probe = WriteProbe {
+            now: micros(self.clock.now()),
+            large: self.failing.load(Ordering::Relaxed),
+        };
+        let checked = self.written(self.write(probe, Durability::Process).await);
         checked.map_err(|trouble| trouble.of("check"))
     }
 }

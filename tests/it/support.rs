@@ -14,6 +14,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod service;
+pub(crate) mod sqlite;
 pub(crate) mod steps;
 pub(crate) mod store;
 pub(crate) mod tls;

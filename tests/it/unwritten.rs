@@ -4,24 +4,25 @@
 
 use genesys_transfer::failpoint::{Point, VARIABLE};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{Connection, PgConnection};
 
 use crate::support::{
     process::{Process, Site, until},
     service::plain,
+    sqlite::client,
 };
 
 /// Keeps a store from being written, but not from being read, until it is dropped.
 enum Lock {
-    Sqlite(SqliteConnection),
+    Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
 }
 
 impl Lock {
     async fn on(url: &str) -> Self {
         if url.starts_with("sqlite") {
-            let mut connection = SqliteConnection::connect(url).await.unwrap();
-            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+            let connection = client(url);
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
             return Self::Sqlite(connection);
         }
         let mut connection = PgConnection::connect(url).await.unwrap();
@@ -32,7 +33,7 @@ impl Lock {
 
     async fn release(self) {
         match self {
-            Self::Sqlite(connection) => connection.close().await.unwrap(),
+            Self::Sqlite(connection) => drop(connection),
             Self::Postgres(connection) => connection.close().await.unwrap(),
         }
     }

@@ -13,7 +13,7 @@ use genesys_transfer::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use crate::support::{
     postgres,
     process::{Site, until},
     records::transfer,
+    sqlite::client,
     store::Fixture,
 };
 
@@ -82,8 +83,7 @@ async fn fill(url: &str, start: Timestamp, rows: i64) {
         .replace("ROWS", &rows.to_string())
         .replace("DATA", &data);
     if url.starts_with("sqlite") {
-        let mut client = SqliteConnection::connect(url).await.unwrap();
-        client.execute(AssertSqlSafe(text)).await.unwrap();
+        client(url).execute_batch(&text).unwrap();
     } else {
         let mut client = PgConnection::connect(url).await.unwrap();
         client.execute(AssertSqlSafe(text)).await.unwrap();

@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        encoding::{Unreadable, decode, encode, micros},
-        session::{Dialect, Fields, Session, Value},
+        encoding::{decode, encode, micros},
+        fault::{DbError, Unreadable},
+        session::{DbRow, DbSession, Dialect, Param},
     },
-    Fault, Operation, sql,
+    DbOperation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -35,56 +36,62 @@ pub(in crate::store) use take::{ReopenItem, ReopenUnsent, TakeItem};
 /// at a time and needs no word for that.
 macro_rules! held {
     ($session:ty, $text:literal, $lock:literal) => {
-        match <$session as Session>::DIALECT {
-            Dialect::Sqlite => sql($text),
-            Dialect::Postgres => sql(concat!($text, " ", $lock)),
+        match <$session as DbSession>::DIALECT {
+            Dialect::Sqlite => $text,
+            Dialect::Postgres => concat!($text, " ", $lock),
         }
     };
 }
 use held;
 
 /// A batch as it stands, and the process that works through it.
-struct Held {
+struct HeldBatch {
     batch: Batch,
     runner: Uuid,
 }
 
-impl Held {
+impl HeldBatch {
     /// Whether `runner` may take more of it.
     fn runs_at(&self, runner: Uuid) -> bool {
         self.batch.status == BatchStatus::Running && self.runner == runner
     }
 }
 
-/// The batch, which nobody else changes until the transaction ends.
-async fn hold<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
+/// The batch, locked against every change until the transaction ends.
+async fn hold<S: DbSession>(session: &mut S, id: BatchId) -> Result<Option<HeldBatch>, DbError> {
     let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR UPDATE");
-    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
-    rows.first().map(read_held).transpose()
+    session.row(text, &[Param::Id(id.uuid())], read_held).await
 }
 
-/// The same for one who does not change it himself: several may hold it so at once.
-async fn hold_shared<S: Session>(session: &mut S, id: BatchId) -> Result<Option<Held>, Fault> {
+/// The same, for an operation that does not change it: several may hold it at once.
+async fn hold_shared<S: DbSession>(
+    session: &mut S,
+    id: BatchId,
+) -> Result<Option<HeldBatch>, DbError> {
     let text = held!(S, "SELECT data, runner FROM batches WHERE id = $1", "FOR SHARE");
-    let rows = session.rows(text, &[Value::Id(id.uuid())]).await?;
-    rows.first().map(read_held).transpose()
+    session.row(text, &[Param::Id(id.uuid())], read_held).await
 }
 
-fn read_held(row: &impl Fields) -> Result<Held, Fault> {
-    Ok(Held { batch: decode(&row.text(0)?)?, runner: row.id(1)? })
+fn read_held(row: &dyn DbRow) -> Result<HeldBatch, DbError> {
+    Ok(HeldBatch { batch: batch(row)?, runner: row.id(1)? })
+}
+
+/// The record in the first column.
+fn batch(row: &dyn DbRow) -> Result<Batch, DbError> {
+    Ok(decode(row.text(0)?)?)
 }
 
 /// Writes a batch that is held.
-async fn write<S: Session>(session: &mut S, batch: &Batch) -> Result<(), Fault> {
+async fn write<S: DbSession>(session: &mut S, batch: &Batch) -> Result<(), DbError> {
     let data = encode(batch)?;
     let text = "UPDATE batches SET status = $2, finished_at = $3, data = $4 WHERE id = $1";
     let values = [
-        Value::Id(batch.id.uuid()),
-        Value::Text(batch.status.as_str()),
-        Value::MaybeNumber(batch.finished_at.map(micros)),
-        Value::Text(&data),
+        Param::Id(batch.id.uuid()),
+        Param::Text(batch.status.as_str()),
+        Param::MaybeNumber(batch.finished_at.map(micros)),
+        Param::Text(&data),
     ];
-    session.execute(sql(text), &values).await?;
+    session.execute(text, &values).await?;
     Ok(())
 }
 
@@ -94,12 +101,12 @@ pub(in crate::store) struct UpdateBatch {
     pub(in crate::store) runner: Uuid,
 }
 
-impl Operation for UpdateBatch {
+impl DbOperation for UpdateBatch {
     const NAME: StoreOperation = StoreOperation::BatchUpdate;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let held = hold(session, self.batch.id).await?;
         let Some(held) = held.filter(|held| held.runner == self.runner) else { return Ok(false) };
         let status = match held.batch.status {
@@ -118,13 +125,13 @@ pub(in crate::store) struct CancelBatch {
     pub(in crate::store) now: jiff::Timestamp,
 }
 
-impl Operation for CancelBatch {
+impl DbOperation for CancelBatch {
     const NAME: StoreOperation = StoreOperation::BatchCancel;
 
     type Output = Option<Batch>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {
-        let Some(Held { batch, .. }) = hold(session, self.id).await? else { return Ok(None) };
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Option<Batch>, DbError> {
+        let Some(HeldBatch { batch, .. }) = hold(session, self.id).await? else { return Ok(None) };
         if batch.status != BatchStatus::Running {
             return Ok(Some(batch));
         }

@@ -1,6 +1,6 @@
 //! Reading transfers.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 
 use crate::{
     metrics::StoreOperation,
@@ -14,38 +14,42 @@ use page::Page;
 use super::{
     super::{
         encoding::decode,
-        session::{Fields, Session, Value},
+        fault::DbError,
+        session::{DbRow, DbSession, Param},
     },
-    Fault, Operation, sql, unsettled,
+    DbOperation, unsettled,
 };
+
+/// The record in the first column.
+pub(super) fn transfer(row: &dyn DbRow) -> Result<Transfer, DbError> {
+    Ok(decode(row.text(0)?)?)
+}
 
 /// One transfer.
 pub(in crate::store) struct Get(pub(in crate::store) TransferId);
 
-impl Operation for Get {
+impl DbOperation for Get {
     const NAME: StoreOperation = StoreOperation::Get;
 
     type Output = Option<Transfer>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         let text = "SELECT data FROM transfers WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Param::Id(self.0.uuid())], transfer).await
     }
 }
 
 /// How many transfers are not settled.
 pub(in crate::store) struct Count;
 
-impl Operation for Count {
+impl DbOperation for Count {
     const NAME: StoreOperation = StoreOperation::Count;
 
     type Output = u64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<u64, DbError> {
         let text = concat!("SELECT COUNT(*) FROM transfers WHERE ", unsettled!());
-        let rows = session.rows(sql(text), &[]).await?;
-        let count = rows.first().map(|row| row.number(0)).transpose()?;
+        let count = session.row(text, &[], |row| row.number(0)).await?;
         Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
     }
 }
@@ -56,18 +60,17 @@ pub(in crate::store) struct List {
     pub(in crate::store) limit: u32,
 }
 
-impl Operation for List {
+impl DbOperation for List {
     const NAME: StoreOperation = StoreOperation::List;
 
     type Output = Vec<Transfer>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let page = Page::new(&self.filter, self.limit, S::DIALECT);
         let (text, values) = page.statement();
-        let rows = session.rows(AssertSqlSafe(text).into_sql_str(), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(AssertSqlSafe(text), &values, transfer).await
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,51 +1,139 @@
 //! Recording a new transfer with its key.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use crate::{
     metrics::StoreOperation,
     transfer::{
-        ids::{BatchId, ConversationId},
-        model::Transfer,
+        ids::{BatchId, ConversationId, QueueId, TransferId},
+        model::{CallerName, Transfer},
         store::{Inserted, KeyClaim},
     },
 };
 
 use super::{
     super::{
-        encoding::{Unreadable, code, decode, encode, micros, storable},
-        session::{Fields, Session, Value},
+        encoding::{code, encode, micros, storable},
+        fault::{DbError, Unreadable},
+        session::{DbSession, Param},
     },
-    Fault, Operation, keys, sql, unsettled,
+    DbOperation,
+    history::transfer,
+    keys, unsettled,
 };
+
+/// The row of a transfer that is not recorded yet.
+pub(super) struct NewRow {
+    pub(super) id: TransferId,
+    pub(super) conversation_id: ConversationId,
+    stage: &'static str,
+    status: &'static str,
+    owner: Uuid,
+    queue_id: QueueId,
+    caller: CallerName,
+    reference: Option<String>,
+    batch_id: Option<BatchId>,
+    created_at: i64,
+    updated_at: i64,
+    data: String,
+    code: Option<&'static str>,
+}
+
+/// Adds a row, unless its conversation has another one that is not settled.
+macro_rules! add {
+    () => {
+        "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, caller, \
+         reference, batch_id, created_at, updated_at, data, code) "
+    };
+    (values) => {
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13"
+    };
+    (unless) => {
+        concat!(" ON CONFLICT (conversation_id) WHERE ", unsettled!(), " DO NOTHING")
+    };
+}
+
+impl NewRow {
+    /// Fails when the record cannot be encoded.
+    pub(super) fn new(new: &Transfer, owner: Uuid) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: new.id,
+            conversation_id: new.request.conversation_id,
+            stage: new.stage.as_str(),
+            status: new.stage.status().as_str(),
+            owner,
+            queue_id: new.queue.id,
+            caller: new.requested_by.clone(),
+            reference: new.request.reference.as_deref().map(|text| storable(text).into_owned()),
+            batch_id: new.batch_id,
+            created_at: micros(new.created_at),
+            updated_at: micros(new.updated_at),
+            data: encode(new)?,
+            code: code(new),
+        })
+    }
+
+    /// The values of `$1` to `$13`, of which `caller` is the seventh.
+    fn values<'a>(&'a self, caller: &'a str) -> [Param<'a>; 13] {
+        [
+            Param::Id(self.id.uuid()),
+            Param::Text(self.stage),
+            Param::Text(self.status),
+            Param::Id(self.owner),
+            Param::Id(self.conversation_id.uuid()),
+            Param::Id(self.queue_id.uuid()),
+            Param::Text(caller),
+            Param::MaybeText(self.reference.as_deref()),
+            Param::MaybeId(self.batch_id.map(BatchId::uuid)),
+            Param::Number(self.created_at),
+            Param::Number(self.updated_at),
+            Param::Text(&self.data),
+            Param::MaybeText(self.code),
+        ]
+    }
+
+    /// `false` when it is not settled and its conversation has another one that is not.
+    pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
+        let text = concat!(add!(), "VALUES (", add!(values), ")", add!(unless));
+        let caller = storable(self.caller.as_str());
+        Ok(session.execute(text, &self.values(&caller)).await? > 0)
+    }
+}
+
+/// The transfer of a conversation that is not settled, where one was in the way a moment ago.
+pub(super) async fn unsettled_of<S: DbSession>(
+    session: &mut S,
+    id: ConversationId,
+) -> Result<Transfer, DbError> {
+    let text = concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
+    let found = session.row(text, &[Param::Id(id.uuid())], transfer).await?;
+    // If it is settled by now, there is room.
+    found.ok_or(DbError::Race)
+}
 
 /// Records a new transfer and claims its key.
 pub(in crate::store) struct Insert {
-    transfer: Arc<Transfer>,
-    data: String,
+    row: NewRow,
     claim: Option<KeyClaim>,
-    owner: Uuid,
 }
 
 impl Insert {
-    /// Fails when the record cannot be put into words.
+    /// Fails when the record cannot be encoded.
     pub(in crate::store) fn new(
-        transfer: Arc<Transfer>,
+        transfer: &Transfer,
         claim: Option<&KeyClaim>,
         owner: Uuid,
     ) -> Result<Self, Unreadable> {
-        Ok(Self { data: encode(&*transfer)?, transfer, claim: claim.cloned(), owner })
+        Ok(Self { row: NewRow::new(transfer, owner)?, claim: claim.cloned() })
     }
 
-    /// Who has the key, when it is taken. `Done` when it is this very transfer: an earlier try
+    /// What has the key, when it is taken. `Done` when it is this very transfer: an earlier try
     /// went through although its end was not seen.
-    async fn key_holder<S: Session>(&self, session: &mut S) -> Result<Option<Inserted>, Fault> {
+    async fn key_holder<S: DbSession>(&self, session: &mut S) -> Result<Option<Inserted>, DbError> {
         let Some(claim) = &self.claim else { return Ok(None) };
         let record = keys::find(session, &claim.scope).await?;
         Ok(record.map(|record| {
-            if record.transfer_id == self.transfer.id {
+            if record.transfer_id == self.row.id {
                 Inserted::Done
             } else {
                 Inserted::KeyTaken(record)
@@ -53,103 +141,85 @@ impl Insert {
         }))
     }
 
-    async fn conversation_holder<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {
-        let holder = unsettled_of(session, self.transfer.request.conversation_id).await?;
-        if holder.id == self.transfer.id {
+    async fn conversation_holder<S: DbSession>(
+        &self,
+        session: &mut S,
+    ) -> Result<Inserted, DbError> {
+        let holder = unsettled_of(session, self.row.conversation_id).await?;
+        if holder.id == self.row.id {
             return Ok(Inserted::Done);
         }
         Ok(Inserted::ConversationTaken { transfer_id: holder.id, caller: holder.requested_by })
     }
 
-    async fn claim_key<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        let Some(claim) = &self.claim else { return Ok(()) };
-        let claimed = session
-            .execute(
-                sql("INSERT INTO idempotency_keys \
-                     (caller, route, key, fingerprint, transfer_id) VALUES ($1, $2, $3, $4, $5) \
-                     ON CONFLICT (caller, route, key) DO NOTHING"),
-                &[
-                    Value::Text(&storable(claim.scope.caller.as_str())),
-                    Value::Text(claim.scope.route),
-                    Value::Text(&storable(&claim.scope.key)),
-                    Value::Bytes(&claim.fingerprint),
-                    Value::Id(self.transfer.id.uuid()),
-                ],
-            )
-            .await?;
-        // It was free a moment ago: the row just added must go and the key be looked at again.
-        if claimed == 0 { Err(Fault::Race) } else { Ok(()) }
+    /// `false` when the key is taken.
+    async fn claim_key<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
+        let Some(claim) = &self.claim else { return Ok(true) };
+        let text = "INSERT INTO idempotency_keys \
+                    (caller, route, key, fingerprint, transfer_id) VALUES ($1, $2, $3, $4, $5) \
+                    ON CONFLICT (caller, route, key) DO NOTHING";
+        let (caller, key) = keys::columns(&claim.scope);
+        let values = [
+            Param::Text(&caller),
+            Param::Text(claim.scope.route),
+            Param::Text(&key),
+            Param::Bytes(&claim.fingerprint),
+            Param::Id(self.row.id.uuid()),
+        ];
+        Ok(session.execute(text, &values).await? > 0)
     }
 }
 
-/// Adds the row of a transfer, whose record is `data`. `false` when it is not settled and its
-/// conversation has another one that is not.
-pub(super) async fn add_row<S: Session>(
-    session: &mut S,
-    new: &Transfer,
-    data: &str,
-    owner: Uuid,
-) -> Result<bool, Fault> {
-    let reference = new.request.reference.as_deref().map(storable);
-    let added = session
-        .execute(
-            sql(concat!(
-                "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, \
-                 caller, reference, batch_id, created_at, updated_at, data, code) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-                 ON CONFLICT (conversation_id) WHERE ",
-                unsettled!(),
-                " DO NOTHING"
-            )),
-            &[
-                Value::Id(new.id.uuid()),
-                Value::Text(new.stage.as_str()),
-                Value::Text(new.stage.status().as_str()),
-                Value::Id(owner),
-                Value::Id(new.request.conversation_id.uuid()),
-                Value::Id(new.queue.id.uuid()),
-                Value::Text(&storable(new.requested_by.as_str())),
-                Value::MaybeText(reference.as_deref()),
-                Value::MaybeId(new.batch_id.map(BatchId::uuid)),
-                Value::Number(micros(new.created_at)),
-                Value::Number(micros(new.updated_at)),
-                Value::Text(data),
-                Value::MaybeText(code(new)),
-            ],
-        )
-        .await?;
-    Ok(added > 0)
-}
-
-/// The transfer of a conversation that is not settled, where one was in the way a moment ago.
-pub(super) async fn unsettled_of<S: Session>(
-    session: &mut S,
-    id: ConversationId,
-) -> Result<Transfer, Fault> {
-    let text = concat!("SELECT data FROM transfers WHERE conversation_id = $1 AND ", unsettled!());
-    let rows = session.rows(sql(text), &[Value::Id(id.uuid())]).await?;
-    // If it is settled by now, there is room.
-    let row = rows.first().ok_or(Fault::Race)?;
-    Ok(decode(&row.text(0)?)?)
-}
-
-impl Operation for Insert {
+impl DbOperation for Insert {
     const NAME: StoreOperation = StoreOperation::Insert;
+
+    const AT_ONCE: bool = true;
 
     type Output = Inserted;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Inserted, Fault> {
-        if let Some(holder) = self.key_holder(session).await? {
-            return Ok(holder);
-        }
-        if !add_row(session, &self.transfer, &self.data, self.owner).await? {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Inserted, DbError> {
+        if !self.row.add(session).await? {
             // A twin with the same key and conversation may have come in between: the key wins.
             return match self.key_holder(session).await? {
                 Some(holder) => Ok(holder),
                 None => self.conversation_holder(session).await,
             };
         }
-        self.claim_key(session).await?;
-        Ok(Inserted::Done)
+        if self.claim_key(session).await? {
+            return Ok(Inserted::Done);
+        }
+        let text = "DELETE FROM transfers WHERE id = $1";
+        session.execute(text, &[Param::Id(self.row.id.uuid())]).await?;
+        self.key_holder(session).await?.ok_or(DbError::Race)
+    }
+
+    /// The row is added only where the key is free; a key that is claimed at the same moment fails
+    /// the whole statement.
+    async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<Inserted>, DbError> {
+        let caller = storable(self.row.caller.as_str());
+        let row = self.row.values(&caller);
+        let Some(claim) = &self.claim else {
+            return Ok(self.row.add(session).await?.then_some(Inserted::Done));
+        };
+        let text = concat!(
+            "WITH row AS (",
+            add!(),
+            "SELECT ",
+            add!(values),
+            " WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys \
+             WHERE caller = $14 AND route = $15 AND key = $16)",
+            add!(unless),
+            " RETURNING id) INSERT INTO idempotency_keys \
+             (caller, route, key, fingerprint, transfer_id) SELECT $14, $15, $16, $17, id FROM row"
+        );
+        let (caller, key) = keys::columns(&claim.scope);
+        let mut values = row.to_vec();
+        values.extend([
+            Param::Text(&caller),
+            Param::Text(claim.scope.route),
+            Param::Text(&key),
+            Param::Bytes(&claim.fingerprint),
+        ]);
+        Ok((session.execute(text, &values).await? > 0).then_some(Inserted::Done))
     }
 }

@@ -14,9 +14,10 @@ use crate::{
 use super::{
     super::{
         encoding::decode,
-        session::{Dialect, Fields, Session, Value},
+        fault::DbError,
+        session::{DbRow, DbSession, Dialect, Param},
     },
-    Fault, Operation, sql, unsettled,
+    DbOperation, unsettled,
     upkeep::newest,
 };
 
@@ -63,16 +64,16 @@ macro_rules! adopt {
     };
 }
 
-impl Operation for Adopt {
+impl DbOperation for Adopt {
     const NAME: StoreOperation = StoreOperation::Adopt;
 
     type Output = Vec<Transfer>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let unsettled = adopt!(
             S::DIALECT,
             // Left to itself, the planner walks all ids.
-            "transfers t INDEXED BY transfers_open",
+            "transfers t INDEXED BY transfers_unsettled",
             "transfers t",
             ("t.", unsettled!(), " ORDER BY t.id")
         );
@@ -84,23 +85,23 @@ impl Operation for Adopt {
             ("t.id = awaited.transfer_id")
         );
         let values = [
-            Value::Id(self.owner),
-            Value::Number(self.stale_before),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.owner),
+            Param::Number(self.stale_before),
+            Param::Number(i64::from(self.limit)),
         ];
-        let mut rows = session.rows(sql(unsettled), &values).await?;
-        rows.extend(session.rows(sql(awaited), &values).await?);
-        let mut adopted: Vec<Transfer> = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // One record that cannot be read must not keep all others from being settled.
-            match decode(&row.text(1)?) {
-                Ok(transfer) => adopted.push(transfer),
-                Err(error) => {
-                    let transfer_id = TransferId::new(row.id(0)?);
-                    tracing::error!(%transfer_id, %error, "transfer cannot be settled");
-                }
-            }
-        }
+        // One record that cannot be read must not keep all others from being settled.
+        let readable = |row: &dyn DbRow| {
+            let transfer_id = TransferId::new(row.id(0)?);
+            let transfer = decode::<Transfer>(row.text(1)?);
+            Ok(transfer
+                .inspect_err(
+                    |error| tracing::error!(%transfer_id, %error, "transfer cannot be settled"),
+                )
+                .ok())
+        };
+        let mut rows = session.rows(unsettled, &values, readable).await?;
+        rows.extend(session.rows(awaited, &values, readable).await?);
+        let mut adopted: Vec<Transfer> = rows.into_iter().flatten().collect();
         adopted.sort_unstable_by_key(|transfer| transfer.id);
         Ok(adopted)
     }
@@ -113,15 +114,15 @@ pub(in crate::store) struct Heartbeat {
     pub(in crate::store) now: i64,
 }
 
-impl Operation for Heartbeat {
+impl DbOperation for Heartbeat {
     const NAME: StoreOperation = StoreOperation::Heartbeat;
 
     type Output = Option<i64>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<i64>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Option<i64>, DbError> {
         let text = "INSERT INTO instances (owner, heartbeat) VALUES ($1, $2) \
                     ON CONFLICT (owner) DO UPDATE SET heartbeat = excluded.heartbeat";
-        session.execute(sql(text), &[Value::Id(self.owner), Value::Number(self.now)]).await?;
+        session.execute(text, &[Param::Id(self.owner), Param::Number(self.now)]).await?;
         newest(session).await
     }
 }
@@ -141,47 +142,50 @@ pub(in crate::store) struct ShareRate {
 
 impl ShareRate {
     /// What the others used and may yet use, and how many are alive.
-    async fn hear<S: Session>(&self, session: &mut S) -> Result<(u64, u32), Fault> {
+    async fn hear<S: DbSession>(&self, session: &mut S) -> Result<(u64, u32), DbError> {
         let text = "SELECT heartbeat, spent, granted, spent_at FROM instances WHERE owner <> $1";
         let (mut others, mut alive) = (0_u64, 1);
-        for row in session.rows(sql(text), &[Value::Id(self.owner)]).await? {
+        let process = |row: &dyn DbRow| {
             let lives = row.number(0)? >= self.alive_since;
-            alive += u32::from(lives);
             if row.maybe_number(3)?.is_none_or(|at| at < self.now - MINUTE) {
-                continue;
+                return Ok((lives, 0));
             }
             let spent = row.maybe_number(1)?.unwrap_or_default();
             let granted = row.maybe_number(2)?.filter(|_| lives).unwrap_or_default();
-            others = others.saturating_add(spent.saturating_add(granted).max(0).cast_unsigned());
+            Ok((lives, spent.saturating_add(granted).max(0).cast_unsigned()))
+        };
+        for (lives, counts) in session.rows(text, &[Param::Id(self.owner)], process).await? {
+            alive += u32::from(lives);
+            others = others.saturating_add(counts);
         }
         Ok((others, alive))
     }
 }
 
-impl Operation for ShareRate {
+impl DbOperation for ShareRate {
     const NAME: StoreOperation = StoreOperation::ShareRate;
 
     type Output = RateShare;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<RateShare, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<RateShare, DbError> {
         if S::DIALECT == Dialect::Postgres {
-            // One round at a time: whoever is next must see what this one was given.
-            session.rows(sql("SELECT pg_advisory_xact_lock(7107104, 1)"), &[]).await?;
+            // One round at a time: the next process must see what this one was given.
+            session.execute("SELECT pg_advisory_xact_lock(7107104, 1)", &[]).await?;
         }
         let (others, alive) = self.hear(session).await?;
         let share = RateShare::of(self.mine, others, alive);
-        let number = |count: u64| Value::Number(i64::try_from(count).unwrap_or(i64::MAX));
+        let number = |count: u64| Param::Number(i64::try_from(count).unwrap_or(i64::MAX));
         let text = "INSERT INTO instances (owner, heartbeat, spent, granted, spent_at) \
                     VALUES ($1, $2, $3, $4, $2) ON CONFLICT (owner) DO UPDATE SET \
                     spent = excluded.spent, granted = excluded.granted, \
                     spent_at = excluded.spent_at";
         let values = [
-            Value::Id(self.owner),
-            Value::Number(self.now),
+            Param::Id(self.owner),
+            Param::Number(self.now),
             number(self.mine.spent),
             number(share.left),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(share)
     }
 }
@@ -194,17 +198,17 @@ pub(in crate::store) struct Retire {
     pub(in crate::store) now: i64,
 }
 
-impl Operation for Retire {
+impl DbOperation for Retire {
     const NAME: StoreOperation = StoreOperation::Retire;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let text = "UPDATE instances SET heartbeat = 0 WHERE owner = $1";
-        session.execute(sql(text), &[Value::Id(self.owner)]).await?;
+        session.execute(text, &[Param::Id(self.owner)]).await?;
         let text = "DELETE FROM instances WHERE heartbeat < $1 \
                     AND (spent_at IS NULL OR spent_at < $1)";
-        session.execute(sql(text), &[Value::Number(self.now - MINUTE)]).await?;
+        session.execute(text, &[Param::Number(self.now - MINUTE)]).await?;
         Ok(())
     }
 }

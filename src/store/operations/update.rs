@@ -7,16 +7,17 @@ use crate::{
     metrics::StoreOperation,
     transfer::{
         model::{Stage, Transfer},
-        store::{Answer, Expected, KeyChange},
+        store::{Expected, KeyChange},
     },
 };
 
 use super::{
     super::{
-        encoding::{Unreadable, code, encode, micros},
-        session::{Fields, Session, Value},
+        encoding::{code, encode, micros},
+        fault::{DbError, Unreadable},
+        session::{DbRow, DbSession, Param},
     },
-    Fault, Operation, sql,
+    DbOperation, keys,
 };
 
 /// Changes a transfer by compare-and-set on stage and owner.
@@ -32,8 +33,52 @@ pub(in crate::store) struct Update {
     now: i64,
 }
 
+/// Changes a row that is still as expected. A column that is named is written anew in all its
+/// indexes, changed or not: so the status is named only where it changes.
+macro_rules! change {
+    ($status:literal) => {
+        concat!(
+            "UPDATE transfers SET stage = $3, updated_at = $4, data = $5, code = $6",
+            $status,
+            " WHERE id = $1 AND stage = $2 AND ($7 IS NULL OR owner = $7)"
+        )
+    };
+}
+
+/// Frees a key.
+macro_rules! free {
+    () => {
+        "DELETE FROM idempotency_keys WHERE transfer_id = $1"
+    };
+}
+
+/// The first answer stays: a key that is settled is not settled again.
+macro_rules! settle {
+    () => {
+        "UPDATE idempotency_keys SET settled_at = $9, answer_status = $10, \
+         answer_content_type = $11, answer_location = $12, answer_retry_after = $13, \
+         answer_body = $14 WHERE transfer_id = $1 AND settled_at IS NULL"
+    };
+}
+
+/// Changes a row and, if that was done, its key.
+macro_rules! both {
+    ($status:literal, $key:ident) => {
+        concat!(
+            "WITH row AS (",
+            change!($status),
+            " RETURNING id), key AS (",
+            $key!(),
+            " AND EXISTS (SELECT 1 FROM row)) SELECT id FROM row"
+        )
+    };
+}
+
+const SAME_STATUS: &str = change!("");
+const NEW_STATUS: &str = change!(", status = $8");
+
 impl Update {
-    /// Fails for a step the domain does not allow, and when the record cannot be put into words.
+    /// Fails for a step the domain does not allow, and when the record cannot be encoded.
     pub(in crate::store) fn new(
         transfer: &Transfer,
         expected: &Expected,
@@ -58,119 +103,99 @@ impl Update {
         })
     }
 
-    async fn change_row<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        let stage = self.stage;
+    fn has_same_status(&self) -> bool {
+        self.stage.status() == self.expected.stage.status()
+    }
+
+    /// What any of the statements needs; each takes of it what it names.
+    fn values(&self) -> Vec<Param<'_>> {
         let mut values = vec![
-            Value::Id(self.id),
-            Value::Text(self.expected.stage.as_str()),
-            Value::Text(stage.as_str()),
-            Value::Number(self.updated_at),
-            Value::Text(&self.data),
-            Value::MaybeText(self.code),
+            Param::Id(self.id),
+            Param::Text(self.expected.stage.as_str()),
+            Param::Text(self.stage.as_str()),
+            Param::Number(self.updated_at),
+            Param::Text(&self.data),
+            Param::MaybeText(self.code),
+            Param::MaybeId(self.expected.owner),
+            Param::Text(self.stage.status().as_str()),
         ];
-        values.extend(self.expected.owner.map(Value::Id));
-        // A column that is named is written anew in all its indexes, changed or not.
-        let same_status = stage.status() == self.expected.stage.status();
-        let text = match (same_status, self.expected.owner) {
-            (true, Some(_)) => change!("", " AND owner = $7"),
-            (true, None) => change!("", ""),
-            (false, Some(_)) => change!(", status = $8", " AND owner = $7"),
-            (false, None) => change!(", status = $7", ""),
-        };
-        if !same_status {
-            values.push(Value::Text(stage.status().as_str()));
+        if let KeyChange::Settle(answer) = &self.key {
+            values.push(Param::Number(self.now));
+            values.extend(keys::answer_values(answer));
         }
-        Ok(session.execute(sql(text), &values).await? > 0)
+        values
     }
 
     /// Whether the row already is what this update makes it: an earlier try went through although
     /// its end was not seen. Never said of `dispatching`: two who both think they made that step
     /// would both send the command.
-    async fn already_made<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn already_made<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         if self.stage == Stage::Dispatching {
             return Ok(false);
         }
-        let id = [Value::Id(self.id)];
-        let rows =
-            session.rows(sql("SELECT owner, data FROM transfers WHERE id = $1"), &id).await?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        let owner = row.id(0)?;
-        let same_owner = self.expected.owner.is_none_or(|expected| expected == owner);
-        Ok(same_owner && row.text(1)? == self.data)
+        let text = "SELECT owner, data FROM transfers WHERE id = $1";
+        let same = |row: &dyn DbRow| {
+            let owner = row.id(0)?;
+            let same_owner = self.expected.owner.is_none_or(|expected| expected == owner);
+            Ok(same_owner && row.text(1)? == self.data)
+        };
+        Ok(session.row(text, &[Param::Id(self.id)], same).await?.unwrap_or_default())
     }
 
-    async fn change_key<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        let id = self.id;
-        match &self.key {
-            KeyChange::Keep => {}
-            KeyChange::Free => {
-                let text = "DELETE FROM idempotency_keys WHERE transfer_id = $1";
-                session.execute(sql(text), &[Value::Id(id)]).await?;
-            }
-            KeyChange::Settle(answer) => {
-                session.execute(sql(SETTLE), &settled_values(id, self.now, answer)).await?;
-            }
-        }
-        Ok(())
+    /// Whether the record of what is still to be seen in its queue may change.
+    fn touches_awaited(&self) -> bool {
+        self.awaited || self.expected.stage == Stage::Accepted
     }
-}
 
-/// Changes a row that is still as expected.
-macro_rules! change {
-    ($more:literal, $condition:literal) => {
-        concat!(
-            "UPDATE transfers SET stage = $3, updated_at = $4, data = $5, code = $6",
-            $more,
-            " WHERE id = $1 AND stage = $2",
-            $condition
-        )
-    };
-}
-use change;
-
-/// The first answer stays: a key that is settled is not settled again.
-const SETTLE: &str = "UPDATE idempotency_keys SET settled_at = $2, answer_status = $3, \
-    answer_content_type = $4, answer_location = $5, answer_retry_after = $6, answer_body = $7 \
-    WHERE transfer_id = $1 AND settled_at IS NULL";
-
-fn settled_values(id: Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
-    [
-        Value::Id(id),
-        Value::Number(now),
-        Value::Number(i64::from(answer.status)),
-        Value::Text(&answer.content_type),
-        Value::MaybeText(answer.location.as_deref()),
-        Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
-        Value::Bytes(&answer.body),
-    ]
-}
-
-impl Update {
-    /// Notes whether the call is still to be seen in its queue.
-    async fn note_awaited<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn note_awaited<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let text = if self.awaited {
             "INSERT INTO awaited (transfer_id) VALUES ($1) ON CONFLICT (transfer_id) DO NOTHING"
-        } else if self.expected.stage == Stage::Accepted {
-            "DELETE FROM awaited WHERE transfer_id = $1"
         } else {
-            return Ok(());
+            "DELETE FROM awaited WHERE transfer_id = $1"
         };
-        session.execute(sql(text), &[Value::Id(self.id)]).await?;
+        session.execute(text, &[Param::Id(self.id)]).await?;
         Ok(())
     }
 }
 
-impl Operation for Update {
+impl DbOperation for Update {
     const NAME: StoreOperation = StoreOperation::Update;
+
+    const AT_ONCE: bool = true;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        if !self.change_row(session).await? {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
+        let values = self.values();
+        let change = if self.has_same_status() { SAME_STATUS } else { NEW_STATUS };
+        if session.execute(change, &values).await? == 0 {
             return self.already_made(session).await;
         }
-        self.change_key(session).await?;
-        self.note_awaited(session).await?;
+        match &self.key {
+            KeyChange::Keep => {}
+            KeyChange::Free => drop(session.execute(free!(), &values).await?),
+            KeyChange::Settle(_) => drop(session.execute(settle!(), &values).await?),
+        }
+        if self.touches_awaited() {
+            self.note_awaited(session).await?;
+        }
         Ok(true)
+    }
+
+    async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<bool>, DbError> {
+        // Should the end of a step to `dispatching` not be seen, it cannot be asked for again.
+        if self.touches_awaited() || self.stage == Stage::Dispatching {
+            return Ok(None);
+        }
+        let text = match (&self.key, self.has_same_status()) {
+            (KeyChange::Keep, true) => SAME_STATUS,
+            (KeyChange::Keep, false) => NEW_STATUS,
+            (KeyChange::Free, true) => both!("", free),
+            (KeyChange::Free, false) => both!(", status = $8", free),
+            (KeyChange::Settle(_), true) => both!("", settle),
+            (KeyChange::Settle(_), false) => both!(", status = $8", settle),
+        };
+        let changed = session.execute(text, &self.values()).await? > 0;
+        Ok(changed.then_some(true))
     }
 }

@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{
     super::{
         doubt::Doubt,
-        encoding::{Unreadable, encode, micros},
-        session::{Dialect, Fields, Session, Value},
+        encoding::{encode, micros},
+        fault::{DbError, Unreadable},
+        session::{DbRow, DbSession, Dialect, Param},
     },
-    Fault, Operation, settled, sql, unsettled,
+    DbOperation, settled, unsettled,
 };
 use crate::{
     metrics::StoreOperation,
@@ -16,8 +17,8 @@ use crate::{
     transfer::model::{Stage, Transfer},
 };
 
-/// When the newest record was written, in microseconds, by the clock of whoever wrote it.
-pub(super) async fn newest<S: Session>(session: &mut S) -> Result<Option<i64>, Fault> {
+/// When the newest record was written, in microseconds, by the clock of the process that wrote it.
+pub(super) async fn newest<S: DbSession>(session: &mut S) -> Result<Option<i64>, DbError> {
     // One look at the end of each partial index.
     let text = concat!(
         "SELECT (SELECT MAX(updated_at) FROM transfers WHERE ",
@@ -26,9 +27,8 @@ pub(super) async fn newest<S: Session>(session: &mut S) -> Result<Option<i64>, F
         unsettled!(),
         ")"
     );
-    let rows = session.rows(sql(text), &[]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Ok(row.maybe_number(0)?.max(row.maybe_number(1)?))
+    let newest = |row: &dyn DbRow| Ok(row.maybe_number(0)?.max(row.maybe_number(1)?));
+    Ok(session.row(text, &[], newest).await?.flatten())
 }
 
 /// How far the last reaping went, in microseconds. A database that does not remember one begins
@@ -38,17 +38,17 @@ pub(in crate::store) struct Reaped {
     pub(in crate::store) now: i64,
 }
 
-impl Operation for Reaped {
+impl DbOperation for Reaped {
     const NAME: StoreOperation = StoreOperation::Reap;
 
     type Output = i64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<i64, DbError> {
         let begin = newest(session).await?.unwrap_or(self.now);
         let text = "INSERT INTO reapings (id, reach) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-        session.execute(sql(text), &[Value::Number(begin)]).await?;
-        let rows = session.rows(sql("SELECT reach FROM reapings WHERE id = 1"), &[]).await?;
-        Ok(rows.first().map(|row| row.number(0)).transpose()?.unwrap_or(begin))
+        session.execute(text, &[Param::Number(begin)]).await?;
+        let text = "SELECT reach FROM reapings WHERE id = 1";
+        Ok(session.row(text, &[], |row| row.number(0)).await?.unwrap_or(begin))
     }
 }
 
@@ -64,79 +64,79 @@ pub(in crate::store) struct Reap {
 
 impl Reap {
     /// Batches that finished long ago, with what hangs on them, and forgotten plans.
-    async fn reap_batches<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
-        let limit = Value::Number(i64::from(self.limit));
+    async fn reap_batches<S: DbSession>(&self, session: &mut S) -> Result<u64, DbError> {
+        let limit = Param::Number(i64::from(self.limit));
         let keys = session
             .execute(
-                sql("DELETE FROM batch_keys WHERE (caller, route, key) IN \
+                "DELETE FROM batch_keys WHERE (caller, route, key) IN \
                      (SELECT caller, route, key FROM batch_keys \
-                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)"),
-                &[Value::Number(self.keys_before), limit],
+                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+                &[Param::Number(self.keys_before), limit],
             )
             .await?;
-        let finished = [Value::Number(self.transfers_before), limit];
+        let finished = [Param::Number(self.transfers_before), limit];
         // A batch may have thousands of items: they go first, a part at a time.
         let items = session
             .execute(
-                sql("DELETE FROM batch_items WHERE (batch_id, position) IN \
+                "DELETE FROM batch_items WHERE (batch_id, position) IN \
                      (SELECT i.batch_id, i.position FROM batches b \
                      JOIN batch_items i ON i.batch_id = b.id WHERE b.finished_at < $1 \
                      AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
-                     LIMIT $2)"),
+                     LIMIT $2)",
                 &finished,
             )
             .await?;
         let batches = session
             .execute(
-                sql("DELETE FROM batches WHERE id IN (SELECT b.id FROM batches b \
+                "DELETE FROM batches WHERE id IN (SELECT b.id FROM batches b \
                      WHERE b.finished_at < $1 \
                      AND NOT EXISTS (SELECT 1 FROM batch_keys k WHERE k.batch_id = b.id) \
                      AND NOT EXISTS (SELECT 1 FROM batch_items i WHERE i.batch_id = b.id) \
-                     ORDER BY b.finished_at LIMIT $2)"),
+                     ORDER BY b.finished_at LIMIT $2)",
                 &finished,
             )
             .await?;
         let plans = session
             .execute(
-                sql("DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
-                     WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"),
-                &[Value::Number(self.reach), limit],
+                "DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
+                     WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                &[Param::Number(self.reach), limit],
             )
             .await?;
         Ok(keys + items + batches + plans)
     }
 }
 
-impl Operation for Reap {
+impl DbOperation for Reap {
     const NAME: StoreOperation = StoreOperation::Reap;
 
     type Output = u64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<u64, DbError> {
         let text = "UPDATE reapings SET reach = $1 WHERE id = 1 AND reach < $1";
-        session.execute(sql(text), &[Value::Number(self.reach)]).await?;
-        let limit = Value::Number(i64::from(self.limit));
+        session.execute(text, &[Param::Number(self.reach)]).await?;
+        let limit = Param::Number(i64::from(self.limit));
         let keys = session
             .execute(
-                sql("DELETE FROM idempotency_keys WHERE transfer_id IN \
+                "DELETE FROM idempotency_keys WHERE transfer_id IN \
                      (SELECT transfer_id FROM idempotency_keys WHERE settled_at < $1 \
-                     ORDER BY settled_at LIMIT $2)"),
-                &[Value::Number(self.keys_before), limit],
+                     ORDER BY settled_at LIMIT $2)",
+                &[Param::Number(self.keys_before), limit],
             )
             .await?;
         let batches = self.reap_batches(session).await?;
         // A key that still counts needs its transfer, and a batch that is still there needs all.
         let transfers = session
             .execute(
-                sql(concat!(
+                concat!(
                     "DELETE FROM transfers WHERE id IN (SELECT t.id FROM transfers t WHERE t.",
                     settled!(),
                     " AND t.updated_at < $1 AND NOT EXISTS (SELECT 1 FROM idempotency_keys k \
                      WHERE k.transfer_id = t.id AND k.settled_at >= $2) \
                      AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = t.batch_id) \
                      ORDER BY t.updated_at LIMIT $3)"
-                )),
-                &[Value::Number(self.transfers_before), Value::Number(self.keys_before), limit],
+                ),
+                &[Param::Number(self.transfers_before), Param::Number(self.keys_before), limit],
             )
             .await?;
         Ok(keys + batches + transfers)
@@ -144,7 +144,7 @@ impl Operation for Reap {
 }
 
 /// Gives up a transfer whose caller was told that its insert failed, unless it moved on. The row
-/// stays: meanwhile an answer may have named it to somebody else.
+/// stays: meanwhile an answer may have named it to another caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Undo {
     pub(in crate::store) id: Uuid,
@@ -164,8 +164,7 @@ impl Undo {
             "Whether the transfer was recorded was not certain in time; nothing was sent.",
         );
         let transfer = &insert.transfer;
-        let failed =
-            Transfer { stage: Stage::Failed, error: Some(problem), ..Transfer::clone(transfer) };
+        let failed = Transfer { stage: Stage::Failed, error: Some(problem), ..transfer.clone() };
         Ok(Self {
             id: transfer.uuid(),
             owner: insert.owner,
@@ -176,12 +175,12 @@ impl Undo {
     }
 }
 
-impl Operation for Undo {
+impl DbOperation for Undo {
     const NAME: StoreOperation = StoreOperation::Undo;
 
     type Output = u64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<u64, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<u64, DbError> {
         // A row that was settled when it came (a skipped one) is true as it is.
         let text = concat!(
             "UPDATE transfers SET stage = $5, status = $5, data = $6, code = $7 \
@@ -189,25 +188,25 @@ impl Operation for Undo {
             unsettled!()
         );
         let values = [
-            Value::Id(self.id),
-            Value::Id(self.owner),
-            Value::Text(self.stage),
-            Value::Number(self.updated_at),
-            Value::Text(Stage::Failed.as_str()),
-            Value::Text(&self.given_up),
-            Value::Text(Code::StoreUnavailable.as_str()),
+            Param::Id(self.id),
+            Param::Id(self.owner),
+            Param::Text(self.stage),
+            Param::Number(self.updated_at),
+            Param::Text(Stage::Failed.as_str()),
+            Param::Text(&self.given_up),
+            Param::Text(Code::StoreUnavailable.as_str()),
         ];
-        let given_up = session.execute(sql(text), &values).await?;
+        let given_up = session.execute(text, &values).await?;
         if given_up > 0 {
             let free = "DELETE FROM idempotency_keys WHERE transfer_id = $1";
-            session.execute(sql(free), &[Value::Id(self.id)]).await?;
+            session.execute(free, &[Param::Id(self.id)]).await?;
         }
         Ok(given_up)
     }
 }
 
 /// Writes one row, to know that writing works.
-pub(in crate::store) struct Probe {
+pub(in crate::store) struct WriteProbe {
     /// Microseconds.
     pub(in crate::store) now: i64,
     /// Whether to write as much as records do. A full disk may have room for the one row in the
@@ -215,35 +214,21 @@ pub(in crate::store) struct Probe {
     pub(in crate::store) large: bool,
 }
 
-impl Operation for Probe {
+impl DbOperation for WriteProbe {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         if self.large && S::DIALECT == Dialect::Sqlite {
             // Random, because SQLite leaves out pages that would not change.
             let text = "INSERT OR REPLACE INTO probe (id, checked_at) \
                         VALUES (2, randomblob(131072))";
-            session.execute(sql(text), &[]).await?;
+            session.execute(text, &[]).await?;
         }
         let text = "INSERT INTO probe (id, checked_at) VALUES (1, $1) \
                     ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at";
-        session.execute(sql(text), &[Value::Number(self.now)]).await?;
-        Ok(())
-    }
-}
-
-/// Forgets every process: for a database whose only process starts.
-pub(in crate::store) struct ClearInstances;
-
-impl Operation for ClearInstances {
-    const NAME: StoreOperation = StoreOperation::ClearInstances;
-
-    type Output = ();
-
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
-        session.execute(sql("DELETE FROM instances"), &[]).await?;
+        session.execute(text, &[Param::Number(self.now)]).await?;
         Ok(())
     }
 }

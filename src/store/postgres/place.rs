@@ -9,7 +9,7 @@ use super::super::OpenError;
 use crate::config;
 
 /// How the server is reached.
-pub(super) struct Place {
+pub(super) struct PgAddress {
     pub(super) options: PgConnectOptions,
     /// `pgbouncer=…`: whether a pooler stands in between that gives each transaction another
     /// connection; `None` means that it has to be found out.
@@ -45,7 +45,7 @@ fn is_read(name: &str) -> bool {
     ) || name.starts_with("options[")
 }
 
-impl Place {
+impl PgAddress {
     /// Reads the URL; of parameters that nothing reads, the names are logged.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ mod tests {
         let (marked, plain) = (write("marked", "\u{feff}-----BEGIN"), write("plain", "-----BEGIN"));
         for name in ["sslrootcert", "sslcert", "sslkey"] {
             for (file, inline) in [(&marked, true), (&plain, false)] {
-                let place = Place::parse(&format!("postgres://db/t?{name}={file}")).unwrap();
+                let place = PgAddress::parse(&format!("postgres://db/t?{name}={file}")).unwrap();
                 let shown = format!("{:?}", place.options);
                 assert_eq!(shown.contains("Inline"), inline, "{name}: {shown}");
             }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_user_is_left_out_of_what_a_server_says() {
-        let place = Place::parse("postgres://app:s3cret@db/t").unwrap();
+        let place = PgAddress::parse("postgres://app:s3cret@db/t").unwrap();
         let error = sqlx::Error::Protocol("authentication failed for user \"app\"".to_owned());
         let said = place.words(&error);
         assert!(said.contains("for user \"***\"") && place.shown() == "db:5432/t", "{said}");

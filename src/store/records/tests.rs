@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     problem::Code,
-    store::{operations::Operation, samples::transfer, sqlite::Sqlite},
+    store::{samples::transfer, sqlite::Sqlite},
     transfer::model::{CallerName, Stage},
 };
 
@@ -26,41 +26,41 @@ struct Shaky(Sqlite, AtomicU8);
 impl Backend for Shaky {
     const SHARED: bool = false;
 
-    async fn write<O: Operation>(
+    async fn write<O: DbOperation>(
         &self,
         operation: O,
         durability: Durability,
-    ) -> Result<O::Output, Trouble> {
+    ) -> Result<O::Output, OperationError> {
         let mood = self.1.load(Ordering::Relaxed);
         if mood == DOWN {
-            return Err(Trouble::certain("down"));
+            return Err(OperationError::certain("down"));
         }
         let output = self.0.write(operation, durability).await?;
         match mood {
-            END_UNSEEN => Err(Trouble::uncertain("connection lost")),
+            END_UNSEEN => Err(OperationError::uncertain("connection lost")),
             HANGS => pending().await,
             _ => Ok(output),
         }
     }
 
-    async fn read<O: Operation>(&self, operation: O) -> Result<O::Output, Trouble> {
+    async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, OperationError> {
         self.0.read(operation).await
     }
 }
 
-async fn shaky() -> Records<Shaky> {
+async fn shaky() -> RecordStore<Shaky> {
     let database = Sqlite::open("sqlite::memory:").await.unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-    Records::new(Shaky(database, AtomicU8::new(SOUND)), clock)
+    RecordStore::new(Shaky(database, AtomicU8::new(SOUND)), clock, Arc::default())
 }
 
-fn set(store: &Records<Shaky>, mood: u8) {
+fn set(store: &RecordStore<Shaky>, mood: u8) {
     store.backend.1.store(mood, Ordering::Relaxed);
 }
 
 const OWNER: Uuid = Uuid::from_u128(77);
 
-async fn insert(store: &Records<Shaky>) -> Result<Inserted, StoreError> {
+async fn insert(store: &RecordStore<Shaky>) -> Result<Inserted, StoreError> {
     store.insert(&transfer(), None, OWNER, Durability::Power).await
 }
 

@@ -1,91 +1,187 @@
-//! The writer's connection as the operations see it. Every statement is carried out on the thread
-//! that asks for it, so their futures never wait.
+//! A connection to SQLite as the operations see it. Every statement is carried out on the thread
+//! that asks for it.
 
-use std::{borrow::Cow, error::Error, fmt, path::Path};
+use std::path::Path;
 
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, Statement, ToSql, ffi,
-    types::{FromSql, FromSqlError, ToSqlOutput, Value as Owned, ValueRef},
-};
-use sqlx::{
-    SqlStr,
-    error::{DatabaseError, ErrorKind},
-};
+use rusqlite::{Connection, OpenFlags, Row, Statement, ToSql, types::ToSqlOutput, types::ValueRef};
+use sqlx::SqlSafeStr;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    super::session::{Dialect, Fields, Session, Value},
+    super::{
+        OpenError,
+        fault::{DbError, Unreadable, sqlite_words},
+        migrations,
+        session::{DbRow, DbSession, Dialect, Param},
+    },
     BUSY,
 };
 
 /// Statements kept ready: more than there are.
 const STATEMENTS: usize = 128;
 
+/// The log goes into the database file whenever it has grown by so many pages of 4 KiB: seldom
+/// enough that a page changed by many transfers is written once, often enough that the log is read
+/// in a moment at the next start.
+const CHECKPOINT: i64 = 4000;
+
+/// Pages that the writer keeps in memory, in KiB: those of the indexes whose keys come in no order.
+const CACHE: i64 = 4096;
+
 /// After a burst the log shrinks back to this size, in bytes.
 const LOG_SIZE: i64 = 64 * 1024 * 1024;
 
-/// A connection that writes.
-pub(super) struct Writing(Connection);
+/// A connection.
+pub(in crate::store) struct SqliteSession(Connection);
 
-impl Writing {
-    /// To a database file that is there and has the schema.
-    pub(super) fn open(path: &Path) -> Result<Self, sqlx::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        Self::set_up(connection)
+impl SqliteSession {
+    /// To a database file that is there: switches its write-ahead log on and brings its schema up
+    /// to date.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn to_write(path: &Path) -> Result<Self, OpenError> {
+        let connection = Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let failed = at(path);
+        let pragma = |name: &str, value: i64| connection.0.pragma_update(None, name, value);
+        // Some network file systems cannot share memory and silently leave the log off.
+        let mode = connection
+            .0
+            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
+            .map_err(&failed)?;
+        if mode != "wal" {
+            let cause = format!("its file system allows journal mode {mode} only, not wal");
+            return Err(OpenError::File { path: path.to_owned(), cause });
+        }
+        connection.run("PRAGMA synchronous = FULL").map_err(&failed)?;
+        pragma("cache_size", -CACHE).map_err(&failed)?;
+        pragma("journal_size_limit", LOG_SIZE).map_err(&failed)?;
+        pragma("wal_autocheckpoint", CHECKPOINT).map_err(&failed)?;
+        connection.migrate()?;
+        Ok(connection)
     }
 
-    /// To a new, empty database in memory.
-    pub(super) fn in_memory() -> Result<Self, sqlx::Error> {
-        Self::set_up(Connection::open_in_memory().map_err(failed)?)
+    /// To a database file that has the log and the schema; cannot write.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn to_read(path: &Path) -> Result<Self, OpenError> {
+        Self::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    fn set_up(connection: Connection) -> Result<Self, sqlx::Error> {
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_SIZE).map_err(failed)?;
+    /// To a new database in memory.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(in crate::store) fn in_memory() -> Result<Self, OpenError> {
+        let path = Path::new(":memory:");
+        let connection = Self::set_up(Connection::open_in_memory().map_err(at(path))?, path)?;
+        connection.migrate()?;
+        Ok(connection)
+    }
+
+    fn open(path: &Path, access: OpenFlags) -> Result<Self, OpenError> {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::set_up(Connection::open_with_flags(path, flags).map_err(at(path))?, path)
+    }
+
+    fn set_up(connection: Connection, path: &Path) -> Result<Self, OpenError> {
+        connection.busy_timeout(BUSY).map_err(at(path))?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(at(path))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self(connection))
     }
 
-    /// Carries out statements without values.
-    pub(super) fn run(&self, text: &str) -> Result<(), sqlx::Error> {
-        self.0.execute_batch(text).map_err(failed)
+    /// Carries out statements without values that are not kept ready.
+    pub(super) fn run(&self, text: &str) -> rusqlite::Result<()> {
+        self.0.execute_batch(text)
     }
 
-    /// Closes it; what is in the log goes into the file, if nobody else has it open.
-    pub(super) fn close(self) -> Result<(), sqlx::Error> {
-        self.0.close().map_err(|(_, error)| failed(error))
+    /// Carries out one statement without values, which is kept ready.
+    pub(super) fn again(&self, text: &str) -> rusqlite::Result<()> {
+        self.0.prepare_cached(text)?.raw_execute().map(drop)
+    }
+
+    /// Closes it; what is in the log goes into the file, if nothing else has it open.
+    pub(super) fn close(self) -> rusqlite::Result<()> {
+        self.0.close().map_err(|(_, error)| error)
+    }
+
+    /// Each step is a transaction with its row in the table of the driver that was used first, which
+    /// databases have already.
+    fn migrate(&self) -> Result<(), OpenError> {
+        let failed = |error: rusqlite::Error| OpenError::Schema(sqlite_words(&error));
+        let table = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, \
+            description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, \
+            success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
+        self.run(table).map_err(failed)?;
+        for step in migrations::missing(Dialect::Sqlite, &self.applied().map_err(failed)?)? {
+            let began = Instant::now();
+            let apply = || {
+                self.run("BEGIN IMMEDIATE")?;
+                self.run(step.sql.as_str())?;
+                let elapsed = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
+                self.0.execute(
+                    "INSERT INTO _sqlx_migrations \
+                     (version, description, success, checksum, execution_time) \
+                     VALUES (?1, ?2, TRUE, ?3, ?4)",
+                    (step.version, &*step.description, &*step.checksum, elapsed),
+                )?;
+                self.run("COMMIT")
+            };
+            apply().map_err(|error| {
+                OpenError::Schema(format!("step {}: {}", step.version, sqlite_words(&error)))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn applied(&self) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+        let text = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
+        let mut list = self.0.prepare(text)?;
+        list.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 }
 
-impl Session for Writing {
-    const DIALECT: Dialect = Dialect::Sqlite;
-    type Row = Row;
+/// What is wrong with the file.
+pub(super) fn at(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
+    move |error| OpenError::File { path: path.to_owned(), cause: sqlite_words(&error) }
+}
 
-    async fn execute(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<u64, sqlx::Error> {
-        let mut statement = self.0.prepare_cached(sql.as_str()).map_err(failed)?;
-        bind(&mut statement, values).map_err(failed)?;
-        let touched = statement.raw_execute().map_err(failed)?;
-        Ok(u64::try_from(touched).unwrap_or(u64::MAX))
+impl DbSession for SqliteSession {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    async fn execute(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        values: &[Param<'_>],
+    ) -> Result<u64, DbError> {
+        let sql = sql.into_sql_str();
+        let mut statement = self.0.prepare_cached(sql.as_str())?;
+        bind(&mut statement, values)?;
+        Ok(u64::try_from(statement.raw_execute()?).unwrap_or(u64::MAX))
     }
 
-    async fn rows(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-        let mut statement = self.0.prepare_cached(sql.as_str()).map_err(failed)?;
-        let columns = statement.column_count();
-        bind(&mut statement, values).map_err(failed)?;
-        let mut found = statement.raw_query();
-        let mut rows = Vec::new();
-        while let Some(row) = found.next().map_err(failed)? {
-            let values = (0..columns).map(|column| row.get(column)).collect::<Result<_, _>>();
-            rows.push(Row(values.map_err(failed)?));
+    async fn rows<T: Send>(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        values: &[Param<'_>],
+        mut read: impl FnMut(&dyn DbRow) -> Result<T, DbError> + Send,
+    ) -> Result<Vec<T>, DbError> {
+        let sql = sql.into_sql_str();
+        let mut statement = self.0.prepare_cached(sql.as_str())?;
+        bind(&mut statement, values)?;
+        let (mut found, mut rows) = (statement.raw_query(), Vec::new());
+        while let Some(row) = found.next()? {
+            rows.push(read(row)?);
         }
         Ok(rows)
     }
 }
 
 /// `$n` is a name to SQLite, which numbers names as they come: the second one may be `$7`.
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+fn bind(statement: &mut Statement<'_>, values: &[Param<'_>]) -> rusqlite::Result<()> {
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).and_then(|name| name.strip_prefix('$'));
         let place = name.and_then(|number| number.parse::<usize>().ok()).unwrap_or(index);
@@ -96,137 +192,42 @@ fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result
     Ok(())
 }
 
-impl ToSql for Value<'_> {
+impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         fn id(id: &Uuid) -> ValueRef<'_> {
             ValueRef::Blob(id.as_bytes())
         }
         let value = match self {
-            Value::Id(value) => id(value),
-            Value::MaybeId(value) => value.as_ref().map_or(ValueRef::Null, id),
-            Value::Number(number) => ValueRef::Integer(*number),
-            Value::MaybeNumber(number) => number.map_or(ValueRef::Null, ValueRef::Integer),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::MaybeText(text) => {
+            Param::Id(value) => id(value),
+            Param::MaybeId(value) => value.as_ref().map_or(ValueRef::Null, id),
+            Param::Number(number) => ValueRef::Integer(*number),
+            Param::MaybeNumber(number) => number.map_or(ValueRef::Null, ValueRef::Integer),
+            Param::Text(text) => ValueRef::Text(text.as_bytes()),
+            Param::MaybeText(text) => {
                 text.map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
             }
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
+            Param::Bytes(bytes) => ValueRef::Blob(bytes),
         };
         Ok(ToSqlOutput::Borrowed(value))
     }
 }
 
-/// A row of values.
-pub(super) struct Row(Vec<Owned>);
-
-impl Row {
-    fn read<T: FromSql>(&self, column: usize) -> Result<T, sqlx::Error> {
-        let value = self
-            .0
-            .get(column)
-            .ok_or(sqlx::Error::ColumnIndexOutOfBounds { index: column, len: self.0.len() })?;
-        T::column_result(value.into()).map_err(|error| sqlx::Error::ColumnDecode {
-            index: column.to_string(),
-            source: Box::new(error),
-        })
+impl DbRow for Row<'_> {
+    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, DbError> {
+        let bytes = self.maybe_bytes(column)?;
+        bytes.map(Uuid::from_slice).transpose().map_err(|error| wrong(column, error))
+    }
+    fn maybe_number(&self, column: usize) -> Result<Option<i64>, DbError> {
+        self.get_ref(column)?.as_i64_or_null().map_err(|error| wrong(column, error))
+    }
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, DbError> {
+        self.get_ref(column)?.as_str_or_null().map_err(|error| wrong(column, error))
+    }
+    fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>, DbError> {
+        self.get_ref(column)?.as_blob_or_null().map_err(|error| wrong(column, error))
     }
 }
 
-/// A UUID as its 16 bytes.
-struct Id(Uuid);
-
-impl FromSql for Id {
-    fn column_result(value: ValueRef<'_>) -> Result<Self, FromSqlError> {
-        let bytes = value.as_blob()?;
-        Uuid::from_slice(bytes).map(Self).map_err(|error| FromSqlError::Other(Box::new(error)))
-    }
-}
-
-impl Fields for Row {
-    fn id(&self, column: usize) -> Result<Uuid, sqlx::Error> {
-        self.read(column).map(|Id(id)| id)
-    }
-    fn maybe_id(&self, column: usize) -> Result<Option<Uuid>, sqlx::Error> {
-        Ok(self.read::<Option<Id>>(column)?.map(|Id(id)| id))
-    }
-    fn number(&self, column: usize) -> Result<i64, sqlx::Error> {
-        self.read(column)
-    }
-    fn maybe_number(&self, column: usize) -> Result<Option<i64>, sqlx::Error> {
-        self.read(column)
-    }
-    fn text(&self, column: usize) -> Result<String, sqlx::Error> {
-        self.read(column)
-    }
-    fn maybe_text(&self, column: usize) -> Result<Option<String>, sqlx::Error> {
-        self.read(column)
-    }
-    fn bytes(&self, column: usize) -> Result<Vec<u8>, sqlx::Error> {
-        self.read(column)
-    }
-    fn maybe_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, sqlx::Error> {
-        self.read(column)
-    }
-}
-
-/// What the database said, in the form that the other connections say it.
-#[derive(Debug)]
-struct Refused {
-    code: ffi::Error,
-    message: String,
-}
-
-fn failed(error: rusqlite::Error) -> sqlx::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, message) => {
-            let message = message.unwrap_or_else(|| code.to_string());
-            sqlx::Error::Database(Box::new(Refused { code, message }))
-        }
-        other => sqlx::Error::Protocol(other.to_string()),
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(code: {}) {}", self.code.extended_code, self.message)
-    }
-}
-
-impl Error for Refused {}
-
-impl DatabaseError for Refused {
-    fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        Some(self.code.extended_code.to_string().into())
-    }
-
-    fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        match (self.code.code, self.code.extended_code) {
-            (ErrorCode::ConstraintViolation, code) => match code {
-                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
-                    ErrorKind::UniqueViolation
-                }
-                ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ErrorKind::ForeignKeyViolation,
-                ffi::SQLITE_CONSTRAINT_NOTNULL => ErrorKind::NotNullViolation,
-                ffi::SQLITE_CONSTRAINT_CHECK => ErrorKind::CheckViolation,
-                _ => ErrorKind::Other,
-            },
-            _ => ErrorKind::Other,
-        }
-    }
+fn wrong(column: usize, error: impl std::fmt::Display) -> DbError {
+    Unreadable(format!("column {column} of a row: {error}")).into()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::super::OpenError;
+use super::super::{OpenError, fault::DbError};
 
 /// How long a starting process waits for the one before it to end.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -18,15 +18,21 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
+/// How long files that were found to be the same are taken to be. A look at each write would cost
+/// as much as a statement; readiness looks always.
+const SOUND_FOR: Duration = Duration::from_secs(1);
+
 /// Device and inode.
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
 /// A database file with the lock that keeps other processes off it.
 pub(super) struct DatabaseFile {
     path: PathBuf,
     log: PathBuf,
     /// Device and inode of the file and of its write-ahead log.
-    identity: [Option<Identity>; 2],
+    identity: [Option<FileId>; 2],
+    /// When they were last found to be these; `None` when they have to be looked at.
+    checked: Option<Instant>,
     /// Released by the system when this process ends, however it ends.
     _lock: File,
 }
@@ -41,7 +47,7 @@ impl DatabaseFile {
         let path = fs::canonicalize(path).map_err(failed)?;
         let lock = lock(&path).await?;
         let log = beside(&path, "-wal");
-        Ok(Self { path, log, identity: [None, None], _lock: lock })
+        Ok(Self { path, log, identity: [None, None], checked: None, _lock: lock })
     }
 
     /// The file, as an absolute path without links.
@@ -61,23 +67,35 @@ impl DatabaseFile {
         *log = None;
     }
 
+    /// Something failed: the files are looked at before the next write.
+    pub(super) fn doubt(&mut self) {
+        self.checked = None;
+    }
+
     /// Fails when the files were removed or replaced behind our back: writes to a removed file
-    /// succeed and are lost.
-    pub(super) fn check(&self) -> io::Result<()> {
+    /// succeed and are lost. Looks once in [`SOUND_FOR`], and always when `now` is set or
+    /// something failed.
+    pub(super) fn check(&mut self, now: bool) -> Result<(), DbError> {
+        let looked = Instant::now();
+        if !now && self.checked.is_some_and(|at| looked.duration_since(at) < SOUND_FOR) {
+            return Ok(());
+        }
+        self.checked = None;
         for (path, known) in [&self.path, &self.log].into_iter().zip(self.identity) {
             let Some(known) = known else { continue };
             if identity(path).ok() != Some(known) {
-                return Err(io::Error::other(format!(
+                return Err(DbError::File(format!(
                     "{} was removed or replaced; put it back, or restart",
                     path.display()
                 )));
             }
         }
+        self.checked = Some(looked);
         Ok(())
     }
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<FileId> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

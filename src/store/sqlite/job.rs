@@ -1,111 +1,74 @@
-//! Operations on their way to the writer.
+//! Operations on their way to a thread with a connection.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
-
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::{
     super::{
-        backend::Trouble,
-        operations::{Fault, Operation},
+        fault::{DbError, OperationError},
+        operations::DbOperation,
     },
-    connection::Writing,
+    connection::SqliteSession,
 };
-use crate::transfer::store::Durability;
+use crate::{metrics::StoreOperation, transfer::store::Durability};
 
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const WITHDRAWN: u8 = 2;
-
-/// Settles between writer and waiter whether an operation is begun.
-#[derive(Debug, Default)]
-pub(super) struct Ticket(AtomicU8);
-
-impl Ticket {
-    fn move_on(&self, next: u8) -> bool {
-        self.0.compare_exchange(WAITING, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Withdraws the operation, if it has not begun, when the guard is dropped.
-    pub(super) fn withdraw_on_drop(self: Arc<Self>) -> Withdrawal {
-        Withdrawal(self)
-    }
-}
-
-/// See [`Ticket::withdraw_on_drop`].
-pub(super) struct Withdrawal(Arc<Ticket>);
-
-impl Withdrawal {
-    /// Withdraws now; the trouble is certain when the operation had not begun.
-    pub(super) fn trouble(&self, cause: &str) -> Trouble {
-        if self.0.move_on(WITHDRAWN) { Trouble::certain(cause) } else { Trouble::uncertain(cause) }
-    }
-}
-
-impl Drop for Withdrawal {
-    fn drop(&mut self) {
-        self.0.move_on(WITHDRAWN);
-    }
-}
-
-/// An operation whose type the writer need not know.
-pub(super) trait Job: Send {
-    /// Marks it as begun; `false` when nobody waits for it any more.
-    fn begin(&self) -> bool;
+/// An operation whose type the thread need not know.
+pub(super) trait DbJob: Send {
+    /// Whether nothing waits for it any more: then it need not be begun.
+    fn is_abandoned(&self) -> bool;
     /// How safe it must be.
     fn durability(&self) -> Durability;
-    /// Carries it out, inside the writer's transaction. May be asked again after a roll-back.
-    fn apply<'a>(&'a mut self, connection: &'a mut Writing) -> BoxFuture<'a, Result<(), Fault>>;
-    /// Tells the waiter: the last `apply` is committed, or nothing was done.
-    fn finish(self: Box<Self>, outcome: Result<(), Trouble>);
+    /// Whether it is there to find out that writing works.
+    fn is_probe(&self) -> bool;
+    /// Carries it out, inside a transaction if it writes. May be asked again after a roll-back.
+    fn apply(&mut self, session: &mut SqliteSession) -> Result<(), DbError>;
+    /// Tells the waiter: the last `apply` counts, or nothing was done.
+    fn finish(self: Box<Self>, outcome: Result<(), OperationError>);
 }
 
-/// An operation with the one who waits for it.
-pub(super) struct Pending<O: Operation> {
+/// An operation with what waits for it.
+pub(super) struct Pending<O: DbOperation> {
     operation: O,
     durability: Durability,
-    ticket: Arc<Ticket>,
     output: Option<O::Output>,
-    reply: oneshot::Sender<Result<O::Output, Trouble>>,
+    reply: oneshot::Sender<Result<O::Output, OperationError>>,
 }
 
-impl<O: Operation> Pending<O> {
+impl<O: DbOperation> Pending<O> {
     pub(super) fn new(
         operation: O,
         durability: Durability,
-        ticket: Arc<Ticket>,
-        reply: oneshot::Sender<Result<O::Output, Trouble>>,
+        reply: oneshot::Sender<Result<O::Output, OperationError>>,
     ) -> Self {
-        Self { operation, durability, ticket, output: None, reply }
+        Self { operation, durability, output: None, reply }
     }
 }
 
-impl<O: Operation> Job for Pending<O> {
-    fn begin(&self) -> bool {
-        self.ticket.move_on(BEGUN)
+impl<O: DbOperation> DbJob for Pending<O> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     fn durability(&self) -> Durability {
         self.durability
     }
 
-    fn apply<'a>(&'a mut self, connection: &'a mut Writing) -> BoxFuture<'a, Result<(), Fault>> {
-        async move {
-            self.output = None;
-            self.output = Some(self.operation.apply(connection).await?);
-            Ok(())
-        }
-        .boxed()
+    fn is_probe(&self) -> bool {
+        O::NAME == StoreOperation::Probe
     }
 
-    fn finish(self: Box<Self>, outcome: Result<(), Trouble>) {
+    fn apply(&mut self, session: &mut SqliteSession) -> Result<(), DbError> {
+        self.output = None;
+        let applied = self.operation.apply(session).now_or_never();
+        // The statements of SQLite do not wait, so it is ready.
+        self.output = Some(applied.unwrap_or(Err(DbError::Race))?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), OperationError>) {
         let result = match (outcome, self.output) {
             (Ok(()), Some(output)) => Ok(output),
-            (Ok(()), None) => Err(Trouble::certain("the operation was not carried out")),
+            (Ok(()), None) => Err(OperationError::certain("the operation was not carried out")),
             (Err(trouble), _) => Err(trouble),
         };
         // The waiter may have given up; an insert is then taken back by `doubt`.

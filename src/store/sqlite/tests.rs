@@ -1,25 +1,23 @@
-use sqlx::SqlSafeStr;
-
 use super::*;
 use crate::{
     metrics::StoreOperation,
     store::{
-        operations::{Count, Fault, Heartbeat},
-        session::{Fields, Session, Value},
+        fault::DbError,
+        operations::{Count, Heartbeat},
+        session::{DbRow, DbSession, Param},
     },
 };
 
 /// Says a `PRAGMA` on the writer's connection; what it answers.
 struct Pragma(&'static str);
 
-impl Operation for Pragma {
+impl DbOperation for Pragma {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = i64;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<i64, Fault> {
-        let rows = session.rows(self.0.into_sql_str(), &[]).await?;
-        Ok(rows.first().map(|row| row.number(0)).transpose()?.unwrap_or_default())
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<i64, DbError> {
+        Ok(session.row(self.0, &[], |row| row.number(0)).await?.unwrap_or_default())
     }
 }
 
@@ -85,7 +83,7 @@ async fn foreign_keys_hold_and_the_log_is_bounded() {
     let (store, _dir) = in_file().await;
     for (pragma, expected) in [
         ("PRAGMA foreign_keys", 1),
-        ("PRAGMA wal_autocheckpoint", 1000),
+        ("PRAGMA wal_autocheckpoint", 4000),
         ("PRAGMA journal_size_limit", 67_108_864),
     ] {
         let value = store.write(Pragma(pragma), Durability::Power).await.unwrap();
@@ -95,34 +93,34 @@ async fn foreign_keys_hold_and_the_log_is_bounded() {
 
 /// Says that it is being carried out, then waits to be let go.
 struct Held {
-    begun: mpsc::Sender<()>,
-    go_on: Arc<tokio::sync::Notify>,
+    begun: mpsc::UnboundedSender<()>,
+    go_on: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
-impl Operation for Held {
+impl DbOperation for Held {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, _: &mut S) -> Result<(), Fault> {
-        self.begun.send(()).await.ok();
-        self.go_on.notified().await;
+    async fn apply<S: DbSession>(&self, _: &mut S) -> Result<(), DbError> {
+        self.begun.send(()).unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_write_nobody_waits_for_any_more_is_not_begun() {
+async fn a_write_nothing_waits_for_any_more_is_not_begun() {
     let (store, _dir) = in_file().await;
-    let go_on = Arc::new(tokio::sync::Notify::new());
-    let (begun, mut has_begun) = mpsc::channel(1);
-    let held = Held { begun, go_on: Arc::clone(&go_on) };
+    let (begun, mut has_begun) = mpsc::unbounded_channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let held = Held { begun, go_on: Mutex::new(goes_on) };
     let free = async {
         has_begun.recv().await;
         // Queued behind the held one, polled once and dropped.
         let dropped = store.write(heartbeat(1), Durability::Power);
         assert!(futures_util::poll!(std::pin::pin!(dropped)).is_pending());
-        go_on.notify_one();
+        go_on.send(()).unwrap();
     };
     let (held, ()) = tokio::join!(store.write(held, Durability::Power), free);
     held.unwrap();
@@ -134,17 +132,17 @@ async fn a_write_nobody_waits_for_any_more_is_not_begun() {
 /// Names its values in another order than they come, one of them twice.
 struct Crossed;
 
-impl Operation for Crossed {
+impl DbOperation for Crossed {
     const NAME: StoreOperation = StoreOperation::Probe;
 
     type Output = (i64, String, Option<i64>);
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
-        let values = [Value::Number(1), Value::MaybeNumber(None), Value::Text("three")];
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
+        let values = [Param::Number(1), Param::MaybeNumber(None), Param::Text("three")];
         let text = "SELECT $1, $3, $2 WHERE $3 = 'three' AND $1 = 1";
-        let rows = session.rows(text.into_sql_str(), &values).await?;
-        let row = rows.first().ok_or(Fault::Race)?;
-        Ok((row.number(0)?, row.text(1)?, row.maybe_number(2)?))
+        let read =
+            |row: &dyn DbRow| Ok((row.number(0)?, row.text(1)?.to_owned(), row.maybe_number(2)?));
+        session.row(text, &values, read).await?.ok_or(DbError::Race)
     }
 }
 
@@ -153,4 +151,18 @@ async fn values_are_bound_by_their_numbers() {
     let (store, _dir) = in_file().await;
     let row = store.write(Crossed, Durability::Process).await.unwrap();
     assert_eq!(row, (1, "three".to_owned(), None));
+}
+
+#[test]
+fn a_url_names_a_file_or_memory() {
+    for (url, path) in [
+        ("sqlite://data/transfers.db", Some("data/transfers.db")),
+        ("sqlite:///var/lib/transfers.db", Some("/var/lib/transfers.db")),
+        ("sqlite:transfers.db?mode=rwc", Some("transfers.db")),
+        ("sqlite://a%20b%2525%zz%2", Some("a b%25%zz%2")),
+        ("sqlite::memory:", None),
+        ("sqlite://x?mode=memory&cache=shared", None),
+    ] {
+        assert_eq!(path_in(url).unwrap(), path.map(PathBuf::from), "{url}");
+    }
 }

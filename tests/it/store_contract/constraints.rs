@@ -2,11 +2,12 @@
 //! code of the store.
 
 use genesys_transfer::{clock::Clock, transfer::model::Stage};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::on_both_stores;
 use crate::support::{
     records::{claim, transfer},
+    sqlite::client,
     store::Fixture,
 };
 
@@ -18,9 +19,8 @@ on_both_stores!(
 /// Runs `text` as somebody else's client; whether the database took it. `NEW_ID` is a fresh id.
 async fn takes(fixture: &Fixture, text: &str) -> bool {
     if fixture.url.starts_with("sqlite") {
-        let mut client = SqliteConnection::connect(&fixture.url).await.unwrap();
         let text = text.replace("NEW_ID", "randomblob(16)");
-        client.execute(AssertSqlSafe(text)).await.is_ok()
+        client(&fixture.url).execute_batch(&text).is_ok()
     } else {
         let mut client = PgConnection::connect(&fixture.url).await.unwrap();
         let text = text.replace("NEW_ID", "gen_random_uuid()");

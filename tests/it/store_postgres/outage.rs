@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use genesys_transfer::{
     clock::Clock,
-    transfer::store::{Durability, StoreError},
+    transfer::{
+        model::Stage,
+        store::{Durability, Inserted, KeyChange, StoreError},
+    },
 };
 use sqlx::{Connection, PgConnection};
 
@@ -87,6 +90,26 @@ async fn wait_for_rows(fixture: &Fixture, count: u64) {
     let rows = async || fixture.store.unsettled().await.unwrap_or_default();
     let start = rows().await;
     soon("more rows", async { while rows().await < start + count {} }).await;
+}
+
+/// A write in one statement has no BEGIN that could have found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_server_closed_cost_no_write() {
+    let fixture = Fixture::postgres().await;
+    let mut admin = PgConnection::connect(&fixture.url).await.unwrap();
+    let close = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut row = transfer(fixture.clock.now());
+    fixture.record(&row).await;
+
+    for key in ["one", "another"] {
+        sqlx::raw_sql(close).execute(&mut admin).await.unwrap();
+        let keyed = transfer(fixture.clock.now());
+        let inserted = fixture.insert(&keyed, Some(&claim(key, 1))).await;
+        assert_eq!(inserted.unwrap(), Inserted::Done);
+    }
+    sqlx::raw_sql(close).execute(&mut admin).await.unwrap();
+    assert!(fixture.step(&mut row, Stage::Failed, KeyChange::Keep).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

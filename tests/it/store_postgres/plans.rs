@@ -178,21 +178,9 @@ async fn every_operation_on_batches(fixture: &Fixture) {
     fixture.reap(now, now, 20).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_operation_makes_postgres_read_a_whole_table() {
-    let server = Server::start();
-    let mut fixture = Fixture::at(server.database().await).await;
-    let mut admin = seed(&fixture).await;
-    let start = fixture.clock.now();
-    let template = serde_json::to_string(&batch(start, 1)).unwrap();
-    let seeding = sqlx::query(BATCHES).bind(start.as_millisecond()).bind(template);
-    seeding.execute(&mut admin).await.unwrap();
-    explain(&mut admin).await;
-    fixture.store = fixture.replica().await;
-    fixture.batches = fixture.batches_replica().await;
+/// Carries out every operation but those that list transfers.
+async fn every_operation(fixture: &Fixture) {
     let (store, now) = (&fixture.store, fixture.clock.now());
-    let start = server.log().len();
-
     store.heartbeat(fixture.owner, now).await.unwrap();
     let mut row = transfer(now);
     fixture.insert(&row, Some(&claim("k", 1))).await.unwrap();
@@ -202,13 +190,61 @@ async fn no_operation_makes_postgres_read_a_whole_table() {
     store.adopt(fixture.owner, now, 100).await.unwrap();
     store.unsettled().await.unwrap();
     store.reap(now, now + SignedDuration::from_hours(1), now, 20).await.unwrap();
-    every_operation_on_batches(&fixture).await;
+    every_operation_on_batches(fixture).await;
     store.check().await.unwrap();
     store.retire(fixture.owner).await.unwrap();
+}
+
+/// A store with many rows whose statements are explained in the server's log from now on.
+async fn explained(server: &Server) -> (Fixture, PgConnection) {
+    let mut fixture = Fixture::at(server.database().await).await;
+    let mut admin = seed(&fixture).await;
+    let start = fixture.clock.now();
+    let template = serde_json::to_string(&batch(start, 1)).unwrap();
+    let seeding = sqlx::query(BATCHES).bind(start.as_millisecond()).bind(template);
+    seeding.execute(&mut admin).await.unwrap();
+    explain(&mut admin).await;
+    fixture.store = fixture.replica().await;
+    fixture.batches = fixture.batches_replica().await;
+    (fixture, admin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_makes_postgres_read_a_whole_table() {
+    let server = Server::start();
+    let (fixture, _admin) = explained(&server).await;
+    let start = server.log().len();
+
+    every_operation(&fixture).await;
 
     let log = &server.log()[start..];
     // The processes are few: walking all of them is what is wanted.
     let log = &log.replace("Seq Scan on instances", "");
     assert!(log.contains("transfers_settled") && !log.contains("Seq Scan"), "{log}");
     assert!(most_rows(log) <= 100, "{log}");
+}
+
+/// Each costs every write time and space. A unique one may be a rule and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_index_serves_a_statement() {
+    let server = Server::start();
+    let (fixture, mut admin) = explained(&server).await;
+
+    every_operation(&fixture).await;
+    for filter in filters(&mut admin, fixture.clock.now()).await {
+        fixture.store.list(&filter, PAGE).await.unwrap();
+    }
+
+    let indexes: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = 'public' AND NOT i.indisunique",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let log = server.log();
+    let words: std::collections::HashSet<&str> = log.split_whitespace().collect();
+    let unused: Vec<_> = indexes.iter().filter(|index| !words.contains(index.as_str())).collect();
+    assert!(indexes.len() > 10 && unused.is_empty(), "{unused:?}");
 }

@@ -10,11 +10,11 @@ use genesys_transfer::{
     clock::Clock,
     transfer::store::{Durability, Inserted},
 };
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::{
     records::{claim, fresh_id, transfer},
+    sqlite::client,
     store::Fixture,
 };
 
@@ -87,20 +87,19 @@ fn database(dir: &TempDir) -> (PathBuf, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_lock_fails_writes_in_time_and_leaves_reads() {
     let dir = tempdir().unwrap();
-    let (path, url) = database(&dir);
-    let fixture = Fixture::at(url).await;
+    let (_, url) = database(&dir);
+    let fixture = Fixture::at(url.clone()).await;
     let row = transfer(fixture.clock.now());
     fixture.record(&row).await;
-    let options = SqliteConnectOptions::new().filename(&path);
-    let mut shell = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut shell).await.unwrap();
+    let shell = client(&url);
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
 
     let late = transfer(fixture.clock.now());
     let error = fixture.insert(&late, None).await.unwrap_err();
     assert!(error.cause.contains("locked"), "{error}");
     assert_eq!(fixture.store.get(row.id).await.unwrap(), Some(row));
 
-    sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.unwrap();
+    shell.execute_batch("ROLLBACK").unwrap();
     fixture.record(&late).await;
 }
 
@@ -115,9 +114,11 @@ async fn removed_file_is_noticed_and_welcome_back() {
         let away = dir.path().join("away");
         fs::rename(&file, &away).unwrap();
 
+        // Readiness looks each time; from then on no write is tried.
+        let error = fixture.store.check().await.unwrap_err();
+        assert!(error.cause.contains("removed or replaced"), "{error}");
         let error = fixture.insert(&transfer(fixture.clock.now()), None).await.unwrap_err();
         assert!(error.cause.contains("removed or replaced"), "{error}");
-        assert!(fixture.store.check().await.is_err());
 
         fs::rename(&away, &file).unwrap();
         fixture.record(&transfer(fixture.clock.now())).await;

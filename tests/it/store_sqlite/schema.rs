@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use genesys_transfer::{clock::Clock, store::OpenError, transfer::store::TransferFilter};
-use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
+use sqlx::migrate::Migrator;
 use tempfile::tempdir;
 
 use crate::support::{
@@ -11,32 +12,48 @@ use crate::support::{
     store::{Fixture, open_with},
 };
 
-async fn raw(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    SqliteConnection::connect_with(&options).await.unwrap()
+/// A database as the version before the last left it: with the bookkeeping of the driver that was
+/// used then, and the first `versions` steps.
+async fn released(path: &Path, versions: i64) -> Connection {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations/sqlite");
+    let migrator = Migrator::new(Path::new(folder)).await.unwrap();
+    let old = Connection::open(path).unwrap();
+    old.execute_batch(
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+         installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
+         checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+    )
+    .unwrap();
+    for step in migrator.iter().filter(|step| step.version <= versions) {
+        old.execute_batch(step.sql.as_str()).unwrap();
+        old.execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+             execution_time) VALUES (?1, ?2, TRUE, ?3, 1)",
+            (step.version, &*step.description, &*step.checksum),
+        )
+        .unwrap();
+    }
+    old
 }
 
 #[tokio::test]
 async fn rows_of_the_first_version_live_through_all_migrations() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("transfers.db");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations/sqlite");
-    let migrator = Migrator::new(Path::new(folder)).await.unwrap();
-    let mut old = raw(&path).await;
-    migrator.run_to(1, &mut old).await.unwrap();
+    let old = released(&path, 1).await;
     let row = transfer("2026-01-01T00:00:00Z".parse().unwrap());
-    sqlx::query(
-        "INSERT INTO transfers VALUES ($1, 'received', 'pending', $1, $2, $3, 'crm', NULL, NULL, \
-         1, 1, $4)",
+    old.execute(
+        "INSERT INTO transfers VALUES (?1, 'received', 'pending', ?1, ?2, ?3, 'crm', NULL, NULL, \
+         1, 1, ?4)",
+        (
+            row.uuid().as_bytes(),
+            row.request.conversation_id.uuid().as_bytes(),
+            row.queue.id.uuid().as_bytes(),
+            serde_json::to_string(&row).unwrap(),
+        ),
     )
-    .bind(row.uuid())
-    .bind(row.request.conversation_id.uuid())
-    .bind(row.queue.id.uuid())
-    .bind(serde_json::to_string(&row).unwrap())
-    .execute(&mut old)
-    .await
     .unwrap();
-    old.close().await.unwrap();
+    drop(old);
 
     let new = Fixture::at(format!("sqlite://{}", path.display())).await;
 
@@ -65,9 +82,7 @@ async fn refusal_after(change: &'static str) -> OpenError {
     let fixture = Fixture::at(url.clone()).await;
     let clock = Arc::clone(&fixture.clock);
     drop(fixture);
-    let mut connection = raw(&path).await;
-    sqlx::raw_sql(change).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    Connection::open(&path).unwrap().execute_batch(change).unwrap();
     open_with(&url, clock).await.err().expect("refused")
 }
 

@@ -5,9 +5,10 @@ use uuid::Uuid;
 use super::super::{
     super::{
         encoding::decode,
-        session::{Dialect, Fields, Session, Value},
+        fault::DbError,
+        session::{DbRow, DbSession, Dialect, Param},
     },
-    Fault, Operation, sql,
+    DbOperation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -34,12 +35,12 @@ macro_rules! stale {
     };
 }
 
-impl Operation for AdoptBatches {
+impl DbOperation for AdoptBatches {
     const NAME: StoreOperation = StoreOperation::BatchAdopt;
 
     type Output = Vec<Batch>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Batch>, DbError> {
         let text = match S::DIALECT {
             Dialect::Sqlite => concat!(
                 "UPDATE batches SET runner = $1 WHERE id IN (",
@@ -56,22 +57,20 @@ impl Operation for AdoptBatches {
             ),
         };
         let values = [
-            Value::Id(self.runner),
-            Value::Number(self.stale_before),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.runner),
+            Param::Number(self.stale_before),
+            Param::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        let mut adopted: Vec<Batch> = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // One record that cannot be read must not keep the others from going on.
-            match decode(&row.text(1)?) {
-                Ok(batch) => adopted.push(batch),
-                Err(error) => {
-                    let batch_id = BatchId::new(row.id(0)?);
-                    tracing::error!(%batch_id, %error, "batch cannot go on");
-                }
-            }
-        }
+        // One record that cannot be read must not keep the others from going on.
+        let readable = |row: &dyn DbRow| {
+            let batch_id = BatchId::new(row.id(0)?);
+            let batch = decode::<Batch>(row.text(1)?);
+            Ok(batch
+                .inspect_err(|error| tracing::error!(%batch_id, %error, "batch cannot go on"))
+                .ok())
+        };
+        let rows = session.rows(text, &values, readable).await?;
+        let mut adopted: Vec<Batch> = rows.into_iter().flatten().collect();
         adopted.sort_unstable_by_key(|batch| batch.id);
         Ok(adopted)
     }

@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, encode, micros, storable},
-            session::{Dialect, Fields, Session, Value},
+            encoding::{encode, micros, storable},
+            fault::{DbError, Unreadable},
+            session::{DbRow, DbSession, Dialect, Param},
         },
-        Fault, Operation, sql,
+        DbOperation, keys,
     },
     held,
     items::NewItems,
@@ -29,48 +30,32 @@ use crate::{
 /// Finds a key; it counts until it is reaped.
 pub(in crate::store) struct FindBatchKey(pub(in crate::store) KeyScope);
 
-impl Operation for FindBatchKey {
+impl DbOperation for FindBatchKey {
     const NAME: StoreOperation = StoreOperation::BatchFindKey;
 
     type Output = Option<BatchKeyRecord>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         find_key(session, &self.0).await
     }
 }
 
-async fn find_key<S: Session>(
+async fn find_key<S: DbSession>(
     session: &mut S,
     scope: &KeyScope,
-) -> Result<Option<BatchKeyRecord>, Fault> {
-    let rows = session
-        .rows(
-            sql("SELECT fingerprint, batch_id, answer_status, answer_content_type, \
-                 answer_location, answer_retry_after, answer_body FROM batch_keys \
-                 WHERE caller = $1 AND route = $2 AND key = $3"),
-            &[
-                Value::Text(&storable(scope.caller.as_str())),
-                Value::Text(scope.route),
-                Value::Text(&storable(&scope.key)),
-            ],
-        )
-        .await?;
-    rows.first().map(record).transpose()
-}
-
-fn record(row: &impl Fields) -> Result<BatchKeyRecord, Fault> {
-    let fingerprint = <[u8; 32]>::try_from(row.bytes(0)?)
-        .map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?;
-    let status = u16::try_from(row.number(2)?)
-        .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
-    let answer = Answer {
-        status,
-        content_type: row.text(3)?,
-        location: row.maybe_text(4)?,
-        retry_after: row.maybe_number(5)?.map(i64::cast_unsigned),
-        body: row.bytes(6)?,
+) -> Result<Option<BatchKeyRecord>, DbError> {
+    let text = "SELECT fingerprint, batch_id, answer_status, answer_content_type, \
+        answer_location, answer_retry_after, answer_body FROM batch_keys \
+        WHERE caller = $1 AND route = $2 AND key = $3";
+    let (caller, key) = keys::columns(scope);
+    let values = [Param::Text(&caller), Param::Text(scope.route), Param::Text(&key)];
+    let record = |row: &dyn DbRow| {
+        let answer = keys::answer(row, 2)?;
+        let answer = answer.ok_or_else(|| Unreadable("a batch's key has no answer".to_owned()))?;
+        let batch_id = BatchId::new(row.id(1)?);
+        Ok(BatchKeyRecord { fingerprint: keys::fingerprint(row)?, batch_id, answer })
     };
-    Ok(BatchKeyRecord { fingerprint, batch_id: BatchId::new(row.id(1)?), answer })
+    session.row(text, &values, record).await
 }
 
 /// Records a batch.
@@ -93,7 +78,7 @@ impl CreateBatch {
     }
 
     /// Why it is not to be recorded, if so; nothing is written.
-    async fn refusal<S: Session>(&self, session: &mut S) -> Result<Option<Created>, Fault> {
+    async fn refusal<S: DbSession>(&self, session: &mut S) -> Result<Option<Created>, DbError> {
         let batch = &self.new.batch;
         if let Some((claim, _)) = &self.new.key
             && let Some(record) = find_key(session, &claim.scope).await?
@@ -103,7 +88,7 @@ impl CreateBatch {
             return Ok(Some(if done { Created::Done } else { Created::KeyTaken(record) }));
         }
         let there = "SELECT 1 FROM batches WHERE id = $1";
-        if !session.rows(sql(there), &[Value::Id(batch.id.uuid())]).await?.is_empty() {
+        if session.row(there, &[Param::Id(batch.id.uuid())], |_| Ok(())).await?.is_some() {
             return Ok(Some(Created::Done));
         }
         if let Some(plan) = self.new.plan
@@ -119,68 +104,65 @@ impl CreateBatch {
         Ok(None)
     }
 
-    async fn add_batch<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn add_batch<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let batch = &self.new.batch;
         let edge = batch.drain.as_ref();
         let text = "INSERT INTO batches \
             (id, status, caller, runner, from_queue, to_queue, finished_at, data) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let values = [
-            Value::Id(batch.id.uuid()),
-            Value::Text(batch.status.as_str()),
-            Value::Text(&storable(batch.requested_by.as_str())),
-            Value::Id(self.runner),
-            Value::MaybeId(edge.map(|drain| drain.from.id.uuid())),
-            Value::MaybeId(edge.map(|drain| drain.to.id.uuid())),
-            Value::MaybeNumber(batch.finished_at.map(micros)),
-            Value::Text(&self.data),
+            Param::Id(batch.id.uuid()),
+            Param::Text(batch.status.as_str()),
+            Param::Text(&storable(batch.requested_by.as_str())),
+            Param::Id(self.runner),
+            Param::MaybeId(edge.map(|drain| drain.from.id.uuid())),
+            Param::MaybeId(edge.map(|drain| drain.to.id.uuid())),
+            Param::MaybeNumber(batch.finished_at.map(micros)),
+            Param::Text(&self.data),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(())
     }
 
-    async fn claim_key<S: Session>(
+    async fn claim_key<S: DbSession>(
         &self,
         session: &mut S,
         claim: &KeyClaim,
         answer: &Answer,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DbError> {
         let text = "INSERT INTO batch_keys (caller, route, key, fingerprint, batch_id, created_at, \
             answer_status, answer_content_type, answer_location, answer_retry_after, answer_body) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
             ON CONFLICT (caller, route, key) DO NOTHING";
-        let values = [
-            Value::Text(&storable(claim.scope.caller.as_str())),
-            Value::Text(claim.scope.route),
-            Value::Text(&storable(&claim.scope.key)),
-            Value::Bytes(&claim.fingerprint),
-            Value::Id(self.new.batch.id.uuid()),
-            Value::Number(micros(self.new.batch.created_at)),
-            Value::Number(i64::from(answer.status)),
-            Value::Text(&answer.content_type),
-            Value::MaybeText(answer.location.as_deref()),
-            Value::MaybeNumber(answer.retry_after.map(u64::cast_signed)),
-            Value::Bytes(&answer.body),
+        let (caller, key) = keys::columns(&claim.scope);
+        let mut values = vec![
+            Param::Text(&caller),
+            Param::Text(claim.scope.route),
+            Param::Text(&key),
+            Param::Bytes(&claim.fingerprint),
+            Param::Id(self.new.batch.id.uuid()),
+            Param::Number(micros(self.new.batch.created_at)),
         ];
+        values.extend(keys::answer_values(answer));
         // It was free a moment ago: another process was quicker.
-        if session.execute(sql(text), &values).await? == 0 { Err(Fault::Race) } else { Ok(()) }
+        if session.execute(text, &values).await? == 0 { Err(DbError::Race) } else { Ok(()) }
     }
 }
 
-async fn has_plan<S: Session>(session: &mut S, id: PlanId) -> Result<bool, Fault> {
+async fn has_plan<S: DbSession>(session: &mut S, id: PlanId) -> Result<bool, DbError> {
     let text = held!(S, "SELECT 1 FROM batch_plans WHERE id = $1", "FOR UPDATE");
-    Ok(!session.rows(text, &[Value::Id(id.uuid())]).await?.is_empty())
+    Ok(session.row(text, &[Param::Id(id.uuid())], |_| Ok(())).await?.is_some())
 }
 
-impl Operation for CreateBatch {
+impl DbOperation for CreateBatch {
     const NAME: StoreOperation = StoreOperation::BatchCreate;
 
     type Output = Created;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Created, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Created, DbError> {
         if S::DIALECT == Dialect::Postgres && self.new.batch.drain.is_some() {
-            // One drain at a time: whoever is next must see this one when it looks for a circle.
-            session.rows(sql("SELECT pg_advisory_xact_lock(7107104, 2)"), &[]).await?;
+            // One drain at a time: the next one must see this one when it looks for a circle.
+            session.execute("SELECT pg_advisory_xact_lock(7107104, 2)", &[]).await?;
         }
         if let Some(refusal) = self.refusal(session).await? {
             return Ok(refusal);
@@ -192,7 +174,7 @@ impl Operation for CreateBatch {
         }
         if let Some(plan) = self.new.plan {
             let text = "DELETE FROM batch_plans WHERE id = $1";
-            session.execute(sql(text), &[Value::Id(plan.uuid())]).await?;
+            session.execute(text, &[Param::Id(plan.uuid())]).await?;
         }
         Ok(Created::Done)
     }

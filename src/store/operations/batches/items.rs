@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, decode, encode},
-            session::{Fields, Session, Value},
+            encoding::{decode, encode},
+            fault::{DbError, Unreadable},
+            session::{DbRow, DbSession, Param},
         },
-        Fault, Operation, sql,
+        DbOperation,
     },
     count, hold, write,
 };
@@ -44,25 +45,25 @@ impl NewItems {
     }
 
     /// Adds them, but for conversations that are items of the batch already.
-    pub(super) async fn add<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         for rows in self.rows.chunks(AT_ONCE) {
             let mut text = String::from(
                 "INSERT INTO batch_items (batch_id, position, conversation_id, data) VALUES",
             );
-            let mut values = vec![Value::Id(self.batch_id.uuid())];
+            let mut values = vec![Param::Id(self.batch_id.uuid())];
             for (position, conversation_id, data) in rows {
                 let comma = if values.len() > 1 { "," } else { "" };
                 let next = values.len() + 1;
                 let _ = write!(text, "{comma} ($1, ${next}, ${}, ${})", next + 1, next + 2);
                 values.extend([
-                    Value::Number(*position),
-                    Value::Id(*conversation_id),
-                    Value::Text(data),
+                    Param::Number(*position),
+                    Param::Id(*conversation_id),
+                    Param::Text(data),
                 ]);
             }
             text.push_str(" ON CONFLICT (batch_id, conversation_id) DO NOTHING");
             // Made of constants and numbers alone.
-            session.execute(AssertSqlSafe(text).into_sql_str(), &values).await?;
+            session.execute(AssertSqlSafe(text), &values).await?;
         }
         Ok(())
     }
@@ -88,19 +89,18 @@ impl AddItems {
     }
 }
 
-impl Operation for AddItems {
+impl DbOperation for AddItems {
     const NAME: StoreOperation = StoreOperation::BatchAddItems;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let held = hold(session, self.id).await?;
         let Some(held) = held.filter(|held| held.runs_at(self.runner)) else { return Ok(false) };
         self.items.add(session).await?;
         let text = "SELECT COUNT(*) FROM batch_items WHERE batch_id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.id.uuid())]).await?;
-        let there = rows.first().map(|row| row.number(0)).transpose()?.unwrap_or_default();
-        let total = self.total.max(count(there)?);
+        let there = session.row(text, &[Param::Id(self.id.uuid())], |row| row.number(0)).await?;
+        let total = self.total.max(count(there.unwrap_or_default())?);
         write(session, &Batch { total, ..held.batch }).await?;
         Ok(true)
     }
@@ -113,35 +113,34 @@ pub(in crate::store) struct OpenItems {
     pub(in crate::store) limit: u32,
 }
 
-impl Operation for OpenItems {
+impl DbOperation for OpenItems {
     const NAME: StoreOperation = StoreOperation::BatchOpenItems;
 
     type Output = Vec<Item>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Item>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Item>, DbError> {
         let text = "SELECT data FROM batch_items WHERE batch_id = $1 AND transfer_id IS NULL \
                     AND position >= $2 ORDER BY position LIMIT $3";
         let values = [
-            Value::Id(self.id.uuid()),
-            Value::Number(i64::from(self.position)),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.id.uuid()),
+            Param::Number(i64::from(self.position)),
+            Param::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, |row| Ok(decode(row.text(0)?)?)).await
     }
 }
 
 /// All conversations that are items.
 pub(in crate::store) struct KnownConversations(pub(in crate::store) BatchId);
 
-impl Operation for KnownConversations {
+impl DbOperation for KnownConversations {
     const NAME: StoreOperation = StoreOperation::BatchConversations;
 
     type Output = Vec<ConversationId>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         let text = "SELECT conversation_id FROM batch_items WHERE batch_id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.iter().map(|row| Ok(ConversationId::new(row.id(0)?))).collect()
+        let conversation = |row: &dyn DbRow| Ok(ConversationId::new(row.id(0)?));
+        session.rows(text, &[Param::Id(self.0.uuid())], conversation).await
     }
 }

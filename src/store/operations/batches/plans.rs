@@ -2,10 +2,11 @@
 
 use super::super::{
     super::{
-        encoding::{Unreadable, decode, encode, micros},
-        session::{Fields, Session, Value},
+        encoding::{decode, encode, micros},
+        fault::{DbError, Unreadable},
+        session::{DbSession, Param},
     },
-    Fault, Operation, sql,
+    DbOperation,
 };
 use crate::{
     metrics::StoreOperation,
@@ -35,22 +36,22 @@ impl KeepPlan {
     }
 }
 
-impl Operation for KeepPlan {
+impl DbOperation for KeepPlan {
     const NAME: StoreOperation = StoreOperation::PlanKeep;
 
     type Output = ();
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<(), Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
         let forget = "DELETE FROM batch_plans WHERE id IN (SELECT id FROM batch_plans \
                       WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
         let long_ago = self.created_at.saturating_sub(MARGIN);
-        let values = [Value::Number(long_ago), Value::Number(FORGOTTEN_AT_ONCE)];
-        session.execute(sql(forget), &values).await?;
+        let values = [Param::Number(long_ago), Param::Number(FORGOTTEN_AT_ONCE)];
+        session.execute(forget, &values).await?;
         let keep = "INSERT INTO batch_plans (id, expires_at, data) VALUES ($1, $2, $3) \
                     ON CONFLICT (id) DO NOTHING";
         let values =
-            [Value::Id(self.id.uuid()), Value::Number(self.expires_at), Value::Text(&self.data)];
-        session.execute(sql(keep), &values).await?;
+            [Param::Id(self.id.uuid()), Param::Number(self.expires_at), Param::Text(&self.data)];
+        session.execute(keep, &values).await?;
         Ok(())
     }
 }
@@ -58,14 +59,13 @@ impl Operation for KeepPlan {
 /// A plan, expired or not.
 pub(in crate::store) struct GetPlan(pub(in crate::store) PlanId);
 
-impl Operation for GetPlan {
+impl DbOperation for GetPlan {
     const NAME: StoreOperation = StoreOperation::PlanGet;
 
     type Output = Option<Plan>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Plan>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Option<Plan>, DbError> {
         let text = "SELECT data FROM batch_plans WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Param::Id(self.0.uuid())], |row| Ok(decode(row.text(0)?)?)).await
     }
 }

@@ -7,12 +7,14 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, decode, storable},
-            session::{Dialect, Fields, Session, Value},
+            encoding::storable,
+            fault::{DbError, Unreadable},
+            session::{DbRow, DbSession, Dialect, Param},
         },
-        Fault, Operation, sql,
+        DbOperation,
+        history::transfer,
     },
-    count,
+    batch, count,
 };
 use crate::{
     metrics::StoreOperation,
@@ -27,15 +29,14 @@ use crate::{
 /// One batch.
 pub(in crate::store) struct GetBatch(pub(in crate::store) BatchId);
 
-impl Operation for GetBatch {
+impl DbOperation for GetBatch {
     const NAME: StoreOperation = StoreOperation::BatchGet;
 
     type Output = Option<Batch>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Option<Batch>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Option<Batch>, DbError> {
         let text = "SELECT data FROM batches WHERE id = $1";
-        let rows = session.rows(sql(text), &[Value::Id(self.0.uuid())]).await?;
-        rows.first().map(|row| Ok(decode(&row.text(0)?)?)).transpose()
+        session.row(text, &[Param::Id(self.0.uuid())], batch).await
     }
 }
 
@@ -63,33 +64,33 @@ macro_rules! page {
     };
 }
 
-impl Operation for ListBatches {
+impl DbOperation for ListBatches {
     const NAME: StoreOperation = StoreOperation::BatchList;
 
     type Output = Vec<Batch>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Batch>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Batch>, DbError> {
         let filter = &self.filter;
         let before = filter.before.map_or(Uuid::max(), BatchId::uuid);
-        let mut values = vec![Value::Id(before), Value::Number(i64::from(self.limit))];
+        let mut values = vec![Param::Id(before), Param::Number(i64::from(self.limit))];
         let caller = filter.caller.as_ref().map(|caller| storable(caller.as_str()));
         let status = filter.status.map(super::BatchStatus::as_str);
         let joined;
         let text = match (caller.as_deref(), status) {
             (None, None) => "SELECT data FROM batches WHERE id < $1 ORDER BY id DESC LIMIT $2",
             (Some(caller), None) => {
-                values.push(Value::Text(caller));
+                values.push(Param::Text(caller));
                 page!(S::DIALECT, " AND caller = $3", " AND caller = $3")
             }
             (None, Some(status)) => {
-                values.push(Value::Text(status));
+                values.push(Param::Text(status));
                 page!(S::DIALECT, " AND status = $3", " AND status = $3")
             }
             (Some(caller), Some(status)) => {
                 joined = format!("{caller}/{status}");
                 match S::DIALECT {
-                    Dialect::Sqlite => values.extend([Value::Text(caller), Value::Text(status)]),
-                    Dialect::Postgres => values.push(Value::Text(&joined)),
+                    Dialect::Sqlite => values.extend([Param::Text(caller), Param::Text(status)]),
+                    Dialect::Postgres => values.push(Param::Text(&joined)),
                 }
                 page!(
                     S::DIALECT,
@@ -98,8 +99,7 @@ impl Operation for ListBatches {
                 )
             }
         };
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, batch).await
     }
 }
 
@@ -110,15 +110,12 @@ pub(in crate::store) struct TallyOf {
     pub(in crate::store) since: i64,
 }
 
-/// One transfer's part in a tally.
-type Group = (Status, Option<Code>);
-
-impl Operation for TallyOf {
+impl DbOperation for TallyOf {
     const NAME: StoreOperation = StoreOperation::BatchTally;
 
     type Output = Tally;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Tally, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Tally, DbError> {
         let text = match S::DIALECT {
             // Left to itself, the planner takes another index and sorts.
             Dialect::Sqlite => {
@@ -131,28 +128,29 @@ impl Operation for TallyOf {
                  FROM transfers WHERE batch_id = $1 GROUP BY status, code"
             }
         };
-        let id = Value::Id(self.id.uuid());
-        let rows = session.rows(sql(text), &[id, Value::Number(self.since)]).await?;
-        let mut groups: HashMap<Group, u32> = HashMap::new();
+        let id = Param::Id(self.id.uuid());
+        let mut groups: HashMap<(Status, Option<Code>), u32> = HashMap::new();
         let mut last_minute = 0_u32;
         let mut without_code = 0;
-        for row in &rows {
-            let status = Status::from_text(&row.text(0)?).ok_or_else(|| {
+        let add = |row: &dyn DbRow| {
+            let status = Status::from_text(row.text(0)?).ok_or_else(|| {
                 Unreadable("a transfer has a status this version does not know".to_owned())
             })?;
             let (found, recent) = (count(row.number(2)?)?, count(row.number(3)?)?);
             last_minute = last_minute.saturating_add(recent);
             let code = match (status, row.maybe_text(1)?) {
-                (Status::Failed | Status::Skipped, Some(code)) => Code::from_text(&code),
+                (Status::Failed | Status::Skipped, Some(code)) => Code::from_text(code),
                 // Written by a process of the version before: the record has it.
                 (Status::Failed | Status::Skipped, None) => {
                     without_code += found;
-                    continue;
+                    return Ok(());
                 }
                 _ => None,
             };
             *groups.entry((status, code)).or_default() += found;
-        }
+            Ok(())
+        };
+        session.rows(text, &[id, Param::Number(self.since)], add).await?;
         if without_code > 0 {
             for transfer in self.without_code(session).await? {
                 let code = transfer.error.as_ref().map(|problem| problem.code);
@@ -165,11 +163,10 @@ impl Operation for TallyOf {
 }
 
 impl TallyOf {
-    async fn without_code<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
+    async fn without_code<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let text = "SELECT data FROM transfers WHERE batch_id = $1 \
                     AND status IN ('failed', 'skipped') AND code IS NULL";
-        let rows = session.rows(sql(text), &[Value::Id(self.id.uuid())]).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &[Param::Id(self.id.uuid())], transfer).await
     }
 }
 
@@ -181,41 +178,40 @@ pub(in crate::store) struct Changed {
     pub(in crate::store) limit: u32,
 }
 
-impl Operation for Changed {
+impl DbOperation for Changed {
     const NAME: StoreOperation = StoreOperation::BatchChanged;
 
     type Output = Vec<Transfer>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let text = "SELECT data FROM transfers WHERE batch_id = $1 AND updated_at >= $2 \
                     AND status <> 'pending' ORDER BY updated_at, id LIMIT $3";
         let values = [
-            Value::Id(self.id.uuid()),
-            Value::Number(self.since),
-            Value::Number(i64::from(self.limit)),
+            Param::Id(self.id.uuid()),
+            Param::Number(self.since),
+            Param::Number(i64::from(self.limit)),
         ];
-        let rows = session.rows(sql(text), &values).await?;
-        rows.iter().map(|row| Ok(decode(&row.text(0)?)?)).collect()
+        session.rows(text, &values, transfer).await
     }
 }
 
 /// The drains that run.
 pub(in crate::store) struct RunningDrains;
 
-impl Operation for RunningDrains {
+impl DbOperation for RunningDrains {
     const NAME: StoreOperation = StoreOperation::BatchDrains;
 
     type Output = Vec<(BatchId, DrainEdge)>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Self::Output, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         running_drains(session).await
     }
 }
 
 /// See [`RunningDrains`].
-pub(super) async fn running_drains<S: Session>(
+pub(super) async fn running_drains<S: DbSession>(
     session: &mut S,
-) -> Result<Vec<(BatchId, DrainEdge)>, Fault> {
+) -> Result<Vec<(BatchId, DrainEdge)>, DbError> {
     let text = match S::DIALECT {
         Dialect::Sqlite => {
             "SELECT id, from_queue, to_queue FROM batches INDEXED BY batches_open \
@@ -228,10 +224,9 @@ pub(super) async fn running_drains<S: Session>(
              ORDER BY id"
         }
     };
-    let rows = session.rows(sql(text), &[]).await?;
-    let edge = |row: &S::Row| {
+    let edge = |row: &dyn DbRow| {
         let edge = (QueueId::new(row.id(1)?), QueueId::new(row.id(2)?));
         Ok((BatchId::new(row.id(0)?), edge))
     };
-    rows.iter().map(edge).collect()
+    session.rows(text, &[], edge).await
 }

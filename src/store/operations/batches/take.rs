@@ -6,12 +6,13 @@ use uuid::Uuid;
 use super::{
     super::{
         super::{
-            encoding::{Unreadable, code, decode, encode, micros},
-            session::{Dialect, Fields, Session, Value},
+            encoding::{code, decode, encode, micros},
+            fault::{DbError, Unreadable},
+            session::{DbRow, DbSession, Dialect, Param},
         },
-        Fault, Operation,
-        insert::{add_row, unsettled_of},
-        sql, unsettled,
+        DbOperation,
+        insert::{NewRow, unsettled_of},
+        unsettled,
     },
     held, hold_shared,
 };
@@ -27,8 +28,9 @@ use crate::{
 
 /// Turns an item into a transfer.
 pub(in crate::store) struct TakeItem {
-    transfer: Transfer,
-    data: String,
+    row: NewRow,
+    /// Whether the transfer is settled as it comes.
+    settled: bool,
     batch_id: BatchId,
     position: u32,
     runner: Uuid,
@@ -44,21 +46,21 @@ impl TakeItem {
         let batch_id = transfer
             .batch_id
             .ok_or_else(|| Unreadable("an item's transfer names no batch".to_owned()))?;
-        let data = encode(transfer)?;
-        Ok(Self { transfer: transfer.clone(), data, batch_id, position, runner })
+        let settled = !transfer.stage.is_unsettled();
+        Ok(Self { row: NewRow::new(transfer, runner)?, settled, batch_id, position, runner })
     }
 
-    fn place(&self) -> [Value<'_>; 2] {
-        [Value::Id(self.batch_id.uuid()), Value::Number(i64::from(self.position))]
+    fn place(&self) -> [Param<'_>; 2] {
+        [Param::Id(self.batch_id.uuid()), Param::Number(i64::from(self.position))]
     }
 }
 
-impl Operation for TakeItem {
+impl DbOperation for TakeItem {
     const NAME: StoreOperation = StoreOperation::BatchTakeItem;
 
     type Output = Taken;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Taken, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Taken, DbError> {
         let Some(held) = hold_shared(session, self.batch_id).await? else {
             return Ok(Taken::Stopped);
         };
@@ -67,25 +69,24 @@ impl Operation for TakeItem {
             "SELECT transfer_id FROM batch_items WHERE batch_id = $1 AND position = $2",
             "FOR UPDATE"
         );
-        let rows = session.rows(text, &self.place()).await?;
-        let row = rows.first().ok_or_else(|| Unreadable("there is no such item".to_owned()))?;
-        // First of all: who asks again must hear that his transfer is there.
-        if let Some(id) = row.maybe_id(0)? {
+        let item = session.row(text, &self.place(), |row| row.maybe_id(0)).await?;
+        // First of all: a caller that asks again must hear that its transfer is there.
+        if let Some(id) = item.ok_or_else(|| Unreadable("there is no such item".to_owned()))? {
             return Ok(Taken::Already(TransferId::new(id)));
         }
-        let settled = !self.transfer.stage.is_unsettled();
-        let closing =
-            settled && held.runner == self.runner && held.batch.status == BatchStatus::Cancelled;
+        let closing = self.settled
+            && held.runner == self.runner
+            && held.batch.status == BatchStatus::Cancelled;
         if !held.runs_at(self.runner) && !closing {
             return Ok(Taken::Stopped);
         }
-        if !add_row(session, &self.transfer, &self.data, self.runner).await? {
-            let other = unsettled_of(session, self.transfer.request.conversation_id).await?;
+        if !self.row.add(session).await? {
+            let other = unsettled_of(session, self.row.conversation_id).await?;
             return Ok(Taken::ConversationTaken(other.id));
         }
         let [id, position] = self.place();
         let text = "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";
-        session.execute(sql(text), &[id, position, Value::Id(self.transfer.uuid())]).await?;
+        session.execute(text, &[id, position, Param::Id(self.row.id.uuid())]).await?;
         Ok(Taken::Done)
     }
 }
@@ -117,31 +118,31 @@ impl ReopenItem {
     }
 
     /// Whether an earlier try did it whose end was not seen.
-    async fn already_done<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
-        let id = [Value::Id(self.failed.uuid())];
-        let rows = session.rows(sql("SELECT data FROM transfers WHERE id = $1"), &id).await?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        Ok(row.text(0)? == self.data)
+    async fn already_done<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
+        let id = [Param::Id(self.failed.uuid())];
+        let text = "SELECT data FROM transfers WHERE id = $1";
+        let same = session.row(text, &id, |row| Ok(row.text(0)? == self.data)).await?;
+        Ok(same.unwrap_or_default())
     }
 }
 
-impl Operation for ReopenItem {
+impl DbOperation for ReopenItem {
     const NAME: StoreOperation = StoreOperation::BatchReopenItem;
 
     type Output = bool;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<bool, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         if !free_row(session, &self.failed, &self.data, self.owner).await? {
             return self.already_done(session).await;
         }
         let text = "UPDATE batch_items SET transfer_id = NULL \
                     WHERE batch_id = $1 AND position = $2 AND transfer_id = $3";
         let values = [
-            Value::Id(self.batch_id.uuid()),
-            Value::Number(i64::from(self.position)),
-            Value::Id(self.failed.uuid()),
+            Param::Id(self.batch_id.uuid()),
+            Param::Number(i64::from(self.position)),
+            Param::Id(self.failed.uuid()),
         ];
-        session.execute(sql(text), &values).await?;
+        session.execute(text, &values).await?;
         Ok(true)
     }
 }
@@ -155,24 +156,27 @@ pub(in crate::store) struct ReopenUnsent {
 }
 
 impl ReopenUnsent {
-    async fn unsent<S: Session>(&self, session: &mut S) -> Result<Vec<(Transfer, Uuid)>, Fault> {
+    async fn unsent<S: DbSession>(
+        &self,
+        session: &mut S,
+    ) -> Result<Vec<(Transfer, Uuid)>, DbError> {
         let text = held!(
             S,
             "SELECT data, owner FROM transfers WHERE batch_id = $1 AND status = 'pending' \
              AND stage IN ('received', 'prepared')",
             "FOR UPDATE"
         );
-        let rows = session.rows(text, &[Value::Id(self.id.uuid())]).await?;
-        rows.iter().map(|row| Ok((decode(&row.text(0)?)?, row.id(1)?))).collect()
+        let unsent = |row: &dyn DbRow| Ok((decode(row.text(0)?)?, row.id(1)?));
+        session.rows(text, &[Param::Id(self.id.uuid())], unsent).await
     }
 }
 
-impl Operation for ReopenUnsent {
+impl DbOperation for ReopenUnsent {
     const NAME: StoreOperation = StoreOperation::BatchReopenUnsent;
 
     type Output = Vec<Transfer>;
 
-    async fn apply<S: Session>(&self, session: &mut S) -> Result<Vec<Transfer>, Fault> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let held = hold_shared(session, self.id).await?;
         if held.is_none_or(|held| held.runner != self.runner) {
             return Ok(Vec::new());
@@ -189,8 +193,8 @@ impl Operation for ReopenUnsent {
             if free_row(session, &failed, &encode(&failed)?, owner).await? {
                 let text = "UPDATE batch_items SET transfer_id = NULL \
                             WHERE batch_id = $1 AND transfer_id = $2";
-                let values = [Value::Id(self.id.uuid()), Value::Id(failed.uuid())];
-                session.execute(sql(text), &values).await?;
+                let values = [Param::Id(self.id.uuid()), Param::Id(failed.uuid())];
+                session.execute(text, &values).await?;
                 reopened.push(Transfer { batch_id: Some(self.id), ..failed });
             }
         }
@@ -200,23 +204,23 @@ impl Operation for ReopenUnsent {
 
 /// Settles the row of a transfer that fails and no longer belongs to its batch. `false`: `owner`
 /// does not have it any more, or it is settled.
-async fn free_row<S: Session>(
+async fn free_row<S: DbSession>(
     session: &mut S,
     failed: &Transfer,
     data: &str,
     owner: Uuid,
-) -> Result<bool, Fault> {
+) -> Result<bool, DbError> {
     let text = concat!(
         "UPDATE transfers SET stage = 'failed', status = 'failed', batch_id = NULL, \
          updated_at = $3, data = $4, code = $5 WHERE id = $1 AND owner = $2 AND ",
         unsettled!()
     );
     let values = [
-        Value::Id(failed.uuid()),
-        Value::Id(owner),
-        Value::Number(micros(failed.updated_at)),
-        Value::Text(data),
-        Value::MaybeText(code(failed)),
+        Param::Id(failed.uuid()),
+        Param::Id(owner),
+        Param::Number(micros(failed.updated_at)),
+        Param::Text(data),
+        Param::MaybeText(code(failed)),
     ];
-    Ok(session.execute(sql(text), &values).await? > 0)
+    Ok(session.execute(text, &values).await? > 0)
 }

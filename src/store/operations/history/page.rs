@@ -6,6 +6,10 @@
 //! it walks the newest rows of all queues, which is every row if that queue has long been idle.
 //! So SQLite is told the index, and PostgreSQL is given conditions and an order that only one
 //! index fits.
+//!
+//! Every index costs each transfer a page of the disk. SQLite has those of settled rows by status
+//! only: where no status is asked for, the page is put together from the newest of each status and
+//! from the rows that are not settled, which are few.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -13,13 +17,16 @@ use super::super::{settled, unsettled};
 use crate::{
     store::{
         encoding::{lowest_id, micros, storable},
-        session::{Dialect, Value},
+        session::{Dialect, Param},
     },
     transfer::{
         model::{CallerName, Status},
         store::TransferFilter,
     },
 };
+
+/// SQLite's index of the rows that are not settled.
+const OPEN_INDEX: &str = "transfers_unsettled";
 
 /// The filters that one index serves; the others are checked row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +43,7 @@ pub(super) enum Lead {
     CallerStatus,
     QueueStatus,
     CallerQueueStatus,
-    /// The transfers that are not settled, by id. SQLite only; PostgreSQL takes the index of the
-    /// status.
+    /// The transfers that are not settled. SQLite only; PostgreSQL takes the index of the status.
     Open,
 }
 
@@ -80,15 +86,17 @@ impl Lead {
             Self::Conversation => Some("transfers_by_conversation"),
             Self::Batch => Some("transfers_by_batch"),
             Self::Reference => Some("transfers_by_reference"),
-            Self::Caller => Some("transfers_by_caller"),
-            Self::Queue => Some("transfers_by_queue"),
             Self::Status => Some("settled_by_status"),
-            Self::CallerQueue => Some("transfers_by_caller_queue"),
-            Self::CallerStatus => Some("settled_by_caller_status"),
-            Self::QueueStatus => Some("settled_by_queue_status"),
-            Self::CallerQueueStatus => Some("settled_by_caller_queue_status"),
-            Self::Open => Some("transfers_open"),
+            Self::Caller | Self::CallerStatus => Some("settled_by_caller_status"),
+            Self::Queue | Self::QueueStatus => Some("settled_by_queue_status"),
+            Self::CallerQueue | Self::CallerQueueStatus => Some("settled_by_caller_queue_status"),
+            Self::Open => Some(OPEN_INDEX),
         }
+    }
+
+    /// Whether SQLite's index lacks a status that is not asked for.
+    pub(super) const fn is_merged(self) -> bool {
+        matches!(self, Self::Caller | Self::Queue | Self::CallerQueue)
     }
 
     /// What SQLite's index leaves out: the planner takes a partial index only for a statement that
@@ -96,10 +104,8 @@ impl Lead {
     const fn part(self) -> Option<&'static str> {
         match self {
             Self::Open => Some(unsettled!()),
-            Self::Status | Self::CallerStatus | Self::QueueStatus | Self::CallerQueueStatus => {
-                Some(settled!())
-            }
-            _ => None,
+            Self::Ids | Self::Conversation | Self::Batch | Self::Reference => None,
+            _ => Some(settled!()),
         }
     }
 
@@ -118,9 +124,28 @@ impl Lead {
 }
 
 /// A condition: `$?` stands for its value's number.
-type Condition<'a> = (&'static str, Option<Value<'a>>);
+type Condition<'a> = (&'static str, Option<Param<'a>>);
 
-/// See the module.
+/// The newest of every settled status by `index`, and the newest of those that are not settled,
+/// put in one order. `newest` is the end of each part: filters, order and limit, the value `$limit`.
+fn merged(index: &str, settled: &str, newest: &str, limit: usize) -> String {
+    let part = |index: &str, which: &str| {
+        let rows = format!("SELECT id FROM transfers INDEXED BY {index} WHERE {which}{newest}");
+        format!("SELECT id FROM ({rows}) UNION ALL ")
+    };
+    let statuses = Status::ALL.into_iter().filter(|status| !is_open(*status));
+    let of_status =
+        |status: Status| part(index, &format!("{settled} AND status = '{}'", status.as_str()));
+    let mut ids: String = statuses.map(of_status).collect();
+    ids.push_str(&part(OPEN_INDEX, unsettled!()));
+    let ids = ids.trim_end_matches(" UNION ALL ");
+    format!(
+        "SELECT data FROM transfers WHERE id IN \
+         (SELECT id FROM ({ids}) ORDER BY id DESC LIMIT ${limit}) ORDER BY id DESC"
+    )
+}
+
+/// One page of the history; see the module.
 pub(super) struct Page<'f> {
     dialect: Dialect,
     pub(super) lead: Lead,
@@ -144,49 +169,47 @@ impl<'f> Page<'f> {
     }
 
     /// The text is made of constants alone; every word of a caller is a value.
-    pub(super) fn statement(&self) -> (String, Vec<Value<'_>>) {
-        let dialect = self.dialect;
+    pub(super) fn statement(&self) -> (String, Vec<Param<'_>>) {
         // In PostgreSQL, `position` is the id once more: no index has it alone, so that none but
         // the right one gives the rows in this order.
-        let position = match (dialect, self.lead) {
+        let position = match (self.dialect, self.lead) {
             (Dialect::Sqlite, _) | (_, Lead::Ids) => "id",
             (Dialect::Postgres, _) => "position",
         };
-        let mut text = String::from("SELECT data FROM transfers");
-        if let (Dialect::Sqlite, Some(index)) = (dialect, self.lead.index()) {
-            let _ = write!(text, " INDEXED BY {index}");
-        }
-        let mut values = Vec::new();
-        let part = self.lead.part().filter(|_| dialect == Dialect::Sqlite);
-        let mut word = "WHERE";
-        if let Some(part) = part {
-            let _ = write!(text, " WHERE {part}");
-            word = "AND";
-        }
+        let (mut filters, mut values) = (String::new(), Vec::new());
         for (condition, value) in self.conditions() {
             let Some(value) = value else { continue };
             values.push(value);
             let condition = condition.replace("position", position);
             let condition = condition.replace("$?", &format!("${}", values.len()));
-            let _ = write!(text, " {word} {condition}");
-            word = "AND";
+            let _ = write!(filters, " AND {condition}");
         }
-        values.push(Value::Number(i64::from(self.limit)));
-        let _ = write!(text, " ORDER BY {position} DESC LIMIT ${}", values.len());
+        values.push(Param::Number(i64::from(self.limit)));
+        let newest = format!("{filters} ORDER BY {position} DESC LIMIT ${}", values.len());
+        let text = match (self.dialect, self.lead.index(), self.lead.part()) {
+            (Dialect::Sqlite, Some(index), Some(part)) if self.lead.is_merged() => {
+                merged(index, part, &newest, values.len())
+            }
+            (Dialect::Sqlite, Some(index), part) => {
+                let part = part.unwrap_or("TRUE");
+                format!("SELECT data FROM transfers INDEXED BY {index} WHERE {part}{newest}")
+            }
+            _ => format!("SELECT data FROM transfers WHERE TRUE{newest}"),
+        };
         (text, values)
     }
 
     fn conditions(&self) -> Vec<Condition<'_>> {
         let filter = self.filter;
         let mut conditions = match (self.dialect, self.lead.joined()) {
-            (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Value::Text(&self.joined)))],
+            (Dialect::Postgres, Some(joined)) => vec![(joined, Some(Param::Text(&self.joined)))],
             _ => self.single_conditions(),
         };
         conditions.extend([
-            ("position < $?", filter.before.map(|id| Value::Id(id.uuid()))),
+            ("position < $?", filter.before.map(|id| Param::Id(id.uuid()))),
             // The bound on the id ends the search, the exact time decides.
-            ("position >= $?", filter.since.map(|time| Value::Id(lowest_id(time)))),
-            ("created_at >= $?", filter.since.map(|time| Value::Number(micros(time)))),
+            ("position >= $?", filter.since.map(|time| Param::Id(lowest_id(time)))),
+            ("created_at >= $?", filter.since.map(|time| Param::Number(micros(time)))),
         ]);
         conditions
     }
@@ -198,26 +221,26 @@ impl<'f> Page<'f> {
         let leads = |lead| self.dialect == Dialect::Sqlite || self.lead == lead;
         let phrase = |lead, open, closed| if leads(lead) { open } else { closed };
         vec![
-            ("conversation_id = $?", filter.conversation_id.map(|id| Value::Id(id.uuid()))),
+            ("conversation_id = $?", filter.conversation_id.map(|id| Param::Id(id.uuid()))),
             (
                 phrase(Lead::Batch, "batch_id = $?", "batch_id::text = ($?::uuid)::text"),
-                filter.batch_id.map(|id| Value::Id(id.uuid())),
+                filter.batch_id.map(|id| Param::Id(id.uuid())),
             ),
             (
                 phrase(Lead::Reference, "reference = $?", "reference || '' = $?"),
-                self.reference.as_deref().map(Value::Text),
+                self.reference.as_deref().map(Param::Text),
             ),
             (
                 phrase(Lead::Caller, "caller = $?", "caller || '' = $?"),
-                self.caller.as_deref().map(Value::Text),
+                self.caller.as_deref().map(Param::Text),
             ),
             (
                 phrase(Lead::Queue, "queue_id = $?", "queue_id::text = ($?::uuid)::text"),
-                filter.queue_id.map(|id| Value::Id(id.uuid())),
+                filter.queue_id.map(|id| Param::Id(id.uuid())),
             ),
             (
                 phrase(Lead::Status, "status = $?", "status || '' = $?"),
-                filter.status.map(Status::as_str).map(Value::Text),
+                filter.status.map(Status::as_str).map(Param::Text),
             ),
         ]
     }
