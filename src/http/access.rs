@@ -58,7 +58,7 @@ pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
 }
 
 /// Lets a request through to its handler, with its
-/// [`Caller`](crate::transfer::service::Caller) and its [`Revoked`](crate::auth::Revoked) among the
+/// [`Caller`](crate::transfer::Caller) and its [`Revoked`](crate::auth::Revoked) among the
 /// extensions, or answers why not.
 pub(super) async fn check_access(
     State(app): State<AppState>,

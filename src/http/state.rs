@@ -9,16 +9,18 @@ use tokio_util::sync::CancellationToken;
 use super::{fixed::Fixed, openapi, own_names::OwnNames, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
+    batch::Batches,
     clock::{Clock, IdSource},
     config::Server,
     telemetry::LogFilter,
-    transfer::{Readiness, service::Service},
+    transfer::{Readiness, Transfers},
 };
 
 /// Everything a request may need. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
-    pub(super) service: Service,
+    pub(super) transfers: Arc<Transfers>,
+    pub(super) batches: Arc<Batches>,
     pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
@@ -38,7 +40,7 @@ impl AppState {
     /// it answers what it has in hand.
     #[must_use]
     pub fn new(
-        service: Service,
+        (transfers, batches): (Arc<Transfers>, Arc<Batches>),
         keyring: Keyring,
         settings: &Server,
         request_ids: RequestIds,
@@ -57,7 +59,8 @@ impl AppState {
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
         Self {
-            service,
+            transfers,
+            batches,
             keyring,
             request_ids,
             limits,
@@ -73,7 +76,7 @@ impl AppState {
 
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
     pub async fn readiness(&self) -> Readiness {
-        let Readiness { ready, mut reasons } = self.service.readiness().await;
+        let Readiness { ready, mut reasons } = self.transfers.readiness().await;
         // Only when nobody at all can be recognised, which ends with the first answer of the
         // issuer.
         let unknown = self.keyring.troubles();

@@ -10,11 +10,9 @@ use super::{
     Fault, Operation, sql,
 };
 use crate::{
+    batch::{Batch, BatchStatus},
     metrics::StoreOperation,
-    transfer::{
-        batch::{Batch, BatchStatus},
-        ids::BatchId,
-    },
+    transfer::ids::BatchId,
 };
 
 mod adopt;

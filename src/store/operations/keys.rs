@@ -5,7 +5,7 @@ use crate::{
     transfer::{
         ids::TransferId,
         model::Stage,
-        store::{Answer, KeyRecord, KeyScope},
+        store::{KeyRecord, KeyScope, StoredResponse},
     },
 };
 
@@ -66,11 +66,11 @@ fn record(row: &impl Fields) -> Result<KeyRecord, Fault> {
     })
 }
 
-fn answer(row: &impl Fields) -> Result<Option<Answer>, Fault> {
+fn answer(row: &impl Fields) -> Result<Option<StoredResponse>, Fault> {
     let Some(status) = row.maybe_number(3)? else { return Ok(None) };
     let status = u16::try_from(status)
         .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
-    Ok(Some(Answer {
+    Ok(Some(StoredResponse {
         status,
         content_type: row.maybe_text(4)?.unwrap_or_default(),
         location: row.maybe_text(5)?,

@@ -3,6 +3,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    batch::{
+        BatchStatus, Item, Kind, samples,
+        store::{BatchFilter, NewBatch},
+    },
     problem::{Code, Problem},
     store::{
         migrations,
@@ -10,13 +14,9 @@ use crate::{
         session::{Dialect, Fields, Value},
     },
     transfer::{
-        batch::{
-            BatchStatus, Item, Kind, samples,
-            store::{BatchFilter, NewBatch},
-        },
         ids::{PlanId, TransferId},
         model::{CallerName, Stage, Transfer},
-        store::{Answer, KeyClaim, KeyScope},
+        store::{KeyClaim, KeyScope, StoredResponse},
     },
 };
 
@@ -69,7 +69,7 @@ async fn every_operation_on_batches(session: &mut Planned) {
     let caller = CallerName::new("crm");
     let scope = KeyScope { caller, route: "POST /batches", key: "k".to_owned() };
     let claim = KeyClaim { scope: scope.clone(), fingerprint: [0; 32] };
-    let answer = Answer {
+    let answer = StoredResponse {
         status: 202,
         content_type: String::new(),
         location: None,

@@ -7,7 +7,7 @@ use crate::{
     metrics::StoreOperation,
     transfer::{
         model::{Stage, Transfer},
-        store::{Answer, Expected, KeyChange},
+        store::{Expected, KeyChange, StoredResponse},
     },
 };
 
@@ -133,7 +133,7 @@ const SETTLE: &str = "UPDATE idempotency_keys SET settled_at = $2, answer_status
     answer_content_type = $4, answer_location = $5, answer_retry_after = $6, answer_body = $7 \
     WHERE transfer_id = $1 AND settled_at IS NULL";
 
-fn settled_values(id: Uuid, now: i64, answer: &Answer) -> [Value<'_>; 7] {
+fn settled_values(id: Uuid, now: i64, answer: &StoredResponse) -> [Value<'_>; 7] {
     [
         Value::Id(id),
         Value::Number(now),

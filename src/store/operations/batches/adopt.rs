@@ -9,10 +9,7 @@ use super::super::{
     },
     Fault, Operation, sql,
 };
-use crate::{
-    metrics::StoreOperation,
-    transfer::{batch::Batch, ids::BatchId},
-};
+use crate::{batch::Batch, metrics::StoreOperation, transfer::ids::BatchId};
 
 /// Hands unfinished batches of dead processes to `runner`.
 pub(in crate::store) struct AdoptBatches {

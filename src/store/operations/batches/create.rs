@@ -15,14 +15,14 @@ use super::{
     read::running_drains,
 };
 use crate::{
+    batch::{
+        BatchStatus, closes_circle,
+        store::{BatchKeyRecord, Created, NewBatch},
+    },
     metrics::StoreOperation,
     transfer::{
-        batch::{
-            BatchStatus, closes_circle,
-            store::{BatchKeyRecord, Created, NewBatch},
-        },
         ids::{BatchId, PlanId},
-        store::{Answer, KeyClaim, KeyScope},
+        store::{KeyClaim, KeyScope, StoredResponse},
     },
 };
 
@@ -63,7 +63,7 @@ fn record(row: &impl Fields) -> Result<BatchKeyRecord, Fault> {
         .map_err(|_| Unreadable("a key's fingerprint has the wrong length".to_owned()))?;
     let status = u16::try_from(row.number(2)?)
         .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
-    let answer = Answer {
+    let answer = StoredResponse {
         status,
         content_type: row.text(3)?,
         location: row.maybe_text(4)?,
@@ -143,7 +143,7 @@ impl CreateBatch {
         &self,
         session: &mut S,
         claim: &KeyClaim,
-        answer: &Answer,
+        answer: &StoredResponse,
     ) -> Result<(), Fault> {
         let text = "INSERT INTO batch_keys (caller, route, key, fingerprint, batch_id, created_at, \
             answer_status, answer_content_type, answer_location, answer_retry_after, answer_body) \
