@@ -8,18 +8,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{BuildError, Keyring},
+    batch::Batches,
     clock::{Clock, IdSource, Random, SystemClock, SystemRandom},
     config::{self, Settings},
     genesys::Gateway,
-    http::{self, AppState, JsonAnswers, RequestIds, Shutdown, Tls},
+    http::{self, AppState, RequestIds, Shutdown, Tls},
     metrics::Metrics,
     sandbox::Sandbox,
     store,
     telemetry::LogFilter,
-    transfer::{
-        Retention,
-        service::{Parts, Service},
-    },
+    transfer::{Parts, Retention, Transfers, store::StoreError},
 };
 
 pub mod connect;
@@ -88,7 +86,7 @@ pub enum StartError {
 pub struct App {
     address: SocketAddr,
     sandbox: Option<Sandbox>,
-    service: Service,
+    transfers: Arc<Transfers>,
     state: AppState,
     stopping: Stopping,
     server: tokio::task::JoinHandle<http::Finished>,
@@ -129,12 +127,10 @@ impl App {
         )
         .map_err(|error| StartError::Gateway(error.to_string()))?;
         let gateway = Arc::new(gateway);
-        let service = Service::new(Parts {
+        let transfers = Transfers::new(Parts {
             gateway: Arc::clone(&gateway) as _,
             store: stores.transfers,
-            batches: stores.batches,
-            batch_settings: settings.batches.clone(),
-            answers: Arc::new(JsonAnswers),
+            render: http::transfer_response,
             clock: Arc::clone(&around.clock),
             settings: settings.transfers.clone(),
             deadline: settings.server.deadline,
@@ -148,13 +144,18 @@ impl App {
             over: stopping.over.clone(),
             metrics,
         });
-        service.start().await.map_err(|error| StartError::Store(error.to_string()))?;
+        let batch_settings = settings.batches.clone();
+        let render = http::batch_response;
+        let batches = Batches::new(Arc::clone(&transfers), stores.batches, batch_settings, render);
+        let failed = |error: StoreError| StartError::Store(error.to_string());
+        transfers.start().await.map_err(failed)?;
+        batches.start().await.map_err(failed)?;
         gateway.warm_up();
         keyring.keep_current(&tracker, &stopping.begun);
         let (state, server) =
-            serve(settings, &around, &service, keyring, &stopping, (listener, tls));
+            serve(settings, &around, (&transfers, batches), keyring, &stopping, (listener, tls));
         let grace = settings.server.shutdown_grace;
-        Ok(Self { address, sandbox, service, state, stopping, server, tracker, grace })
+        Ok(Self { address, sandbox, transfers, state, stopping, server, tracker, grace })
     }
 
     /// Where the service listens.
@@ -190,8 +191,8 @@ impl App {
     }
 
     async fn shut_down_within(self, grace: Grace) -> usize {
-        let Self { sandbox, service, stopping, server, tracker, .. } = self;
-        let served = stopping.wind_down(grace, server, &tracker, service.retire()).await;
+        let Self { sandbox, transfers, stopping, server, tracker, .. } = self;
+        let served = stopping.wind_down(grace, server, &tracker, transfers.retire()).await;
         if let Some(sandbox) = sandbox {
             let stopped = timeout_at(grace.end_of(Step::SignOff), sandbox.stop());
             // What it still does at the end of the time is of no consequence.
@@ -211,7 +212,7 @@ impl App {
 fn serve(
     settings: &Settings,
     around: &Surroundings,
-    service: &Service,
+    (transfers, batches): (&Arc<Transfers>, Arc<Batches>),
     keyring: Keyring,
     stopping: &Stopping,
     (listener, tls): (TcpListener, Option<Tls>),
@@ -222,10 +223,11 @@ fn serve(
         grace_over: stopping.over.clone(),
         now: stopping.cut.clone(),
     };
-    let state = AppState::new(service.clone(), keyring, &settings.server, ids.clone(), &shutdown)
+    let domain = (Arc::clone(transfers), batches);
+    let state = AppState::new(domain, keyring, &settings.server, ids.clone(), &shutdown)
         .with_logs(around.logs.clone());
     let router = http::router(&state);
-    let (settings, metrics) = (settings.server.clone(), Arc::clone(service.metrics()));
+    let (settings, metrics) = (settings.server.clone(), Arc::clone(transfers.metrics()));
     let server = tokio::spawn(async move {
         http::serve(listener, tls, router, &settings, ids, shutdown, metrics).await
     });

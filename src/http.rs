@@ -44,7 +44,7 @@ mod views;
 pub use openapi::description;
 pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
-pub use views::JsonAnswers;
+pub use views::{batch_response, transfer_response};
 
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {

@@ -1,9 +1,9 @@
 //! Moves live Genesys Cloud conversations to another queue: once, and never lost.
 //!
 //! ```text
-//! calls:    http ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
-//!                           └─→ (port) store   ─→ SQLite or PostgreSQL
-//! imports:  http ─→ transfer ←─ genesys        store ─→ transfer        app ─→ all
+//! calls:    http ─→ batch ─→ transfer ─→ (port) genesys ─→ tower stack ─→ Genesys Cloud or the sandbox
+//!                                    └─→ (port) store   ─→ SQLite or PostgreSQL
+//! imports:  http ─→ batch ─→ transfer ←─ genesys       store ─→ batch, transfer       app ─→ all
 //! ```
 #![doc = include_str!("architecture.md")]
 
@@ -19,6 +19,7 @@ macro_rules! failpoint {
 
 pub mod app;
 pub mod auth;
+pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -9,10 +9,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use secrecy::ExposeSecret;
 
 use crate::{
-    clock::Clock,
-    config,
-    metrics::Metrics,
-    transfer::{batch::store::BatchStore, store::TransferStore},
+    batch::store::BatchStore, clock::Clock, config, metrics::Metrics,
+    transfer::store::TransferStore,
 };
 
 mod backend;

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{ApiKey, Permission, QueuePattern},
     transfer::{
+        Caller, Limits,
         model::{CallerName, Priority},
-        service::{Caller, Limits},
     },
 };
 

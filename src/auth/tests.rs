@@ -38,7 +38,7 @@ async fn without_credentials_demanded_everybody_is_anonymous_and_may_do_everythi
         let identity = keyring.identify(credentials).await.unwrap();
         assert_eq!(identity.caller().name.as_str(), "anonymous");
         assert_eq!(identity.lacks(Permission::ALL), []);
-        assert_eq!(identity.caller().limits, crate::transfer::service::Limits::default());
+        assert_eq!(identity.caller().limits, crate::transfer::Limits::default());
         assert_eq!(keyring.count(&identity), Ok(()));
     }
 }

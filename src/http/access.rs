@@ -18,7 +18,7 @@ use crate::{
     auth::{Credentials, Denied, Identity},
     config::Permission,
     problem::{Code, Problem},
-    transfer::service::Caller,
+    transfer::Caller,
 };
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{access::CHALLENGE, openapi::shapes};
 use crate::{
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
-    transfer::store::Answer,
+    transfer::store::StoredResponse,
 };
 
 #[cfg(test)]
@@ -110,13 +110,13 @@ pub(super) fn render(response: Response, request_id: &str) -> Response {
 
 /// The answer for `problem`.
 #[must_use]
-pub(super) fn problem_answer(problem: &Problem, request_id: &str) -> Answer {
+pub(super) fn problem_answer(problem: &Problem, request_id: &str) -> StoredResponse {
     answer_with(problem, request_id, &[])
 }
 
-fn answer_with(problem: &Problem, request_id: &str, reasons: &[String]) -> Answer {
+fn answer_with(problem: &Problem, request_id: &str, reasons: &[String]) -> StoredResponse {
     let body = ProblemBody { reasons, ..ProblemBody::new(problem, Some(request_id)) };
-    Answer {
+    StoredResponse {
         status: problem.code.status(),
         content_type: PROBLEM_JSON.to_owned(),
         location: unknown_at(problem),
@@ -241,7 +241,7 @@ pub(super) fn ok_with(status: StatusCode, value: &impl Serialize) -> Response {
 }
 
 /// An answer of the domain's, byte for byte.
-pub(super) fn send(answer: Answer) -> Response {
+pub(super) fn send(answer: StoredResponse) -> Response {
     let mut headers = HeaderMap::new();
     set_head(&mut headers, &answer);
     let code = problem_code(&answer);
@@ -253,7 +253,7 @@ pub(super) fn send(answer: Answer) -> Response {
 }
 
 /// The code of an answer that is a problem, for the log line.
-fn problem_code(answer: &Answer) -> Option<Code> {
+fn problem_code(answer: &StoredResponse) -> Option<Code> {
     #[derive(Deserialize)]
     struct Coded {
         code: Code,
@@ -263,7 +263,7 @@ fn problem_code(answer: &Answer) -> Option<Code> {
     coded.map(|coded| coded.code)
 }
 
-fn set_head(headers: &mut HeaderMap, answer: &Answer) {
+fn set_head(headers: &mut HeaderMap, answer: &StoredResponse) {
     set(headers, header::CONTENT_TYPE, &answer.content_type);
     if let Some(location) = &answer.location {
         set(headers, header::LOCATION, location);

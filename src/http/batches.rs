@@ -17,15 +17,9 @@ use super::{
     views::{BatchPage, BatchView, PlanView},
 };
 use crate::{
+    batch::{BatchReply, BatchState, BatchSubmission},
     problem::Code,
-    transfer::{
-        batch::{
-            BatchState,
-            service::{BatchReply, BatchSubmission},
-        },
-        ids::BatchId,
-        service::Caller,
-    },
+    transfer::{Caller, ids::BatchId, store::KeyScope},
 };
 
 mod described;
@@ -35,6 +29,9 @@ mod table;
 
 pub(super) use described::entries;
 pub(super) use events::watch_batch;
+
+/// The route under which keys of batches count.
+const ROUTE: &str = "POST /batches";
 
 /// What a batch can be shown as. A problem is shown as one whatever is asked for.
 pub(super) const SHOWN_AS: &[Media] = &[Media::Json, Media::Problem, Media::Text];
@@ -51,6 +48,7 @@ pub(super) async fn create_batch(
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     let key = idempotency_key(&head.headers)?;
+    let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: ROUTE, key });
     let body = read_json(&head.headers, body, MAX_BATCH, &arrival).await?;
     query::none(raw.as_deref())?;
     let submission = BatchSubmission {
@@ -60,12 +58,13 @@ pub(super) async fn create_batch(
         deadline: arrival.deadline,
         request_id: arrival.request_id.to_string(),
         traceparent: traceparent(&head.headers),
+        place: head.extensions.get().cloned(),
         progress: head.extensions.get().cloned().unwrap_or_default(),
     };
-    match app.service.submit_batch(submission).await? {
+    match app.batches.submit(submission).await? {
         BatchReply::Planned(plan) => Ok(ok(&PlanView::from(&*plan))),
-        BatchReply::Started { answer, replayed, .. } => {
-            let mut response = send(answer);
+        BatchReply::Started { response, replayed, .. } => {
+            let mut response = send(response);
             if replayed {
                 let yes = HeaderValue::from_static("true");
                 response.headers_mut().insert(IDEMPOTENT_REPLAYED, yes);
@@ -83,7 +82,7 @@ pub(super) async fn list_batches(
 ) -> Result<Response, Failure> {
     let (filter, limit) = query::batches(raw.as_deref())?;
     // One more than a page tells whether another page follows.
-    let mut states = app.service.batches(&caller, filter, limit + 1).await?;
+    let mut states = app.batches.list(&caller, filter, limit + 1).await?;
     let page = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = states.len() > page;
     states.truncate(page);
@@ -103,7 +102,7 @@ pub(super) async fn find_batch(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     query::none(raw.as_deref())?;
-    let state = app.service.batch(&caller, batch_id(id)?).await?;
+    let state = app.batches.get(&caller, batch_id(id)?).await?;
     Ok(show(StatusCode::OK, &state, &headers))
 }
 
@@ -116,7 +115,7 @@ pub(super) async fn cancel_batch(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     query::none(raw.as_deref())?;
-    let state = app.service.cancel_batch(&caller, batch_id(id)?).await?;
+    let state = app.batches.cancel(&caller, batch_id(id)?).await?;
     Ok(show(StatusCode::ACCEPTED, &state, &headers))
 }
 
@@ -129,7 +128,7 @@ pub(super) async fn list_batch_transfers(
 ) -> Result<Response, Failure> {
     let (before, limit) = query::batch_transfers(raw.as_deref())?;
     let id = batch_id(id)?;
-    let transfers = app.service.batch_transfers(&caller, id, before, limit + 1).await?;
+    let transfers = app.batches.transfers(&caller, id, before, limit + 1).await?;
     Ok(page_of(transfers, limit))
 }
 

@@ -18,7 +18,7 @@ use super::{
     state::{AppState, Arrival},
     views::PreviewView,
 };
-use crate::{problem::Code, transfer::service::Caller};
+use crate::{problem::Code, transfer::Caller};
 
 /// `GET /conversations/{id}`
 pub(super) async fn preview_transfer(
@@ -32,7 +32,7 @@ pub(super) async fn preview_transfer(
     let id = id.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(|| {
         Failure::new(Code::ConversationNotFound, "There is no such conversation: not a UUID.")
     })?;
-    let preview = app.service.preview(&caller, id, target, arrival.deadline).await?;
+    let preview = app.transfers.preview(&caller, id, target, arrival.deadline).await?;
     Ok(ok(&PreviewView::from(&preview)))
 }
 

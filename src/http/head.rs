@@ -6,7 +6,7 @@ use std::{str, sync::Arc, time::Duration};
 use axum::http::{HeaderMap, HeaderName};
 
 use super::answer::Failure;
-use crate::{problem::Code, trace::TraceParent, transfer::service::Wait};
+use crate::{problem::Code, trace::TraceParent, transfer::Wait};
 
 mod media;
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     problem::Code,
-    transfer::service::{Cut, Place, Progress},
+    transfer::{Cut, Place, Progress},
 };
 
 #[cfg(test)]

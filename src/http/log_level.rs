@@ -19,7 +19,7 @@ use super::{
     state::{AppState, Arrival},
     views::maybe_time,
 };
-use crate::{problem::Code, telemetry::LogState, transfer::service::Caller};
+use crate::{problem::Code, telemetry::LogState, transfer::Caller};
 
 /// What is logged, as admins see it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -18,14 +18,14 @@ pub(super) const PATH: &str = "/metrics";
 /// `GET /metrics`: all metrics in Prometheus' text format, whatever the request accepts: scrapers
 /// of every age read it.
 pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
-    let mut readings = app.service.readings().await;
+    let mut readings = app.transfers.readings().await;
     readings.most_connections = Some(app.limits.max_connections);
     let dropped = app.logs.dropped();
     readings.lines_dropped = vec![("audit", dropped.audit), ("other", dropped.other)];
     if app.stopping.is_cancelled() || !app.keyring.troubles().is_empty() {
         readings.ready = Some(false);
     }
-    let text = app.service.metrics().render(&readings);
+    let text = app.transfers.metrics().render(&readings);
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
 }
 

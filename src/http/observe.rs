@@ -22,7 +22,7 @@ use crate::{
     metrics::{self, InFlight, Label as _, Metrics},
     problem::Code,
     trace,
-    transfer::service::Caller,
+    transfer::Caller,
 };
 
 pub(super) async fn observe(
@@ -40,7 +40,7 @@ pub(super) async fn observe(
     } else {
         trace::request(known_method(&method), &id, sent.as_ref())
     };
-    let mut line = Line::new(&id, &method, now, Arc::clone(app.service.metrics()));
+    let mut line = Line::new(&id, &method, now, Arc::clone(app.transfers.metrics()));
     line.trace_id = trace::trace_id(&span, sent.as_ref());
     request.extensions_mut().insert(Arrival::new(&id, now, &app));
     let response = next.run(request).instrument(span.clone()).await;

@@ -14,9 +14,9 @@ use super::{
     requests::{MAX_REFERENCE, parse_queue_name},
 };
 use crate::{
+    batch::{BatchStatus, store::BatchFilter},
     names::trim,
     transfer::{
-        batch::{BatchStatus, store::BatchFilter},
         ids::{BatchId, TransferId},
         model::{QueueName, QueueRef, Status},
         store::TransferFilter,

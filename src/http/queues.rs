@@ -14,7 +14,7 @@ use super::{
     state::{AppState, Arrival},
     views::QueuesView,
 };
-use crate::{problem::Code, transfer::service::Caller};
+use crate::{problem::Code, transfer::Caller};
 
 /// `GET /queues`
 pub(super) async fn search_queues(
@@ -24,7 +24,7 @@ pub(super) async fn search_queues(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
     let fragment = query::queues(raw.as_deref())?;
-    let listing = app.service.queues(&caller, &fragment, arrival.deadline).await?;
+    let listing = app.transfers.queues(&caller, &fragment, arrival.deadline).await?;
     Ok(ok(&QueuesView::new(&listing.items, listing.loaded_at)))
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn refresh_queues(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
     query::none(raw.as_deref())?;
-    let listing = app.service.refresh_queues(&caller, arrival.deadline).await?;
+    let listing = app.transfers.refresh_queues(&caller, arrival.deadline).await?;
     Ok(ok(&QueuesView::new(&listing.items, listing.loaded_at)))
 }
 

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     config,
     transfer::{
+        Verdict,
         model::{Priority, QueueName, QueueRef, TransferRequest, TransferType},
-        service::Verdict,
     },
 };
 

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{fixed::Fixed, openapi, own_names::OwnNames, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
+    batch::Batches,
     clock::{Clock, IdSource},
     config::Server,
     telemetry::LogFilter,
-    transfer::{Readiness, service::Service},
+    transfer::{Readiness, Transfers},
 };
 
 /// Everything a request may need. Cheap to clone.
@@ -22,7 +23,8 @@ pub struct AppState(Arc<Shared>);
 /// What is behind an [`AppState`].
 #[derive(Clone)]
 pub struct Shared {
-    pub(super) service: Service,
+    pub(super) transfers: Arc<Transfers>,
+    pub(super) batches: Arc<Batches>,
     pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
     pub(super) limits: Limits,
@@ -42,7 +44,7 @@ impl AppState {
     /// it answers what it has in hand.
     #[must_use]
     pub fn new(
-        service: Service,
+        (transfers, batches): (Arc<Transfers>, Arc<Batches>),
         keyring: Keyring,
         settings: &Server,
         request_ids: RequestIds,
@@ -61,7 +63,8 @@ impl AppState {
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
         Self(Arc::new(Shared {
-            service,
+            transfers,
+            batches,
             keyring,
             request_ids,
             limits,
@@ -77,7 +80,7 @@ impl AppState {
 
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
     pub async fn readiness(&self) -> Readiness {
-        let Readiness { ready, mut reasons } = self.service.readiness().await;
+        let Readiness { ready, mut reasons } = self.transfers.readiness().await;
         // Only when nobody at all can be recognised, which ends with the first answer of the
         // issuer.
         let unknown = self.keyring.troubles();

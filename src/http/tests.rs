@@ -18,10 +18,10 @@ use tokio::{
 use super::*;
 use crate::{
     auth::Keyring,
+    batch::testing::placeholder,
     clock::{IdSource, ManualClock},
     config,
     problem::Code,
-    transfer::service::Service,
 };
 
 mod framework;
@@ -53,7 +53,7 @@ pub(super) fn state(settings: &config::Server) -> AppState {
 }
 
 pub(super) fn stopped_by(settings: &config::Server, shutdown: &Shutdown) -> AppState {
-    AppState::new(Service::placeholder(), Keyring::open(), settings, request_ids(), shutdown)
+    AppState::new(placeholder(), Keyring::open(), settings, request_ids(), shutdown)
 }
 
 /// A server on a port of its own.

@@ -17,16 +17,15 @@ use super::{
 };
 use crate::{
     problem::Code,
-    transfer::{
-        ids::TransferId,
-        model::Transfer,
-        service::{Caller, Reply, Submission},
-    },
+    transfer::{Caller, Reply, Submission, ids::TransferId, model::Transfer, store::KeyScope},
 };
 
 mod described;
 
 pub(super) use described::{entries, example_of};
+
+/// The route under which keys of single transfers count.
+const ROUTE: &str = "POST /transfers";
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -41,6 +40,7 @@ pub(super) async fn create_transfer(
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     let key = idempotency_key(&head.headers)?;
+    let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: ROUTE, key });
     let prefer = Prefer::read(&head.headers);
     let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
@@ -55,12 +55,12 @@ pub(super) async fn create_transfer(
         place: head.extensions.get().cloned(),
         progress: head.extensions.get().cloned().unwrap_or_default(),
     };
-    Ok(reply(app.service.submit(submission).await?, prefer))
+    Ok(reply(app.transfers.submit(submission).await?, prefer))
 }
 
 fn reply(reply: Reply, prefer: Prefer) -> Response {
-    let applied = prefer.applied(reply.answer.status);
-    let mut response = send(reply.answer);
+    let applied = prefer.applied(reply.response.status);
+    let mut response = send(reply.response);
     if let Some(applied) = applied {
         set(response.headers_mut(), PREFERENCE_APPLIED, &applied);
     }
@@ -83,7 +83,7 @@ pub(super) async fn list_transfers(
 ) -> Result<Response, Failure> {
     let (filter, limit) = query::transfers(raw.as_deref())?;
     // One more than a page tells whether another page follows.
-    let transfers = app.service.list(&caller, filter, limit + 1).await?;
+    let transfers = app.transfers.list(&caller, filter, limit + 1).await?;
     Ok(page_of(transfers, limit))
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn find_transfer(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Failure> {
     query::none(raw.as_deref())?;
-    let transfer = app.service.get(&caller, transfer_id(id)?).await?;
+    let transfer = app.transfers.get(&caller, transfer_id(id)?).await?;
     Ok(about(&transfer))
 }
 
@@ -125,7 +125,8 @@ pub(super) async fn settle_transfer(
     let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let (verdict, reason) = requests::settle(&body)?;
-    let transfer = app.service.settle(&caller, id, verdict, reason).await?;
+    let place = head.extensions.get().cloned();
+    let transfer = app.transfers.settle(&caller, id, verdict, reason, place).await?;
     Ok(about(&transfer))
 }
 

@@ -9,16 +9,16 @@ use super::{
     openapi::shapes,
 };
 use crate::{
+    batch::BatchState,
     problem::{Code, Problem},
     transfer::{
-        batch::BatchState,
+        LegView, Preview,
         ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
         model::{
             CallerName, Previous, Priority, Queue, Status, Transfer, TransferType, UpstreamUse,
             Warning,
         },
-        service::{Answers, LegView, Preview},
-        store::Answer,
+        store::StoredResponse,
     },
 };
 
@@ -313,38 +313,38 @@ impl From<Code> for ProblemPage {
     }
 }
 
-/// Answers in JSON, for the domain to keep and to give again.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct JsonAnswers;
-
-impl Answers for JsonAnswers {
-    fn batch(&self, state: &BatchState) -> Answer {
-        Answer {
-            status: 202,
-            content_type: "application/json".to_owned(),
-            location: Some(format!("/batches/{}", state.batch.id)),
-            retry_after: None,
-            body: json_bytes(&BatchView::from(state)),
+/// The response to the request that made `transfer`, as it stands: 201 for accepted and confirmed, 202
+/// for pending, else the problem in `transfer.error` with the transfer's id. A pure function of the
+/// record, so that the same record always gives the same bytes.
+#[must_use]
+pub fn transfer_response(transfer: &Transfer) -> StoredResponse {
+    match transfer.stage.status() {
+        Status::Accepted | Status::Confirmed => made(201, transfer),
+        Status::Pending => made(202, transfer),
+        Status::Unknown => {
+            let answer = problem_answer(&unknown(transfer), &transfer.request_id);
+            StoredResponse { location: Some(location(transfer)), ..answer }
         }
-    }
-
-    fn answer(&self, transfer: &Transfer) -> Answer {
-        match transfer.stage.status() {
-            Status::Accepted | Status::Confirmed => made(201, transfer),
-            Status::Pending => made(202, transfer),
-            Status::Unknown => {
-                let answer = problem_answer(&unknown(transfer), &transfer.request_id);
-                Answer { location: Some(location(transfer)), ..answer }
-            }
-            Status::Failed | Status::Skipped => {
-                problem_answer(&failure(transfer), &transfer.request_id)
-            }
+        Status::Failed | Status::Skipped => {
+            problem_answer(&failure(transfer), &transfer.request_id)
         }
     }
 }
 
-fn made(status: u16, transfer: &Transfer) -> Answer {
-    Answer {
+/// The response to the request that made a batch: 202 with the batch, `Location`. Pure, too.
+#[must_use]
+pub fn batch_response(state: &BatchState) -> StoredResponse {
+    StoredResponse {
+        status: 202,
+        content_type: "application/json".to_owned(),
+        location: Some(format!("/batches/{}", state.batch.id)),
+        retry_after: None,
+        body: json_bytes(&BatchView::from(state)),
+    }
+}
+
+fn made(status: u16, transfer: &Transfer) -> StoredResponse {
+    StoredResponse {
         status,
         content_type: "application/json".to_owned(),
         location: Some(location(transfer)),

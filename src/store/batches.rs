@@ -16,12 +16,12 @@ use super::{
     records::RecordStore,
 };
 use crate::{
+    batch::{
+        Batch, DrainEdge, Item, Plan, Tally,
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+    },
     problem::Problem,
     transfer::{
-        batch::{
-            Batch, DrainEdge, Item, Plan, Tally,
-            store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
-        },
         ids::{BatchId, ConversationId, PlanId},
         model::Transfer,
         store::{Durability, KeyScope, StoreError},

@@ -85,7 +85,7 @@ impl Arrival {
 
 /// What is known of a call that did not take its priority when it should have been in the queue.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
+pub(super) struct Evidence {
     refused: u32,
     there: u32,
     gone: u32,
@@ -102,14 +102,14 @@ pub(super) enum Next {
     GiveUp,
 }
 
-impl Signs {
+impl Evidence {
     /// It did not take its priority.
     pub(super) fn refused(&mut self) {
         self.refused += 1;
     }
 
     /// Whether to look before the next try.
-    pub(super) const fn are_asked_for(&self) -> bool {
+    pub(super) const fn is_asked_for(&self) -> bool {
         self.refused > 0
     }
 
@@ -175,15 +175,15 @@ mod tests {
 
     #[test]
     fn a_call_that_an_agent_answered_is_given_up_after_two_looks() {
-        let mut signs = Signs::default();
-        let nexts = [Seen::Unmoved, Seen::Changed, Seen::Changed].map(|it| signs.next(Some(it)));
+        let mut evidence = Evidence::default();
+        let nexts = [Seen::Unmoved, Seen::Changed, Seen::Changed].map(|it| evidence.next(Some(it)));
         assert_eq!(nexts, [Next::Wait, Next::Wait, Next::GiveUp]);
     }
 
     #[test]
     fn a_call_that_came_is_tried_twice_more() {
-        let mut signs = Signs::default();
-        let nexts = [Seen::Moved, Seen::Moved, Seen::Moved].map(|it| signs.next(Some(it)));
+        let mut evidence = Evidence::default();
+        let nexts = [Seen::Moved, Seen::Moved, Seen::Moved].map(|it| evidence.next(Some(it)));
         assert_eq!(nexts, [Next::Set, Next::Set, Next::GiveUp]);
     }
 
@@ -194,7 +194,7 @@ mod tests {
             (Some(Seen::MovedElsewhere), Next::GiveUp),
             (None, Next::Set),
         ] {
-            assert_eq!(Signs::default().next(seen), next, "{seen:?}");
+            assert_eq!(Evidence::default().next(seen), next, "{seen:?}");
         }
     }
 }

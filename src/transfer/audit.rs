@@ -7,7 +7,7 @@
 use super::model::{CallerName, Transfer};
 
 /// Tells of a transfer whose record was just settled.
-pub(super) fn settled(transfer: &Transfer) {
+pub(crate) fn settled(transfer: &Transfer) {
     tell(transfer, None, None);
 }
 

@@ -1,22 +1,25 @@
-//! Who asks, and what he is limited to.
+//! Who asks, and what they are limited to.
 
 use std::sync::Arc;
 
-use super::model::{CallerName, Priority, Queue, Transfer};
+use super::{
+    gateway::QueueListing,
+    model::{CallerName, Priority, Queue, Transfer},
+};
 use crate::{
     config::QueuePattern,
     names::fold,
     problem::{Code, Problem},
 };
 
-/// Who is asking, how far he sees, and what he is limited to.
+/// Who is asking, how much they see, and what they are limited to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// His stable name.
+    /// Their stable name.
     pub name: CallerName,
-    /// Whether he sees other callers' transfers and may settle them.
+    /// Whether they see other callers' transfers and may settle them.
     pub admin: bool,
-    /// What he may ask for.
+    /// What they may ask for.
     pub limits: Limits,
 }
 
@@ -33,6 +36,12 @@ impl Caller {
         self.admin || self.name == *owner
     }
 
+    /// The queues of `listing` that this caller may know of.
+    pub(super) fn seen(&self, mut listing: QueueListing) -> QueueListing {
+        self.limits.narrow(&mut listing.items);
+        listing
+    }
+
     /// Shows the queue hidden from the one who asked for `transfer`, if this caller may know of
     /// every queue.
     pub(super) fn reveal(&self, transfer: &mut Transfer) {
@@ -43,23 +52,23 @@ impl Caller {
 /// What a caller may ask for; the default is everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The queues he may know of and move calls to; `None` for all.
+    /// The queues they may know of and move calls to; `None` for all.
     pub queues: Option<Arc<[QueuePattern]>>,
     /// The highest priority a call may end up with.
     pub max_priority: Option<Priority>,
-    /// How often a conversation may have been moved within the last hour, whoever moved it, for
-    /// him to move it once more; `None` for any number.
+    /// How often a conversation may have been moved within the last hour, by any caller, for them to
+    /// move it once more; `None` for any number.
     pub moves_per_conversation: Option<u32>,
 }
 
 impl Limits {
-    /// Whether some queues are out of his sight.
+    /// Whether some queues are hidden from them.
     #[must_use]
     pub fn narrows_queues(&self) -> bool {
         self.queues.as_deref().is_some_and(|all| !all.iter().any(QueuePattern::matches_all))
     }
 
-    /// Whether he may know of the queue called `name`.
+    /// Whether they may know of the queue called `name`.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
         let Some(patterns) = self.queues.as_deref() else { return true };
@@ -67,7 +76,7 @@ impl Limits {
         patterns.iter().any(|pattern| pattern.matches(&name))
     }
 
-    /// Leaves only the queues he may know of.
+    /// Leaves only the queues they may know of.
     pub fn narrow(&self, queues: &mut Vec<Queue>) {
         queues.retain(|queue| self.covers(&queue.name));
     }

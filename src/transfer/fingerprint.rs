@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{batch::BatchOrder, ids::SkillId, model::TransferRequest};
+use super::{ids::SkillId, model::TransferRequest};
 
 /// Hash of the request's canonical form: white space, member order, letter case of ids, escapes
 /// and the order of skills do not matter; defaults given and left out are the same.
@@ -13,30 +13,16 @@ pub fn fingerprint(request: &TransferRequest) -> [u8; 32] {
     hash(&canonical)
 }
 
-/// The same for a batch; the order of a list's transfers matters.
-#[must_use]
-pub fn of_batch(order: &BatchOrder) -> [u8; 32] {
-    let mut canonical = order.clone();
-    match &mut canonical {
-        BatchOrder::List { transfers, .. } => {
-            for transfer in transfers {
-                normalize(transfer.skill_ids.as_mut());
-            }
-        }
-        BatchOrder::Drain(drain) => normalize(drain.skill_ids.as_mut()),
-        BatchOrder::Plan(_) => {}
-    }
-    hash(&canonical)
-}
-
-fn normalize(skills: Option<&mut Vec<SkillId>>) {
+/// Puts skills into the order that counts.
+pub(crate) fn normalize(skills: Option<&mut Vec<SkillId>>) {
     if let Some(skills) = skills {
         skills.sort_unstable();
         skills.dedup();
     }
 }
 
-fn hash(canonical: &impl serde::Serialize) -> [u8; 32] {
+/// Hash of a canonical form.
+pub(crate) fn hash(canonical: &impl serde::Serialize) -> [u8; 32] {
     // Serialising plain data to memory cannot fail; an empty form would only refuse a replay.
     let bytes = serde_json::to_vec(canonical).unwrap_or_default();
     Sha256::digest(&bytes).into()

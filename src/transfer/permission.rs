@@ -4,11 +4,11 @@
 use jiff::SignedDuration;
 
 use super::{
+    Transfers,
     caller::Limits,
-    engine::{Engine, Job},
     gateway::{CallContext, QueueError},
     ids::{ConversationId, QueueId},
-    model::{Queue, QueueRef, Stage},
+    model::{Queue, QueueRef, Stage, Transfer},
     problems,
     store::TransferFilter,
 };
@@ -21,89 +21,84 @@ const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// those that failed are among them.
 const MOST_RECORDS: u32 = 1_000;
 
-impl Engine {
-    /// The queue `asked` names, if it is there and the caller may use it. To a caller who is
-    /// limited to some queues, every other queue looks the same, whether it exists or not.
-    ///
-    /// # Errors
-    /// `queue_not_permitted`, and the look-up's problems as far as the caller may know.
-    pub(super) async fn permitted_queue(
-        &self,
-        ctx: &CallContext,
-        limits: &Limits,
-        asked: &QueueRef,
-    ) -> Result<Queue, Problem> {
-        // Without a look: how long the answer takes must not tell whether the queue is there.
-        if let QueueRef::Name(name) = asked
-            && !limits.covers(name.as_str())
-        {
-            return Err(not_permitted());
-        }
-        match self.gateway.queue(ctx, asked).await {
-            Ok(queue) if limits.covers(&queue.name) => Ok(queue),
-            Ok(_) => Err(not_permitted()),
-            Err(error) => Err(as_seen(error, limits, asked)),
-        }
+/// The queue `asked` names, if it is there and the caller may use it. To a caller who is
+/// limited to some queues, every other queue looks the same, whether it exists or not.
+///
+/// # Errors
+/// `queue_not_permitted`, and the look-up's problems as far as the caller may know.
+pub(crate) async fn permitted_queue(
+    transfers: &Transfers,
+    ctx: &CallContext,
+    limits: &Limits,
+    asked: &QueueRef,
+) -> Result<Queue, Problem> {
+    // Without a look: how long the answer takes must not tell whether the queue is there.
+    if let QueueRef::Name(name) = asked
+        && !limits.covers(name.as_str())
+    {
+        return Err(not_permitted());
     }
+    match transfers.gateway.queue(ctx, asked).await {
+        Ok(queue) if limits.covers(&queue.name) => Ok(queue),
+        Ok(_) => Err(not_permitted()),
+        Err(error) => Err(as_seen(error, limits, asked)),
+    }
+}
 
-    /// Whether the caller may know of the queue with that id. One that the queue map does not have
-    /// is hidden from callers who may not know of all.
-    pub(super) fn is_in_sight(&self, limits: &Limits, id: QueueId) -> bool {
-        let covered = |queue: Queue| limits.covers(&queue.name);
-        !limits.narrows_queues() || self.gateway.known_queue(id).is_some_and(covered)
-    }
+/// Whether the caller may know of the queue with that id. One that the queue map does not have
+/// is hidden from callers who may not know of all.
+pub(super) fn is_in_sight(transfers: &Transfers, limits: &Limits, id: QueueId) -> bool {
+    let covered = |queue: Queue| limits.covers(&queue.name);
+    !limits.narrows_queues() || transfers.gateway.known_queue(id).is_some_and(covered)
+}
 
-    /// Decides whether the queue that the leg of `job` was in is hidden from its caller. To be
-    /// called once the leg is chosen.
-    pub(super) fn hide_previous_queue(&self, job: &mut Job) {
-        let transfer = &mut job.transfer;
-        if transfer.hides_previous_queue {
-            let queue = transfer.previous.as_ref().and_then(|previous| previous.queue_id);
-            let other = queue.filter(|id| *id != transfer.queue.id);
-            transfer.hides_previous_queue =
-                other.is_some_and(|id| !self.is_in_sight(&job.limits, id));
-        }
+/// Decides whether the queue that the leg was in is hidden from the caller. To be called once the
+/// leg is chosen.
+pub(super) fn hide_previous_queue(transfers: &Transfers, transfer: &mut Transfer, limits: &Limits) {
+    if transfer.hides_previous_queue {
+        let queue = transfer.previous.as_ref().and_then(|previous| previous.queue_id);
+        let other = queue.filter(|id| *id != transfer.queue.id);
+        transfer.hides_previous_queue = other.is_some_and(|id| !is_in_sight(transfers, limits, id));
     }
+}
 
-    /// Whether the conversation may be moved once more within the hour.
-    ///
-    /// # Errors
-    /// `too_many_requests` with the time until it may; `store_unavailable`.
-    pub(super) async fn check_repetition(
-        &self,
-        limits: &Limits,
-        id: ConversationId,
-    ) -> Result<(), Problem> {
-        let Some(most) = limits.moves_per_conversation else { return Ok(()) };
-        let now = self.clock.now();
-        let since = now.saturating_sub(WINDOW).unwrap_or(jiff::Timestamp::MIN);
-        let filter = TransferFilter {
-            conversation_id: Some(id),
-            since: Some(since),
-            ..TransferFilter::default()
-        };
-        let listed = self.records.store().list(&filter, MOST_RECORDS).await;
-        let records = listed.map_err(|error| problems::from_store(&error))?;
-        let happened = records
-            .iter()
-            .filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
-        // Newest first: when this one leaves the window, there is room for one more.
-        let index = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(1);
-        let Some(last) = happened.map(|transfer| transfer.created_at).nth(index) else {
-            return Ok(());
-        };
-        let room_at = last.saturating_add(WINDOW).unwrap_or(jiff::Timestamp::MAX);
-        let wait = room_at.duration_since(now).unsigned_abs();
-        Err(Problem::new(
-            Code::TooManyRequests,
-            format!("This conversation was moved {most} times within the last hour."),
-        )
-        .hint(
-            "Look for systems that send the call back and forth: GET \
-             /transfers?conversationId=… shows who moved it where.",
-        )
-        .retry_after(wait))
-    }
+/// Whether the conversation may be moved once more within the hour.
+///
+/// # Errors
+/// `too_many_requests` with the time until it may; `store_unavailable`.
+pub(crate) async fn check_repetition(
+    transfers: &Transfers,
+    limits: &Limits,
+    id: ConversationId,
+) -> Result<(), Problem> {
+    let Some(most) = limits.moves_per_conversation else { return Ok(()) };
+    let now = transfers.clock.now();
+    let since = now.saturating_sub(WINDOW).unwrap_or(jiff::Timestamp::MIN);
+    let filter = TransferFilter {
+        conversation_id: Some(id),
+        since: Some(since),
+        ..TransferFilter::default()
+    };
+    let listed = transfers.records.store().list(&filter, MOST_RECORDS).await;
+    let records = listed.map_err(|error| problems::from_store(&error))?;
+    let happened =
+        records.iter().filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+    // Newest first: when this one leaves the window, there is room for one more.
+    let index = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(1);
+    let Some(last) = happened.map(|transfer| transfer.created_at).nth(index) else {
+        return Ok(());
+    };
+    let room_at = last.saturating_add(WINDOW).unwrap_or(jiff::Timestamp::MAX);
+    let wait = room_at.duration_since(now).unsigned_abs();
+    Err(Problem::new(
+        Code::TooManyRequests,
+        format!("This conversation was moved {most} times within the last hour."),
+    )
+    .hint(
+        "Look for systems that send the call back and forth: GET \
+         /transfers?conversationId=… shows who moved it where.",
+    )
+    .retry_after(wait))
 }
 
 /// The same for every queue the caller may not use, so that it tells nothing about the queue.

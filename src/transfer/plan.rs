@@ -23,7 +23,7 @@ pub struct Carrier {
 
 /// What has to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// The leg is replaced by the queue.
     Move,
     /// The call waits in the target queue already; only priority, skills or language are set.
@@ -34,7 +34,7 @@ pub enum Deed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Move or only set.
-    pub deed: Deed,
+    pub action: Action,
     /// The leg that is replaced; `None` where the API has no legs.
     pub participant_id: Option<ParticipantId>,
     /// That leg as it stands; `None` when it was not looked at.
@@ -55,7 +55,7 @@ pub struct Plan {
 pub fn blind(request: &TransferRequest) -> Option<Plan> {
     let participant_id = request.participant_id?;
     (!request.keep_place).then(|| Plan {
-        deed: Deed::Move,
+        action: Action::Move,
         participant_id: Some(participant_id),
         previous: None,
         picture: None,
@@ -103,13 +103,13 @@ pub fn plan_at_most(
     let Some(leg) = conversation.legs.get(chosen.index) else {
         return Err(Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")));
     };
-    let deed = deed(request, queue, leg)?;
+    let action = action(request, queue, leg)?;
     let mut routing = asked_routing(request);
     let mut waited_minutes = None;
     if request.keep_place {
-        let waited = match deed {
-            Deed::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
-            Deed::RoutingOnly => 0,
+        let waited = match action {
+            Action::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
+            Action::RoutingOnly => 0,
         };
         let waited = waited.min(most_minutes);
         let current = current_priority(conversation, leg);
@@ -121,7 +121,7 @@ pub fn plan_at_most(
     let priority = routing.priority;
     if carrier.command_carries_routing {
         keep_skills(&mut routing, leg);
-        if deed == Deed::RoutingOnly && routing.priority.is_none() {
+        if action == Action::RoutingOnly && routing.priority.is_none() {
             // Left out, it would be sent as the API's usual one: where the call waits already,
             // nothing changes but what was asked for.
             routing.priority = current_priority(conversation, leg).map(Priority::saturating);
@@ -131,7 +131,7 @@ pub fn plan_at_most(
         routing.priority = None;
     }
     Ok(Plan {
-        deed,
+        action,
         participant_id: leg.participant_id,
         previous: Some(Previous {
             purpose: leg.purpose.clone(),
@@ -153,12 +153,12 @@ fn asked_routing(request: &TransferRequest) -> RoutingChange {
     }
 }
 
-fn deed(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Deed, Box<Problem>> {
+fn action(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Action, Box<Problem>> {
     let waits_in_target = leg.purpose == Purpose::Acd
         && leg.state == LegState::Waiting
         && leg.queue_id == Some(queue.id);
     if !waits_in_target {
-        return Ok(Deed::Move);
+        return Ok(Action::Move);
     }
     // `keepPlace` alone asks for nothing here: the clock is not restarted.
     if asked_routing(request).is_empty() {
@@ -170,7 +170,7 @@ fn deed(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Deed, Box
             .hint("Give priority, skillIds or languageId to change these where it waits."),
         ));
     }
-    Ok(Deed::RoutingOnly)
+    Ok(Action::RoutingOnly)
 }
 
 /// Whole minutes the leg has waited in its queue at `now` by Genesys' clock; 0 when it does not

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::Instant};
 
-use super::engine::Engine;
+use super::Transfers;
 use crate::metrics::Readings;
 
 /// Probes are open to anyone, and looking at the store costs a write: one answer serves this long.
@@ -39,8 +39,8 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Looks at everything.
-    pub(super) async fn readiness(&self, engine: &Engine) -> Readiness {
-        let genesys = engine.gateway.troubles();
+    pub(super) async fn readiness(&self, transfers: &Transfers) -> Readiness {
+        let genesys = transfers.gateway.troubles();
         if genesys.is_empty() {
             self.reached_genesys.store(true, Ordering::Relaxed);
         }
@@ -48,17 +48,17 @@ impl Probe {
         if !self.started.load(Ordering::Acquire) {
             here.push("start: unsettled transfers are being taken over".to_owned());
         }
-        if engine.stop.is_cancelled() {
+        if transfers.completion.stop.is_cancelled() {
             here.push("shutting down".to_owned());
         }
-        let unsaved = engine.records.unsaved();
+        let unsaved = transfers.records.unsaved();
         if unsaved > 0 {
             here.push(format!("store: {unsaved} outcomes wait to be written"));
         }
-        if !self.store_works(engine).await {
+        if !self.store_works(transfers).await {
             here.push("store: cannot be written".to_owned());
         }
-        let behind = engine.clock_behind.load(Ordering::Relaxed);
+        let behind = transfers.clock_behind.load(Ordering::Relaxed);
         // Other instances would be no better off when it was a clock ahead that wrote the record.
         let clock = (behind > 0)
             .then(|| format!("clock: {behind} s behind the newest record in the store"));
@@ -69,55 +69,56 @@ impl Probe {
 
     /// Notes the first moment at which token and queue map are there, also when nobody probes then:
     /// an outage of Genesys that comes later takes no instance out.
-    pub(super) async fn notice_genesys(&self, engine: &Engine) {
+    pub(super) async fn notice_genesys(&self, transfers: &Transfers) {
         let mut look = tokio::time::interval(GENESYS_LOOK);
-        while !engine.gateway.troubles().is_empty() {
+        while !transfers.gateway.troubles().is_empty() {
             tokio::select! {
                 _ = look.tick() => {}
-                () = engine.stop.cancelled() => return,
+                () = transfers.completion.stop.cancelled() => return,
             }
         }
         self.reached_genesys.store(true, Ordering::Relaxed);
     }
 
     /// Reads everything that metrics show, the readiness too.
-    pub(super) async fn readings(&self, engine: &Engine) -> Readings {
-        let (readiness, unsettled) = tokio::join!(self.readiness(engine), self.unsettled(engine));
+    pub(super) async fn readings(&self, transfers: &Transfers) -> Readings {
+        let (readiness, unsettled) =
+            tokio::join!(self.readiness(transfers), self.unsettled(transfers));
         let mut readings = Readings {
             ready: Some(readiness.ready),
             unsettled,
-            settling: Some(engine.settling.load(Ordering::Relaxed)),
-            unsaved: Some(engine.records.unsaved()),
+            settling: Some(transfers.settling.load(Ordering::Relaxed)),
+            unsaved: Some(transfers.records.unsaved()),
             ..Readings::default()
         };
-        engine.gateway.read(&mut readings);
+        transfers.gateway.read(&mut readings);
         readings
     }
 
     /// How many transfers are not settled; `None` while the store cannot be read.
-    async fn unsettled(&self, engine: &Engine) -> Option<u64> {
+    async fn unsettled(&self, transfers: &Transfers) -> Option<u64> {
         let mut seen = self.unsettled.lock().await;
         if let Some((at, unsettled)) = *seen
             && at.elapsed() < STORE_LOOK_LASTS
         {
             return unsettled;
         }
-        let unsettled = engine.records.store().unsettled().await.ok();
+        let unsettled = transfers.records.store().unsettled().await.ok();
         *seen = Some((Instant::now(), unsettled));
         unsettled
     }
 
-    async fn store_works(&self, engine: &Engine) -> bool {
+    async fn store_works(&self, transfers: &Transfers) -> bool {
         let mut seen = self.store.lock().await;
         // A write that failed meanwhile is newer than what was seen.
-        let failed = engine.records.take_failure();
+        let failed = transfers.records.take_failure();
         if let Some((at, works)) = *seen
             && at.elapsed() < STORE_LOOK_LASTS
             && !(works && failed)
         {
             return works;
         }
-        let works = match engine.records.store().check().await {
+        let works = match transfers.records.store().check().await {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(cause = %error.cause, "the store is not ready");

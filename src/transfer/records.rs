@@ -12,12 +12,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{
     audit,
-    batch::Tally,
+    completion::Completion,
     ids::{BatchId, TransferId},
     model::{Stage, Transfer, Whose},
     store::{
@@ -63,29 +62,26 @@ pub struct Records {
     store: Arc<dyn TransferStore>,
     owner: Uuid,
     clock: Arc<dyn Clock>,
-    tracker: TaskTracker,
-    stop: CancellationToken,
+    completion: Completion,
     unsaved: Mutex<HashMap<TransferId, Unsaved>>,
     /// Whether a write has failed since readiness last asked.
     failed: AtomicBool,
 }
 
 impl Records {
-    /// Records kept under the name `owner`. Writes that have to be tried again run on `tracker`
-    /// until `stop`.
+    /// Records kept under the name `owner`. Writes that have to be tried again run until the service
+    /// stops.
     pub fn new(
         store: Arc<dyn TransferStore>,
         owner: Uuid,
         clock: Arc<dyn Clock>,
-        tracker: TaskTracker,
-        stop: CancellationToken,
+        completion: &Completion,
     ) -> Self {
         Self {
             store,
             owner,
             clock,
-            tracker,
-            stop,
+            completion: completion.clone(),
             unsaved: Mutex::default(),
             failed: AtomicBool::new(false),
         }
@@ -227,14 +223,14 @@ impl Records {
         let newest = transfer.clone();
         unsaved.insert(id, Unsaved { newest, outcomes: VecDeque::from([(transfer, outcome)]) });
         let records = Arc::clone(self);
-        self.tracker.spawn(async move { records.write_when_possible(id).await });
+        self.completion.spawn(async move { records.write_when_possible(id).await });
     }
 
     async fn write_when_possible(&self, id: TransferId) {
         let mut pause = FIRST_PAUSE;
         while let Some((mut transfer, outcome)) = self.first_unsaved(id) {
             // On the way down one more try is all there is time for.
-            let stopping = self.stop.is_cancelled();
+            let stopping = self.completion.stop.is_cancelled();
             match self.write_outcome(&mut transfer, &outcome).await {
                 Ok(()) => {
                     self.saved(id);
@@ -254,7 +250,7 @@ impl Records {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => {}
+                () = self.completion.stop.cancelled() => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -394,14 +390,15 @@ impl Records {
         Ok(listed)
     }
 
-    /// How the items of a batch stand, as [`Records::list`] tells their transfers; `tally` is what
-    /// the store says.
-    pub fn correct(&self, id: BatchId, tally: &mut Tally) {
-        for waiting in self.lock().values().filter(|one| one.newest.batch_id == Some(id)) {
-            if let Some((_, outcome)) = waiting.outcomes.front() {
-                tally.change(outcome.from.status(), &waiting.newest);
-            }
-        }
+    /// The transfers of a batch whose outcomes wait in memory for the store: each as it stands, with
+    /// the stage that the store has.
+    pub fn unsaved_of(&self, id: BatchId) -> Vec<(Stage, Transfer)> {
+        let unsaved = self.lock();
+        let of_batch = unsaved.values().filter(|waiting| waiting.newest.batch_id == Some(id));
+        let stored = |waiting: &Unsaved| {
+            waiting.outcomes.front().map(|(_, outcome)| (outcome.from, waiting.newest.clone()))
+        };
+        of_batch.filter_map(stored).collect()
     }
 
     /// To be called before an answer names these transfers: what was named must be there after any

@@ -26,7 +26,7 @@ pub struct StoreError {
 pub struct KeyScope {
     /// Whose key.
     pub caller: CallerName,
-    /// Route template with method, such as `POST /transfers`.
+    /// The route, as the side that asks names it.
     pub route: &'static str,
     /// The key, 1 to 255 visible ASCII characters.
     pub key: String,
@@ -41,9 +41,9 @@ pub struct KeyClaim {
     pub fingerprint: [u8; 32],
 }
 
-/// An answer kept to be given again, byte for byte.
+/// A response kept to be given again, byte for byte. The domain does not look into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct StoredResponse {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`.
@@ -65,8 +65,8 @@ pub struct KeyRecord {
     pub transfer_id: TransferId,
     /// That transfer's stage now.
     pub stage: Stage,
-    /// The first answer, once settled.
-    pub answer: Option<Answer>,
+    /// The first response, once settled.
+    pub answer: Option<StoredResponse>,
 }
 
 /// How safe a write must be before it counts.
@@ -102,7 +102,7 @@ pub enum KeyChange {
     /// The command never left: the key may be used again.
     Free,
     /// The first answer is given: keep it for the key's lifetime.
-    Settle(Answer),
+    Settle(StoredResponse),
 }
 
 /// The stage a row must still be in, and who must still own it, for a change to be made.

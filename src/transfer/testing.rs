@@ -2,7 +2,6 @@
 //! paused clock, without a socket.
 
 mod audit;
-mod floor;
 mod gateway;
 mod store;
 
@@ -15,64 +14,56 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use audit::AuditLog;
-pub(super) use floor::{BatchBench, Floor, Stand, call, from, order, to};
-pub(super) use gateway::{Effect, ScriptedGateway};
-pub(super) use store::MemoryStore;
+pub(crate) use audit::AuditLog;
+pub(crate) use gateway::{Effect, ScriptedGateway};
+pub(crate) use store::MemoryStore;
 
 use super::{
-    batch::BatchState,
+    Caller, Limits, Parts, Reply, Retention, Submission, Transfers, Wait,
     conversation::samples,
     gateway::{CallContext, CallGateway},
-    model::{CallerName, QueueName, QueueRef, Status, Transfer, TransferRequest, TransferType},
-    recovery::Retention,
-    service::{Answers, Caller, Limits, Parts, Reply, Service, Submission, Wait},
-    store::Answer,
+    ids::TransferId,
+    model::{
+        CallerName, Queue, QueueName, QueueRef, Stage, Status, Transfer, TransferRequest,
+        TransferType, UpstreamUse,
+    },
+    store::{KeyScope, StoredResponse},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Batches, Confirm, QueuePattern, Transfers},
-    problem::Problem,
+    config::{Confirm, QueuePattern, Transfers as Settings},
+    problem::{Code, Problem},
 };
 
-/// Answers with the status word as the body.
-pub(super) struct PlainAnswers;
+/// A response with the status word as its body.
+pub(crate) fn plain_response(transfer: &Transfer) -> StoredResponse {
+    let status = match (transfer.stage.status(), &transfer.error) {
+        (Status::Accepted | Status::Confirmed, _) => 201,
+        (Status::Pending, _) => 202,
+        (_, Some(problem)) => problem.code.status(),
+        (_, None) => 500,
+    };
+    let code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str());
+    let words = format!("{} {code} {}", transfer.stage.status().as_str(), transfer.id);
+    response(status, words)
+}
 
-impl Answers for PlainAnswers {
-    fn answer(&self, transfer: &Transfer) -> Answer {
-        let status = match (transfer.stage.status(), &transfer.error) {
-            (Status::Accepted | Status::Confirmed, _) => 201,
-            (Status::Pending, _) => 202,
-            (_, Some(problem)) => problem.code.status(),
-            (_, None) => 500,
-        };
-        let code = transfer.error.as_ref().map_or("", |problem| problem.code.as_str());
-        Answer {
-            status,
-            content_type: String::new(),
-            location: None,
-            retry_after: None,
-            body: format!("{} {code} {}", transfer.stage.status().as_str(), transfer.id)
-                .into_bytes(),
-        }
-    }
-
-    fn batch(&self, state: &BatchState) -> Answer {
-        Answer {
-            status: 202,
-            content_type: String::new(),
-            location: None,
-            retry_after: None,
-            body: format!("{} {}", state.batch.id, state.batch.total).into_bytes(),
-        }
+/// A response with this body.
+pub(crate) fn response(status: u16, body: String) -> StoredResponse {
+    StoredResponse {
+        status,
+        content_type: String::new(),
+        location: None,
+        retry_after: None,
+        body: body.into_bytes(),
     }
 }
 
-/// A service over memory.
-pub(super) struct Bench {
+/// Transfers over memory.
+pub(crate) struct Bench {
     pub gateway: Arc<ScriptedGateway>,
     pub store: Arc<MemoryStore>,
-    pub service: Service,
+    pub transfers: Arc<Transfers>,
     pub stop: CancellationToken,
     pub over: CancellationToken,
     pub tracker: TaskTracker,
@@ -80,27 +71,27 @@ pub(super) struct Bench {
 
 /// On whose behalf a gateway was asked.
 #[derive(Default)]
-pub(super) struct Callers(Mutex<BTreeSet<Option<String>>>);
+pub(crate) struct Callers(Mutex<BTreeSet<Option<String>>>);
 
 impl Callers {
-    fn note(&self, ctx: &CallContext) {
+    pub(crate) fn note(&self, ctx: &CallContext) {
         let name = ctx.caller.as_ref().map(ToString::to_string);
         self.0.lock().unwrap().insert(name);
     }
 
-    pub(super) fn names(&self) -> Vec<Option<String>> {
+    pub(crate) fn names(&self) -> Vec<Option<String>> {
         self.0.lock().unwrap().iter().cloned().collect()
     }
 }
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 impl Bench {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Arc::default(), Arc::default(), true).await
     }
 
-    pub(super) async fn with(
+    pub(crate) async fn with(
         gateway: Arc<ScriptedGateway>,
         store: Arc<MemoryStore>,
         resend_after_5xx: bool,
@@ -110,7 +101,7 @@ impl Bench {
     }
 
     /// At the time of `clock`, with keys kept for three days.
-    pub(super) async fn at(clock: Arc<dyn Clock>, store: Arc<MemoryStore>) -> Self {
+    pub(crate) async fn at(clock: Arc<dyn Clock>, store: Arc<MemoryStore>) -> Self {
         let gateway = Arc::<ScriptedGateway>::default();
         let mut parts = parts(gateway.clone(), store.clone(), true);
         parts.clock = clock;
@@ -121,43 +112,45 @@ impl Bench {
     async fn of(gateway: Arc<ScriptedGateway>, store: Arc<MemoryStore>, parts: Parts) -> Self {
         let (stop, over) = (parts.stop.clone(), parts.over.clone());
         let tracker = parts.tracker.clone();
-        let service = Service::new(parts);
-        service.start().await.unwrap();
-        Self { gateway, store, service, stop, over, tracker }
+        let transfers = Transfers::new(parts);
+        transfers.start().await.unwrap();
+        Self { gateway, store, transfers, stop, over, tracker }
     }
 
-    pub(super) async fn submit(&self, key: Option<&str>, wait: Wait) -> Result<Reply, Problem> {
-        self.service.submit(submission(key, wait)).await
+    pub(crate) async fn submit(&self, key: Option<&str>, wait: Wait) -> Result<Reply, Problem> {
+        self.transfers.submit(submission(key, wait)).await
     }
 
     /// Submits and gives status and body.
-    pub(super) async fn outcome(&self) -> (u16, String) {
+    pub(crate) async fn outcome(&self) -> (u16, String) {
         let reply = self.submit(None, Wait::Outcome).await.unwrap();
-        let words = String::from_utf8(reply.answer.body).unwrap();
-        (reply.answer.status, words.rsplit_once(' ').unwrap().0.trim().to_owned())
+        let words = String::from_utf8(reply.response.body).unwrap();
+        (reply.response.status, words.rsplit_once(' ').unwrap().0.trim().to_owned())
     }
 
-    pub(super) async fn only_transfer(&self) -> Transfer {
-        let all = self.service.list(&caller(), super::store::TransferFilter::default(), 10).await;
+    pub(crate) async fn only_transfer(&self) -> Transfer {
+        let all = self.transfers.list(&caller(), super::store::TransferFilter::default(), 10).await;
         all.unwrap().pop().unwrap()
     }
 }
 
-fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5xx: bool) -> Parts {
+pub(crate) fn parts(
+    gateway: Arc<dyn CallGateway>,
+    store: Arc<MemoryStore>,
+    resend_after_5xx: bool,
+) -> Parts {
     Parts {
         gateway,
-        batches: store.clone(),
         store,
-        answers: Arc::new(PlainAnswers),
+        render: plain_response,
         clock: Arc::new(SystemClock),
-        settings: Transfers {
+        settings: Settings {
             verify: true,
             confirm: Confirm::OnRequest,
             resend_after_5xx,
             settle_window: Duration::from_mins(2),
             max_per_conversation_per_hour: 10,
         },
-        batch_settings: Batches { max_size: 10_000, reserve: 30 },
         deadline: DEADLINE,
         lease: Duration::from_secs(20),
         retention: Retention { transfers: Duration::MAX, keys: Duration::MAX },
@@ -168,28 +161,21 @@ fn parts(gateway: Arc<dyn CallGateway>, store: Arc<MemoryStore>, resend_after_5x
     }
 }
 
-impl Service {
-    /// A service for tests of what surrounds it.
-    pub(crate) fn placeholder() -> Self {
-        Self::new(parts(Arc::<ScriptedGateway>::default(), Arc::default(), true))
-    }
-}
-
-pub(super) fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller::unlimited(CallerName::new("crm"))
 }
 
 /// Limited to the queues that match `patterns`.
-pub(super) fn limits_to(patterns: &[&str]) -> Limits {
+pub(crate) fn limits_to(patterns: &[&str]) -> Limits {
     let patterns = patterns.iter().map(|text| QueuePattern::new(text).unwrap()).collect();
     Limits { queues: Some(patterns), ..Limits::default() }
 }
 
-pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {
+pub(crate) fn submission(key: Option<&str>, wait: Wait) -> Submission {
     Submission {
         caller: caller(),
         request: request(),
-        key: key.map(str::to_owned),
+        key: key.map(scope),
         wait,
         deadline: Instant::now() + DEADLINE,
         request_id: "r-1".to_owned(),
@@ -199,7 +185,12 @@ pub(super) fn submission(key: Option<&str>, wait: Wait) -> Submission {
     }
 }
 
-pub(super) fn request() -> TransferRequest {
+/// Where the key of [`caller`] counts.
+pub(crate) fn scope(key: &str) -> KeyScope {
+    KeyScope { caller: caller().name, route: "POST /transfers", key: key.to_owned() }
+}
+
+pub(crate) fn request() -> TransferRequest {
     TransferRequest {
         conversation_id: samples::conversation(vec![]).id,
         queue: QueueRef::Name(QueueName::parse("Support").unwrap()),
@@ -211,5 +202,33 @@ pub(super) fn request() -> TransferRequest {
         transfer_type: TransferType::Unattended,
         reason: None,
         reference: None,
+    }
+}
+
+/// A transfer that failed with `code`.
+pub(crate) fn failed(code: Code) -> Transfer {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    Transfer {
+        id: TransferId::new(uuid::Uuid::nil()),
+        stage: Stage::Failed,
+        queue: Queue { id: samples::queue(9), name: "Support".to_owned(), division: None },
+        requested_by: caller().name,
+        request: request(),
+        request_id: "r-1".to_owned(),
+        has_key: false,
+        batch_id: None,
+        participant_id: None,
+        previous: None,
+        picture: None,
+        priority: None,
+        waited_minutes: None,
+        max_priority: None,
+        hides_previous_queue: false,
+        warnings: Vec::new(),
+        error: Some(Problem::new(code, "It failed.")),
+        upstream: UpstreamUse::default(),
+        awaited: false,
+        created_at: now,
+        updated_at: now,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    engine::Engine,
+    Transfers,
     evidence::{self, Before, Finding, Seen},
     gateway::{CallContext, Lane},
     model::Transfer,
@@ -48,85 +48,84 @@ impl Iterator for Schedule {
     }
 }
 
-impl Engine {
-    /// One look; `None` when the conversation could not be read, or not what counts of it.
-    pub(super) async fn look(&self, transfer: &Transfer, ctx: &CallContext) -> Option<Seen> {
-        let deadline = ctx.deadline.min(Instant::now() + LOOK_TIME);
-        let ctx = ctx.until(deadline);
-        let id = transfer.request.conversation_id;
-        match self.gateway.conversation(&ctx, id).await {
-            Ok(conversation) => evidence::judge(&conversation, before(transfer)),
-            Err(error) => {
-                tracing::debug!(transfer_id = %transfer.id, ?error, "a settling look failed");
-                None
-            }
+/// One look; `None` when the conversation could not be read, or not what counts of it.
+pub(super) async fn look(
+    transfers: &Transfers,
+    transfer: &Transfer,
+    ctx: &CallContext,
+) -> Option<Seen> {
+    let deadline = ctx.deadline.min(Instant::now() + LOOK_TIME);
+    let ctx = ctx.until(deadline);
+    let id = transfer.request.conversation_id;
+    match transfers.gateway.conversation(&ctx, id).await {
+        Ok(conversation) => evidence::judge(&conversation, before(transfer)),
+        Err(error) => {
+            tracing::debug!(transfer_id = %transfer.id, ?error, "a settling look failed");
+            None
         }
     }
+}
 
-    /// Looks after a complete 500 or 503: five times in four seconds, less when something certain
-    /// shows earlier. `Unclear` when the deadline cut it short or a look failed. The host answers,
-    /// so that the looks are made whatever the circuit breaker says: a storm of 5xx must not hide
-    /// what became of each command.
-    pub(super) async fn watch_after_5xx(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
-        let ctx = &ctx.in_lane(Lane::Settling).insisting();
-        let looks = Schedule::new(LONGEST_PAUSE).take_while(|at| *at <= LAST_LOOK_AFTER_5XX);
-        let mut seen = Vec::new();
-        let start = Instant::now();
-        for at in looks {
-            if !self.pause_until(start + at, ctx.deadline).await {
-                return Finding::Unclear;
-            }
-            let look = self.look(transfer, ctx).await;
-            seen.push(look);
-            if matches!(look, Some(Seen::Moved | Seen::Ended)) {
-                break;
-            }
+/// Looks after a complete 500 or 503: five times in four seconds, less when something certain
+/// shows earlier. `Unclear` when the deadline cut it short or a look failed. The host answers,
+/// so that the looks are made whatever the circuit breaker says: a storm of 5xx must not hide
+/// what became of each command.
+pub(super) async fn watch_after_5xx(
+    transfers: &Transfers,
+    transfer: &Transfer,
+    ctx: &CallContext,
+) -> Finding {
+    let ctx = &ctx.in_lane(Lane::Settling).insisting();
+    let looks = Schedule::new(LONGEST_PAUSE).take_while(|at| *at <= LAST_LOOK_AFTER_5XX);
+    let mut seen = Vec::new();
+    let start = Instant::now();
+    for at in looks {
+        if !transfers.pause_until(start + at, ctx.deadline).await {
+            return Finding::Unclear;
         }
-        Finding::of(&seen)
+        let look = look(transfers, transfer, ctx).await;
+        seen.push(look);
+        if matches!(look, Some(Seen::Moved | Seen::Ended)) {
+            break;
+        }
     }
+    Finding::of(&seen)
+}
 
-    /// Looks until something certain shows or `until` comes.
-    pub(super) async fn watch(
-        &self,
-        transfer: &Transfer,
-        ctx: &CallContext,
-        until: Instant,
-        longest_pause: Duration,
-    ) -> Finding {
-        let start = Instant::now();
-        let mut elsewhere_before = false;
-        for at in Schedule::new(longest_pause) {
-            if !self.pause_until(start + at, until).await {
-                return Finding::Unclear;
-            }
-            let look = self.look(transfer, ctx).await;
-            match look {
-                Some(Seen::Moved) => return Finding::Moved,
-                Some(Seen::Ended) => return Finding::Ended,
-                // Our own move may show its first half a moment before the second.
-                Some(Seen::MovedElsewhere) if elsewhere_before => return Finding::MovedElsewhere,
-                _ => elsewhere_before = look == Some(Seen::MovedElsewhere),
-            }
-            crate::failpoint!(AfterVainLook);
+/// Looks until something certain shows or `until` comes.
+pub(super) async fn watch(
+    transfers: &Transfers,
+    transfer: &Transfer,
+    ctx: &CallContext,
+    until: Instant,
+    longest_pause: Duration,
+) -> Finding {
+    let start = Instant::now();
+    let mut elsewhere_before = false;
+    for at in Schedule::new(longest_pause) {
+        if !transfers.pause_until(start + at, until).await {
+            return Finding::Unclear;
         }
-        Finding::Unclear
+        let look = look(transfers, transfer, ctx).await;
+        match look {
+            Some(Seen::Moved) => return Finding::Moved,
+            Some(Seen::Ended) => return Finding::Ended,
+            // Our own move may show its first half a moment before the second.
+            Some(Seen::MovedElsewhere) if elsewhere_before => return Finding::MovedElsewhere,
+            _ => elsewhere_before = look == Some(Seen::MovedElsewhere),
+        }
+        crate::failpoint!(AfterVainLook);
     }
+    Finding::Unclear
+}
 
-    /// As [`Engine::watch`], for an answer somebody waits for.
-    pub(super) async fn watch_in_request(&self, transfer: &Transfer, ctx: &CallContext) -> Finding {
-        self.watch(transfer, &ctx.in_lane(Lane::Settling), ctx.deadline, LONGEST_PAUSE).await
-    }
-
-    /// Waits until `at`; `false` at once when `at` is past `limit`, or when the service stops.
-    pub(super) async fn pause_until(&self, at: Instant, limit: Instant) -> bool {
-        if at >= limit || self.stop.is_cancelled() {
-            return false;
-        }
-        tokio::select! {
-            () = tokio::time::sleep_until(at) => true,
-            () = self.stop.cancelled() => false,
-        }
-    }
+/// As [`Transfers::watch`], for an answer somebody waits for.
+pub(super) async fn watch_in_request(
+    transfers: &Transfers,
+    transfer: &Transfer,
+    ctx: &CallContext,
+) -> Finding {
+    watch(transfers, transfer, &ctx.in_lane(Lane::Settling), ctx.deadline, LONGEST_PAUSE).await
 }
 
 /// The state before the command, as the evidence rules need it.

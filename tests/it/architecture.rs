@@ -197,7 +197,7 @@ fn no_file_outgrows_its_room() {
     }
 }
 
-/// The durable write before the command is in `Engine::dispatch`; everything that sends comes
+/// The durable write before the command is in `engine::dispatch`; everything that sends comes
 /// through there. (`check-config --connect` asks for permission with a call that does not exist.)
 #[test]
 fn the_command_leaves_from_one_place() {

@@ -83,7 +83,6 @@ mod set_up;
 #[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
-mod state_model;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     auth::identity::Identity,
     config::{Permission, QueuePattern},
-    transfer::{model::CallerName, service::Limits},
+    transfer::{Limits, model::CallerName},
 };
 
 /// How far the issuer's clock may be ahead, in seconds. A token that has just expired has no leeway:

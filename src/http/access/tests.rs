@@ -12,10 +12,10 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::{
     auth::Keyring,
+    batch::testing::placeholder,
     clock::{IdSource, ManualClock, SystemClock},
     config::{ApiKey, Auth, AuthMode, QueuePattern, Server},
     http::{RequestIds, Shutdown, router},
-    transfer::service::Service,
 };
 
 const ID: &str = "00000000-0000-4000-8000-00000000c0de";
@@ -52,7 +52,7 @@ fn service(entries: Vec<ApiKey>) -> Router {
     let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());
     let ids = RequestIds::new(Arc::new(clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown::default();
-    router(&AppState::new(Service::placeholder(), keyring, &settings, ids, &shutdown))
+    router(&AppState::new(placeholder(), keyring, &settings, ids, &shutdown))
 }
 
 /// One service with a caller for each permission, named after it, and one with none but its own.

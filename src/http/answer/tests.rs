@@ -104,7 +104,7 @@ fn a_problem_leaves_its_code_and_transfer_for_the_log() {
 
 #[test]
 fn an_answer_of_the_domain_is_sent_byte_for_byte() {
-    let answer = Answer {
+    let answer = StoredResponse {
         status: 201,
         content_type: "application/json".to_owned(),
         location: Some("/transfers/1".to_owned()),

@@ -13,7 +13,7 @@ use super::{super::query, batch_id, stream::Lines};
 use crate::{
     auth::Revoked,
     http::{answer::Failure, state::AppState},
-    transfer::service::Caller,
+    transfer::Caller,
 };
 
 /// What a browser sends along when it connects again (section 9.2.4 of the standard).
@@ -34,7 +34,7 @@ pub(in crate::http) async fn watch_batch(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     query::none(raw.as_deref())?;
-    let watch = app.service.watch_batch(&caller, batch_id(id)?).await?;
+    let watch = app.batches.watch(&caller, batch_id(id)?).await?;
     if headers.get(LAST_EVENT_ID).is_some_and(|last| last == END) {
         // He has heard all. A browser whose stream ended connects again by itself until it is
         // answered so.

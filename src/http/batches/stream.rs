@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::Revoked,
-    transfer::batch::service::{BatchEvent, BatchWatch},
+    batch::{BatchEvent, BatchWatch},
 };
 
 /// When there is nothing to tell, a comment shows that the connection lives: proxies close one

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::transfer::{
+use crate::{
     batch::{BatchState, BatchStatus, Counts, Kind},
-    model::Transfer,
+    transfer::model::Transfer,
 };
 
 /// Columns of a terminal that has not been widened.

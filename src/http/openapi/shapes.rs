@@ -14,9 +14,7 @@ use uuid::Uuid;
 
 use super::fields::{also, one_of, whole};
 use crate::{
-    http::requests::TRANSFER_TYPES,
-    problem::Code,
-    transfer::{batch::BatchStatus, model::Status},
+    batch::BatchStatus, http::requests::TRANSFER_TYPES, problem::Code, transfer::model::Status,
 };
 
 /// Where a transfer stands.

@@ -10,9 +10,9 @@ use super::{
     },
     MAX_REASON, MAX_REFERENCE, MAX_SKILLS, queue, transfer_at,
 };
-use crate::transfer::{
+use crate::{
     batch::{BatchOrder, DrainOrder},
-    model::Priority,
+    transfer::model::Priority,
 };
 
 pub(in crate::http) mod described;

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::{ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
+    batch::{BatchState, BatchStatus, Counts, Kind, Pace, Plan, PlannedCall},
     problem::Code,
     transfer::{
-        batch::{BatchState, BatchStatus, Counts, Kind, Pace, Plan, PlannedCall},
         ids::{BatchId, ConversationId, PlanId},
         model::{CallerName, Priority, Warning},
     },

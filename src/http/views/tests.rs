@@ -59,7 +59,7 @@ fn failed(stage: Stage, code: Code) -> Transfer {
     Transfer { error: Some(Problem::new(code, "It happened.")), ..transfer(stage) }
 }
 
-fn body(answer: &Answer) -> Value {
+fn body(answer: &StoredResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
@@ -67,7 +67,7 @@ const ADDRESS: &str = "/transfers/00000000-0000-0000-0000-000000000001";
 
 #[test]
 fn a_transfer_is_shown_member_for_member() {
-    let answer = JsonAnswers.answer(&transfer(Stage::Accepted));
+    let answer = transfer_response(&transfer(Stage::Accepted));
 
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000001","status":"accepted","#,
@@ -94,7 +94,7 @@ fn a_transfer_that_goes_on_or_went_well_has_an_address() {
         (Stage::Accepted, 201),
         (Stage::Confirmed, 201),
     ] {
-        let answer = JsonAnswers.answer(&transfer(stage));
+        let answer = transfer_response(&transfer(stage));
 
         assert_eq!((answer.status, answer.location.as_deref()), (status, Some(ADDRESS)));
         assert_eq!(answer.content_type, "application/json");
@@ -104,7 +104,7 @@ fn a_transfer_that_goes_on_or_went_well_has_an_address() {
 
 #[test]
 fn a_failed_transfer_is_answered_with_its_problem() {
-    let answer = JsonAnswers.answer(&failed(Stage::Failed, Code::ConversationEnded));
+    let answer = transfer_response(&failed(Stage::Failed, Code::ConversationEnded));
 
     assert_eq!((answer.status, answer.location.as_deref()), (409, None));
     assert_eq!(answer.content_type, "application/problem+json");
@@ -116,7 +116,7 @@ fn a_failed_transfer_is_answered_with_its_problem() {
 
 #[test]
 fn a_failure_without_a_recorded_reason_is_still_a_problem() {
-    assert_eq!(JsonAnswers.answer(&transfer(Stage::Failed)).status, 500);
+    assert_eq!(transfer_response(&transfer(Stage::Failed)).status, 500);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_unknown_outcome_is_504_whatever_was_seen_last() {
         failed(Stage::Unknown, Code::OutcomeUnknown),
         Transfer { error: Some(odd), ..transfer(Stage::Unknown) },
     ] {
-        let answer = JsonAnswers.answer(&transfer);
+        let answer = transfer_response(&transfer);
 
         assert_eq!((answer.status, answer.location.as_deref()), (504, Some(ADDRESS)));
         let body = body(&answer);
@@ -153,7 +153,7 @@ fn an_error_inside_a_transfer_has_no_request_id() {
 fn the_same_record_gives_the_same_bytes() {
     let transfer = failed(Stage::Unknown, Code::OutcomeUnknown);
 
-    assert_eq!(JsonAnswers.answer(&transfer), JsonAnswers.answer(&transfer.clone()));
+    assert_eq!(transfer_response(&transfer), transfer_response(&transfer.clone()));
 }
 
 #[test]

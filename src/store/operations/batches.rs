@@ -11,11 +11,9 @@ use super::{
     DbOperation,
 };
 use crate::{
+    batch::{Batch, BatchStatus},
     metrics::StoreOperation,
-    transfer::{
-        batch::{Batch, BatchStatus},
-        ids::BatchId,
-    },
+    transfer::ids::BatchId,
 };
 
 mod adopt;

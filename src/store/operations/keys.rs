@@ -7,7 +7,7 @@ use crate::{
     transfer::{
         ids::TransferId,
         model::Stage,
-        store::{Answer, KeyRecord, KeyScope},
+        store::{KeyRecord, KeyScope, StoredResponse},
     },
 };
 
@@ -71,11 +71,11 @@ pub(super) fn fingerprint(row: &dyn DbRow) -> Result<[u8; 32], DbError> {
 }
 
 /// The answer, in the columns from `first` on; `None` when there is none yet.
-pub(super) fn answer(row: &dyn DbRow, first: usize) -> Result<Option<Answer>, DbError> {
+pub(super) fn answer(row: &dyn DbRow, first: usize) -> Result<Option<StoredResponse>, DbError> {
     let Some(status) = row.maybe_number(first)? else { return Ok(None) };
     let status = u16::try_from(status)
         .map_err(|_| Unreadable("a key's answer has no HTTP status".to_owned()))?;
-    Ok(Some(Answer {
+    Ok(Some(StoredResponse {
         status,
         content_type: row.maybe_text(first + 1)?.unwrap_or_default().to_owned(),
         location: row.maybe_text(first + 2)?.map(str::to_owned),
@@ -85,7 +85,7 @@ pub(super) fn answer(row: &dyn DbRow, first: usize) -> Result<Option<Answer>, Db
 }
 
 /// The values that `answer` reads, in the same order.
-pub(super) fn answer_values(answer: &Answer) -> [Param<'_>; 5] {
+pub(super) fn answer_values(answer: &StoredResponse) -> [Param<'_>; 5] {
     [
         Param::Number(i64::from(answer.status)),
         Param::Text(&answer.content_type),

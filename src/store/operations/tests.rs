@@ -3,6 +3,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    batch::{
+        BatchStatus, Item, Kind, samples,
+        store::{BatchFilter, NewBatch},
+    },
     problem::{Code, Problem},
     store::{
         samples::transfer,
@@ -10,13 +14,9 @@ use crate::{
         sqlite::TestSession,
     },
     transfer::{
-        batch::{
-            BatchStatus, Item, Kind, samples,
-            store::{BatchFilter, NewBatch},
-        },
         ids::{PlanId, TransferId},
         model::{CallerName, Stage, Status, Transfer},
-        store::{Answer, Expected, KeyChange, KeyClaim, KeyScope},
+        store::{Expected, KeyChange, KeyClaim, KeyScope, StoredResponse},
     },
 };
 
@@ -76,7 +76,7 @@ async fn every_operation_on_batches(session: &mut Planned) {
     let caller = CallerName::new("crm");
     let scope = KeyScope { caller, route: "POST /batches", key: "k".to_owned() };
     let claim = KeyClaim { scope: scope.clone(), fingerprint: [0; 32] };
-    let answer = Answer {
+    let answer = StoredResponse {
         status: 202,
         content_type: String::new(),
         location: None,

@@ -8,11 +8,11 @@ use std::{
 use crate::{
     problem::UpstreamAnswer,
     transfer::{
+        Caller, Verdict, Wait,
         gateway::Sent,
         ids::TransferId,
         model::{CallerName, Stage, Transfer},
         records::Records,
-        service::{Caller, Verdict, Wait},
         store::{Durability, TransferStore as _},
         testing::*,
     },
@@ -40,7 +40,7 @@ async fn a_line_says_who_what_from_to_why_and_what_became_of_it() {
     let mut asked = submission(None, Wait::Outcome);
     asked.request.reason = Some("line one\nline two".to_owned());
     asked.request.reference = Some("CASE-4711".to_owned());
-    bench.service.submit(asked).await.unwrap();
+    bench.transfers.submit(asked).await.unwrap();
     let transfer = bench.only_transfer().await;
     let [line] = log.lines().try_into().unwrap();
     let previous = transfer.previous.unwrap();
@@ -95,7 +95,7 @@ async fn one_settled_by_hand_names_who_did_and_is_not_told_of_again() {
     let id = bench.submit(None, Wait::Outcome).await.unwrap().transfer_id.unwrap();
     let ops = Caller { admin: true, ..Caller::unlimited(CallerName::new("ops")) };
     let why = Some("seen in the queue".to_owned());
-    bench.service.settle(&ops, id, Verdict::Moved, why).await.unwrap();
+    bench.transfers.settle(&ops, id, Verdict::Moved, why, None).await.unwrap();
     tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(log.values("caller"), ["crm"]);
     assert_eq!(log.values("settled_by"), ["ops"]);
@@ -115,7 +115,7 @@ async fn an_outcome_kept_in_memory_is_told_of_once_when_it_is_written() {
             bench.store.broken.store(unheard == 0, Ordering::SeqCst);
         };
         let (reply, ()) = tokio::join!(bench.submit(None, Wait::Outcome), breaking);
-        assert_eq!(reply.unwrap().answer.status, 201);
+        assert_eq!(reply.unwrap().response.status, 201);
         assert!(unheard == 1 || log.lines().is_empty());
         bench.store.broken.store(false, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -169,7 +169,7 @@ async fn a_skipped_transfer_is_told_of_when_it_is_recorded() {
     let made = bench.only_transfer().await;
     let clock = Arc::new(crate::clock::SystemClock);
     let (store, owner) = (bench.store.clone(), made.uuid());
-    let records = Records::new(store, owner, clock, bench.tracker.clone(), bench.stop.clone());
+    let records = Records::new(store, owner, clock, &bench.transfers.completion);
     let id = TransferId::new(crate::clock::IdSource::default().next(made.created_at));
     let skipped = Transfer { id, stage: Stage::Skipped, ..made };
     records.begin(&skipped, None, Durability::Power).await.unwrap();

@@ -4,11 +4,12 @@
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{COMMAND_NEEDS, Engine, Job, Outcome, time_left};
+use super::{COMMAND_NEEDS, Job, Outcome, time_left};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
     trace,
     transfer::{
+        Transfers,
         class::Again,
         conversation::Conversation,
         evidence::{self, Before, Finding, Seen},
@@ -18,10 +19,11 @@ use crate::{
         problems,
         records::Lost,
         store::KeyChange,
+        watch,
     },
 };
 
-impl Engine {
+impl Transfers {
     /// Sends the command once; a second time only after a complete 500 or 503 that certainly had
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
@@ -29,8 +31,8 @@ impl Engine {
         let span = trace::stage(trace::Stage::Send);
         let sent = self.gateway.send(&ctx, command).instrument(span).await;
         crate::failpoint!(AfterSend);
-        if let Some(turn) = job.turn.take() {
-            turn.pass(&sent, self.clock.now());
+        if let Some(tell) = job.on_sent.take() {
+            tell(&sent);
         }
         let again = sent.class().again() == Again::OnceIfUnmoved;
         match sent {
@@ -93,7 +95,7 @@ impl Engine {
         may_send_again: bool,
     ) -> Option<Outcome> {
         let span = trace::stage(trace::Stage::Learn);
-        let finding = self.watch_after_5xx(&job.transfer, &job.ctx).instrument(span).await;
+        let finding = watch::watch_after_5xx(self, &job.transfer, &job.ctx).instrument(span).await;
         match finding {
             Finding::Unmoved => {
                 let time = time_left(&job.ctx) >= COMMAND_NEEDS;
@@ -112,7 +114,7 @@ impl Engine {
         answer: Option<UpstreamAnswer>,
     ) -> Outcome {
         let span = trace::stage(trace::Stage::Learn);
-        let finding = self.watch_in_request(&job.transfer, &job.ctx).instrument(span).await;
+        let finding = watch::watch_in_request(self, &job.transfer, &job.ctx).instrument(span).await;
         outcome_of(job, finding, detail, answer)
     }
 

@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     problem::Candidate,
     transfer::{
+        Caller, Submission, Wait,
         conversation::samples,
         gateway::{GatewayError, Sent},
         ids::TransferId,
         model::{Priority, QueueName, Transfer},
-        service::{Caller, Submission, Wait},
         testing::*,
     },
 };
@@ -47,7 +47,7 @@ async fn answer(asked: QueueRef, found: Result<Queue, QueueError>) -> Result<(),
     let bench = Bench::new().await;
     bench.gateway.next(Sent::Taken(crate::problem::UpstreamAnswer::default()), Effect::Never);
     bench.gateway.finds(found);
-    let submitted = bench.service.submit(asking(only_support(), asked)).await;
+    let submitted = bench.transfers.submit(asking(only_support(), asked)).await;
     submitted.map(drop)
 }
 
@@ -113,7 +113,7 @@ async fn candidates_are_only_queues_within_reach() {
 async fn an_unlimited_caller_is_told_what_is_there() {
     let bench = Bench::new().await;
     bench.gateway.finds(not_found());
-    let problem = bench.service.submit(asking(caller(), named("Sale"))).await.unwrap_err();
+    let problem = bench.transfers.submit(asking(caller(), named("Sale"))).await.unwrap_err();
     assert_eq!(problem.code, Code::QueueNotFound);
     assert!(problem.hint.unwrap().contains("Sales"));
 }
@@ -124,7 +124,7 @@ async fn a_preview_is_limited_like_a_transfer() {
     bench.gateway.finds(Ok(queue("Sales")));
     let by = Instant::now() + DEADLINE;
     let id = request().conversation_id;
-    let preview = bench.service.preview(&only_support(), id, Some(by_id()), by).await;
+    let preview = bench.transfers.preview(&only_support(), id, Some(by_id()), by).await;
     assert_eq!(preview.unwrap_err().code, Code::QueueNotPermitted);
 }
 
@@ -133,9 +133,9 @@ async fn a_listing_shows_only_queues_within_reach() {
     let bench = Bench::new().await;
     bench.gateway.lists(vec![queue("Sales"), queue("Support"), queue("Support 2")]);
     let by = Instant::now() + DEADLINE;
-    let searched = bench.service.queues(&only_support(), "", by).await.unwrap();
-    let refreshed = bench.service.refresh_queues(&only_support(), by).await.unwrap();
-    let all = bench.service.queues(&caller(), "", by).await.unwrap();
+    let searched = bench.transfers.queues(&only_support(), "", by).await.unwrap();
+    let refreshed = bench.transfers.refresh_queues(&only_support(), by).await.unwrap();
+    let all = bench.transfers.queues(&caller(), "", by).await.unwrap();
     assert_eq!(searched.items, [queue("Support"), queue("Support 2")]);
     assert_eq!(refreshed.items, searched.items);
     assert_eq!(all.items.len(), 3);
@@ -147,7 +147,7 @@ async fn a_priority_over_the_callers_highest_is_refused_before_anything_is_recor
     let bench = Bench::new().await;
     let mut asked = asking(limited(limits), named("Support"));
     asked.request.priority = Priority::new(6);
-    let problem = bench.service.submit(asked).await.unwrap_err();
+    let problem = bench.transfers.submit(asked).await.unwrap_err();
     assert_eq!((problem.code, problem.transfer_id), (Code::NotPermitted, None));
     assert_eq!(bench.gateway.commands(), 0);
 }
@@ -161,8 +161,8 @@ async fn the_place_kept_counts_toward_the_highest_priority() {
         bench.gateway.waits_since(SignedDuration::from_secs(7 * 60 + 5));
         let mut asked = asking(limited(limits), named("Support"));
         asked.request.keep_place = true;
-        let reply = bench.service.submit(asked).await.unwrap();
-        assert_eq!(reply.answer.status, status, "{highest}");
+        let reply = bench.transfers.submit(asked).await.unwrap();
+        assert_eq!(reply.response.status, status, "{highest}");
         assert_eq!(bench.gateway.commands(), u32::from(status == 201));
     }
 }
@@ -196,8 +196,8 @@ const fn minutes(minutes: i64) -> SignedDuration {
 }
 
 async fn move_again(bench: &Bench, caller: Caller) -> Result<u16, Problem> {
-    let reply = bench.service.submit(asking(caller, named("Support"))).await?;
-    Ok(reply.answer.status)
+    let reply = bench.transfers.submit(asking(caller, named("Support"))).await?;
+    Ok(reply.response.status)
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +250,7 @@ async fn a_transfer_taken_over_from_a_dead_process_hides_the_queue_it_was_in() {
     let bench = Bench::with(gateway, store, true).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     for (caller, shown) in [(only_support(), None), (caller(), Some(samples::queue(5)))] {
-        let transfer = bench.service.get(&caller, row.id).await.unwrap();
+        let transfer = bench.transfers.get(&caller, row.id).await.unwrap();
         assert_eq!(transfer.stage, Stage::Accepted);
         assert_eq!(transfer.shown_previous().unwrap().queue_id, shown);
     }

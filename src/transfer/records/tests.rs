@@ -24,8 +24,7 @@ impl Bench {
         let (ids, clock) = (IdSource::default(), Arc::new(SystemClock));
         let now = clock.now();
         let owner = ids.next(now);
-        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let records = Records::new(store.clone(), owner, clock, tracker, stop);
+        let records = Records::new(store.clone(), owner, clock, &Completion::default());
         let transfer = Transfer {
             id: TransferId::new(ids.next(now)),
             stage,
@@ -186,7 +185,7 @@ async fn a_page_is_full_although_what_waits_in_memory_is_none_of_it_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_counts_of_a_batch_tell_what_waits_in_memory_for_the_store() {
+async fn the_transfers_of_a_batch_that_wait_in_memory_for_the_store_are_told() {
     let bench = Bench::with(Stage::Dispatching).await;
     let id = BatchId::new(uuid::Uuid::from_u128(7));
     bench.store.broken.store(true, Ordering::SeqCst);
@@ -199,13 +198,8 @@ async fn the_counts_of_a_batch_tell_what_waits_in_memory_for_the_store() {
     };
     bench.records.conclude(&mut failed, Stage::Dispatching, KeyChange::Keep).await;
 
-    let settled = vec![(Status::Accepted, None, 5), (Status::Pending, None, 2)];
-    let mut tally = Tally { settled: settled.clone(), last_minute: 0 };
-    bench.records.correct(id, &mut tally);
-    let ended = (Status::Failed, Some(Code::ConversationEnded), 1);
-    assert_eq!(tally.settled, [settled[0], (Status::Pending, None, 1), ended]);
-
-    let mut other = Tally { settled: settled.clone(), last_minute: 0 };
-    bench.records.correct(BatchId::new(uuid::Uuid::from_u128(8)), &mut other);
-    assert_eq!(other.settled, settled);
+    let [(stored, newest)] = &bench.records.unsaved_of(id)[..] else { panic!() };
+    assert_eq!((*stored, newest.stage), (Stage::Dispatching, Stage::Failed));
+    let other = BatchId::new(uuid::Uuid::from_u128(8));
+    assert!(bench.records.unsaved_of(other).is_empty());
 }

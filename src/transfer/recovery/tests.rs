@@ -3,8 +3,8 @@ use crate::{
     clock::{Clock, ManualClock},
     problem::UpstreamAnswer,
     transfer::{
+        Wait,
         gateway::Sent,
-        service::Wait,
         testing::{Bench, Effect, MemoryStore},
     },
 };

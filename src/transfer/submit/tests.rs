@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     problem::{Code, Problem, UpstreamAnswer},
     transfer::{
+        Reply, Wait,
         gateway::{GatewayError, Sent},
         model::Stage,
-        service::{Reply, Wait},
         testing::*,
     },
 };
@@ -18,7 +18,7 @@ fn answer(status: u16) -> UpstreamAnswer {
 
 /// A request that is under way when the time for a stop is over.
 async fn cut_short(bench: Bench, key: Option<&str>) -> (Bench, Problem) {
-    let (service, over) = (bench.service.clone(), bench.over.clone());
+    let (service, over) = (bench.transfers.clone(), bench.over.clone());
     let submission = submission(key, Wait::Outcome);
     let waiting = tokio::spawn(async move { service.submit(submission).await });
     // On a paused clock: when all wait.

@@ -17,27 +17,27 @@ use tracing_subscriber::{
 };
 
 /// One line: its fields as text.
-pub(in crate::transfer) type Line = BTreeMap<&'static str, String>;
+pub(crate) type Line = BTreeMap<&'static str, String>;
 
 /// The lines written by this thread while it lives.
-pub(in crate::transfer) struct AuditLog {
+pub(crate) struct AuditLog {
     lines: Arc<Mutex<Vec<Line>>>,
     _guard: DefaultGuard,
 }
 
 impl AuditLog {
-    pub(in crate::transfer) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let subscriber = Registry::default().with(Capture(Arc::clone(&lines)));
         Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    pub(in crate::transfer) fn lines(&self) -> Vec<Line> {
+    pub(crate) fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap().clone()
     }
 
     /// The values of a field, one for each line.
-    pub(in crate::transfer) fn values(&self, field: &str) -> Vec<String> {
+    pub(crate) fn values(&self, field: &str) -> Vec<String> {
         self.lines().iter().map(|line| line.get(field).cloned().unwrap_or_default()).collect()
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 
 /// When a command takes effect.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::transfer) enum Effect {
+pub(crate) enum Effect {
     Never,
     After(Duration),
     /// Somebody else moves the call to another queue instead.
@@ -35,7 +35,7 @@ pub(in crate::transfer) enum Effect {
 }
 
 #[derive(Default)]
-pub(in crate::transfer) struct ScriptedGateway {
+pub(crate) struct ScriptedGateway {
     pub callers: Callers,
     pub script: Mutex<VecDeque<(Sent, Effect)>>,
     pub sent: Mutex<u32>,
@@ -60,31 +60,31 @@ impl Reservation for Unlimited {}
 
 impl ScriptedGateway {
     /// The next command is answered so, with this effect.
-    pub(in crate::transfer) fn next(&self, sent: Sent, effect: Effect) {
+    pub(crate) fn next(&self, sent: Sent, effect: Effect) {
         self.script.lock().unwrap().push_back((sent, effect));
     }
 
-    pub(in crate::transfer) fn commands(&self) -> u32 {
+    pub(crate) fn commands(&self) -> u32 {
         *self.sent.lock().unwrap()
     }
 
     /// Something that happens by itself.
-    pub(in crate::transfer) fn happens(&self, effect: Effect) {
+    pub(crate) fn happens(&self, effect: Effect) {
         *self.effect.lock().unwrap() = Some((Instant::now(), effect));
     }
 
     /// Every look for a queue ends so.
-    pub(in crate::transfer) fn finds(&self, found: Result<Queue, QueueError>) {
+    pub(crate) fn finds(&self, found: Result<Queue, QueueError>) {
         *self.found.lock().unwrap() = Some(found);
     }
 
     /// The queue map.
-    pub(in crate::transfer) fn lists(&self, queues: Vec<Queue>) {
+    pub(crate) fn lists(&self, queues: Vec<Queue>) {
         *self.listing.lock().unwrap() = queues;
     }
 
     /// The call has waited in a queue for `time`, instead of being with an agent.
-    pub(in crate::transfer) fn waits_since(&self, time: SignedDuration) {
+    pub(crate) fn waits_since(&self, time: SignedDuration) {
         *self.waiting.lock().unwrap() = Some(time);
     }
 

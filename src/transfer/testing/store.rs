@@ -24,7 +24,7 @@ mod batches;
 #[derive(Default)]
 struct Rows {
     transfers: BTreeMap<TransferId, (Transfer, Uuid)>,
-    keys: HashMap<KeyScope, ([u8; 32], TransferId, Option<Answer>)>,
+    keys: HashMap<KeyScope, ([u8; 32], TransferId, Option<StoredResponse>)>,
     /// When who was heard of last.
     alive: HashMap<Uuid, Timestamp>,
     batches: batches::Batches,
@@ -53,7 +53,7 @@ impl Rows {
 }
 
 #[derive(Default)]
-pub(in crate::transfer) struct MemoryStore {
+pub(crate) struct MemoryStore {
     rows: Mutex<Rows>,
     /// How often all that was recorded was made to survive a loss of power.
     pub secured: AtomicUsize,
@@ -82,7 +82,7 @@ impl MemoryStore {
     }
 
     /// Hands a row over to another process, which moved it to `stage`.
-    pub(in crate::transfer) fn hand_over(&self, id: TransferId, stage: Stage) {
+    pub(crate) fn hand_over(&self, id: TransferId, stage: Stage) {
         let mut rows = self.rows.lock().unwrap();
         let (row, owner) = rows.transfers.get_mut(&id).unwrap();
         row.stage = stage;
@@ -90,19 +90,19 @@ impl MemoryStore {
     }
 
     /// Forgets a row, as a crash of the database may.
-    pub(in crate::transfer) fn forget(&self, id: TransferId) {
+    pub(crate) fn forget(&self, id: TransferId) {
         let mut rows = self.rows.lock().unwrap();
         rows.transfers.remove(&id);
         rows.keys.retain(|_, (_, transfer, _)| *transfer != id);
     }
 
     /// Everybody was silent for a while.
-    pub(in crate::transfer) fn forget_heartbeats(&self) {
+    pub(crate) fn forget_heartbeats(&self) {
         self.rows.lock().unwrap().alive.clear();
     }
 
     /// The newest transfer of a call stands as if its command had not been sent.
-    pub(in crate::transfer) fn back_to_received(&self, call: ConversationId) -> TransferId {
+    pub(crate) fn back_to_received(&self, call: ConversationId) -> TransferId {
         let mut rows = self.rows.lock().unwrap();
         let mut all = rows.transfers.values_mut().rev().map(|(transfer, _)| transfer);
         let transfer = all.find(|transfer| transfer.request.conversation_id == call).unwrap();
@@ -111,7 +111,7 @@ impl MemoryStore {
     }
 
     /// Puts a row there as a dead process left it.
-    pub(in crate::transfer) fn left_behind(&self, transfer: Transfer) {
+    pub(crate) fn left_behind(&self, transfer: Transfer) {
         self.rows.lock().unwrap().transfers.insert(transfer.id, (transfer, Uuid::nil()));
     }
 }

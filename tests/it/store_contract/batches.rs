@@ -1,12 +1,12 @@
 //! Batches: recorded whole or not at all, one key, one plan, no circles.
 
 use genesys_transfer::{
+    batch::{
+        Batch, BatchStatus, Item, Plan, PlannedCall,
+        store::{BatchFilter, Created, NewBatch},
+    },
     clock::Clock,
     transfer::{
-        batch::{
-            Batch, BatchStatus, Item, Plan, PlannedCall,
-            store::{BatchFilter, Created, NewBatch},
-        },
         ids::{ConversationId, PlanId},
         model::CallerName,
         store::KeyClaim,

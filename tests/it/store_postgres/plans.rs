@@ -2,13 +2,13 @@
 //! says it read for the store's own statements, not by a clock.
 
 use genesys_transfer::{
+    batch::{
+        BatchStatus,
+        store::{BatchFilter, NewBatch},
+    },
     clock::Clock,
     problem::{Code, Problem},
     transfer::{
-        batch::{
-            BatchStatus,
-            store::{BatchFilter, NewBatch},
-        },
         ids::{BatchId, ConversationId, QueueId, TransferId},
         model::{CallerName, Stage, Status, Transfer},
         store::{KeyChange, TransferFilter},

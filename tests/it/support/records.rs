@@ -3,16 +3,16 @@
 use std::sync::OnceLock;
 
 use genesys_transfer::{
+    batch::{Batch, BatchStatus, Drain, Item, Kind},
     clock::IdSource,
     config::QueuePattern,
     transfer::{
-        batch::{Batch, BatchStatus, Drain, Item, Kind},
         ids::{BatchId, ConversationId, QueueId, TransferId},
         model::{
             CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, TransferType,
             UpstreamUse,
         },
-        store::{Answer, KeyClaim, KeyScope},
+        store::{KeyClaim, KeyScope, StoredResponse},
     },
 };
 use jiff::Timestamp;
@@ -76,8 +76,8 @@ pub(crate) fn claim(key: &str, print: u8) -> KeyClaim {
 }
 
 /// An answer with every field set.
-pub(crate) fn answer() -> Answer {
-    Answer {
+pub(crate) fn answer() -> StoredResponse {
+    StoredResponse {
         status: 201,
         content_type: "application/json".to_owned(),
         location: Some("/transfers/1".to_owned()),

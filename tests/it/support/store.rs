@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use genesys_transfer::{
+    batch::store::BatchStore,
     clock::{Clock, ManualClock},
     config,
     store::{OpenError, Stores, open},
     transfer::{
-        batch::store::BatchStore,
         model::{Stage, Transfer},
         store::{Durability, Expected, Inserted, KeyChange, KeyClaim, StoreError, TransferStore},
     },

@@ -3,11 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    batch::{BatchStatus, Pace, samples},
     problem::{Code, Problem},
-    transfer::{
-        batch::{BatchStatus, Pace, samples},
-        model::Warning,
-    },
+    transfer::model::Warning,
 };
 
 fn running() -> BatchState {

@@ -2,13 +2,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    http::JsonAnswers,
+    batch::{BatchState, BatchStatus, Counts, Kind, Pace, samples},
+    http::batch_response,
     problem::{Code, Problem},
     transfer::{
-        batch::{BatchState, BatchStatus, Counts, Kind, Pace, samples},
         ids::{ConversationId, PlanId},
         model::{Priority, Warning},
-        service::Answers as _,
     },
 };
 
@@ -25,7 +24,7 @@ fn state() -> BatchState {
 
 #[test]
 fn a_batch_is_shown_member_for_member() {
-    let answer = JsonAnswers.batch(&state());
+    let answer = batch_response(&state());
 
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000001","kind":"drain","status":"running","#,
@@ -51,7 +50,7 @@ fn a_batch_that_could_not_start_says_why() {
     state.batch.status = BatchStatus::Failed;
     state.batch.error = Some(Problem::new(Code::GenesysError, "It broke."));
     state.batch.warnings = vec![Warning { code: "paused".to_owned(), detail: "x".to_owned() }];
-    let shown: Value = serde_json::from_slice(&JsonAnswers.batch(&state).body).unwrap();
+    let shown: Value = serde_json::from_slice(&batch_response(&state).body).unwrap();
     assert_eq!(shown["error"]["code"], "genesys_error");
     assert_eq!(shown["warnings"], json!([{"code": "paused", "detail": "x"}]));
 }

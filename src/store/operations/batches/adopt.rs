@@ -10,10 +10,7 @@ use super::super::{
     },
     DbOperation,
 };
-use crate::{
-    metrics::StoreOperation,
-    transfer::{batch::Batch, ids::BatchId},
-};
+use crate::{batch::Batch, metrics::StoreOperation, transfer::ids::BatchId};
 
 /// Hands unfinished batches of dead processes to `runner`.
 pub(in crate::store) struct AdoptBatches {

@@ -16,14 +16,14 @@ use super::{
     read::running_drains,
 };
 use crate::{
+    batch::{
+        BatchStatus, closes_circle,
+        store::{BatchKeyRecord, Created, NewBatch},
+    },
     metrics::StoreOperation,
     transfer::{
-        batch::{
-            BatchStatus, closes_circle,
-            store::{BatchKeyRecord, Created, NewBatch},
-        },
         ids::{BatchId, PlanId},
-        store::{Answer, KeyClaim, KeyScope},
+        store::{KeyClaim, KeyScope, StoredResponse},
     },
 };
 
@@ -128,7 +128,7 @@ impl CreateBatch {
         &self,
         session: &mut S,
         claim: &KeyClaim,
-        answer: &Answer,
+        answer: &StoredResponse,
     ) -> Result<(), DbError> {
         let text = "INSERT INTO batch_keys (caller, route, key, fingerprint, batch_id, created_at, \
             answer_status, answer_content_type, answer_location, answer_retry_after, answer_body) \

@@ -17,11 +17,9 @@ use super::{
     count, hold, write,
 };
 use crate::{
+    batch::{Batch, Item},
     metrics::StoreOperation,
-    transfer::{
-        batch::{Batch, Item},
-        ids::{BatchId, ConversationId},
-    },
+    transfer::ids::{BatchId, ConversationId},
 };
 
 /// Items one statement adds: far below what either database takes in values, and few statements

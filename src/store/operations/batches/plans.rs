@@ -8,10 +8,7 @@ use super::super::{
     },
     DbOperation,
 };
-use crate::{
-    metrics::StoreOperation,
-    transfer::{batch::Plan, ids::PlanId},
-};
+use crate::{batch::Plan, metrics::StoreOperation, transfer::ids::PlanId};
 
 /// Expired plans that go when a new one comes: more than come, so that they do not pile up.
 const FORGOTTEN_AT_ONCE: i64 = 20;

@@ -17,10 +17,10 @@ use super::{
     batch, count,
 };
 use crate::{
+    batch::{Batch, DrainEdge, Tally, store::BatchFilter},
     metrics::StoreOperation,
     problem::Code,
     transfer::{
-        batch::{Batch, DrainEdge, Tally, store::BatchFilter},
         ids::{BatchId, QueueId},
         model::{Status, Transfer},
     },

@@ -17,10 +17,10 @@ use super::{
     held, hold_shared,
 };
 use crate::{
+    batch::{BatchStatus, store::Taken},
     metrics::StoreOperation,
     problem::Problem,
     transfer::{
-        batch::{BatchStatus, store::Taken},
         ids::{BatchId, TransferId},
         model::{Stage, Transfer},
     },

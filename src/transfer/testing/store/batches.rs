@@ -6,12 +6,12 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::{
+    batch::{
+        Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+    },
     problem::Problem,
     transfer::{
-        batch::{
-            Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
-            store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
-        },
         ids::{BatchId, PlanId},
         model::Status,
     },

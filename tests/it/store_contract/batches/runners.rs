@@ -3,11 +3,9 @@
 use std::slice;
 
 use genesys_transfer::{
+    batch::{Batch, BatchStatus},
     clock::Clock,
-    transfer::{
-        batch::{Batch, BatchStatus},
-        model::Warning,
-    },
+    transfer::model::Warning,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

@@ -1,10 +1,10 @@
 //! Items: each becomes one transfer, by the batch's runner, while the batch runs.
 
 use genesys_transfer::{
+    batch::{BatchStatus, store::Taken},
     clock::Clock,
     problem::{Code, Problem},
     transfer::{
-        batch::{BatchStatus, store::Taken},
         model::{Stage, Transfer},
         store::KeyChange,
     },

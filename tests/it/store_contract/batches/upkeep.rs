@@ -1,11 +1,9 @@
 //! Retention of batches.
 
 use genesys_transfer::{
+    batch::{Batch, BatchStatus, store::NewBatch},
     clock::Clock,
-    transfer::{
-        batch::{Batch, BatchStatus, store::NewBatch},
-        model::Stage,
-    },
+    transfer::model::Stage,
 };
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,10 +1,10 @@
 //! What callers see of batches: lists, tallies, changes.
 
 use genesys_transfer::{
+    batch::{Batch, BatchStatus, store::BatchFilter},
     clock::Clock,
     problem::{Code, Problem},
     transfer::{
-        batch::{Batch, BatchStatus, store::BatchFilter},
         ids::BatchId,
         model::{CallerName, Stage, Status, Transfer},
         store::TransferFilter,

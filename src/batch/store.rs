@@ -1,0 +1,245 @@
+//! The port to the durable record of batches. `crate::store` implements it beside
+//! [`TransferStore`](crate::transfer::store::TransferStore), in the same database.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Batch, BatchStatus, DrainEdge, Item, Plan, Tally};
+use crate::{
+    problem::Problem,
+    transfer::{
+        ids::{BatchId, ConversationId, PlanId, TransferId},
+        model::{CallerName, Transfer},
+        store::{KeyClaim, KeyScope, StoreError, StoredResponse},
+    },
+};
+
+/// What the store knows of a batch's key. A batch and its first answer are recorded in one step,
+/// so a key that is there always has its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchKeyRecord {
+    /// Hash of the request it was first used for.
+    pub fingerprint: [u8; 32],
+    /// The batch it made.
+    pub batch_id: BatchId,
+    /// The first response.
+    pub answer: StoredResponse,
+}
+
+/// A batch to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBatch {
+    /// The record.
+    pub batch: Batch,
+    /// Items known so far, positions ascending.
+    pub items: Vec<Item>,
+    /// Its key and the response the key replays.
+    pub key: Option<(KeyClaim, StoredResponse)>,
+    /// The plan it carries out, which is used up with it.
+    pub plan: Option<PlanId>,
+}
+
+/// What came of recording a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// Recorded.
+    Done,
+    /// The key is taken.
+    KeyTaken(BatchKeyRecord),
+    /// The plan is gone: used up or forgotten.
+    PlanGone,
+    /// A running drain leads back: with this one calls would go in a circle. Its id.
+    Loop(BatchId),
+}
+
+/// What came of turning an item into a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The transfer is recorded.
+    Done,
+    /// The batch is no longer running, or has another runner: nothing more is to be taken.
+    Stopped,
+    /// The item is a transfer already.
+    Already(TransferId),
+    /// The conversation has an unsettled transfer.
+    ConversationTaken(TransferId),
+}
+
+/// Which batches to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchFilter {
+    /// Only this caller's; `None` for all.
+    pub caller: Option<CallerName>,
+    /// Only with this status.
+    pub status: Option<BatchStatus>,
+    /// Only older than this one: the last of the page before.
+    pub before: Option<BatchId>,
+}
+
+/// The durable record of batches. Every write survives the loss of power before it returns.
+#[async_trait]
+pub trait BatchStore: Send + Sync + 'static {
+    /// What is known of a key. It counts until it is reaped.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError>;
+
+    /// Records a batch with its items and key, and uses up its plan: all or nothing. Its runner is
+    /// `runner`. Of two drains that would close a circle (see [`DrainEdge`]; also over several
+    /// queues), recorded at the same moment by whatever process, one is refused.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or it is not certain that it was.
+    async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError>;
+
+    /// Keeps a plan. Plans long expired are forgotten with it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError>;
+
+    /// A plan, expired or not, if it is still there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError>;
+
+    /// One batch.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError>;
+
+    /// Batches, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError>;
+
+    /// How the items of a batch stand; `since` bounds [`Tally::last_minute`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError>;
+
+    /// Settled or unknown transfers of a batch that changed at or after `since`, by time of change
+    /// (ties by id), at most `limit`; for telling watchers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn changed(
+        &self,
+        id: BatchId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Items of a batch that are not transfers yet, in order, from `position` on, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn open_items(
+        &self,
+        id: BatchId,
+        position: u32,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError>;
+
+    /// All conversations that are items of a batch, taken or not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError>;
+
+    /// Adds items a look brought to light, and sets the batch's `total` (never lower than the
+    /// items there are). `false`: the batch is not running or has another runner; nothing was
+    /// written. A conversation that is an item already is left out.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn add_items(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        items: &[Item],
+        total: u32,
+    ) -> Result<bool, StoreError>;
+
+    /// Turns an item into a transfer (`transfer.batch_id` is the batch), owned by `runner`, in one
+    /// step; only while the batch is running and `runner` is its runner. A transfer that is
+    /// settled already (skipped, failed) takes no place on its conversation, and is recorded also
+    /// while the batch is cancelled.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or it is not certain that it was; asked again it answers
+    /// [`Taken::Already`] if it was.
+    async fn take_item(
+        &self,
+        transfer: &Transfer,
+        position: u32,
+        runner: Uuid,
+    ) -> Result<Taken, StoreError>;
+
+    /// Settles a transfer that was sent in vain, or not at all, and makes its item open again, in
+    /// one step: who dies meanwhile leaves both or neither. `transfer` is the one to be recorded,
+    /// `failed`; it stays in the history, but no longer belongs to the batch. `false`: it is
+    /// settled already, or not `owner`'s any more; nothing was written.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or it is not certain that it was; asked again with the
+    /// same record it answers `true` if it was.
+    async fn reopen_item(
+        &self,
+        transfer: &Transfer,
+        position: u32,
+        owner: Uuid,
+    ) -> Result<bool, StoreError>;
+
+    /// Does the same, for the reason `why`, to all transfers of a batch that were recorded and not
+    /// sent, whoever has them; returns them. To be called by a `runner` that has none in hand. Of
+    /// one who is not the runner it does nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn reopen_unsent(
+        &self,
+        id: BatchId,
+        runner: Uuid,
+        why: &Problem,
+        now: Timestamp,
+    ) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Changes a batch's row (status, vanished, unseen, warnings, error, finished) if `runner` is its
+    /// runner. Never takes back a `cancelled`. `false`: it is not.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError>;
+
+    /// Makes a running batch `cancelled`, whoever its runner is; returns it as it then stands.
+    /// One that is not running stays as it is.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError>;
+
+    /// Batches that are not finished and whose runner is not alive (no heartbeat since
+    /// `stale_before`), handed to `runner` in the same step; oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn adopt_batches(
+        &self,
+        runner: Uuid,
+        stale_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError>;
+
+    /// The drains that run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError>;
+}
