@@ -1,9 +1,9 @@
 //! The gateway to Genesys Cloud: [`CallGateway`] over HTTP.
 //!
 //! A public operation is a path and two types (`participant_replace`, `conversation_patch`,
-//! `queues`); all of them go out through one helper (`upstream`) and one stack of layers
-//! (`stack`), where retries, the circuit breaker, pacing, the token and timeouts live, each in
-//! its own file. What may be sent again is decided in one pure function (`retry::decision`).
+//! `queues`); all of them go out through one helper (`upstream`) and a stack of two services: `retry`
+//! repeats, and `host` makes one try, past the circuit breaker, pacing, the token and timeouts, each
+//! in its own file. What came of a try is one type (`attempt`), which says how it may be repeated.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,25 +16,25 @@ use self::{
     breaker::Breaker,
     call::{Kind, Operation, Operations, start_by},
     credentials::Credentials,
+    host::{Host, Timeouts, clients},
     pacing::Pacer,
     queues::Queues,
-    retry::RetryPolicy,
-    settings::OrganisationSettings,
-    stack::{Parts, stack},
+    retry::Retries,
+    settings::StripsSkills,
     token::TokenCache,
-    transport::{Limits, clients},
     upstream::Upstream,
 };
 use crate::{
     clock::{Clock, Random},
     config::{self, TransferApi},
-    metrics::{Host, Metrics, Readings},
+    metrics::{self, Metrics, Readings},
     problem::FieldError,
+    support::Cached,
     transfer::{
         conversation::Conversation,
         gateway::{
             CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
-            Reservation, RoutingChange, Sent, WaitingCalls,
+            Reservation, RoutingChange, Sent, Tried, WaitingCalls,
         },
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
@@ -42,30 +42,22 @@ use crate::{
     },
 };
 
-mod answer;
-mod auth;
-mod body;
+mod attempt;
 mod breaker;
 mod call;
 mod conversation_patch;
 mod credentials;
-mod error;
-mod flight;
-mod layer;
+mod host;
 mod observations;
 mod pacing;
 mod participant_replace;
 mod queues;
 mod reading;
-mod recheck;
-mod report;
 mod retry;
 mod retry_after;
 mod settings;
-mod stack;
 mod text;
 mod token;
-mod transport;
 mod upstream;
 mod wire;
 
@@ -125,7 +117,7 @@ pub struct Gateway {
     pacer: Pacer,
     tokens: TokenCache,
     queues: Queues,
-    settings: OrganisationSettings,
+    settings: Cached<StripsSkills>,
     breakers: [Breaker; 2],
     shutdown: CancellationToken,
     tracker: TaskTracker,
@@ -151,56 +143,41 @@ impl Gateway {
         metrics: &Arc<Metrics>,
     ) -> Result<Self, SetupError> {
         metrics.know_operations::<Operation>();
-        let limits = Limits {
-            token: settings.token_timeout,
-            read: settings.read_timeout,
-            command: settings.command_timeout,
-            patch: settings.patch_timeout,
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            metrics: Arc::clone(metrics),
-        };
-        let (api_client, login_client) = clients(settings, hosts)?;
+        let (api_client, login_client) = clients(settings, &hosts.api, &hosts.login)?;
         let credentials = Credentials::new(settings, Arc::clone(&clock))?;
         let counted = || Arc::clone(metrics);
         let breaker = |host| Breaker::new(host, counted());
-        let (login_breaker, api_breaker) = (breaker(Host::Login), breaker(Host::Api));
+        let breakers = [breaker(metrics::Host::Login), breaker(metrics::Host::Api)];
+        let [login_breaker, api_breaker] = breakers.clone();
         let per_minute = settings.requests_per_minute;
         let pacer = Pacer::new(per_minute, reserve, shutdown.clone(), tracker.clone(), counted());
-        let login = stack(Parts {
-            retry: RetryPolicy::new(Arc::clone(&random), shutdown.clone(), counted()),
-            breaker: login_breaker.clone(),
-            pacer: None,
-            tokens: None,
-            limits: limits.clone(),
-            client: login_client,
-            shutdown: shutdown.clone(),
+        let host = |client, breaker, pacer, tokens| Host {
+            client,
+            breaker,
+            pacer,
+            tokens,
+            retries: Retries::new(Arc::clone(&random), shutdown.clone(), counted()),
+            timeouts: Timeouts::new(settings),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
             metrics: counted(),
-        });
+        };
+        let login = host(login_client, login_breaker, None, None);
         let login = Upstream::new(login, hosts.login.clone(), over.clone());
         let timeout = settings.token_timeout;
         let tokens = tokens(login, credentials, timeout, tracker.clone(), counted());
-        let api = stack(Parts {
-            retry: RetryPolicy::new(random, shutdown.clone(), counted()),
-            breaker: api_breaker.clone(),
-            pacer: Some(pacer.clone()),
-            tokens: Some(tokens.clone()),
-            limits,
-            client: api_client,
-            shutdown: shutdown.clone(),
-            metrics: counted(),
-        });
+        let api = host(api_client, api_breaker, Some(pacer.clone()), Some(tokens.clone()));
         let api = Upstream::new(api, hosts.api.clone(), over.clone());
         let ttl = settings.queue_cache_ttl;
         let (stop, tasks) = (shutdown.clone(), tracker.clone());
         Ok(Self {
             transfer_api: settings.transfer_api,
             queues: Queues::new(api.clone(), pacer.clone(), clock, ttl, stop, tasks, counted()),
-            settings: OrganisationSettings::new(api.clone(), ttl, tracker.clone()),
+            settings: Cached::new(StripsSkills { upstream: api.clone(), ttl }, tracker.clone()),
             api,
             pacer,
             tokens,
-            breakers: [login_breaker, api_breaker],
+            breakers,
             shutdown,
             tracker,
         })
@@ -247,7 +224,7 @@ fn tokens(
         Box::pin(async move { login.token(&ctx, &credentials).await })
             as futures_util::future::BoxFuture<'static, _>
     };
-    TokenCache::new(Arc::new(fetch), longest, tracker, metrics)
+    TokenCache::new(Arc::new(fetch), tracker, metrics)
 }
 
 #[async_trait]
@@ -315,16 +292,16 @@ impl CallGateway for Gateway {
         }
     }
 
-    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent {
-        let sent = match self.transfer_api {
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand, attempt: u32) -> Tried {
+        let tried = match self.transfer_api {
             TransferApi::ParticipantReplace => {
-                participant_replace::send(&self.api, ctx, command).await
+                participant_replace::send(&self.api, ctx, command, attempt).await
             }
             TransferApi::ConversationPatch => {
-                conversation_patch::send(&self.api, ctx, command).await
+                conversation_patch::send(&self.api, ctx, command, attempt).await
             }
         };
-        match &sent {
+        match &tried.sent {
             Sent::Refused(GatewayError::Rejected(_)) => self.queues.doubt(command.queue.id),
             // Without a leg the address names the conversation alone: it is that which is gone.
             Sent::Refused(GatewayError::NotFound(_)) if command.participant_id.is_some() => {
@@ -332,7 +309,16 @@ impl CallGateway for Gateway {
             }
             _ => {}
         }
-        sent
+        tried
+    }
+
+    fn may_repeat(&self) -> bool {
+        self.api.may_repeat()
+    }
+
+    fn needs_a_look(&self) -> bool {
+        let [_, api] = &self.breakers;
+        api.wants_probe()
     }
 
     async fn set_routing(
@@ -352,7 +338,7 @@ impl CallGateway for Gateway {
     }
 
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError> {
-        self.settings.strips_skills(ctx.deadline).await
+        self.settings.get(ctx.deadline).await
     }
 
     fn rate_use(&self) -> RateUse {

@@ -33,6 +33,7 @@ pub mod outgoing;
 pub mod problem;
 pub mod sandbox;
 pub mod store;
+mod support;
 pub mod telemetry;
 pub mod trace;
 pub mod transfer;

@@ -88,7 +88,7 @@ impl Report {
         let nobody = ConversationId::new(ids.next(clock.now()));
         self.judge("conversation:communication:view", gateway.conversation(&ctx, nobody).await);
         let command = impossible_command(nobody, ids, clock);
-        let sent = gateway.send(&ctx, &command).await;
+        let sent = gateway.send(&ctx, &command, 1).await.sent;
         self.judge_command("conversation:communication:blindTransferQueue", sent);
         let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
         self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
@@ -163,6 +163,5 @@ fn impossible_command(
         },
         transfer_type: TransferType::Unattended,
         routing: RoutingChange::default(),
-        still_fits: Arc::new(|_| Ok(())),
     }
 }

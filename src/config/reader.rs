@@ -18,6 +18,7 @@ use super::{
     keys::{self, KEYS, Key, Privacy},
     layers::DEFAULT,
 };
+use crate::support::is_loopback;
 
 /// Most characters of a wrong value that a message shows.
 const SHOWN: usize = 60;
@@ -301,16 +302,6 @@ fn plain_url(text: &str) -> Option<Url> {
         && url.query().is_none()
         && url.fragment().is_none();
     plain.then_some(url)
-}
-
-/// Whether the URL's host can only be this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// `, found …` where the value may be shown.

@@ -1,16 +1,14 @@
-//! The circuit breaker layer: while a host is down, calls fail at once instead of queueing up
+//! The circuit breaker: while a host is down, calls fail at once instead of queueing up
 //! behind timeouts. One per host; see [`core`] for when it opens.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use tower::ServiceExt;
 
-use self::core::{Core, Outcome, Pass, Refused};
+use self::core::{Core, Pass, Refused, Shown};
 use super::{
-    answer::{Answer, Failure},
-    call::{Call, Kind, Operation},
-    layer::Next,
+    attempt::Attempt,
+    call::{Kind, Operation, Request},
 };
 use crate::{
     metrics::{BreakerReading, Host, Metrics},
@@ -60,62 +58,66 @@ impl Breaker {
         Some(format!("the {} does not answer; next try in {} s", self.name(), wait.as_secs() + 1))
     }
 
-    fn enter(&self, call: &Call) -> Result<Permit, Failure> {
+    /// Leave to make a request.
+    ///
+    /// # Errors
+    /// While the host is given time to recover.
+    pub(super) fn enter(&self, request: &Request<'_>) -> Result<Permit<'_>, GatewayError> {
         let now = Instant::now();
-        let entered = match call.kind() {
-            Kind::Read if call.ctx.insists => Ok(self.lock().enter_anyway(now)),
+        let entered = match request.kind() {
+            Kind::Read if request.ctx.insists => Ok(self.lock().enter_anyway(now)),
             // The probe is a read or a token request: a command must not be what finds out.
             kind => self.lock().enter(now, matches!(kind, Kind::Read | Kind::Token)),
         };
+        // The queue list is fetched again and again, and what it is needed for waits for it anyway:
+        // a page that fails alone must not stop the calls that do without.
+        let counts = request.operation != Operation::ListQueues;
         match entered {
-            Ok(pass) => Ok(Permit { breaker: self.clone(), pass, outcome: Outcome::Nothing }),
-            Err(Refused(retry_after)) => Err(Failure::HeldBack(GatewayError::Unavailable {
+            Ok(pass) => Ok(Permit { breaker: self, pass, counts, shown: Shown::Nothing }),
+            Err(Refused(retry_after)) => Err(GatewayError::Unavailable {
                 retry_after,
                 detail: format!(
                     "the {} failed repeatedly and is given time to recover",
                     self.name()
                 ),
-            })),
+            }),
         }
     }
 }
 
-/// Leave to call; reports on drop, so that a call that is cut off does not hold the probe's place.
-struct Permit {
-    breaker: Breaker,
+/// Leave to make a request; reports on drop, so that a call that is cut off does not hold the
+/// probe's place.
+pub(super) struct Permit<'a> {
+    breaker: &'a Breaker,
     pass: Pass,
-    outcome: Outcome,
+    /// Whether a failure counts against the host.
+    counts: bool,
+    shown: Shown,
 }
 
-impl Drop for Permit {
+impl Permit<'_> {
+    /// Notes what the request showed about the host.
+    pub(super) fn saw<T>(&mut self, attempt: &Attempt<T>) {
+        self.shown = match attempt {
+            Attempt::Status { answer, .. } if answer.status == 429 => Shown::Nothing,
+            Attempt::Status { answer, .. } if answer.status >= 500 => Shown::Bad,
+            Attempt::Done { .. } | Attempt::Status { .. } | Attempt::Unreadable { .. } => {
+                Shown::Good
+            }
+            Attempt::NothingLeft(_) | Attempt::Broken(_) | Attempt::Garbled(_) => Shown::Bad,
+            // The caller had less time than a slow answer may take: no fault of the host.
+            Attempt::Late(_) | Attempt::HeldBack(_) => Shown::Nothing,
+        };
+        if self.shown == Shown::Bad && !self.counts {
+            self.shown = Shown::Nothing;
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.breaker.lock().record(Instant::now(), self.pass, self.outcome) {
+        if self.breaker.lock().record(Instant::now(), self.pass, self.shown) {
             self.breaker.metrics.breaker_opened(self.breaker.host);
         }
-    }
-}
-
-/// Asks the breaker before the call and tells it the outcome.
-pub(super) async fn guard(breaker: Breaker, call: Call, next: Next) -> Result<Answer, Failure> {
-    let mut permit = breaker.enter(&call)?;
-    let listed = call.operation == Operation::ListQueues;
-    let result = next.oneshot(call).await;
-    permit.outcome = match outcome(&result) {
-        // The queue list is fetched again and again, and what it is needed for waits for it anyway:
-        // a page that fails alone must not stop the calls that do without.
-        Outcome::Bad if listed => Outcome::Nothing,
-        outcome => outcome,
-    };
-    result
-}
-
-fn outcome(result: &Result<Answer, Failure>) -> Outcome {
-    match result {
-        Ok(answer) if answer.status() == 429 => Outcome::Nothing,
-        Ok(answer) if answer.status() >= 500 => Outcome::Bad,
-        Ok(_) | Err(Failure::Unreadable { .. }) => Outcome::Good,
-        Err(Failure::NothingLeft(_) | Failure::Broken(_) | Failure::Garbled(_)) => Outcome::Bad,
-        // The caller had less time than a slow answer may take: no fault of the host.
-        Err(Failure::Late(_) | Failure::HeldBack(_) | Failure::Abandoned(_)) => Outcome::Nothing,
     }
 }

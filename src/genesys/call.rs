@@ -1,17 +1,16 @@
 //! One call to Genesys: which operation, how it must be treated, what travels with it.
 
 use std::{
-    any::Any,
     ops::{Index, IndexMut},
-    sync::Arc,
     time::Duration,
 };
 
+use hyper::body::Bytes;
 use reqwest::{Method, header::HeaderValue};
 use tokio::time::Instant;
 use url::Url;
+use uuid::Uuid;
 
-use super::recheck::Recheck;
 use crate::{metrics::Label, transfer::gateway::CallContext};
 
 /// What a repeat of a call would mean.
@@ -28,10 +27,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Most tries of one call.
+    /// Most tries of one call; a command's repeats are the domain's.
     pub(super) const fn max_attempts(self) -> u32 {
         match self {
-            Self::Command => 4,
+            Self::Command => 1,
             Self::Token | Self::Read | Self::RoutingPatch => 3,
         }
     }
@@ -93,83 +92,147 @@ impl Label for Operation {
 impl Operation {
     const COUNT: usize = <Self as Label>::ALL.len();
 
+    /// What is fixed about it: name, path, method, kind, longest body and permission.
+    fn endpoint(self) -> Endpoint {
+        let conversation = 4 * MIB;
+        let (name, path, method, kind, body_limit, permission) = match self {
+            Self::Token => (
+                "token",
+                "/oauth/token",
+                Method::POST,
+                Kind::Token,
+                SMALL,
+                "an OAuth client with the client credentials grant",
+            ),
+            Self::ListQueues => (
+                "list_queues",
+                "/api/v2/routing/queues",
+                Method::GET,
+                Kind::Read,
+                10 * MIB,
+                "routing:queue:view",
+            ),
+            Self::GetQueue => (
+                "get_queue",
+                "/api/v2/routing/queues/{}",
+                Method::GET,
+                Kind::Read,
+                SMALL,
+                "routing:queue:view",
+            ),
+            Self::GetConversation => (
+                "get_conversation",
+                "/api/v2/conversations/{}",
+                Method::GET,
+                Kind::Read,
+                conversation,
+                "conversation:communication:view",
+            ),
+            Self::ReplaceWithQueue => (
+                "replace_with_queue",
+                "/api/v2/conversations/{}/participants/{}/replace/queue",
+                Method::POST,
+                Kind::Command,
+                SMALL,
+                "conversation:communication:blindTransfer or \
+                 conversation:communication:blindTransferQueue",
+            ),
+            Self::SetRouting => (
+                "set_routing",
+                "/api/v2/routing/conversations/{}",
+                Method::PATCH,
+                Kind::RoutingPatch,
+                SMALL,
+                "routing:conversation:edit",
+            ),
+            // A hundred rows of about a kilobyte.
+            Self::QueryWaiting => (
+                "query_waiting",
+                "/api/v2/analytics/queues/observations/query",
+                Method::POST,
+                Kind::Read,
+                2 * MIB,
+                "analytics:queueObservation:view",
+            ),
+            Self::GetSettings => (
+                "get_settings",
+                "/api/v2/routing/settings/contactcenter",
+                Method::GET,
+                Kind::Read,
+                SMALL,
+                "none beyond a valid token",
+            ),
+            Self::GetCommunication => (
+                "get_communication",
+                "/api/v2/communications/conversations/{}",
+                Method::GET,
+                Kind::Read,
+                conversation,
+                "conversation:view",
+            ),
+            Self::PatchCommunication => (
+                "patch_communication",
+                "/api/v2/communications/conversations/{}",
+                Method::PATCH,
+                Kind::Command,
+                SMALL,
+                "conversation:update",
+            ),
+        };
+        Endpoint { name, path, method, kind, body_limit, permission }
+    }
+
     /// The name in logs, metrics and traces.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::ListQueues => "list_queues",
-            Self::GetQueue => "get_queue",
-            Self::GetConversation => "get_conversation",
-            Self::ReplaceWithQueue => "replace_with_queue",
-            Self::SetRouting => "set_routing",
-            Self::QueryWaiting => "query_waiting",
-            Self::GetSettings => "get_settings",
-            Self::GetCommunication => "get_communication",
-            Self::PatchCommunication => "patch_communication",
-        }
+    pub(super) fn name(self) -> &'static str {
+        self.endpoint().name
     }
 
     /// How it must be treated.
-    pub(super) const fn kind(self) -> Kind {
-        match self {
-            Self::Token => Kind::Token,
-            Self::ReplaceWithQueue | Self::PatchCommunication => Kind::Command,
-            Self::SetRouting => Kind::RoutingPatch,
-            Self::ListQueues
-            | Self::GetQueue
-            | Self::GetConversation
-            | Self::QueryWaiting
-            | Self::GetSettings
-            | Self::GetCommunication => Kind::Read,
-        }
+    pub(super) fn kind(self) -> Kind {
+        self.endpoint().kind
     }
 
     /// Its HTTP method.
-    pub(super) const fn method(self) -> Method {
-        match self {
-            Self::Token | Self::ReplaceWithQueue | Self::QueryWaiting => Method::POST,
-            Self::SetRouting | Self::PatchCommunication => Method::PATCH,
-            Self::ListQueues
-            | Self::GetQueue
-            | Self::GetConversation
-            | Self::GetSettings
-            | Self::GetCommunication => Method::GET,
-        }
+    pub(super) fn method(self) -> Method {
+        self.endpoint().method
     }
 
     /// The permission or scope it needs (SDK 269.0.0, API documentation).
-    pub(super) const fn permission(self) -> &'static str {
-        match self {
-            Self::Token => "an OAuth client with the client credentials grant",
-            Self::ListQueues | Self::GetQueue => "routing:queue:view",
-            Self::GetConversation => "conversation:communication:view",
-            Self::ReplaceWithQueue => {
-                "conversation:communication:blindTransfer or \
-                 conversation:communication:blindTransferQueue"
-            }
-            Self::SetRouting => "routing:conversation:edit",
-            Self::QueryWaiting => "analytics:queueObservation:view",
-            Self::GetSettings => "none beyond a valid token",
-            Self::GetCommunication => "conversation:view",
-            Self::PatchCommunication => "conversation:update",
-        }
+    pub(super) fn permission(self) -> &'static str {
+        self.endpoint().permission
     }
 
     /// Longest answer body taken, in bytes after decoding.
-    pub(super) const fn body_limit(self) -> usize {
-        match self {
-            Self::ListQueues => 10 * 1024 * 1024,
-            Self::GetConversation | Self::GetCommunication => 4 * 1024 * 1024,
-            // A hundred rows of about a kilobyte.
-            Self::QueryWaiting => 2 * 1024 * 1024,
-            Self::Token
-            | Self::GetQueue
-            | Self::ReplaceWithQueue
-            | Self::SetRouting
-            | Self::GetSettings
-            | Self::PatchCommunication => 64 * 1024,
-        }
+    pub(super) fn body_limit(self) -> usize {
+        self.endpoint().body_limit
     }
+
+    /// Its path below `base`, which has no slash at its end, with `ids` in their places.
+    pub(super) fn path(self, base: &str, ids: &[Uuid]) -> String {
+        let mut path = String::with_capacity(base.len() + 128);
+        path.push_str(base);
+        let mut ids = ids.iter();
+        for (index, part) in self.endpoint().path.split("{}").enumerate() {
+            if let Some(id) = (index > 0).then(|| ids.next()).flatten() {
+                path.push_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+            }
+            path.push_str(part);
+        }
+        path
+    }
+}
+
+const MIB: usize = 1024 * 1024;
+const SMALL: usize = 64 * 1024;
+
+struct Endpoint {
+    name: &'static str,
+    /// With `{}` for each id.
+    path: &'static str,
+    method: Method,
+    kind: Kind,
+    body_limit: usize,
+    permission: &'static str,
 }
 
 /// A set of operations.
@@ -243,87 +306,34 @@ impl<T> IndexMut<Operation> for PerOperation<T> {
     }
 }
 
-/// A request body, cheap to clone for a repeat.
-#[derive(Clone)]
-pub(super) enum Payload {
-    /// No body.
-    None,
-    /// JSON text.
-    Json(Arc<[u8]>),
-    /// `application/x-www-form-urlencoded` text; holds credentials.
-    Form(Arc<[u8]>),
-}
-
-/// What an answer was read into; the sender of the call knows the type.
-pub(super) type Decoded = Box<dyn Any + Send + Sync>;
-
-/// Reads an answer body, and counts the entries of its lists that cannot be read; the error says what
-/// was wrong with it.
-pub(super) type Decode = fn(&[u8]) -> Result<(Decoded, u64), String>;
-
-/// One call on its way down the stack. Cloned for each try; `Debug` is left out because it
-/// carries credentials.
-#[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "facts about one call, each of its own")]
-pub(super) struct Call {
+/// A request as it goes out, whatever the number of tries. No `Debug`: it carries credentials.
+pub(super) struct Request<'a> {
     /// Which operation.
     pub operation: Operation,
     /// Where to.
     pub url: Url,
-    /// What is sent.
-    pub payload: Payload,
-    /// `Authorization`; set beforehand for the token call, by the auth layer for the others.
+    /// Media type and bytes of its body.
+    pub body: Option<(&'static str, Bytes)>,
+    /// `Authorization` of a token request; others carry the token.
     pub authorization: Option<HeaderValue>,
     /// Deadline, lane and cost.
-    pub ctx: CallContext,
-    /// How a good answer is read; `None` when its body does not matter.
-    pub decode: Option<Decode>,
-    /// The look before a repeat; only commands have one.
-    pub recheck: Option<Arc<Recheck>>,
-    /// Which try this is, from 1.
-    pub attempt: u32,
-    /// Whether this try follows a pause.
-    pub paused: bool,
-    /// Whether an earlier try was answered 429.
-    pub throttled: bool,
-    /// Whether an earlier try was answered 401.
-    pub reauthorized: bool,
-    /// Whether an earlier try may have been carried out, though nothing said so.
-    pub unclear: bool,
+    pub ctx: &'a CallContext,
 }
 
-impl Call {
-    /// A call that was not tried yet.
-    pub(super) fn new(operation: Operation, url: Url, payload: Payload, ctx: CallContext) -> Self {
-        Self {
-            operation,
-            url,
-            payload,
-            authorization: None,
-            ctx,
-            decode: None,
-            recheck: None,
-            attempt: 1,
-            paused: false,
-            throttled: false,
-            reauthorized: false,
-            unclear: false,
-        }
-    }
-
+impl Request<'_> {
     /// How it must be treated.
-    pub(super) const fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.operation.kind()
     }
 
     /// Whether it does something to a conversation.
-    pub(super) const fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
         matches!(self.kind(), Kind::Command | Kind::RoutingPatch)
     }
 
     /// The last moment at which a try may begin.
     pub(super) fn start_by(&self) -> Instant {
-        start_by(&self.ctx, self.kind())
+        start_by(self.ctx, self.kind())
     }
 }
 

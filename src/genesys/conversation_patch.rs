@@ -1,22 +1,18 @@
 //! The other way to move a call: one `PATCH` on the conversation that carries queue, priority and
 //! skills. It knows no legs; the conversation is shown to the domain as having one.
 
-use std::sync::Arc;
-
 use super::{
     call::Operation,
-    participant_replace::same_conversation,
-    recheck::Recheck,
-    upstream::Upstream,
-    wire::{self, SkillRequirement},
+    upstream::{Upstream, json},
+    wire::{self, SkillRequirement, same_conversation},
 };
 use crate::{
-    problem::{Code, FieldError, Problem},
+    problem::{FieldError, UpstreamAnswer},
     transfer::{
         clock_offset::ClockOffset,
         conversation::{Conversation, Leg, LegState, Purpose, Routing},
-        gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
-        ids::{ConversationId, QueueId},
+        gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent, Tried},
+        ids::{ConversationId, QueueId, SkillId},
         model::{Priority, Queue, TransferRequest, TransferType},
     },
 };
@@ -59,29 +55,36 @@ pub(super) async fn conversation(
     ctx: &CallContext,
     id: ConversationId,
 ) -> Result<Conversation, GatewayError> {
-    let text = id.to_string();
-    let (read, clock) = upstream.read_timed(ctx, Operation::GetCommunication, &path(&text)).await?;
-    view(id, &read, clock)
+    let request = upstream.request(ctx, Operation::GetCommunication, &[id.uuid()]);
+    let read = upstream.read(request, |text| Ok(view(id, &serde_json::from_str(text)?)));
+    let (conversation, clock) = read.await?;
+    Ok(Conversation { clock, ..conversation? })
 }
 
 /// Sends the command.
-pub(super) async fn send(upstream: &Upstream, ctx: &CallContext, command: &MoveCommand) -> Sent {
+pub(super) async fn send(
+    upstream: &Upstream,
+    ctx: &CallContext,
+    command: &MoveCommand,
+    attempt: u32,
+) -> Tried {
     let skills = command.routing.skill_ids.iter().flatten();
     let routing = wire::CommunicationTarget {
         queue_id: command.queue.id.to_string(),
         priority: command.routing.priority.map_or(USUAL_PRIORITY, Priority::get),
         skill_requirements: skills.map(ToString::to_string).collect(),
     };
-    let body = wire::CommunicationPatch { routing };
-    let id = command.conversation_id.to_string();
-    let recheck = Recheck::of(upstream, ctx, command, |upstream, ctx, id| async move {
-        conversation(&upstream, &ctx, id).await
-    });
-    upstream.command(ctx, Operation::PatchCommunication, &path(&id), &body, recheck).await
+    let ids = [command.conversation_id.uuid()];
+    let mut request = upstream.request(ctx, Operation::PatchCommunication, &ids);
+    request.body = match json(&wire::CommunicationPatch { routing }) {
+        Ok(body) => body,
+        Err(error) => return Sent::NotSent(error).into(),
+    };
+    upstream.command(request, attempt).await
 }
 
 /// Sets priority and skills of a waiting conversation. The only call that can do so also moves,
-/// so it is sent as a command for the queue the conversation waits in.
+/// so it is sent as a command for the queue the conversation waits in, and once.
 pub(super) async fn set_routing(
     upstream: &Upstream,
     ctx: &CallContext,
@@ -90,7 +93,7 @@ pub(super) async fn set_routing(
 ) -> Result<(), GatewayError> {
     let now = conversation(upstream, ctx, id).await?;
     let Some((queue_id, routing)) = waiting_in(&now) else {
-        return Err(GatewayError::Conflict(crate::problem::UpstreamAnswer {
+        return Err(GatewayError::Conflict(UpstreamAnswer {
             status: 409,
             message: Some("the conversation does not wait in a queue".to_owned()),
             ..Default::default()
@@ -107,20 +110,9 @@ pub(super) async fn set_routing(
             skill_ids: change.skill_ids.clone().or(routing.skill_ids),
             language_id: None,
         },
-        still_fits: Arc::new(move |now| match waiting_in(now) {
-            Some((queue, _)) if queue == queue_id => Ok(()),
-            _ => Err(Box::new(Problem::new(
-                Code::ConversationMoved,
-                "The conversation no longer waits in that queue.",
-            ))),
-        }),
     };
-    settled(send(upstream, ctx, &command).await)
-}
-
-fn settled(sent: Sent) -> Result<(), GatewayError> {
     let unreadable = |detail, answer| Err(GatewayError::Unreadable { detail, answer });
-    match sent {
+    match send(upstream, ctx, &command, 1).await.sent {
         Sent::Taken(_) => Ok(()),
         Sent::NotSent(error) | Sent::Refused(error) => Err(error),
         Sent::Finished(answer) => Err(GatewayError::Failed(answer)),
@@ -134,15 +126,7 @@ fn waiting_in(conversation: &Conversation) -> Option<(QueueId, Routing)> {
     Some((leg.queue_id?, leg.routing.clone()))
 }
 
-fn path(id: &str) -> [&str; 5] {
-    ["api", "v2", "communications", "conversations", id]
-}
-
-fn view(
-    id: ConversationId,
-    read: &wire::Communication,
-    clock: ClockOffset,
-) -> Result<Conversation, GatewayError> {
+fn view(id: ConversationId, read: &wire::Communication<'_>) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
     let skills = read.routing.as_ref().and_then(|routing| routing.skill_requirements.as_ref());
     if skills.is_some_and(|skills| skills.left_out > 0) {
@@ -170,12 +154,12 @@ fn view(
         blocked,
         legs: vec![leg],
         unread: false,
-        clock,
+        clock: ClockOffset::default(),
         recent_transfers: Vec::new(),
     })
 }
 
-fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
+fn leg(read: &wire::Communication<'_>, purpose: Purpose, state: LegState) -> Leg {
     let routing = read.routing.as_ref();
     let skills = routing.and_then(|routing| routing.skill_requirements.as_ref());
     let since = read.start_time.as_deref().or(read.connected_time.as_deref());
@@ -195,7 +179,7 @@ fn leg(read: &wire::Communication, purpose: Purpose, state: LegState) -> Leg {
     }
 }
 
-fn skill_id(skill: &SkillRequirement) -> Option<crate::transfer::ids::SkillId> {
+fn skill_id(skill: &SkillRequirement<'_>) -> Option<SkillId> {
     match skill {
         SkillRequirement::Id(id) => id.parse().ok(),
         SkillRequirement::Reference(reference) => reference.id.parse().ok(),

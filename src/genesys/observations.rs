@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::{
     call::Operation,
-    upstream::Upstream,
+    upstream::{Upstream, json},
     wire::{
         QueueMembers,
-        observations::{Answer, Data, Filter, Group, Predicate, Query, Row},
+        observations::{Data, Filter, Group, Observations, Predicate, Query, Row},
     },
 };
 use crate::transfer::{
@@ -15,7 +15,6 @@ use crate::transfer::{
     ids::QueueId,
 };
 
-const PATH: [&str; 5] = ["api", "v2", "analytics", "queues", "observations"];
 const WAITING: &str = "oWaiting";
 const VOICE: &str = "voice";
 
@@ -37,8 +36,9 @@ pub(super) async fn waiting(
         metrics: [WAITING],
         detail_metrics: [WAITING],
     };
-    let path = [PATH.as_slice(), &["query"]].concat();
-    let answer = upstream.query(ctx, Operation::QueryWaiting, &path, &query).await;
+    let mut request = upstream.request(ctx, Operation::QueryWaiting, &[]);
+    request.body = json(&query)?;
+    let answer = upstream.read(request, |text| serde_json::from_str(text)).await;
     let (answer, clock) = answer.map_err(of_no_conversation)?;
     Ok(WaitingCalls { clock, ..view(&answer, queue)? })
 }
@@ -49,9 +49,9 @@ pub(super) async fn members(
     ctx: &CallContext,
     queue: QueueId,
 ) -> Result<Option<u64>, GatewayError> {
-    let path = ["api", "v2", "routing", "queues", &queue.to_string()];
-    let read = upstream.read::<QueueMembers>(ctx, Operation::GetQueue, &path, &[]).await;
-    let members = read.map_err(of_no_conversation)?;
+    let request = upstream.request(ctx, Operation::GetQueue, &[queue.uuid()]);
+    let read = upstream.read(request, |text| serde_json::from_str::<QueueMembers>(text)).await;
+    let (members, _) = read.map_err(of_no_conversation)?;
     Ok(members.joined_member_count.or(members.member_count))
 }
 
@@ -63,7 +63,7 @@ fn of_no_conversation(error: GatewayError) -> GatewayError {
     }
 }
 
-fn view(answer: &Answer, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
+fn view(answer: &Observations, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
     let mut calls = WaitingCalls::default();
     let mut seen = HashSet::new();
     let mut is_told = false;

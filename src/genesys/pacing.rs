@@ -1,4 +1,4 @@
-//! The pacing layer: keeps this process inside the rate limit of its OAuth client, in order of
+//! Pacing: keeps this process inside the rate limit of its OAuth client, in order of
 //! need. The rules are in [`mod@line`], as a state machine; here callers wait for their turn.
 
 use std::{
@@ -13,15 +13,16 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 use tracing::Instrument as _;
 
 pub(super) use self::ceiling::RateHeaders;
-use self::line::{Ask, Entry, Fate, Line};
+use self::{
+    ceiling::Ask,
+    line::{Entry, Fate, Line},
+};
 use super::{
-    answer::{Answer, Failure},
-    call::{Call, Operation, Operations},
-    layer::Next,
+    attempt::Attempt,
+    call::{Operation, Operations},
     retry_after,
 };
 use crate::{
@@ -99,7 +100,10 @@ impl Pacer {
 
     /// Waits for leave to send one request, which counts against `ctx`'s reservation if it has
     /// one left.
-    async fn slot(
+    ///
+    /// # Errors
+    /// When it cannot be had in time, or the service ends.
+    pub(super) async fn slot(
         &self,
         ctx: &CallContext,
         operation: Operation,
@@ -157,19 +161,23 @@ impl Pacer {
         start_by: Instant,
         asked: Instant,
     ) -> Result<Held, GatewayError> {
-        let (seat, turn) = oneshot::channel();
-        let entry = {
+        let (entry, turn) = {
             let mut state = self.0.lock();
             let entry = state.line.enter(asked, ctx.lane, ctx.caller.as_ref(), ask, start_by);
-            if let Entry::Waiting(number) = entry {
+            let turn = if let Entry::Waiting(number) = entry {
+                let (seat, turn) = oneshot::channel();
                 state.seats.insert(number, seat);
-            }
-            entry
+                Some(turn)
+            } else {
+                None
+            };
+            (entry, turn)
         };
-        match entry {
-            Entry::Granted => Ok(self.held(ask)),
-            Entry::Refused(when) => Err(rate_limited(asked, when)),
-            Entry::Waiting(number) => {
+        match (entry, turn) {
+            (Entry::Granted, _) => Ok(self.held(ask)),
+            (Entry::Refused(when), _) => Err(rate_limited(asked, when)),
+            (Entry::Waiting(_), None) => Err(rate_limited(asked, asked + SOON)),
+            (Entry::Waiting(number), Some(turn)) => {
                 let _left = Leaver { pacer: self, number };
                 self.call_up();
                 let span = trace::stage(trace::Stage::Wait);
@@ -277,19 +285,6 @@ impl Pacer {
         }
     }
 
-    /// Notes what came of a request that was sent.
-    fn observe(&self, lane: Lane, operation: Operation, result: &Result<Answer, Failure>) {
-        let now = Instant::now();
-        let mut state = self.0.lock();
-        let answer = result.as_ref().ok();
-        let headers = answer.and_then(|answer| answer.rate);
-        state.line.observe(now, operation, headers);
-        if let Some(throttle) = answer.and_then(|answer| answer.throttle) {
-            state.line.pause(lane, headers, now + throttle.pause);
-        }
-        self.0.changed.notify_one();
-    }
-
     fn settle(&self, change: impl FnOnce(&mut Line)) {
         change(&mut self.0.lock().line);
         self.0.changed.notify_one();
@@ -320,10 +315,31 @@ impl Drop for Leaver<'_> {
 }
 
 /// Leave to send one request.
-struct Slot {
+pub(super) struct Slot {
     pacer: Option<Pacer>,
     operation: Operation,
-    sent: bool,
+    /// Whether the request may have left.
+    pub sent: bool,
+}
+
+impl Slot {
+    /// Notes what came of the request, and what the answer said about the rate limit.
+    pub(super) fn answered<T>(
+        &mut self,
+        lane: Lane,
+        attempt: &Attempt<T>,
+        rate: Option<RateHeaders>,
+    ) {
+        self.sent = !matches!(attempt, Attempt::HeldBack(_) | Attempt::NothingLeft(_));
+        let Some(pacer) = &self.pacer else { return };
+        let (now, operation) = (Instant::now(), self.operation);
+        pacer.settle(|line| {
+            line.observe(now, operation, rate);
+            if let Attempt::Status { throttle: Some(throttle), .. } = attempt {
+                line.pause(lane, rate, now + throttle.pause);
+            }
+        });
+    }
 }
 
 impl Drop for Slot {
@@ -373,19 +389,6 @@ impl Drop for Tickets {
             self.pacer.settle(|line| line.give_back(left));
         }
     }
-}
-
-/// Waits for its turn before the call, and learns from the answer.
-pub(super) async fn pace(pacer: Pacer, call: Call, next: Next) -> Result<Answer, Failure> {
-    let (lane, operation) = (call.ctx.lane, call.operation);
-    let slot = pacer.slot(&call.ctx, operation, call.start_by()).await;
-    let mut slot = slot.map_err(Failure::HeldBack)?;
-    // From here on the request may be on the wire, also if this future is dropped.
-    slot.sent = true;
-    let result = next.oneshot(call).await;
-    slot.sent = !matches!(result, Err(Failure::HeldBack(_) | Failure::NothingLeft(_)));
-    pacer.observe(lane, operation, &result);
-    result
 }
 
 #[cfg(test)]

@@ -3,16 +3,15 @@
 
 use super::{
     call::Operation,
-    recheck::Recheck,
-    upstream::Upstream,
-    wire::{self, Medium, Participant, Reference},
+    upstream::{Upstream, json},
+    wire::{self, Medium, Participant, Reference, same_conversation},
 };
 use crate::transfer::{
     clock_offset::ClockOffset,
     conversation::{Conversation, Leg, LegState, Purpose, Routing, Supervision},
-    gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent},
+    gateway::{CallContext, GatewayError, MoveCommand, RoutingChange, Sent, Tried},
     ids::ConversationId,
-    model::TransferType,
+    model::{Priority, TransferType},
 };
 
 /// Reads a conversation.
@@ -21,30 +20,33 @@ pub(super) async fn conversation(
     ctx: &CallContext,
     id: ConversationId,
 ) -> Result<Conversation, GatewayError> {
-    let path = ["api", "v2", "conversations", &id.to_string()];
-    let (read, clock) = upstream.read_timed(ctx, Operation::GetConversation, &path).await?;
-    view(id, &read, clock)
+    let request = upstream.request(ctx, Operation::GetConversation, &[id.uuid()]);
+    let read = upstream.read(request, |text| Ok(view(id, &serde_json::from_str(text)?)));
+    let (conversation, clock) = read.await?;
+    Ok(Conversation { clock, ..conversation? })
 }
 
 /// Sends the command.
-pub(super) async fn send(upstream: &Upstream, ctx: &CallContext, command: &MoveCommand) -> Sent {
+pub(super) async fn send(
+    upstream: &Upstream,
+    ctx: &CallContext,
+    command: &MoveCommand,
+    attempt: u32,
+) -> Tried {
     let Some(participant) = command.participant_id else {
-        return Sent::NotSent(GatewayError::Unreadable {
-            detail: "Genesys gave the leg no id by which it could be replaced".to_owned(),
-            answer: None,
-        });
+        let detail = "Genesys gave the leg no id by which it could be replaced".to_owned();
+        return Sent::NotSent(GatewayError::Unreadable { detail, answer: None }).into();
     };
-    let (id, participant) = (command.conversation_id.to_string(), participant.to_string());
-    let path =
-        ["api", "v2", "conversations", &id, "participants", &participant, "replace", "queue"];
-    let body = wire::TransferToQueue {
+    let ids = [command.conversation_id.uuid(), participant.uuid()];
+    let mut request = upstream.request(ctx, Operation::ReplaceWithQueue, &ids);
+    request.body = match json(&wire::TransferToQueue {
         queue_id: command.queue.id.to_string(),
         transfer_type: transfer_type(command.transfer_type),
+    }) {
+        Ok(body) => body,
+        Err(error) => return Sent::NotSent(error).into(),
     };
-    let recheck = Recheck::of(upstream, ctx, command, |upstream, ctx, id| async move {
-        conversation(&upstream, &ctx, id).await
-    });
-    upstream.command(ctx, Operation::ReplaceWithQueue, &path, &body, recheck).await
+    upstream.command(request, attempt).await
 }
 
 /// Sets priority, skills and language.
@@ -54,14 +56,14 @@ pub(super) async fn set_routing(
     id: ConversationId,
     change: &RoutingChange,
 ) -> Result<(), GatewayError> {
-    let path = ["api", "v2", "routing", "conversations", &id.to_string()];
     let skills = change.skill_ids.as_ref();
-    let body = wire::RoutingAttributes {
-        priority: change.priority.map(crate::transfer::model::Priority::get),
+    let mut request = upstream.request(ctx, Operation::SetRouting, &[id.uuid()]);
+    request.body = json(&wire::RoutingAttributes {
+        priority: change.priority.map(Priority::get),
         skill_ids: skills.map(|ids| ids.iter().map(ToString::to_string).collect()),
         language_id: change.language_id.map(|id| id.to_string()),
-    };
-    upstream.patch(ctx, Operation::SetRouting, &path, &body).await
+    })?;
+    upstream.patch(request).await
 }
 
 /// The words of `TransferToQueueRequest`.
@@ -72,11 +74,7 @@ const fn transfer_type(kind: TransferType) -> &'static str {
     }
 }
 
-fn view(
-    id: ConversationId,
-    read: &wire::Conversation,
-    clock: ClockOffset,
-) -> Result<Conversation, GatewayError> {
+fn view(id: ConversationId, read: &wire::Conversation<'_>) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
     let participants = &read.participants.items;
     let legs: Vec<Leg> = participants.iter().map(leg).collect();
@@ -89,36 +87,26 @@ fn view(
         blocked: None,
         legs,
         unread,
-        clock,
-        recent_transfers: read.recent_transfers.items.iter().map(|t| t.id.clone()).collect(),
+        clock: ClockOffset::default(),
+        recent_transfers: read.recent_transfers.items.iter().map(|t| t.id.to_string()).collect(),
     })
 }
 
 /// Whether a leg that may not have ended has no id, or perhaps another state than it shows.
-fn is_unsure(participant: &Participant, leg: &Leg) -> bool {
+fn is_unsure(participant: &Participant<'_>, leg: &Leg) -> bool {
     let is_through = matches!(leg.state, LegState::Connected | LegState::Held | LegState::Waiting);
     let may_be_more = participant.end_time.is_none() && participant.holds_unreadable();
     (may_be_more && !is_through) || (leg.participant_id.is_none() && !leg.is_ended())
 }
 
-/// An answer about another conversation must not decide over this one.
-pub(super) fn same_conversation(asked: ConversationId, told: &str) -> Result<(), GatewayError> {
-    if told.parse() == Ok(asked) {
-        return Ok(());
-    }
-    let detail = "the answer is about another conversation".to_owned();
-    Err(GatewayError::Unreadable { detail, answer: None })
-}
-
-fn leg(participant: &Participant) -> Leg {
-    let word = participant.purpose.clone().unwrap_or_else(|| "unknown".to_owned());
-    let purpose = Purpose::from(word);
+fn leg(participant: &Participant<'_>) -> Leg {
+    let purpose = Purpose::from(participant.purpose.as_deref().unwrap_or("unknown").to_owned());
     let (state, medium) = stand(participant, &purpose);
     let data = participant.conversation_routing_data.as_ref();
     let queue = participant.queue_id.as_deref();
     let queue = queue
-        .or(participant.queue.as_ref().map(|queue| queue.id.as_str()))
-        .or_else(|| Some(data?.queue.as_ref()?.id.as_str()));
+        .or(participant.queue.as_ref().map(|queue| &*queue.id))
+        .or_else(|| Some(&*data?.queue.as_ref()?.id));
     let since = participant.connected_time.as_deref();
     let since =
         since.or_else(|| medium?.connected_time.as_deref()).or(participant.start_time.as_deref());
@@ -135,8 +123,8 @@ fn leg(participant: &Participant) -> Leg {
 }
 
 /// What a supervisor does. One who listened before barging in has barged in.
-fn supervision(participant: &Participant) -> Option<Supervision> {
-    let names = |id: &Option<String>| id.as_ref().is_some_and(|id| !id.is_empty());
+fn supervision(participant: &Participant<'_>) -> Option<Supervision> {
+    let names = |id: &Option<wire::Text<'_>>| id.as_ref().is_some_and(|id| !id.is_empty());
     if names(&participant.barged_participant_id) {
         return Some(Supervision::BargedIn);
     }
@@ -147,7 +135,10 @@ fn supervision(participant: &Participant) -> Option<Supervision> {
 
 /// How a participant stands: as the most alive of what it holds (an agent who consults holds two
 /// calls).
-fn stand<'a>(participant: &'a Participant, purpose: &Purpose) -> (LegState, Option<&'a Medium>) {
+fn stand<'a>(
+    participant: &'a Participant<'a>,
+    purpose: &Purpose,
+) -> (LegState, Option<&'a Medium<'a>>) {
     if participant.end_time.is_some() {
         return (LegState::Ended, participant.media().next());
     }
@@ -157,17 +148,24 @@ fn stand<'a>(participant: &'a Participant, purpose: &Purpose) -> (LegState, Opti
         .unwrap_or_else(|| (LegState::Other("none".to_owned()), None))
 }
 
-fn medium_state(medium: &Medium, purpose: &Purpose) -> LegState {
-    let word = medium.state.as_deref().unwrap_or("none").to_ascii_lowercase();
-    match word.as_str() {
-        "held" => LegState::Held,
-        "disconnected" | "terminated" => LegState::Ended,
-        "alerting" | "dialing" | "contacting" | "offering" => LegState::Ringing,
-        "connected" if *purpose == Purpose::Acd => LegState::Waiting,
-        "connected" if medium.held == Some(true) => LegState::Held,
-        "connected" => LegState::Connected,
+fn medium_state(medium: &Medium<'_>, purpose: &Purpose) -> LegState {
+    let word = medium.state.as_deref().unwrap_or("none");
+    let is = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    if is(&["connected"]) {
+        match medium.held {
+            _ if *purpose == Purpose::Acd => LegState::Waiting,
+            Some(true) => LegState::Held,
+            _ => LegState::Connected,
+        }
+    } else if is(&["held"]) {
+        LegState::Held
+    } else if is(&["disconnected", "terminated"]) {
+        LegState::Ended
+    } else if is(&["alerting", "dialing", "contacting", "offering"]) {
+        LegState::Ringing
+    } else {
         // Never one of the words above, so that a transfer cannot take it for one.
-        _ => LegState::Other(word),
+        LegState::Other(word.to_ascii_lowercase())
     }
 }
 
@@ -182,17 +180,15 @@ const fn liveliness(state: &LegState) -> u8 {
 }
 
 /// How it ended; a transfer among several calls is what tells.
-fn disconnect_type(participant: &Participant) -> Option<String> {
-    let mut words = participant.media().filter_map(|medium| medium.disconnect_type.clone());
+fn disconnect_type(participant: &Participant<'_>) -> Option<String> {
+    let mut words = participant.media().filter_map(|medium| medium.disconnect_type.as_deref());
     let first = words.next()?;
-    if first.starts_with("transfer") {
-        return Some(first);
-    }
-    Some(words.find(|word| word.starts_with("transfer")).unwrap_or(first))
+    let is_transfer = |word: &&str| word.starts_with("transfer");
+    Some(std::iter::once(first).chain(words).find(is_transfer).unwrap_or(first).to_owned())
 }
 
-fn routing(data: &wire::RoutingData) -> Routing {
-    fn id<T: std::str::FromStr>(reference: &Reference) -> Option<T> {
+fn routing(data: &wire::RoutingData<'_>) -> Routing {
+    fn id<T: std::str::FromStr>(reference: &Reference<'_>) -> Option<T> {
         reference.id.parse().ok()
     }
     Routing {

@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -24,14 +23,13 @@ use self::{
 };
 use super::{
     call::{Operation, Operations},
-    error::in_words,
-    flight::Flight,
     pacing::Pacer,
     upstream::Upstream,
 };
 use crate::{
     clock::Clock,
     metrics::{Fetched, Metrics, QueueMapReading},
+    support::{Cached, Fresh, Source},
     transfer::{
         gateway::{CallContext, GatewayError, Lane, QueueError, QueueListing},
         ids::QueueId,
@@ -49,31 +47,27 @@ mod misses;
 const STALE: u32 = 12;
 /// How long a queue that was asked for is not asked for again.
 const LOOK_UP_REST: Duration = Duration::from_secs(30);
-/// Longest the background task waits for a load before it looks again.
-const LOAD_PATIENCE: Duration = Duration::from_mins(3);
 /// Longest a look-up of one queue may take.
 const LOOK_UP_DEADLINE: Duration = Duration::from_secs(15);
 /// How long after a failed load the next one waits.
 const LOAD_REST: Duration = Duration::from_secs(1);
 
-type Loaded = Result<SharedMap, GatewayError>;
-
-/// See the module's text.
+/// The directory; clones share it.
 #[derive(Clone)]
-pub(super) struct Queues(Arc<Shared>);
+pub(super) struct Queues {
+    map: Cached<List>,
+    misses: Arc<Misses>,
+}
 
-struct Shared {
+/// The list of all queues at Genesys.
+struct List {
     upstream: Upstream,
     pacer: Pacer,
     page_rate: PageRate,
     clock: Arc<dyn Clock>,
     ttl: Duration,
     shutdown: CancellationToken,
-    map: ArcSwapOption<QueueMap>,
-    loading: Flight<Loaded>,
-    failure: Mutex<Option<(GatewayError, Instant)>>,
     used_at: Mutex<Instant>,
-    misses: Misses,
     metrics: Arc<Metrics>,
 }
 
@@ -88,7 +82,7 @@ impl Queues {
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let list = List {
             upstream,
             pacer,
             page_rate: PageRate::default(),
@@ -96,19 +90,17 @@ impl Queues {
             // Below a second nothing could be served before it is old.
             ttl: ttl.max(Duration::from_secs(1)),
             shutdown,
-            map: ArcSwapOption::empty(),
-            loading: Flight::new(tracker.clone()),
-            failure: Mutex::default(),
             used_at: Mutex::new(Instant::now()),
-            misses: Misses::new(tracker),
             metrics,
-        }))
+        };
+        let misses = Arc::new(Misses::new(tracker.clone()));
+        Self { map: Cached::new(list, tracker), misses }
     }
 
     /// The map in use, if there is one.
     pub(super) fn reading(&self) -> Option<QueueMapReading> {
         let now = Instant::now();
-        self.0.current(now).map(|map| QueueMapReading {
+        self.map.current().map(|map| QueueMapReading {
             age: now.saturating_duration_since(map.loaded),
             queues: map.len(),
         })
@@ -119,27 +111,30 @@ impl Queues {
     /// # Errors
     /// See [`QueueError`].
     pub(super) async fn find(&self, by: Instant, queue: &QueueRef) -> Result<Queue, QueueError> {
+        self.map.source().is_used();
         let map = match queue {
-            QueueRef::Id(_) => self.at_hand(),
-            QueueRef::Name(_) => Some(self.map(by).await.map_err(QueueError::Gateway)?),
+            QueueRef::Id(_) => self.map.at_hand(),
+            QueueRef::Name(_) => Some(self.map.get(by).await.map_err(QueueError::Gateway)?),
         };
         let doubted = match map.as_ref().map_or(Found::None, |map| map.find(queue)) {
-            Found::One(found) if !self.0.misses.is_doubted(found.id) => return Ok(found),
+            Found::One(found) if !self.misses.is_doubted(found.id) => return Ok(found),
             Found::One(found) => Some(found),
             Found::Many(queues) => return Err(QueueError::Ambiguous(queues)),
             Found::None => None,
         };
-        let (shared, wanted) = (Arc::clone(&self.0), queue.clone());
+        let (queues, wanted) = (self.clone(), queue.clone());
         let doubted_id = doubted.as_ref().map(|found| found.id);
-        let look = move || async move { shared.look_up(&wanted, doubted_id).await };
-        let looked = self.0.misses.look_up(queue, doubted.is_some(), by, look).await;
+        let look = move || async move { queues.look_up(&wanted, doubted_id).await };
+        let looked = self.misses.look_up(queue, doubted.is_some(), by, look).await;
         match (looked, doubted) {
             // A doubt that cannot be settled does not stop a transfer: the command will tell.
             (Ok(Found::One(found)), _) | (Err(_), Some(found)) => Ok(found),
             (Ok(Found::Many(queues)), _) => Err(QueueError::Ambiguous(queues)),
             (Ok(Found::None), _) => {
-                let map = self.0.map.load_full();
-                let closest = map.map_or_else(Vec::new, |map| closest(&map, queue));
+                let closest = match (queue, self.map.current()) {
+                    (QueueRef::Name(name), Some(map)) => map.closest(name.as_str()),
+                    _ => Vec::new(),
+                };
                 Err(QueueError::NotFound { closest })
             }
             (Err(error), None) => Err(QueueError::Gateway(error)),
@@ -148,7 +143,7 @@ impl Queues {
 
     /// The queue with that id, if the map knows it; nothing is asked for.
     pub(super) fn known(&self, id: QueueId) -> Option<Queue> {
-        match self.0.current(Instant::now())?.find(&QueueRef::Id(id)) {
+        match self.map.current()?.find(&QueueRef::Id(id)) {
             Found::One(queue) => Some(queue),
             Found::Many(_) | Found::None => None,
         }
@@ -163,39 +158,34 @@ impl Queues {
         by: Instant,
         fragment: &str,
     ) -> Result<QueueListing, GatewayError> {
-        let map = self.map(by).await?;
+        self.map.source().is_used();
+        let map = self.map.get(by).await?;
         Ok(QueueListing { items: map.search(fragment), loaded_at: map.loaded_at })
     }
 
-    /// Loads the map anew. A load that was under way before may have read old pages, so it does
-    /// not count.
+    /// Loads the map anew.
     ///
     /// # Errors
     /// When it cannot be loaded; the old map is then kept.
     pub(super) async fn refresh(&self, by: Instant) -> Result<QueueListing, GatewayError> {
-        if let Some(earlier) = self.0.loading.under_way() {
-            drop(earlier.outcome(by).await);
-        }
-        self.0.misses.forget();
-        let load = Arc::clone(&self.0);
-        let map = self.0.loading.board(|| load.load(Lane::Single)).outcome(by).await??;
+        self.misses.forget();
+        let map = self.map.reload(by).await?;
         Ok(QueueListing { items: map.search(""), loaded_at: map.loaded_at })
     }
 
     /// Notes that a command for this queue was refused: it may be gone or renamed, so it is asked
     /// for before it is used again.
     pub(super) fn doubt(&self, id: QueueId) {
-        self.0.misses.doubt(id);
+        self.misses.doubt(id);
     }
 
     /// Why there is no usable map, if there is none.
     pub(super) fn trouble(&self) -> Option<String> {
-        if self.0.current(Instant::now()).is_some() {
+        if self.map.current().is_some() {
             return None;
         }
-        let failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(match failure.as_ref() {
-            Some((failure, _)) => format!("no queue list: {}", in_words(failure)),
+        Some(match self.map.failure() {
+            Some(failure) => format!("no queue list: {failure}"),
             None => "no queue list yet".to_owned(),
         })
     }
@@ -203,129 +193,8 @@ impl Queues {
     /// Keeps the map fresh until the service ends: before its lifetime ends while it is in use,
     /// and often enough otherwise that the first caller after a quiet night need not wait.
     pub(super) async fn keep(self) {
-        let shared = &self.0;
-        let shutdown = &shared.shutdown;
-        while !shutdown.is_cancelled() {
-            let now = Instant::now();
-            let next = match shared.current(now) {
-                Some(map) => {
-                    let rest = if shared.used_since(map.loaded) { 1 } else { STALE / 2 };
-                    map.loaded + shared.refresh_after() * rest
-                }
-                None => now,
-            };
-            if now >= next {
-                let lane = if shared.current(now).is_some() { Lane::Refresh } else { Lane::Single };
-                let load = Arc::clone(shared);
-                let loaded = shared.loading.board(|| load.load(lane)).outcome(now + LOAD_PATIENCE);
-                let pause = match loaded.await {
-                    Ok(Ok(_)) => Duration::ZERO,
-                    Ok(Err(_)) | Err(_) => shared.retry_after(),
-                };
-                let _ = timeout_at(Instant::now() + pause, shutdown.cancelled()).await;
-            } else {
-                // Looked at again now and then: use may begin in between.
-                let by = next.min(now + shared.refresh_after());
-                let _ = timeout_at(by, shutdown.cancelled()).await;
-            }
-        }
-    }
-
-    /// A map that may be served, loaded if there is none.
-    async fn map(&self, by: Instant) -> Loaded {
-        if let Some(map) = self.at_hand() {
-            return Ok(map);
-        }
-        if let Some(failure) = self.0.resting(Instant::now()) {
-            return Err(failure);
-        }
-        let load = Arc::clone(&self.0);
-        self.0.loading.board(|| load.load(Lane::Single)).outcome(by).await?
-    }
-
-    /// The map that may be served, if there is one; renewed in the background when it is time.
-    fn at_hand(&self) -> Option<SharedMap> {
-        let now = Instant::now();
-        *self.0.used_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        let map = self.0.current(now)?;
-        if now >= map.loaded + self.0.refresh_after() && self.0.resting(now).is_none() {
-            let load = Arc::clone(&self.0);
-            drop(self.0.loading.board(|| load.load(Lane::Refresh)));
-        }
-        Some(map)
-    }
-}
-
-impl Shared {
-    /// The map, unless it is too old to be served.
-    fn current(&self, now: Instant) -> Option<SharedMap> {
-        self.map.load_full().filter(|map| now < map.loaded + self.ttl * STALE)
-    }
-
-    fn refresh_after(&self) -> Duration {
-        let early = (self.ttl / 10).max(Duration::from_secs(1)).min(self.ttl / 2);
-        self.ttl.saturating_sub(early)
-    }
-
-    /// Pause of the background task after a failed load: the lifetime tells how urgent it is, and
-    /// without any map the service is not ready.
-    fn retry_after(&self) -> Duration {
-        let longest = if self.current(Instant::now()).is_some() { 30 } else { 5 };
-        (self.ttl / 10).clamp(LOAD_REST, Duration::from_secs(longest))
-    }
-
-    fn used_since(&self, then: Instant) -> bool {
-        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) >= then
-    }
-
-    /// The last load's failure, while the next one waits.
-    fn resting(&self, now: Instant) -> Option<GatewayError> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure.clone())
-    }
-
-    /// Half of a minute's requests at most, so that a load leaves room for everything else.
-    fn paging(&self, lane: Lane) -> Paging {
-        let failed = self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        // A large page may take longer, or be longer, than an answer may.
-        let page_size = if failed { load::SAFE_PAGE } else { load::LARGE_PAGE };
-        let half = self.pacer.allowance(Lane::Single, Operations::of(Operation::ListQueues)) / 2;
-        Paging { lane, page_size, per_minute: usize::try_from(half).unwrap_or(usize::MAX) }
-    }
-
-    async fn load(self: Arc<Self>, lane: Lane) -> Loaded {
-        let began = Instant::now();
-        let load = load::all(&self.upstream, &self.page_rate, self.paging(lane));
-        let load = self.shutdown.run_until_cancelled(load);
-        let loaded = load.await.unwrap_or(Err(GatewayError::ShuttingDown));
-        self.metrics.queue_map_loaded(match &loaded {
-            Ok(_) => Fetched::Success,
-            Err(GatewayError::CredentialsRejected(_) | GatewayError::PermissionMissing { .. }) => {
-                Fetched::Refused
-            }
-            Err(_) => Fetched::Failed,
-        });
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        match loaded {
-            Ok(queues) => {
-                let map = Arc::new(QueueMap::new(queues, self.clock.now(), Instant::now()));
-                tracing::info!(
-                    queues = map.len(),
-                    duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "queue list loaded"
-                );
-                self.map.store(Some(Arc::clone(&map)));
-                *failure = None;
-                Ok(map)
-            }
-            Err(error) => {
-                if failure.is_none() {
-                    tracing::warn!(reason = %in_words(&error), "the queue list could not be loaded");
-                }
-                *failure = Some((error.clone(), Instant::now() + LOAD_REST));
-                Err(error)
-            }
-        }
+        let shutdown = self.map.source().shutdown.clone();
+        self.map.keep(shutdown).await;
     }
 
     /// What Genesys has under that name or id; what was found, or is gone, goes into the map.
@@ -334,28 +203,93 @@ impl Shared {
         wanted: &QueueRef,
         doubted: Option<QueueId>,
     ) -> Result<Found, GatewayError> {
+        let upstream = &self.map.source().upstream;
         let ctx = CallContext::new(Instant::now() + LOOK_UP_DEADLINE, Lane::Single);
         let found = match wanted {
-            QueueRef::Name(name) => load::named(&self.upstream, &ctx, name).await?,
-            QueueRef::Id(id) => load::one(&self.upstream, &ctx, *id).await?.into_iter().collect(),
+            QueueRef::Name(name) => load::named(upstream, &ctx, name).await?,
+            QueueRef::Id(id) => load::one(upstream, &ctx, *id).await?.into_iter().collect(),
         };
         let gone = doubted.filter(|id| found.iter().all(|queue| queue.id != *id));
         if !found.is_empty() || gone.is_some() {
-            self.map.rcu(|map| map.as_ref().map(|map| Arc::new(map.changed(&found, gone))));
+            self.map.update(|map| Arc::new(map.changed(&found, gone)));
         }
         Ok(match wanted {
             QueueRef::Id(_) => found.into_iter().next().map_or(Found::None, Found::One),
             // Others of that name may be in the map alone.
-            QueueRef::Name(_) => {
-                self.map.load().as_ref().map_or(Found::None, |map| map.find(wanted))
-            }
+            QueueRef::Name(_) => self.map.current().map_or(Found::None, |map| map.find(wanted)),
         })
     }
 }
 
-fn closest(map: &QueueMap, queue: &QueueRef) -> Vec<String> {
-    match queue {
-        QueueRef::Name(name) => map.closest(name.as_str()),
-        QueueRef::Id(_) => Vec::new(),
+impl List {
+    /// Notes that the map is used.
+    fn is_used(&self) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn refresh_after(&self) -> Duration {
+        let early = (self.ttl / 10).max(Duration::from_secs(1)).min(self.ttl / 2);
+        self.ttl.saturating_sub(early)
+    }
+}
+
+impl Source for List {
+    type Value = SharedMap;
+    type Error = GatewayError;
+
+    const LONGEST_LOAD: Duration = Duration::from_mins(3);
+
+    async fn load(&self, ahead: bool, failed: bool) -> Result<Fresh<SharedMap>, GatewayError> {
+        let began = Instant::now();
+        // Half of a minute's requests at most, so that a load leaves room for everything else.
+        let half = self.pacer.allowance(Lane::Single, Operations::of(Operation::ListQueues)) / 2;
+        let paging = Paging {
+            lane: if ahead { Lane::Refresh } else { Lane::Single },
+            // A large page may take longer, or be longer, than an answer may.
+            page_size: if failed { load::SAFE_PAGE } else { load::LARGE_PAGE },
+            per_minute: usize::try_from(half).unwrap_or(usize::MAX),
+        };
+        let load = load::all(&self.upstream, &self.page_rate, paging);
+        let load = self.shutdown.run_until_cancelled(load);
+        let queues = load.await.unwrap_or(Err(GatewayError::ShuttingDown))?;
+        let loaded = Instant::now();
+        let value = Arc::new(QueueMap::new(queues, self.clock.now(), loaded));
+        tracing::info!(
+            queues = value.len(),
+            duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "queue list loaded"
+        );
+        let (refresh_at, ends_at) = (loaded + self.refresh_after(), loaded + self.ttl * STALE);
+        Ok(Fresh { value, refresh_at, ends_at })
+    }
+
+    fn rest(&self, _: &GatewayError, _: bool) -> Duration {
+        LOAD_REST
+    }
+
+    /// The lifetime tells how urgent it is, and without any map the service is not ready.
+    fn pause(&self, _: &GatewayError, has_map: bool) -> Duration {
+        let longest = if has_map { 30 } else { 5 };
+        (self.ttl / 10).clamp(LOAD_REST, Duration::from_secs(longest))
+    }
+
+    fn due(&self, fresh: &Fresh<SharedMap>) -> Instant {
+        let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = fresh.value.loaded;
+        let rest = if used_at >= loaded { 1 } else { STALE / 2 };
+        loaded + self.refresh_after() * rest
+    }
+
+    fn note(&self, came: Result<&SharedMap, &GatewayError>, failed: bool) {
+        self.metrics.queue_map_loaded(match came {
+            Ok(_) => Fetched::Success,
+            Err(GatewayError::CredentialsRejected(_) | GatewayError::PermissionMissing { .. }) => {
+                Fetched::Refused
+            }
+            Err(_) => Fetched::Failed,
+        });
+        if let (Err(error), false) = (came, failed) {
+            tracing::warn!(reason = %error, "the queue list could not be loaded");
+        }
     }
 }

@@ -1,16 +1,17 @@
-//! Makes sense of answer bodies. They are as hostile as a caller's: bounded before they come
-//! here, and nothing in them is trusted.
+//! Reads answer bodies and makes sense of them. They are as hostile as a caller's: bounded in bytes
+//! and time, and nothing in them is trusted.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use hyper::body::Bytes;
+use reqwest::Response;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    answer::Failure,
-    body::{Body, End},
-    call::Decoded,
+    attempt::root_cause,
     text::tidy,
-    wire::{lenient, listed::counted},
+    wire::{lenient, listed},
 };
 use crate::problem::UpstreamAnswer;
 
@@ -40,10 +41,9 @@ pub(super) fn upstream_answer(
     correlation_id: Option<String>,
     body: &[u8],
 ) -> UpstreamAnswer {
-    let parsed: ErrorBody = if (200..300).contains(&status) {
-        ErrorBody::default()
-    } else {
-        serde_json::from_str(&text(body)).unwrap_or_default()
+    let parsed: ErrorBody = match status {
+        200..=299 => ErrorBody::default(),
+        _ => serde_json::from_str(&text(body)).unwrap_or_default(),
     };
     let message = parsed.message.or(parsed.error_description).or(parsed.description);
     UpstreamAnswer {
@@ -54,15 +54,99 @@ pub(super) fn upstream_answer(
     }
 }
 
-/// Reads `T` from JSON; also how many entries of its lists were left out.
-pub(super) fn decode<T>(body: &[u8]) -> Result<(Decoded, u64), String>
-where
-    T: DeserializeOwned + Send + Sync + 'static,
-{
-    let text = text(body);
-    match counted(|| serde_json::from_str::<T>(&text)) {
-        (Ok(value), left_out) => Ok((Box::new(value), left_out)),
-        (Err(error), _) => Err(fault(&error)),
+/// How a body ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// Whole.
+    Complete,
+    /// Broken off, or not decodable.
+    Broken(String),
+    /// Longer than the bound; the rest was left unread.
+    TooLong,
+    /// Not whole in time.
+    Late,
+}
+
+/// What was read of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Body {
+    /// The bytes, decoded; at most the bound.
+    pub bytes: Bytes,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Body {
+    /// Reads at most `limit` decoded bytes until `by`. One that comes in one piece is not copied.
+    pub(super) async fn receive(response: &mut Response, limit: usize, by: Instant) -> Self {
+        let (mut first, mut all) = (Bytes::new(), Vec::new());
+        let end = loop {
+            let mut chunk = match timeout_at(by, response.chunk()).await {
+                Err(_) => break End::Late,
+                Ok(Err(error)) => break End::Broken(root_cause(&error.without_url())),
+                Ok(Ok(None)) => break End::Complete,
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            let room = limit.saturating_sub(first.len().max(all.len()));
+            let too_long = chunk.len() > room;
+            chunk.truncate(room);
+            if first.is_empty() && all.is_empty() {
+                first = chunk;
+            } else {
+                if all.is_empty() {
+                    all.reserve(2 * (first.len() + chunk.len()));
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&chunk);
+            }
+            if too_long {
+                break End::TooLong;
+            }
+        };
+        Self { bytes: if all.is_empty() { first } else { all.into() }, end }
+    }
+}
+
+/// Why a 2xx brings nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misread {
+    /// It broke off: part of a document says nothing.
+    Broken(String),
+    /// It cannot be what was asked for.
+    Unreadable(String),
+}
+
+/// Makes a value of the body of a 2xx with that media type; also how many entries of its lists were
+/// left out.
+pub(super) type Read<'a, T> =
+    dyn Fn(Option<&str>, &Body) -> Result<(T, u64), Misread> + Send + Sync + 'a;
+
+/// Reads a whole JSON document with `parse`, in one pass. Only when that fails it is read again, a
+/// value at a time, to leave out what cannot be read; `parse` is then called a second time.
+pub(super) fn json<T>(
+    body: &Body,
+    parse: impl Fn(&str) -> serde_json::Result<T>,
+) -> Result<(T, u64), Misread> {
+    match &body.end {
+        End::Complete => {}
+        End::Broken(detail) => {
+            return Err(Misread::Broken(format!("the answer broke off: {detail}")));
+        }
+        End::Late => {
+            return Err(Misread::Broken("the answer did not arrive whole in time".to_owned()));
+        }
+        End::TooLong => {
+            let detail = "the answer is longer than any real one".to_owned();
+            return Err(Misread::Unreadable(detail));
+        }
+    }
+    let text = text(&body.bytes);
+    if let Ok(value) = listed::strictly(|| parse(&text)) {
+        return Ok((value, 0));
+    }
+    match listed::counted(|| parse(&text)) {
+        (Ok(value), left_out) => Ok((value, left_out)),
+        (Err(error), _) => Err(Misread::Unreadable(fault(&error))),
     }
 }
 
@@ -97,24 +181,14 @@ fn fault(error: &serde_json::Error) -> String {
     }
 }
 
-/// Fails unless the body is whole: part of a document says nothing.
-pub(super) fn whole(body: &Body, answer: &UpstreamAnswer) -> Result<(), Failure> {
-    match &body.end {
-        End::Complete => Ok(()),
-        End::Broken(detail) => Err(Failure::Broken(format!("the answer broke off: {detail}"))),
-        End::Late => Err(Failure::Broken("the answer did not arrive whole in time".to_owned())),
-        End::TooLong => Err(Failure::Unreadable {
-            detail: "the answer is longer than any real one".to_owned(),
-            answer: answer.clone(),
-        }),
-    }
-}
-
-/// Whether a 2xx to a command can be Genesys' own: its body is empty or JSON, also when it broke
-/// off. A page from something in between (HTML, or other text) proves nothing.
-pub(super) fn taken(content_type: Option<&str>, body: &Body) -> Result<(), String> {
-    let media = content_type.unwrap_or_default().trim().to_ascii_lowercase();
-    let html = media.starts_with("text/html") || media.starts_with("application/xhtml");
+/// For calls of which only the status counts: fails unless a 2xx can be Genesys' own, with a body that
+/// is empty or JSON, also when it broke off. A page from something in between (HTML, or other text)
+/// proves nothing.
+pub(super) fn taken(content_type: Option<&str>, body: &Body) -> Result<((), u64), Misread> {
+    let media = content_type.unwrap_or_default().trim();
+    let html = ["text/html", "application/xhtml"]
+        .iter()
+        .any(|html| media.get(..html.len()).is_some_and(|media| media.eq_ignore_ascii_case(html)));
     let text = body.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body.bytes);
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
     let genuine = match first {
@@ -122,7 +196,10 @@ pub(super) fn taken(content_type: Option<&str>, body: &Body) -> Result<(), Strin
         // Nothing came: right if nothing was to come, else what was to come decides.
         None => body.end == End::Complete || !html,
     };
-    if genuine { Ok(()) } else { Err("the answer is not Genesys' own: not JSON".to_owned()) }
+    if genuine {
+        return Ok(((), 0));
+    }
+    Err(Misread::Unreadable("the answer is not Genesys' own: not JSON".to_owned()))
 }
 
 const fn starts_json(byte: u8) -> bool {
@@ -137,7 +214,14 @@ mod tests {
     use crate::genesys::wire::listed::Listed;
 
     fn body(text: &str, end: End) -> Body {
-        Body { bytes: text.as_bytes().to_vec(), end }
+        Body { bytes: text.as_bytes().to_vec().into(), end }
+    }
+
+    fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<(T, u64), String> {
+        let body = Body { bytes: bytes.to_vec().into(), end: End::Complete };
+        json(&body, |text| serde_json::from_str(text)).map_err(|misread| match misread {
+            Misread::Broken(detail) | Misread::Unreadable(detail) => detail,
+        })
     }
 
     fn broken() -> End {
@@ -203,7 +287,7 @@ mod tests {
     fn bytes_that_are_no_text_spoil_only_the_value_they_are_in() {
         let read = |body: &[u8]| {
             let (decoded, left_out) = decode::<Listed<String>>(body).ok()?;
-            Some((decoded.downcast::<Listed<String>>().unwrap().items, left_out))
+            Some((decoded.items, left_out))
         };
         let good = || vec!["a".to_owned()];
         for (body, expected) in [
@@ -228,7 +312,7 @@ mod tests {
         fn no_body_panics(status in 100u16..600, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let answer = upstream_answer(status, None, &bytes);
             prop_assert!(answer.message.is_none_or(|text| text.chars().count() <= MESSAGE));
-            let _ = taken(None, &Body { bytes, end: End::Late });
+            let _ = taken(None, &Body { bytes: bytes.into(), end: End::Late });
         }
     }
 }

@@ -1,65 +1,42 @@
 //! Settings of the organisation that matter to a transfer, kept as long as the queue map.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-use super::{call::Operation, flight::Flight, upstream::Upstream, wire::ContactCenterSettings};
-use crate::transfer::gateway::{CallContext, GatewayError, Lane};
+use super::{call::Operation, upstream::Upstream, wire::ContactCenterSettings};
+use crate::{
+    support::{Fresh, Source},
+    transfer::gateway::{CallContext, GatewayError, Lane},
+};
 
-const PATH: [&str; 5] = ["api", "v2", "routing", "settings", "contactcenter"];
-/// Longest a load may take.
-const LOAD_DEADLINE: Duration = Duration::from_secs(15);
-
-/// The cached settings; loaded once however many ask.
-#[derive(Clone)]
-pub(super) struct OrganisationSettings(Arc<Shared>);
-
-struct Shared {
-    upstream: Upstream,
-    ttl: Duration,
-    loading: Flight<Result<bool, GatewayError>>,
-    strips_skills: Mutex<Option<(bool, Instant)>>,
+/// Whether blind transfers lose their skills.
+pub(super) struct StripsSkills {
+    /// The API host.
+    pub upstream: Upstream,
+    /// How long it is kept.
+    pub ttl: Duration,
 }
 
-impl OrganisationSettings {
-    /// Nothing known yet.
-    pub(super) fn new(upstream: Upstream, ttl: Duration, tracker: TaskTracker) -> Self {
-        Self(Arc::new(Shared {
-            upstream,
-            ttl,
-            loading: Flight::new(tracker),
-            strips_skills: Mutex::default(),
-        }))
-    }
+impl Source for StripsSkills {
+    type Value = bool;
+    type Error = GatewayError;
 
-    /// Whether blind transfers lose their skills.
-    ///
-    /// # Errors
-    /// When it is not known and cannot be found out before `by`.
-    pub(super) async fn strips_skills(&self, by: Instant) -> Result<bool, GatewayError> {
-        let shared = Arc::clone(&self.0);
-        let known = *shared.strips_skills.lock().unwrap_or_else(PoisonError::into_inner);
-        match known {
-            Some((strips, until)) if Instant::now() < until => Ok(strips),
-            _ => self.0.loading.board(|| shared.load()).outcome(by).await?,
-        }
-    }
-}
+    const LONGEST_LOAD: Duration = Duration::from_secs(15);
 
-impl Shared {
-    async fn load(self: Arc<Self>) -> Result<bool, GatewayError> {
-        let ctx = CallContext::new(Instant::now() + LOAD_DEADLINE, Lane::Single);
-        let read = self.upstream.read(&ctx, Operation::GetSettings, &PATH, &[]).await;
-        let settings: ContactCenterSettings = read?;
+    async fn load(&self, _: bool, _: bool) -> Result<Fresh<bool>, GatewayError> {
+        let ctx = CallContext::new(Instant::now() + Self::LONGEST_LOAD, Lane::Single);
+        let request = self.upstream.request(&ctx, Operation::GetSettings, &[]);
+        let read =
+            self.upstream.read(request, |text| serde_json::from_str::<ContactCenterSettings>(text));
+        let (settings, _) = read.await?;
         // Absent means the setting was never turned on.
-        let strips = settings.remove_skills_from_blind_transfer.unwrap_or(false);
-        let kept = (strips, Instant::now() + self.ttl);
-        *self.strips_skills.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(strips)
+        let value = settings.remove_skills_from_blind_transfer.unwrap_or(false);
+        let ends_at = Instant::now() + self.ttl;
+        Ok(Fresh { value, refresh_at: ends_at, ends_at })
+    }
+
+    fn rest(&self, _: &GatewayError, _: bool) -> Duration {
+        Duration::ZERO
     }
 }

@@ -12,8 +12,7 @@ use super::*;
 use crate::{
     clock::{FixedRandom, ManualClock},
     transfer::{
-        conversation::LegState,
-        gateway::StillFits,
+        gateway::Repeat,
         ids::ParticipantId,
         model::{QueueName, TransferType},
     },
@@ -101,10 +100,6 @@ fn conversation_id() -> ConversationId {
 }
 
 fn command() -> MoveCommand {
-    command_if(Arc::new(|_| Ok(())))
-}
-
-fn command_if(still_fits: StillFits) -> MoveCommand {
     let participant: ParticipantId = PARTICIPANT.parse().unwrap();
     MoveCommand {
         conversation_id: conversation_id(),
@@ -112,8 +107,18 @@ fn command_if(still_fits: StillFits) -> MoveCommand {
         queue: Queue { id: QUEUE.parse().unwrap(), name: "Sales".to_owned(), division: None },
         transfer_type: TransferType::Unattended,
         routing: RoutingChange::default(),
-        still_fits,
     }
+}
+
+/// Sends the command as the domain does, less its looks and pauses: as often as it may be.
+async fn send(gateway: &Gateway, ctx: &CallContext, command: &MoveCommand) -> Sent {
+    for attempt in 1.. {
+        let Tried { sent, repeat } = gateway.send(ctx, command, attempt).await;
+        if repeat == Repeat::Never || attempt == 4 {
+            return sent;
+        }
+    }
+    unreachable!("the fourth is the last")
 }
 
 fn conversation() -> Value {

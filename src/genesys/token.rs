@@ -10,22 +10,22 @@
 //! one new token is asked for in 30 s.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderValue;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    call::{Operation, PerOperation},
-    error::in_words,
-    flight::Flight,
-};
+use super::call::{Operation, PerOperation};
 use crate::{
     metrics::{Fetched, Metrics, TokenReading},
+    support::{Cached, Fresh, Source},
     transfer::gateway::GatewayError,
 };
 
@@ -56,25 +56,27 @@ pub(super) struct Token {
     /// Counts tokens, to tell a refusal of this one from one of an earlier.
     pub generation: u64,
     fetched_at: Instant,
-    refresh_at: Instant,
     ends_at: Instant,
 }
 
-/// See the module's text.
+/// The token, shared by all clones.
 #[derive(Clone)]
-pub(super) struct TokenCache(Arc<Shared>);
+pub(super) struct TokenCache {
+    cached: Cached<Login>,
+    answers: Arc<Mutex<Answers>>,
+}
 
-struct Shared {
-    state: Mutex<State>,
-    flight: Flight<Result<Arc<Token>, GatewayError>>,
+/// The login host.
+pub(super) struct Login {
     fetch: Fetch,
-    longest_fetch: Duration,
+    generation: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
+/// What other answers said about the token in use.
 #[derive(Default)]
-struct State {
-    token: Option<Arc<Token>>,
+struct Answers {
+    /// The token that is meant.
     generation: u64,
     /// When the last request left that the token in use was accepted for.
     worked_at: Option<Instant>,
@@ -82,32 +84,19 @@ struct State {
     refused_at: PerOperation<Option<Instant>>,
     /// When a token was last dropped because of a 401.
     dropped_at: Option<Instant>,
-    /// The last failure and until when nothing is asked because of it.
-    failure: Option<(GatewayError, Instant)>,
 }
 
 impl TokenCache {
-    /// An empty cache. `longest_fetch` bounds one fetch with its repeats.
-    pub(super) fn new(
-        fetch: Fetch,
-        longest_fetch: Duration,
-        tracker: TaskTracker,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::default(),
-            flight: Flight::new(tracker),
-            fetch,
-            longest_fetch,
-            metrics,
-        }))
+    /// An empty cache.
+    pub(super) fn new(fetch: Fetch, tracker: TaskTracker, metrics: Arc<Metrics>) -> Self {
+        let login = Login { fetch, generation: AtomicU64::new(0), metrics };
+        Self { cached: Cached::new(login, tracker), answers: Arc::default() }
     }
 
     /// The token in use, if it is good now.
     pub(super) fn reading(&self) -> Option<TokenReading> {
         let now = Instant::now();
-        let (token, _) = self.0.look(now);
-        token.map(|token| TokenReading {
+        self.cached.current().map(|token| TokenReading {
             age: now.saturating_duration_since(token.fetched_at),
             left: token.ends_at.saturating_duration_since(now),
         })
@@ -118,26 +107,15 @@ impl TokenCache {
     /// # Errors
     /// Why none can be had before `by`.
     pub(super) async fn get(&self, by: Instant) -> Result<Arc<Token>, GatewayError> {
-        let now = Instant::now();
-        let (token, resting) = self.0.look(now);
-        match (token, resting) {
-            (Some(token), resting) => {
-                if now >= token.refresh_at && resting.is_none() {
-                    drop(self.0.flight.board(|| Arc::clone(&self.0).renew()));
-                }
-                Ok(token)
-            }
-            (None, Some(failure)) => Err(failure),
-            (None, None) => self.0.flight.board(|| Arc::clone(&self.0).renew()).outcome(by).await?,
-        }
+        self.cached.get(by).await
     }
 
     /// Notes that a token was accepted for an operation, in a request that left at `sent_at`.
     pub(super) fn accepted(&self, token: &Token, operation: Operation, sent_at: Instant) {
-        let mut state = self.0.lock();
-        if state.is_in_use(token) {
-            state.worked_at = state.worked_at.max(Some(sent_at));
-            state.refused_at[operation] = None;
+        let mut answers = self.answers_to(token);
+        if answers.generation == token.generation {
+            answers.worked_at = answers.worked_at.max(Some(sent_at));
+            answers.refused_at[operation] = None;
         }
     }
 
@@ -145,120 +123,102 @@ impl TokenCache {
     /// use, so that many refusals of one token cause one fetch.
     pub(super) fn refused(&self, token: &Token, operation: Operation) -> bool {
         let now = Instant::now();
-        let mut state = self.0.lock();
-        if !state.is_in_use(token) {
+        let mut answers = self.answers_to(token);
+        let in_use = self.cached.current().map(|used| used.generation);
+        if in_use != Some(token.generation) {
             return true;
         }
-        let before = state.refused_at[operation].replace(now);
-        let works = before.is_some() && state.worked_at > before;
-        let rests = state.dropped_at.is_some_and(|at| now < at + REST_AFTER_401);
+        let before = answers.refused_at[operation].replace(now);
+        let works = before.is_some() && answers.worked_at > before;
+        let rests = answers.dropped_at.is_some_and(|at| now < at + REST_AFTER_401);
         if works || rests {
             return false;
         }
-        state.token = None;
-        state.dropped_at = Some(now);
+        self.cached.clear();
+        // What is still said of this one says nothing about the next.
+        (answers.generation, answers.worked_at) = (token.generation + 1, None);
+        answers.dropped_at = Some(now);
         true
     }
 
     /// Why there is no token, if there is none.
     pub(super) fn trouble(&self) -> Option<String> {
-        let state = self.0.lock();
-        if state.token.as_ref().is_some_and(|token| Instant::now() < token.ends_at) {
+        if self.cached.current().is_some() {
             return None;
         }
-        Some(match &state.failure {
-            Some((failure, _)) => format!("no access token: {}", in_words(failure)),
+        Some(match self.cached.failure() {
+            Some(failure) => format!("no access token: {failure}"),
             None => "no access token yet".to_owned(),
         })
     }
 
     /// Keeps a good token at hand until the service ends.
     pub(super) async fn keep(self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let now = Instant::now();
-            let next = match self.get(now + self.0.longest_fetch).await {
-                Ok(token) if now < token.refresh_at => token.refresh_at,
-                Ok(_) => now + REST_AFTER_FAILURE,
-                Err(_) => self.0.rest_until().unwrap_or(now + Duration::from_secs(1)),
-            };
-            // `Err` is the usual end: the time has passed.
-            let _ = timeout_at(next, shutdown.cancelled()).await;
+        self.cached.keep(shutdown).await;
+    }
+
+    /// What was said of the newest token that was used.
+    fn answers_to(&self, token: &Token) -> MutexGuard<'_, Answers> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.generation < token.generation {
+            answers.generation = token.generation;
+            answers.worked_at = None;
         }
+        answers
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Source for Login {
+    type Value = Arc<Token>;
+    type Error = GatewayError;
+
+    const LONGEST_LOAD: Duration = Duration::from_mins(1);
+
+    async fn load(&self, _: bool, _: bool) -> Result<Fresh<Arc<Token>>, GatewayError> {
+        let fetched_at = Instant::now();
+        let Grant { header, lifetime } = (self.fetch)().await?;
+        let unused = Duration::from_secs(5).min(lifetime / 10);
+        let ends_at = fetched_at + lifetime - unused;
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let value = Arc::new(Token { header, generation, fetched_at, ends_at });
+        Ok(Fresh { value, refresh_at: fetched_at + lifetime - margin(lifetime), ends_at })
     }
 
-    /// The token if it is good, and the failure because of which none is asked for now.
-    fn look(&self, now: Instant) -> (Option<Arc<Token>>, Option<GatewayError>) {
-        let state = self.lock();
-        let token = state.token.as_ref().filter(|token| now < token.ends_at).cloned();
-        let failure = state.failure.as_ref().filter(|(_, until)| now < *until);
-        (token, failure.map(|(failure, _)| failure.clone()))
-    }
-
-    fn rest_until(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.lock().failure.as_ref().map(|(_, until)| *until).filter(|until| *until > now)
-    }
-
-    async fn renew(self: Arc<Self>) -> Result<Arc<Token>, GatewayError> {
-        let asked_at = Instant::now();
-        if let (Some(token), _) = self.look(asked_at)
-            && asked_at < token.refresh_at
-        {
-            // Another flight landed between the look and this one's start.
-            return Ok(token);
+    /// A failure that may pass does not keep the next caller from asking, unless there is a token to
+    /// go on with.
+    fn rest(&self, failure: &GatewayError, has_token: bool) -> Duration {
+        match failure {
+            failure if is_final(failure) => REST_AFTER_REFUSAL,
+            GatewayError::RateLimited { retry_after, .. } => *retry_after,
+            _ if has_token => REST_AFTER_FAILURE,
+            _ => Duration::ZERO,
         }
-        let grant = (self.fetch)().await;
-        self.metrics.token_fetched(match &grant {
+    }
+
+    fn note(&self, came: Result<&Arc<Token>, &GatewayError>, failed: bool) {
+        let fetched = match came {
             Ok(_) => Fetched::Success,
             Err(failure) if is_final(failure) => Fetched::Refused,
             Err(_) => Fetched::Failed,
-        });
-        let mut state = self.lock();
-        match grant {
-            Ok(grant) => {
-                state.generation += 1;
-                let token = Arc::new(Token::new(grant, asked_at, state.generation));
-                state.token = Some(Arc::clone(&token));
-                state.worked_at = None;
-                if state.failure.take().is_some() {
-                    tracing::info!("Genesys gives access tokens again");
-                }
-                Ok(token)
-            }
+        };
+        self.metrics.token_fetched(fetched);
+        match came {
+            Ok(_) if failed => tracing::info!("Genesys gives access tokens again"),
+            Ok(_) => {}
             Err(failure) => {
-                if state.failure.is_none() {
-                    tracing::warn!(reason = %in_words(&failure), "no access token could be had");
+                if !failed {
+                    tracing::warn!(reason = %failure, "no access token could be had");
                 }
-                let rest = rest(&failure, state.token.is_some());
-                state.failure = Some((failure.clone(), Instant::now() + rest));
-                Err(failure)
+                if is_final(failure) {
+                    tracing::error!(
+                        reason = %failure,
+                        rest_s = REST_AFTER_REFUSAL.as_secs(),
+                        "Genesys refused to give an access token; check the client id, its secret \
+                         or key, and the region"
+                    );
+                }
             }
         }
-    }
-}
-
-/// How long nothing is asked for after a failure. One that may pass does not keep the next caller
-/// from asking, unless there is a token to go on with.
-fn rest(failure: &GatewayError, have_token: bool) -> Duration {
-    match failure {
-        failure if is_final(failure) => {
-            tracing::error!(
-                reason = %in_words(failure),
-                rest_s = REST_AFTER_REFUSAL.as_secs(),
-                "Genesys refused to give an access token; check the client id, its secret or key, \
-                 and the region"
-            );
-            REST_AFTER_REFUSAL
-        }
-        GatewayError::RateLimited { retry_after, .. } => *retry_after,
-        _ if have_token => REST_AFTER_FAILURE,
-        _ => Duration::ZERO,
     }
 }
 
@@ -268,26 +228,6 @@ fn is_final(failure: &GatewayError) -> bool {
         GatewayError::CredentialsRejected(_) | GatewayError::PermissionMissing { .. } => true,
         GatewayError::Failed(answer) => answer.status < 500 && answer.status != 408,
         _ => false,
-    }
-}
-
-impl State {
-    fn is_in_use(&self, token: &Token) -> bool {
-        self.token.as_ref().is_some_and(|used| used.generation == token.generation)
-    }
-}
-
-impl Token {
-    fn new(grant: Grant, asked_at: Instant, generation: u64) -> Self {
-        let lifetime = grant.lifetime;
-        let unused = Duration::from_secs(5).min(lifetime / 10);
-        Self {
-            header: grant.header,
-            generation,
-            fetched_at: asked_at,
-            refresh_at: asked_at + lifetime - margin(lifetime),
-            ends_at: asked_at + lifetime - unused,
-        }
     }
 }
 

@@ -1,27 +1,30 @@
-//! The one helper through which every call goes out: an operation is a path and two types.
+//! The one helper through which every call goes out: an operation, the ids in its path, and how its
+//! answer is read.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
+use hyper::body::Bytes;
 use secrecy::ExposeSecret;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceBuilder, retry::Retry};
 use url::Url;
+use uuid::Uuid;
 
 use super::{
-    answer::{Answer, Failure},
-    call::{Call, Operation, Payload, start_by},
+    attempt::Attempt,
+    call::{Operation, Request},
     credentials::Credentials,
-    error,
-    layer::Next,
-    reading,
-    recheck::Recheck,
+    host::{Host, Tries},
+    reading::{self, Body, Misread, Read},
+    retry::{Call, Retries},
     token::Grant,
     wire,
 };
 use crate::transfer::{
     clock_offset::ClockOffset,
-    gateway::{CallContext, Departure, GatewayError, Sent},
+    gateway::{CallContext, GatewayError, Repeat, Tried},
     model::Warning,
 };
 
@@ -32,106 +35,84 @@ const SHORTEST_LIFETIME: u64 = 300;
 /// One endpoint answered 401, and no other token helps.
 const TOKEN_REFUSED: &str = "access_token_refused";
 
-/// One host of Genesys Cloud.
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Calls to one host of Genesys Cloud. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Upstream {
-    stack: Next,
+pub(super) struct Upstream(Arc<Shared>);
+
+struct Shared {
+    stack: Retry<Retries, Tries>,
+    host: Arc<Host>,
     base: Url,
+    /// The path of `base`, without a slash at its end.
+    base_path: String,
     over: CancellationToken,
 }
 
 impl Upstream {
-    /// A host behind a stack. `over` cuts every call short.
-    pub(super) fn new(stack: Next, base: Url, over: CancellationToken) -> Self {
-        Self { stack, base, over }
+    /// A host behind its stack. `over` cuts every call short.
+    pub(super) fn new(host: Host, base: Url, over: CancellationToken) -> Self {
+        let host = Arc::new(host);
+        let stack = ServiceBuilder::new()
+            // Each repeat passes all of a try again.
+            .retry(host.retries.clone())
+            .service(Tries(Arc::clone(&host)));
+        let base_path = base.path().trim_end_matches('/').to_owned();
+        Self(Arc::new(Shared { stack, host, base, base_path, over }))
     }
 
-    /// Reads `T`.
-    pub(super) async fn read<T>(
+    /// A request for `operation`, with `ids` in its path.
+    pub(super) fn request<'a>(
         &self,
-        ctx: &CallContext,
+        ctx: &'a CallContext,
         operation: Operation,
-        path: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<T, GatewayError>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        let mut url = self.url(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut call = Call::new(operation, url, Payload::None, ctx.clone());
-        call.decode = Some(reading::decode::<T>);
-        decoded(error::outcome(operation, self.send(call).await)?)
+        ids: &[Uuid],
+    ) -> Request<'a> {
+        let mut url = self.0.base.clone();
+        url.set_path(&operation.path(&self.0.base_path, ids));
+        Request { operation, url, body: None, authorization: None, ctx }
     }
 
-    /// Reads `T`, which holds times, and how Genesys' clock differs from ours.
-    pub(super) async fn read_timed<T>(
+    /// Reads what `parse` makes of a JSON document, and how Genesys' clock differs from ours.
+    pub(super) async fn read<T: Send>(
         &self,
-        ctx: &CallContext,
-        operation: Operation,
-        path: &[&str],
-    ) -> Result<(T, ClockOffset), GatewayError>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        self.timed(Call::new(operation, self.url(path), Payload::None, ctx.clone())).await
-    }
-
-    /// Reads `T` by a query that travels as a body, as [`Upstream::read_timed`].
-    pub(super) async fn query<T>(
-        &self,
-        ctx: &CallContext,
-        operation: Operation,
-        path: &[&str],
-        body: &impl Serialize,
-    ) -> Result<(T, ClockOffset), GatewayError>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        self.timed(Call::new(operation, self.url(path), json(body)?, ctx.clone())).await
-    }
-
-    async fn timed<T>(&self, mut call: Call) -> Result<(T, ClockOffset), GatewayError>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        let operation = call.operation;
-        call.decode = Some(reading::decode::<T>);
-        let answer = error::outcome(operation, self.send(call).await)?;
-        let clock = answer.clock;
-        Ok((decoded(answer)?, clock))
+        request: Request<'_>,
+        parse: impl Fn(&str) -> serde_json::Result<T> + Send + Sync,
+    ) -> Result<(T, ClockOffset), GatewayError> {
+        let read = |_: Option<&str>, body: &Body| -> Result<(T, u64), Misread> {
+            reading::json(body, &parse)
+        };
+        self.send(&request, &read).await.read(request.operation)
     }
 
     /// Sets absolute values.
-    pub(super) async fn patch(
-        &self,
-        ctx: &CallContext,
-        operation: Operation,
-        path: &[&str],
-        body: &impl Serialize,
-    ) -> Result<(), GatewayError> {
-        let call = Call::new(operation, self.url(path), json(body)?, ctx.clone());
-        error::set(operation, self.send(call).await)
+    pub(super) async fn patch(&self, request: Request<'_>) -> Result<(), GatewayError> {
+        self.send(&request, &reading::taken).await.set(request.operation)
     }
 
-    /// Sends a command.
-    pub(super) async fn command(
-        &self,
-        ctx: &CallContext,
-        operation: Operation,
-        path: &[&str],
-        body: &impl Serialize,
-        recheck: Arc<Recheck>,
-    ) -> Sent {
-        let payload = match json(body) {
-            Ok(payload) => payload,
-            Err(error) => return Sent::NotSent(error),
-        };
-        let mut call = Call::new(operation, self.url(path), payload, ctx.clone());
-        call.recheck = Some(recheck);
-        error::sent(operation, self.send(call).await)
+    /// Sends a command, for the `attempt`th time.
+    pub(super) async fn command(&self, request: Request<'_>, attempt: u32) -> Tried {
+        let call = Call::new(&request, &reading::taken, attempt);
+        let retries = &self.0.host.retries;
+        if attempt > 1 {
+            retries.repeats(&call);
+        }
+        let tries = Tries(Arc::clone(&self.0.host));
+        let came = self.cut_short(&request, attempt == 1, tries, call).await;
+        retries.tried(attempt, &came);
+        let status = came.status();
+        let tried = came.sent(request.operation, retries.backoff(attempt));
+        if tried.repeat != Repeat::FreshToken {
+            warn_of_refusal(&request, status);
+        }
+        tried
+    }
+
+    /// Pays for one repeat of a command out of this host's retry budget.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.0.host.retries.pay()
     }
 
     /// Asks for a token; this is then the login host.
@@ -140,70 +121,91 @@ impl Upstream {
         ctx: &CallContext,
         credentials: &Credentials,
     ) -> Result<Grant, GatewayError> {
-        let url = self.url(&["oauth", "token"]);
+        let mut request = self.request(ctx, Operation::Token, &[]);
         let unsent = |detail| GatewayError::Unreadable { detail, answer: None };
-        let request = credentials.token_request(&url).map_err(unsent)?;
-        let payload = Payload::Form(request.form.into_bytes().into());
-        let mut call = Call::new(Operation::Token, url, payload, ctx.clone());
-        call.authorization = request.authorization;
-        call.decode = Some(reading::decode::<wire::TokenAnswer>);
-        let answer = error::outcome(Operation::Token, self.send(call).await);
-        grant(&decoded(answer.map_err(token_refusal)?)?)
+        let grant_request = credentials.token_request(&request.url).map_err(unsent)?;
+        request.body = Some((FORM, grant_request.form.into_bytes().into()));
+        request.authorization = grant_request.authorization;
+        let read = self.read(request, |text| serde_json::from_str(text)).await;
+        let (answer, _) = read.map_err(token_refusal)?;
+        grant(&answer)
     }
 
-    async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        if start_by(&call.ctx, call.kind()) < tokio::time::Instant::now() {
-            return Err(Failure::HeldBack(GatewayError::DeadlineExceeded));
+    async fn send<T: Send>(&self, request: &Request<'_>, read: &Read<'_, T>) -> Attempt<T> {
+        let call = Call::new(request, read, 1);
+        let came = self.cut_short(request, true, self.0.stack.clone(), call).await;
+        warn_of_refusal(request, came.status());
+        came
+    }
+
+    /// Runs a call through `stack`; the end of the service cuts it short.
+    async fn cut_short<'a, T, S>(
+        &self,
+        request: &Request<'_>,
+        is_new: bool,
+        mut stack: S,
+        call: Call<'a, T>,
+    ) -> Attempt<T>
+    where
+        S: Service<Call<'a, T>, Response = Attempt<T>, Error = Infallible>,
+    {
+        if request.start_by() < Instant::now() {
+            return Attempt::HeldBack(GatewayError::DeadlineExceeded);
         }
-        let departure = call.changes().then(|| Arc::clone(&call.ctx.departure));
-        if self.over.is_cancelled() {
-            return Err(cut_short(departure));
+        if self.0.over.is_cancelled() {
+            return self.ended(request);
         }
-        let (usage, operation) = (Arc::clone(&call.ctx.usage), call.operation);
-        usage.count_call();
-        let result = tokio::select! {
+        if is_new {
+            request.ctx.usage.count_call();
+        }
+        let came = tokio::select! {
             biased;
-            result = self.stack.clone().oneshot(call) => result,
-            () = self.over.cancelled() => Err(cut_short(departure)),
+            // The stack is always ready.
+            came = stack.call(call) => match came {
+                Ok(came) => came,
+                Err(never) => match never {},
+            },
+            () = self.0.over.cancelled() => return self.ended(request),
         };
-        if let (Ok(answer), false) = (&result, operation == Operation::Token)
-            && answer.status() == 401
-        {
-            usage.warn(token_refused(operation));
-        }
-        result
+        came
     }
 
-    fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
+    /// What a call comes to that the end of the service cuts short.
+    fn ended<T>(&self, request: &Request<'_>) -> Attempt<T> {
+        if request.changes() && !request.ctx.departure.call_off() {
+            return Attempt::Broken("the service stopped before an answer came".to_owned());
         }
-        url
+        Attempt::HeldBack(GatewayError::ShuttingDown)
     }
 }
 
-/// What a call comes to that the end of the service cuts short; `departure` is that of one that
-/// changes something.
-fn cut_short(departure: Option<Arc<Departure>>) -> Failure {
-    match departure {
-        Some(departure) if !departure.call_off() => {
-            Failure::Broken("the service stopped before an answer came".to_owned())
-        }
-        _ => Failure::HeldBack(GatewayError::ShuttingDown),
+/// Writes the body of a request.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn json(body: &impl Serialize) -> Result<Option<(&'static str, Bytes)>, GatewayError> {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => Ok(Some((JSON, bytes.into()))),
+        Err(_) => Err(GatewayError::Unreadable {
+            detail: "the request could not be written".to_owned(),
+            answer: None,
+        }),
     }
 }
 
-/// A 401 that stands: a new token did not help, or would not.
-fn token_refused(operation: Operation) -> Warning {
-    Warning {
-        code: TOKEN_REFUSED.to_owned(),
-        detail: format!(
-            "Genesys answered 401 to {}, with an access token that is new or that it accepts for \
-             other requests. Check the permission {} of the OAuth client.",
-            operation.name(),
-            operation.permission()
-        ),
+/// Notes a 401 that stands: a new token did not help, or would not.
+fn warn_of_refusal(request: &Request<'_>, status: Option<u16>) {
+    let operation = request.operation;
+    if status == Some(401) && operation != Operation::Token {
+        request.ctx.usage.warn(Warning {
+            code: TOKEN_REFUSED.to_owned(),
+            detail: format!(
+                "Genesys answered 401 to {}, with an access token that is new or that it accepts \
+                 for other requests. Check the permission {} of the OAuth client.",
+                operation.name(),
+                operation.permission()
+            ),
+        });
     }
 }
 
@@ -235,21 +237,4 @@ fn grant(answer: &wire::TokenAnswer) -> Result<Grant, GatewayError> {
     // Genesys' longest lifetime is 172 800 s; no arithmetic on more than that.
     let lifetime = std::time::Duration::from_secs(seconds.min(172_800));
     Ok(Grant { header, lifetime })
-}
-
-fn json(body: &impl Serialize) -> Result<Payload, GatewayError> {
-    let unsent = |_| GatewayError::Unreadable {
-        detail: "the request could not be written".to_owned(),
-        answer: None,
-    };
-    serde_json::to_vec(body).map(|bytes| Payload::Json(bytes.into())).map_err(unsent)
-}
-
-fn decoded<T: 'static>(answer: Answer) -> Result<T, GatewayError> {
-    let upstream = answer.upstream;
-    let value = answer.decoded.and_then(|decoded| decoded.downcast::<T>().ok());
-    value.map(|value| *value).ok_or_else(|| GatewayError::Unreadable {
-        detail: "the answer has no body".to_owned(),
-        answer: Some(upstream),
-    })
 }

@@ -4,27 +4,30 @@
 //! is left out and counted (`listed`); only a missing member without which the answer has no
 //! meaning makes it unreadable.
 
-use std::str::FromStr;
+use std::{borrow::Cow, ops::Deref, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use self::listed::{Listed, optional};
-use crate::transfer::ids::QueueId;
+pub(super) use self::listed::lenient;
+use self::listed::{Listed, is_strict, optional};
+use crate::transfer::{
+    gateway::GatewayError,
+    ids::{ConversationId, QueueId},
+};
 
-/// Reads a member of an optional type; a value of another type is no value.
-pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    // Not through a tree of values: a text in it that cannot be read would end the whole document.
-    let value = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(value.get()).ok())
+/// A text of the document, not copied out of it unless it has escapes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Reads a text that stands for something else.
@@ -33,7 +36,7 @@ where
     D: Deserializer<'de>,
     T: FromStr,
 {
-    let text = String::deserialize(deserializer)?;
+    let text = Text::deserialize(deserializer)?;
     text.parse().map_err(|_| D::Error::custom("not of the documented form"))
 }
 
@@ -43,9 +46,10 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let Some((whole, rest)) = text.split_once('.') else { return text.parse().ok() };
     let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = rest.strip_suffix(zone)?;
-    match digits.get(..9).unwrap_or(digits) {
-        "" => format!("{whole}{zone}").parse().ok(),
-        digits => format!("{whole}.{digits}{zone}").parse().ok(),
+    match digits.len() {
+        0 => format!("{whole}{zone}").parse().ok(),
+        1..=9 => text.parse().ok(),
+        _ => format!("{whole}.{}{zone}", digits.get(..9)?).parse().ok(),
     }
 }
 
@@ -63,8 +67,12 @@ pub(super) struct TokenAnswer {
 fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: FromStr,
+    T: FromStr + TryFrom<i64>,
 {
+    if is_strict() {
+        let number = Option::<i64>::deserialize(deserializer)?;
+        return Ok(number.and_then(|number| number.try_into().ok()));
+    }
     let value = <&RawValue>::deserialize(deserializer)?;
     let whole = value.get().trim_matches('"').split('.').next().unwrap_or_default();
     Ok(whole.trim().parse().ok())
@@ -114,78 +122,80 @@ pub(super) struct Named {
 
 /// Anything referred to by id.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Reference {
-    pub id: String,
+pub(super) struct Reference<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
 }
 
 /// `Conversation`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Conversation {
-    pub id: String,
+pub(super) struct Conversation<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
     #[serde(default, deserialize_with = "lenient")]
-    pub end_time: Option<String>,
-    pub participants: Listed<Participant>,
+    pub end_time: Option<Text<'a>>,
+    pub participants: Listed<Participant<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub recent_transfers: Listed<Reference>,
+    pub recent_transfers: Listed<Reference<'a>>,
 }
 
 /// `Participant`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Participant {
-    #[serde(default, deserialize_with = "lenient")]
-    pub id: Option<String>,
+pub(super) struct Participant<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    pub id: Option<Text<'a>>,
     /// Of another type it could be anything: the entry cannot be read then.
     #[serde(default)]
-    pub purpose: Option<String>,
+    pub purpose: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub queue_id: Option<String>,
+    pub queue_id: Option<Text<'a>>,
     /// Only in the `calls` form of a conversation.
     #[serde(default, deserialize_with = "lenient")]
-    pub queue: Option<Reference>,
+    pub queue: Option<Reference<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub start_time: Option<String>,
+    pub start_time: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub connected_time: Option<String>,
+    pub connected_time: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub end_time: Option<String>,
+    pub end_time: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub conversation_routing_data: Option<RoutingData>,
+    pub conversation_routing_data: Option<RoutingData<'a>>,
     /// The participant that this one listens to.
     #[serde(default, deserialize_with = "lenient")]
-    pub monitored_participant_id: Option<String>,
+    pub monitored_participant_id: Option<Text<'a>>,
     /// The participant that this one listens to and talks to.
     #[serde(default, deserialize_with = "lenient")]
-    pub coached_participant_id: Option<String>,
+    pub coached_participant_id: Option<Text<'a>>,
     /// The participant on whose call this one has barged in.
     #[serde(default, deserialize_with = "lenient")]
-    pub barged_participant_id: Option<String>,
+    pub barged_participant_id: Option<Text<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub calls: Listed<Medium>,
+    pub calls: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub callbacks: Listed<Medium>,
+    pub callbacks: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub chats: Listed<Medium>,
+    pub chats: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub cobrowsesessions: Listed<Medium>,
+    pub cobrowsesessions: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub emails: Listed<Medium>,
+    pub emails: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub messages: Listed<Medium>,
+    pub messages: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub internal_messages: Listed<Medium>,
+    pub internal_messages: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub screenshares: Listed<Medium>,
+    pub screenshares: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub social_expressions: Listed<Medium>,
+    pub social_expressions: Listed<Medium<'a>>,
     #[serde(default, deserialize_with = "optional")]
-    pub videos: Listed<Medium>,
+    pub videos: Listed<Medium<'a>>,
 }
 
-impl Participant {
+impl<'a> Participant<'a> {
     /// What it holds, over all media.
-    pub(super) fn media(&self) -> impl Iterator<Item = &Medium> {
+    pub(super) fn media(&self) -> impl Iterator<Item = &Medium<'a>> {
         self.lists().into_iter().flat_map(|listed| &listed.items)
     }
 
@@ -194,7 +204,7 @@ impl Participant {
         self.lists().into_iter().any(|listed| listed.left_out > 0)
     }
 
-    fn lists(&self) -> [&Listed<Medium>; 10] {
+    fn lists(&self) -> [&Listed<Medium<'a>>; 10] {
         [
             &self.calls,
             &self.callbacks,
@@ -213,29 +223,38 @@ impl Participant {
 /// What `Call`, `Callback`, `Email`, `Message` and so on have in common.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Medium {
+pub(super) struct Medium<'a> {
     /// Of another type it could be anything: the entry cannot be read then.
-    #[serde(default)]
-    pub state: Option<String>,
+    #[serde(borrow, default)]
+    pub state: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
     pub held: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
-    pub connected_time: Option<String>,
+    pub connected_time: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub disconnect_type: Option<String>,
+    pub disconnect_type: Option<Text<'a>>,
 }
 
 /// `ConversationRoutingData`
 #[derive(Debug, Deserialize)]
-pub(super) struct RoutingData {
-    #[serde(default, deserialize_with = "lenient")]
-    pub queue: Option<Reference>,
+pub(super) struct RoutingData<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    pub queue: Option<Reference<'a>>,
     #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
-    pub skills: Option<Listed<Reference>>,
+    pub skills: Option<Listed<Reference<'a>>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub language: Option<Reference>,
+    pub language: Option<Reference<'a>>,
+}
+
+/// An answer about another conversation must not decide over this one.
+pub(super) fn same_conversation(asked: ConversationId, told: &str) -> Result<(), GatewayError> {
+    if told.parse() == Ok(asked) {
+        return Ok(());
+    }
+    let detail = "the answer is about another conversation".to_owned();
+    Err(GatewayError::Unreadable { detail, answer: None })
 }
 
 /// `TransferToQueueRequest`
@@ -269,35 +288,37 @@ pub(super) struct ContactCenterSettings {
 /// The conversation of the `conversation-patch` API.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Communication {
-    pub id: String,
-    pub state: String,
+pub(super) struct Communication<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    pub state: Text<'a>,
     #[serde(default, deserialize_with = "lenient")]
-    pub routing: Option<CommunicationRouting>,
+    pub routing: Option<CommunicationRouting<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub start_time: Option<String>,
+    pub start_time: Option<Text<'a>>,
     #[serde(default, deserialize_with = "lenient")]
-    pub connected_time: Option<String>,
+    pub connected_time: Option<Text<'a>>,
 }
 
 /// Its `routing`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct CommunicationRouting {
-    #[serde(default, deserialize_with = "lenient")]
-    pub queue_id: Option<String>,
+pub(super) struct CommunicationRouting<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    pub queue_id: Option<Text<'a>>,
     #[serde(default, deserialize_with = "whole")]
     pub priority: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
-    pub skill_requirements: Option<Listed<SkillRequirement>>,
+    pub skill_requirements: Option<Listed<SkillRequirement<'a>>>,
 }
 
 /// A skill by its id alone, or in an object.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum SkillRequirement {
-    Id(String),
-    Reference(Reference),
+pub(super) enum SkillRequirement<'a> {
+    #[serde(borrow)]
+    Id(Text<'a>),
+    Reference(Reference<'a>),
 }
 
 /// `PATCH /api/v2/communications/conversations/{id}`

@@ -211,7 +211,6 @@ fn move_command(transfer: &Transfer, plan: &Plan) -> MoveCommand {
         queue: transfer.queue.clone(),
         transfer_type: transfer.request.transfer_type,
         routing: plan.routing.clone(),
-        still_fits: plan::still_fits(transfer),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 mod command;
 mod departure;
 
-pub use command::{MoveCommand, RoutingChange, Sent, StillFits};
+pub use command::{MoveCommand, Repeat, RoutingChange, Sent, Tried};
 pub use departure::{CalledOff, Departure};
 
 use super::{
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     metrics::{Label, Readings},
     problem::{FieldError, UpstreamAnswer},
+    support::Lost,
     trace::TraceParent,
 };
 
@@ -201,12 +202,15 @@ impl CallContext {
 /// is given back on drop.
 pub trait Reservation: Any + std::fmt::Debug + Send + Sync {}
 
-/// Why a call brought no usable answer. Says nothing about commands; see [`Sent`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a call brought no usable answer. Says nothing about commands; see [`Sent`]. Its text is one
+/// line for logs and readiness, without secrets and addresses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
     /// The login host refused the credentials, or a fresh token was refused (401).
+    #[error("Genesys rejected the credentials{}", status_of(.0.as_ref()))]
     CredentialsRejected(Option<UpstreamAnswer>),
     /// 403.
+    #[error("a permission is missing ({permission}){}", status_of(Some(answer)))]
     PermissionMissing {
         /// What Genesys said.
         answer: UpstreamAnswer,
@@ -214,12 +218,16 @@ pub enum GatewayError {
         permission: &'static str,
     },
     /// 404: not there, or not visible to this client.
+    #[error("not found{}", status_of(Some(.0)))]
     NotFound(UpstreamAnswer),
     /// 400, 405, 410, 413, 415, 422.
+    #[error("Genesys refused the request{}", status_of(Some(.0)))]
     Rejected(UpstreamAnswer),
     /// 409.
+    #[error("Genesys reported a conflict{}", status_of(Some(.0)))]
     Conflict(UpstreamAnswer),
     /// 429 for longer than the deadline allows, or the rate budget is spent that long.
+    #[error("the request limit is used up for {} s", retry_after.as_secs())]
     RateLimited {
         /// When it may be tried again.
         retry_after: Duration,
@@ -227,6 +235,7 @@ pub enum GatewayError {
         answer: Option<UpstreamAnswer>,
     },
     /// No connection, or the circuit is open.
+    #[error("Genesys cannot be reached: {detail}")]
     Unavailable {
         /// When it may be tried again.
         retry_after: Duration,
@@ -234,8 +243,10 @@ pub enum GatewayError {
         detail: String,
     },
     /// 5xx or another unusable status, after all tries.
+    #[error("Genesys failed{}", status_of(Some(.0)))]
     Failed(UpstreamAnswer),
     /// An answer came, but not one that can be understood.
+    #[error("{detail}")]
     Unreadable {
         /// What was wrong with it.
         detail: String,
@@ -244,6 +255,7 @@ pub enum GatewayError {
     },
     /// Only of a call that sets values: it left, and what came back does not say whether they are
     /// set. Every other error of such a call means that they are not.
+    #[error("{detail}")]
     Unclear {
         /// What was seen.
         detail: String,
@@ -251,9 +263,30 @@ pub enum GatewayError {
         answer: Option<UpstreamAnswer>,
     },
     /// The deadline left no time.
+    #[error("it took too long")]
     DeadlineExceeded,
     /// The service is stopping; the wait was cut short.
+    #[error("the service is stopping")]
     ShuttingDown,
+}
+
+impl From<Lost> for GatewayError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::TooLate => Self::DeadlineExceeded,
+            Lost::Died => {
+                Self::Unavailable { retry_after: Duration::from_secs(1), detail: lost.to_string() }
+            }
+        }
+    }
+}
+
+fn status_of(answer: Option<&UpstreamAnswer>) -> String {
+    match answer {
+        Some(UpstreamAnswer { status, code: Some(code), .. }) => format!(": {status} {code}"),
+        Some(UpstreamAnswer { status, .. }) => format!(": {status}"),
+        None => String::new(),
+    }
 }
 
 /// Why a queue could not be named.
@@ -366,9 +399,19 @@ pub trait CallGateway: Send + Sync + 'static {
         id: ConversationId,
     ) -> Result<Conversation, GatewayError>;
 
-    /// Sends the command. Repeats it only while every earlier try was certainly not carried out
-    /// (class A), after a fresh look when time has passed.
-    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent;
+    /// Sends the command once. `attempt` counts the tries of one command, from 1; whether it is sent
+    /// again is decided by the caller.
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand, attempt: u32) -> Tried;
+
+    /// Pays for one repeat of a command out of the retry budget; `false` when that is used up.
+    fn may_repeat(&self) -> bool {
+        true
+    }
+
+    /// Whether the host failed, and a read has to show that it is back before a command is sent.
+    fn needs_a_look(&self) -> bool {
+        false
+    }
 
     /// Sets priority, skills and language of a waiting conversation. Sets absolute values, so it
     /// is repeated on any failure that may pass.

@@ -1,13 +1,11 @@
 //! What exactly a transfer will do, decided from one look at the conversation. Pure.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::{
     conversation::{Conversation, Leg, LegState, Picture, Purpose},
     evidence,
-    gateway::{RoutingChange, StillFits},
+    gateway::RoutingChange,
     ids::ParticipantId,
     legs,
     model::{Previous, Priority, Queue, Transfer, TransferRequest},
@@ -243,27 +241,24 @@ fn priority_stays(
         && priority.map(|p| i64::from(p.get())) == current
 }
 
-/// The question asked with a fresh look before the command is repeated: is the same leg still the
-/// one to replace, in the same place?
-#[must_use]
-pub fn still_fits(transfer: &Transfer) -> StillFits {
-    let leg_id = transfer.participant_id;
-    let previous = transfer.previous.clone();
-    Arc::new(move |conversation| {
-        let chosen = legs::choose(conversation, leg_id)?;
-        let leg = conversation.legs.get(chosen.index);
-        let same_queue = match (leg, &previous) {
-            (Some(leg), Some(previous)) => leg.queue_id == previous.queue_id,
-            _ => true,
-        };
-        if same_queue {
-            return Ok(());
-        }
-        Err(Box::new(Problem::new(
-            Code::ConversationMoved,
-            "Somebody else moved the conversation while the service waited to send.",
-        )))
-    })
+/// Whether a fresh look before the command is repeated shows the same leg as the one to replace, in
+/// the same place.
+///
+/// # Errors
+/// Why the command no longer fits.
+pub fn still_fits(transfer: &Transfer, now: &Conversation) -> Result<(), Box<Problem>> {
+    let chosen = legs::choose(now, transfer.participant_id)?;
+    let same_queue = match (now.legs.get(chosen.index), &transfer.previous) {
+        (Some(leg), Some(previous)) => leg.queue_id == previous.queue_id,
+        _ => true,
+    };
+    if same_queue {
+        return Ok(());
+    }
+    Err(Box::new(Problem::new(
+        Code::ConversationMoved,
+        "Another party moved the conversation while the service waited to send.",
+    )))
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use tokio::{
-    sync::{Mutex, OwnedMutexGuard, Semaphore},
-    time::{Instant, sleep},
-};
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{head::Head, keys::KeySet};
+use crate::support::{Cached, Fresh, Lost, Source};
 
 /// Keys are fetched again this often, so that one that was withdrawn does not stay in force.
 const FRESH: Duration = Duration::from_mins(10);
@@ -19,7 +17,7 @@ const FRESH: Duration = Duration::from_mins(10);
 /// ahead of need waits as long.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The same while no keys are there at all: nobody can be recognised then.
+/// The same while no keys are there at all: no caller can be recognised then.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where keys come from.
@@ -31,85 +29,92 @@ pub(super) trait KeySource: Send + Sync + 'static {
 
 /// The issuer's keys. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct KeyCache(Arc<Inner>);
+pub(super) struct KeyCache {
+    keys: Cached<Keys>,
+    /// Places for tokens that wait.
+    waiting: Arc<Semaphore>,
+}
 
-struct Inner {
-    source: Arc<dyn KeySource>,
-    keys: ArcSwapOption<KeySet>,
-    /// When the last fetch ended. Whoever holds it fetches; the others wait and look again.
-    last: Arc<Mutex<Option<Instant>>>,
-    /// Places for those who wait.
-    waiting: Semaphore,
+struct Keys(Arc<dyn KeySource>);
+
+/// Why there are no keys, in words.
+#[derive(Debug, Clone)]
+struct NoKeys(String);
+
+impl From<Lost> for NoKeys {
+    fn from(lost: Lost) -> Self {
+        Self(lost.to_string())
+    }
 }
 
 /// So many tokens with unknown keys may wait for a fetch: each holds a place among the requests in
-/// hand, and nobody knows yet whether it is a caller's.
+/// progress, and may be anybody's.
 const MOST_WAITING: usize = 64;
+
+/// Longest a fetch is waited for.
+const LONGEST_FETCH: Duration = Duration::from_mins(1);
+
+impl Source for Keys {
+    type Value = Arc<KeySet>;
+    type Error = NoKeys;
+
+    const LONGEST_LOAD: Duration = LONGEST_FETCH;
+
+    async fn load(&self, _: bool, _: bool) -> Result<Fresh<Arc<KeySet>>, NoKeys> {
+        let keys = self.0.fetch().await.map_err(NoKeys)?;
+        let refresh_at = Instant::now() + FRESH;
+        // Known keys stay in force while they cannot be fetched again.
+        let ends_at = Instant::now() + Duration::from_hours(24 * 365 * 10);
+        Ok(Fresh { value: Arc::new(keys), refresh_at, ends_at })
+    }
+
+    fn rest(&self, _: &NoKeys, _: bool) -> Duration {
+        Duration::ZERO
+    }
+
+    fn pause(&self, _: &NoKeys, _: bool) -> Duration {
+        PAUSE
+    }
+
+    fn note(&self, came: Result<&Arc<KeySet>, &NoKeys>, _: bool) {
+        if let Err(NoKeys(why)) = came {
+            tracing::warn!(%why, "the issuer's keys cannot be fetched; known ones stay");
+        }
+    }
+}
 
 impl KeyCache {
     pub(super) fn new(source: Arc<dyn KeySource>) -> Self {
-        let waiting = Semaphore::new(MOST_WAITING);
-        Self(Arc::new(Inner {
-            source,
-            keys: ArcSwapOption::empty(),
-            last: Arc::default(),
-            waiting,
-        }))
+        let waiting = Arc::new(Semaphore::new(MOST_WAITING));
+        Self { keys: Cached::new(Keys(source), TaskTracker::new()), waiting }
     }
 
     /// The keys as last fetched.
     pub(super) fn current(&self) -> Option<Arc<KeySet>> {
-        self.0.keys.load_full()
-    }
-
-    fn knows(&self, head: &Head) -> bool {
-        self.current().is_some_and(|keys| keys.fitting(head).next().is_some())
+        self.keys.current()
     }
 
     /// The keys to check a token with this header: fetched again if none of them fits, unless
     /// that was done a moment ago, or too many wait for it. `None` when there are none at all.
     pub(super) async fn for_token(&self, head: &Head) -> Option<Arc<KeySet>> {
-        if !self.knows(head) {
-            let Ok(_place) = self.0.waiting.try_acquire() else { return self.current() };
-            let last = Arc::clone(&self.0.last).lock_owned().await;
-            let pause = if self.current().is_some() { PAUSE } else { FIRST_PAUSE };
-            let lately = last.is_some_and(|at| at.elapsed() < pause);
-            if !self.knows(head) && !lately {
-                self.fetch(last).await;
-            }
+        let known = self.current();
+        if known.as_ref().is_some_and(|keys| keys.fitting(head).next().is_some()) {
+            return known;
+        }
+        let Ok(_place) = self.waiting.try_acquire() else { return known };
+        // From the end of a fetch, not its beginning: tokens that waited for it must not cause
+        // another one by one.
+        let pause = if known.is_some() { PAUSE } else { FIRST_PAUSE };
+        if self.keys.is_loading() || !self.keys.was_loaded_within(pause) {
+            // A failure was logged; the keys there are decide.
+            drop(self.keys.load(Instant::now() + LONGEST_FETCH).await);
         }
         self.current()
     }
 
-    /// Fetches the keys in a task of its own: a caller that hangs up must not use up the one
-    /// fetch there is for a while.
-    async fn fetch(&self, mut last: OwnedMutexGuard<Option<Instant>>) -> bool {
-        let cache = Arc::clone(&self.0);
-        let task = tokio::spawn(async move {
-            let fetched = cache.source.fetch().await;
-            // Its end, not its beginning: those who waited must not try again one by one.
-            *last = Some(Instant::now());
-            match fetched {
-                Ok(keys) => {
-                    cache.keys.store(Some(Arc::new(keys)));
-                    true
-                }
-                Err(why) => {
-                    tracing::warn!(%why, "the issuer's keys cannot be fetched; known ones stay");
-                    false
-                }
-            }
-        });
-        task.await.unwrap_or(false)
-    }
-
     /// Fetches the keys now, and again before they are old; never ends.
     pub(super) async fn keep_fresh(self) {
-        loop {
-            let last = Arc::clone(&self.0.last).lock_owned().await;
-            let fetched = self.fetch(last).await;
-            sleep(if fetched { FRESH } else { PAUSE }).await;
-        }
+        self.keys.keep(CancellationToken::new()).await;
     }
 }
 
@@ -120,6 +125,7 @@ mod tests {
     use futures_util::{FutureExt, future::join_all};
     use jsonwebtoken::Algorithm;
     use serde_json::json;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -141,6 +147,10 @@ mod tests {
             let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "AAAA"});
             KeySet::parse(json!({"keys": [key]}).to_string().as_bytes())
         }
+    }
+
+    fn knows(cache: &KeyCache, head: &Head) -> bool {
+        cache.current().is_some_and(|keys| keys.fitting(head).next().is_some())
     }
 
     fn bench() -> (Arc<Source>, KeyCache) {
@@ -206,7 +216,7 @@ mod tests {
         source.down.store(true, Ordering::SeqCst);
         pass(PAUSE).await;
         assert!(cache.for_token(&signed_with("k2")).await.is_some());
-        assert!(cache.knows(&signed_with("k1")));
+        assert!(knows(&cache, &signed_with("k1")));
         assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
     }
 

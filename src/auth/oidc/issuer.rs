@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::{cache::KeySource, keys::KeySet};
-use crate::{config::Oidc, outgoing};
+use crate::{config::Oidc, outgoing, support::is_loopback};
 
 /// Longest one of the two requests may take.
 const REQUEST_TIME: Duration = Duration::from_secs(4);
@@ -69,7 +69,8 @@ impl Issuer {
             ));
         }
         let url = Url::parse(&found.jwks_uri).ok();
-        url.filter(|url| url.scheme() == "https" || (self.is_local && is_loopback(url)))
+        let is_plain_here = |url: &Url| url.scheme() == "http" && is_loopback(url);
+        url.filter(|url| url.scheme() == "https" || (self.is_local && is_plain_here(url)))
             .ok_or_else(|| format!("{discovery} names a jwks_uri without https"))
     }
 }
@@ -92,16 +93,6 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
         }
     }
     Ok(body)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.scheme() == "http"
-        && match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
 }
 
 #[cfg(test)]

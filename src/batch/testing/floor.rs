@@ -349,11 +349,11 @@ impl CallGateway for Floor {
         self.read(id)
     }
 
-    async fn send(&self, ctx: &CallContext, command: &MoveCommand) -> Sent {
+    async fn send(&self, ctx: &CallContext, command: &MoveCommand, _: u32) -> Tried {
         self.callers.note(ctx);
         let latency = *self.latency.lock().unwrap();
         tokio::time::sleep(latency).await;
-        self.carry_out(command)
+        self.carry_out(command).into()
     }
 
     async fn set_routing(

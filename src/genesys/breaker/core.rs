@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::metrics::BreakerState;
+use crate::{
+    metrics::BreakerState,
+    support::{Backoff, Window},
+};
 
 /// Failures in a row that open it. Failures of calls that were under way together count once: it
 /// may be one moment's trouble that all of them met.
@@ -12,11 +15,9 @@ const IN_A_ROW: u32 = 5;
 /// Length of the window over which the success rate is taken, in steps of one second.
 const WINDOW: usize = 30;
 /// Calls there must be in the window before its rate counts.
-const ENOUGH: u32 = 20;
-/// First time it stays open.
-const SHORTEST: Duration = Duration::from_secs(5);
-/// Longest time it stays open.
-const LONGEST: Duration = Duration::from_mins(1);
+const ENOUGH: u64 = 20;
+/// How long it stays open, time after time.
+const OPEN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
 /// No state has this number.
 const NO_EPOCH: u64 = u64::MAX;
 /// What callers are told while the probe is under way.
@@ -24,7 +25,7 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// What a call showed about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Shown {
     /// It answers: any status below 500, 429 aside.
     Good,
     /// Transport failure, timeout or 5xx.
@@ -46,12 +47,6 @@ pub(super) struct Pass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(pub Duration);
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    good: u32,
-    bad: u32,
-}
-
 #[derive(Debug)]
 enum State {
     Closed,
@@ -64,27 +59,27 @@ enum State {
 pub(super) struct Core {
     state: State,
     epoch: u64,
-    open_for: Duration,
+    /// How often it opened since it was last closed.
+    openings: u32,
     in_a_row: u32,
     /// Failures that counted for a row, ever.
     failures: u64,
-    steps: [Step; WINDOW],
-    newest: u64,
-    began: Instant,
+    good: Window<WINDOW>,
+    bad: Window<WINDOW>,
 }
 
 impl Core {
     /// A closed breaker.
     pub(super) fn new(now: Instant) -> Self {
+        let window = || Window::new(Duration::from_secs(1), now);
         Self {
             state: State::Closed,
             epoch: 0,
-            open_for: SHORTEST,
+            openings: 0,
             in_a_row: 0,
             failures: 0,
-            steps: [Step::default(); WINDOW],
-            newest: 0,
-            began: now,
+            good: window(),
+            bad: window(),
         }
     }
 
@@ -117,15 +112,15 @@ impl Core {
     }
 
     /// Reports what a call showed; whether that opened it. Every [`Pass`] must come back here.
-    pub(super) fn record(&mut self, now: Instant, pass: Pass, outcome: Outcome) -> bool {
+    pub(super) fn record(&mut self, now: Instant, pass: Pass, shown: Shown) -> bool {
         if pass.epoch != self.epoch {
             return false;
         }
-        match (&mut self.state, outcome) {
-            (State::Closed, outcome) => self.count(now, pass, outcome),
-            (State::HalfOpen { .. }, Outcome::Good) => self.close(),
-            (State::HalfOpen { .. }, Outcome::Bad) => self.open(now),
-            (State::HalfOpen { probing }, Outcome::Nothing) => *probing = false,
+        match (&mut self.state, shown) {
+            (State::Closed, shown) => self.count(now, pass, shown),
+            (State::HalfOpen { .. }, Shown::Good) => self.close(),
+            (State::HalfOpen { .. }, Shown::Bad) => self.open(now),
+            (State::HalfOpen { probing }, Shown::Nothing) => *probing = false,
             (State::Open { .. }, _) => {}
         }
         // Changing state ends the epoch, so it was not open before.
@@ -158,18 +153,15 @@ impl Core {
         }
     }
 
-    fn count(&mut self, now: Instant, pass: Pass, outcome: Outcome) {
-        self.advance(now);
-        let index = usize::try_from(self.newest % WINDOW as u64).unwrap_or_default();
-        let Some(step) = self.steps.get_mut(index) else { return };
-        match outcome {
-            Outcome::Nothing => return,
-            Outcome::Good => {
-                step.good = step.good.saturating_add(1);
+    fn count(&mut self, now: Instant, pass: Pass, shown: Shown) {
+        match shown {
+            Shown::Nothing => return,
+            Shown::Good => {
+                self.good.add(now);
                 self.in_a_row = 0;
             }
-            Outcome::Bad => {
-                step.bad = step.bad.saturating_add(1);
+            Shown::Bad => {
+                self.bad.add(now);
                 // No failure counted since the call began.
                 if pass.failures == self.failures {
                     self.failures += 1;
@@ -177,38 +169,22 @@ impl Core {
                 }
             }
         }
-        let good: u32 = self.steps.iter().map(|step| step.good).sum();
-        let bad: u32 = self.steps.iter().map(|step| step.bad).sum();
+        let (good, bad) = (self.good.sum(now), self.bad.sum(now));
         if self.in_a_row >= IN_A_ROW || (good + bad >= ENOUGH && good < bad) {
             self.open(now);
         }
     }
 
-    fn advance(&mut self, now: Instant) {
-        let current = now.saturating_duration_since(self.began).as_secs();
-        let passed = current.saturating_sub(self.newest).min(WINDOW as u64);
-        for step in 1..=passed {
-            let index = usize::try_from((self.newest + step) % WINDOW as u64).unwrap_or_default();
-            if let Some(step) = self.steps.get_mut(index) {
-                *step = Step::default();
-            }
-        }
-        if passed == WINDOW as u64 {
-            self.steps = [Step::default(); WINDOW];
-        }
-        self.newest = self.newest.max(current);
-    }
-
     fn open(&mut self, now: Instant) {
-        self.become_(State::Open { until: now + self.open_for });
-        self.open_for = (self.open_for * 2).min(LONGEST);
+        self.openings = self.openings.saturating_add(1);
+        self.become_(State::Open { until: now + OPEN.pause(self.openings) });
     }
 
     fn close(&mut self) {
         self.become_(State::Closed);
-        self.open_for = SHORTEST;
-        self.in_a_row = 0;
-        self.steps = [Step::default(); WINDOW];
+        (self.openings, self.in_a_row) = (0, 0);
+        self.good.clear();
+        self.bad.clear();
     }
 
     fn become_(&mut self, state: State) {

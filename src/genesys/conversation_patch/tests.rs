@@ -1,15 +1,15 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::transfer::ids::SkillId;
 
 const ID: &str = "11111111-1111-4111-8111-111111111111";
 const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 const SKILL: &str = "44444444-4444-4444-8444-444444444444";
 
 fn view_of(body: &Value) -> Result<Conversation, GatewayError> {
-    let parsed: wire::Communication = serde_json::from_str(&body.to_string()).unwrap();
-    view(ID.parse().unwrap(), &parsed, ClockOffset::default())
+    let text = body.to_string();
+    let parsed: wire::Communication<'_> = serde_json::from_str(&text).unwrap();
+    view(ID.parse().unwrap(), &parsed)
 }
 
 fn read(body: &Value) -> Conversation {

@@ -76,7 +76,7 @@ fn other_queues_media_and_metrics_do_not_count() {
 #[test]
 fn an_answer_without_results_is_not_an_empty_queue() {
     for text in ["{}", r#"{"results":null}"#, r#"{"results":"x"}"#, r#"{"results":{}}"#, "[]"] {
-        assert!(serde_json::from_str::<Answer>(text).is_err(), "{text}");
+        assert!(serde_json::from_str::<Observations>(text).is_err(), "{text}");
     }
     assert_eq!(calls(&json!({"results": []})), WaitingCalls::default());
 }
@@ -145,7 +145,7 @@ fn entries_that_cannot_be_read_take_nothing_from_those_that_can() {
 proptest! {
     #[test]
     fn no_answer_panics(text in "[\\[\\]{}\",:a-z0-9]{0,60}") {
-        if let Ok(answer) = serde_json::from_str::<Answer>(&text) {
+        if let Ok(answer) = serde_json::from_str::<Observations>(&text) {
             let _ = view(&answer, QUEUE.parse().unwrap());
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{line::Ask, window::Window};
+use super::window::Window;
 use crate::{
     genesys::call::{Operation, Operations},
     metrics::RateReading,
@@ -28,6 +28,40 @@ const SAME_WINDOW: Duration = Duration::from_secs(2);
 const FORGOTTEN: Duration = Duration::from_mins(5);
 /// Limits kept at most.
 const MOST: usize = 8;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// To let one request go.
+    Request(Operation),
+    /// To let one go that was reserved before.
+    Ticket(Operation),
+    /// To reserve one of each.
+    Reserve(Operations),
+}
+
+impl Ask {
+    /// What it is about.
+    pub(super) const fn operations(self) -> Operations {
+        match self {
+            Self::Request(operation) | Self::Ticket(operation) => Operations::of(operation),
+            Self::Reserve(operations) => operations,
+        }
+    }
+
+    /// Requests it takes out of a limit for these operations.
+    pub(super) fn need_of(self, scope: Operations) -> u64 {
+        match self {
+            Self::Ticket(_) => 0,
+            Self::Request(_) | Self::Reserve(_) => self.operations().and(scope).count(),
+        }
+    }
+
+    /// Requests it takes out of the window.
+    pub(super) fn need(self) -> u64 {
+        self.need_of(Operations::ALL)
+    }
+}
 
 /// The three rate headers of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

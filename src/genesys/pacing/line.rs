@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use super::{
-    ceiling::{Ahead, Ceilings, Hold, RateHeaders},
+    ceiling::{Ahead, Ask, Ceilings, Hold, RateHeaders},
     share::Share,
     window::Window,
 };
@@ -21,40 +21,6 @@ use crate::{
 };
 
 const LANES: usize = 5;
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// To let one request go.
-    Request(Operation),
-    /// To let one go that was reserved before.
-    Ticket(Operation),
-    /// To reserve one of each.
-    Reserve(Operations),
-}
-
-impl Ask {
-    /// What it is about.
-    pub(super) const fn operations(self) -> Operations {
-        match self {
-            Self::Request(operation) | Self::Ticket(operation) => Operations::of(operation),
-            Self::Reserve(operations) => operations,
-        }
-    }
-
-    /// Requests it takes out of a limit for these operations.
-    pub(super) fn need_of(self, scope: Operations) -> u64 {
-        match self {
-            Self::Ticket(_) => 0,
-            Self::Request(_) | Self::Reserve(_) => self.operations().and(scope).count(),
-        }
-    }
-
-    /// Requests it takes out of the window.
-    fn need(self) -> u64 {
-        self.need_of(Operations::ALL)
-    }
-}
 
 /// The answer to an [`Ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

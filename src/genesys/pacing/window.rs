@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::genesys::call::{Operation, Operations, PerOperation};
+use crate::{
+    genesys::call::{Operation, Operations, PerOperation},
+    support,
+};
 
 const STEP: Duration = Duration::from_millis(500);
 /// 60 s in steps, plus the one that is only partly over.
@@ -21,10 +24,7 @@ pub(super) const FORGOTTEN: Duration = Duration::from_millis(500 * STEPS as u64)
 #[derive(Debug)]
 pub(super) struct Window {
     limit: u64,
-    began: Instant,
-    newest: u64,
-    steps: [u32; STEPS],
-    answered: u64,
+    answered: support::Window<STEPS>,
     /// Let go, not answered yet.
     pub in_flight: Tally,
     /// Reserved, not let go yet.
@@ -38,10 +38,7 @@ impl Window {
     pub(super) fn new(limit: u32, now: Instant) -> Self {
         Self {
             limit: u64::from(limit.max(1)),
-            began: now,
-            newest: 0,
-            steps: [0; STEPS],
-            answered: 0,
+            answered: support::Window::new(STEP, now),
             in_flight: Tally::default(),
             reserved: Tally::default(),
             others: 0,
@@ -50,8 +47,7 @@ impl Window {
 
     /// What of this minute is spent or promised here; what the other replicas are told.
     pub(super) fn spent(&mut self, now: Instant) -> u64 {
-        self.advance(now);
-        self.answered + self.busy(Operations::ALL)
+        self.answered.sum(now) + self.busy(Operations::ALL)
     }
 
     /// Requests of these operations that are let go and not answered, or reserved.
@@ -72,13 +68,8 @@ impl Window {
 
     /// Moves one request from "let go" to "answered".
     pub(super) fn answer(&mut self, now: Instant, operation: Operation) {
-        self.advance(now);
         self.in_flight.take(operation);
-        let index = Self::index(self.newest);
-        if let Some(step) = self.steps.get_mut(index) {
-            *step = step.saturating_add(1);
-            self.answered += 1;
-        }
+        self.answered.add(now);
     }
 
     /// The earliest time at which `need` requests fit, as far as can be told now: requests on
@@ -93,36 +84,10 @@ impl Window {
     }
 
     fn when_within(&mut self, now: Instant, need: u64) -> Instant {
-        let mut room = self.room(now);
-        let oldest = (self.newest + 1).saturating_sub(STEPS as u64);
-        for step in oldest..=self.newest {
-            if room >= need {
-                break;
-            }
-            room += self.steps.get(Self::index(step)).copied().map_or(0, u64::from);
-            if room >= need {
-                let ends = u32::try_from(step + STEPS as u64).unwrap_or(u32::MAX);
-                return self.began + STEP * ends;
-            }
+        match need.checked_sub(self.room(now)) {
+            None | Some(0) => now,
+            Some(more) => self.answered.when_forgotten(now, more).unwrap_or(now + FORGOTTEN),
         }
-        if room >= need { now } else { now + FORGOTTEN }
-    }
-
-    fn index(step: u64) -> usize {
-        usize::try_from(step % STEPS as u64).unwrap_or_default()
-    }
-
-    fn advance(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.began).as_millis() / STEP.as_millis();
-        let current = u64::try_from(passed).unwrap_or(u64::MAX);
-        let steps = current.saturating_sub(self.newest).min(STEPS as u64);
-        for step in 1..=steps {
-            if let Some(count) = self.steps.get_mut(Self::index(self.newest + step)) {
-                self.answered -= u64::from(*count);
-                *count = 0;
-            }
-        }
-        self.newest = self.newest.max(current);
     }
 }
 

@@ -141,10 +141,9 @@ pub(super) async fn one(
     ctx: &CallContext,
     id: QueueId,
 ) -> Result<Option<Queue>, GatewayError> {
-    let path = ["api", "v2", "routing", "queues", &id.to_string()];
-    let entity = upstream.read::<QueueEntity>(ctx, Operation::GetQueue, &path, &[]).await;
-    match entity {
-        Ok(entity) => Ok(Some(queue(entity)).filter(|queue| queue.id == id)),
+    let request = upstream.request(ctx, Operation::GetQueue, &[id.uuid()]);
+    match upstream.read(request, |text| serde_json::from_str(text)).await {
+        Ok((entity, _)) => Ok(Some(queue(entity)).filter(|queue| queue.id == id)),
         Err(GatewayError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -161,9 +160,10 @@ async fn page(
     let mut query =
         vec![("pageNumber", number.as_str()), ("pageSize", size.as_str()), ("sortOrder", "asc")];
     query.extend(name.map(|name| ("name", name.as_str())));
-    let path = ["api", "v2", "routing", "queues"];
-    let page = upstream.read(ctx, Operation::ListQueues, &path, &query).await;
-    page.map_err(|error| match error {
+    let mut request = upstream.request(ctx, Operation::ListQueues, &[]);
+    request.url.query_pairs_mut().extend_pairs(query);
+    let page = upstream.read(request, |text| serde_json::from_str(text)).await;
+    page.map(|(page, _)| page).map_err(|error| match error {
         // The list always exists: a host without it is the wrong one, and nothing of the caller's
         // was not found.
         GatewayError::NotFound(answer) => GatewayError::Failed(answer),

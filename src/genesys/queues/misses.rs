@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{LOOK_UP_REST, map::Found};
 use crate::{
-    genesys::flight::{Boarding, Flight},
     names::fold,
+    support::{Joined, SingleFlight},
     transfer::{gateway::GatewayError, ids::QueueId, model::QueueRef},
 };
 
@@ -62,7 +62,7 @@ enum Key {
 type Outcome = Result<Found, GatewayError>;
 
 struct Looked {
-    flight: Arc<Flight<Outcome>>,
+    flight: Arc<SingleFlight<Outcome>>,
     began: Instant,
     /// What Genesys said, and when.
     told: Option<(Found, Instant)>,
@@ -101,18 +101,18 @@ impl Misses {
         W: FnOnce() -> F + Send + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        match self.board(queue, is_doubted, look) {
-            Ok(boarding) => boarding.outcome(by).await?,
+        match self.join(queue, is_doubted, look) {
+            Ok(joined) => joined.outcome(by).await?,
             Err(known) => Ok(known),
         }
     }
 
-    fn board<W, F>(
+    fn join<W, F>(
         &self,
         queue: &QueueRef,
         is_doubted: bool,
         look: W,
-    ) -> Result<Boarding<Outcome>, Found>
+    ) -> Result<Joined<Outcome>, Found>
     where
         W: FnOnce() -> F + Send + 'static,
         F: Future<Output = Outcome> + Send + 'static,
@@ -135,14 +135,14 @@ impl Misses {
         }
         make_room(&mut state.looked, |looked| looked.began);
         let looked = state.looked.entry(key.clone()).or_insert_with(|| Looked {
-            flight: Arc::new(Flight::new(self.tracker.clone())),
+            flight: Arc::new(SingleFlight::new(self.tracker.clone())),
             began: now,
             told: None,
         });
         looked.began = now;
         let flight = Arc::clone(&looked.flight);
         let memory = Arc::clone(&self.state);
-        Ok(flight.board(|| async move {
+        Ok(flight.join(|| async move {
             let outcome = look().await;
             let mut state = memory.lock().unwrap_or_else(PoisonError::into_inner);
             if let (Ok(found), Some(looked)) = (&outcome, state.looked.get_mut(&key)) {

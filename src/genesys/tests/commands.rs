@@ -1,9 +1,6 @@
 //! What becomes of the command, and how often it leaves.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::*;
-use crate::problem::{Code, Problem};
 
 /// Answers the first command with `act`, all others well; the outcome and the commands seen.
 async fn first_command(act: Act) -> (Sent, usize) {
@@ -12,7 +9,7 @@ async fn first_command(act: Act) -> (Sent, usize) {
         (seen.is("POST", "/replace/queue") && seen.before == 0).then(|| act.clone())
     })
     .await;
-    let sent = gateway_with(&upstream, &settings).send(&ctx(), &command()).await;
+    let sent = send(&gateway_with(&upstream, &settings), &ctx(), &command()).await;
     (sent, upstream.count("POST", "/replace/queue"))
 }
 
@@ -70,62 +67,44 @@ async fn nothing_left_when_nobody_listens() {
     let upstream = upstream(|_| None).await;
     let (_socket, api) = nobody();
     let hosts = Hosts { api, login: upstream.url.clone() };
-    let sent = gateway_at(&hosts, &settings()).send(&ctx(), &command()).await;
+    let sent = send(&gateway_at(&hosts, &settings()), &ctx(), &command()).await;
     assert!(matches!(sent, Sent::NotSent(GatewayError::Unavailable { .. })), "{sent:?}");
 }
 
 #[tokio::test]
-async fn after_a_429_the_conversation_is_looked_at_before_the_command_goes_again() {
-    let upstream = upstream(|seen| {
-        (seen.is("POST", "/replace/queue") && seen.before == 0)
-            .then(|| Act::answer(429, &[("retry-after", "0")], ""))
-    })
-    .await;
-    let looks = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&looks);
-    let still_fits: StillFits = Arc::new(move |conversation| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(conversation.legs[0].state, LegState::Connected);
-        Ok(())
-    });
-    let sent = gateway(&upstream).send(&ctx(), &command_if(still_fits)).await;
-    assert!(matches!(sent, Sent::Taken(_)));
-    assert_eq!(looks.load(Ordering::SeqCst), 1);
-    assert_eq!(upstream.count("GET", "/conversations/"), 1);
+async fn one_call_of_the_gateway_is_one_command_and_says_how_it_may_be_repeated() {
+    let throttled = Act::answer(429, &[("retry-after", "1")], "");
+    for (act, repeats) in [(Act::empty(401), true), (throttled, true), (Act::empty(503), false)] {
+        let upstream =
+            upstream(move |seen| seen.is("POST", "/replace/queue").then(|| act.clone())).await;
+        let ctx = ctx();
+        let tried = gateway(&upstream).send(&ctx, &command(), 1).await;
+        assert_eq!(tried.repeat != Repeat::Never, repeats, "{tried:?}");
+        assert_eq!(upstream.count("POST", "/replace/queue"), 1);
+        assert_eq!((ctx.usage.sums().calls, ctx.usage.sums().attempts), (1, 1));
+    }
 }
 
 #[tokio::test]
-async fn a_command_that_no_longer_fits_is_abandoned() {
-    let upstream = upstream(|seen| {
-        seen.is("POST", "/replace/queue").then(|| Act::answer(429, &[("retry-after", "0")], ""))
-    })
-    .await;
-    let still_fits: StillFits =
-        Arc::new(|_| Err(Box::new(Problem::new(Code::ConversationMoved, "gone"))));
-    let sent = gateway(&upstream).send(&ctx(), &command_if(still_fits)).await;
-    assert!(matches!(sent, Sent::Abandoned(problem) if problem.code == Code::ConversationMoved));
-    assert_eq!(upstream.count("POST", "/replace/queue"), 1);
-}
-
-#[tokio::test]
-async fn a_429_longer_than_the_deadline_ends_the_command_at_once_with_the_time() {
+async fn a_429_says_how_long_it_is_to_be_paused() {
     let upstream = upstream(|seen| {
         seen.is("POST", "/replace/queue").then(|| Act::answer(429, &[("retry-after", "77")], ""))
     })
     .await;
-    let sent = gateway(&upstream).send(&ctx(), &command()).await;
+    let Tried { sent, repeat } = gateway(&upstream).send(&ctx(), &command(), 1).await;
     let Sent::NotSent(GatewayError::RateLimited { retry_after, answer: Some(answer) }) = sent
     else {
         panic!("{sent:?}")
     };
     assert_eq!((retry_after.as_secs(), answer.status), (77, 429));
+    assert!(matches!(repeat, Repeat::Throttled(pause) if pause >= retry_after), "{repeat:?}");
 }
 
 #[tokio::test]
 async fn a_command_is_not_begun_without_three_seconds() {
     let upstream = upstream(|_| None).await;
     let ctx = CallContext::new(Instant::now() + Duration::from_millis(2900), Lane::Command);
-    let sent = gateway(&upstream).send(&ctx, &command()).await;
+    let sent = send(&gateway(&upstream), &ctx, &command()).await;
     assert_eq!(sent, Sent::NotSent(GatewayError::DeadlineExceeded));
     assert_eq!(upstream.all().len(), 0);
 }
@@ -146,7 +125,7 @@ async fn a_connection_the_other_side_closed_is_not_used_for_the_command() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    let sent = gateway.send(&ctx(), &command()).await;
+    let sent = send(&gateway, &ctx(), &command()).await;
     assert!(matches!(sent, Sent::Taken(_)), "{sent:?}");
     assert_eq!(upstream.count("POST", "/replace/queue"), 1);
     assert!(upstream.connections() >= 2);
@@ -159,7 +138,7 @@ async fn the_breaker_keeps_commands_back_and_lets_a_read_find_out() {
     for _ in 0..2 {
         drop(gateway.conversation(&ctx(), conversation_id()).await);
     }
-    let sent = gateway.send(&ctx(), &command()).await;
+    let sent = send(&gateway, &ctx(), &command()).await;
     let Sent::NotSent(GatewayError::Unavailable { retry_after, .. }) = sent else {
         panic!("{sent:?}")
     };
@@ -172,7 +151,7 @@ async fn the_breaker_keeps_commands_back_and_lets_a_read_find_out() {
 async fn conversation_patch_sends_priority_and_skills_with_the_command() {
     let upstream = upstream(|_| None).await;
     let settings = config::Genesys { transfer_api: TransferApi::ConversationPatch, ..settings() };
-    let sent = gateway_with(&upstream, &settings).send(&ctx(), &command()).await;
+    let sent = send(&gateway_with(&upstream, &settings), &ctx(), &command()).await;
     assert!(matches!(sent, Sent::Taken(_)), "{sent:?}");
     let request = upstream.all().pop().unwrap();
     assert!(request.is("PATCH", &format!("/api/v2/communications/conversations/{CONVERSATION}")));

@@ -249,7 +249,7 @@ async fn a_queue_whose_command_was_refused_is_looked_for_before_it_is_used_again
     let gateway = gateway(&upstream);
     let queue = gateway.queue(&ctx(), &named("Queue 2")).await.unwrap();
     gone.store(true, Ordering::SeqCst);
-    let sent = gateway.send(&ctx(), &MoveCommand { queue, ..command() }).await;
+    let sent = send(&gateway, &ctx(), &MoveCommand { queue, ..command() }).await;
     assert!(matches!(sent, Sent::Refused(_)));
     let found = gateway.queue(&ctx(), &named("Queue 2")).await;
     assert!(matches!(found, Err(QueueError::NotFound { .. })), "{found:?}");

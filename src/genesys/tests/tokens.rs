@@ -43,7 +43,7 @@ async fn a_revoked_token_is_replaced_once_for_fifty_calls() {
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let gateway = gateway.clone();
-            tokio::spawn(async move { gateway.send(&ctx(), &command()).await })
+            tokio::spawn(async move { send(&gateway, &ctx(), &command()).await })
         })
         .collect();
     for task in tasks {
@@ -57,7 +57,7 @@ async fn a_second_401_ends_the_call() {
     let upstream =
         upstream(|seen| seen.path.starts_with("/api").then(|| Act::json(401, &json!({})))).await;
     let gateway = gateway(&upstream);
-    let sent = gateway.send(&ctx(), &command()).await;
+    let sent = send(&gateway, &ctx(), &command()).await;
     assert!(matches!(sent, Sent::NotSent(GatewayError::CredentialsRejected(Some(_)))), "{sent:?}");
     assert_eq!(upstream.count("POST", "/replace/queue"), 2);
     assert_eq!(upstream.count("POST", "/oauth/token"), 2);

@@ -5,13 +5,13 @@ use crate::problem::UpstreamAnswer;
 
 /// A login host that counts and can be told to refuse.
 #[derive(Clone, Default)]
-struct Login {
+struct Host {
     asked: Arc<AtomicU32>,
     refuses: Arc<AtomicBool>,
     lifetime: u64,
 }
 
-impl Login {
+impl Host {
     fn cache(&self) -> TokenCache {
         let login = self.clone();
         let fetch: Fetch = Arc::new(move || {
@@ -27,7 +27,7 @@ impl Login {
                 Ok(Grant { header, lifetime: Duration::from_secs(login.lifetime) })
             })
         });
-        TokenCache::new(fetch, Duration::from_secs(15), TaskTracker::new(), Arc::default())
+        TokenCache::new(fetch, TaskTracker::new(), Arc::default())
     }
 
     fn asked(&self) -> u32 {
@@ -38,8 +38,8 @@ impl Login {
 const GET: Operation = Operation::GetConversation;
 const PATCH: Operation = Operation::SetRouting;
 
-fn login(lifetime: u64) -> Login {
-    Login { lifetime, ..Login::default() }
+fn login(lifetime: u64) -> Host {
+    Host { lifetime, ..Host::default() }
 }
 
 fn soon() -> Instant {
@@ -69,7 +69,7 @@ async fn near_its_end_the_old_token_serves_while_a_new_one_is_fetched() {
     cache.get(soon()).await.unwrap();
     tokio::time::advance(Duration::from_secs(241)).await;
     assert_eq!(cache.get(soon()).await.unwrap().generation, 1);
-    cache.0.flight.under_way().unwrap().outcome(soon()).await.unwrap().unwrap();
+    cache.cached.load(soon()).await.unwrap();
     assert_eq!(cache.get(soon()).await.unwrap().generation, 2);
 }
 

@@ -1,15 +1,29 @@
-//! Lists as Genesys sends them. An entry that cannot be read is left out and counted, so that it
-//! spoils nothing but itself.
+//! Values as Genesys sends them. An entry of a list that cannot be read is left out and counted, so
+//! that it spoils nothing but itself; an optional member of an unexpected type is absent.
+//!
+//! Nearly all answers are as documented, so a document is first read [`strictly`]: in one pass,
+//! straight into its type, and any value of an unexpected type ends the reading. It is then read
+//! again, each doubtful value on its own.
 
 use std::cell::Cell;
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 thread_local! {
     /// Entries left out of the document that is being read on this thread: the shapes are read by
     /// `serde`, which passes nothing along.
     static LEFT_OUT: Cell<u64> = const { Cell::new(0) };
+    /// Whether anything unexpected ends the reading.
+    static STRICT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `read` reads when anything unexpected is an error.
+pub(in crate::genesys) fn strictly<T>(read: impl FnOnce() -> T) -> T {
+    STRICT.set(true);
+    let value = read();
+    STRICT.set(false);
+    value
 }
 
 /// What `read` read, and how many entries it left out of all lists, however deep.
@@ -17,6 +31,25 @@ pub(in crate::genesys) fn counted<T>(read: impl FnOnce() -> T) -> (T, u64) {
     LEFT_OUT.set(0);
     let value = read();
     (value, LEFT_OUT.get())
+}
+
+/// Whether the present document is read strictly.
+pub(super) fn is_strict() -> bool {
+    STRICT.get()
+}
+
+/// Reads a member of an optional type; a value of another type is no value.
+pub(in crate::genesys) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    if is_strict() {
+        return Option::deserialize(deserializer);
+    }
+    // Not through a tree of values: a text in it that cannot be read would end the whole document.
+    let value = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(value.get()).ok())
 }
 
 /// A list without the entries that cannot be read.
@@ -41,8 +74,11 @@ impl<T> Listed<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Listed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if is_strict() {
+            return Ok(Self { items: Vec::deserialize(deserializer)?, left_out: 0 });
+        }
         let mut listed = Self::default();
         // Only split here, because half a surrogate pair ends the reading of a whole document.
         for entry in Vec::<&RawValue>::deserialize(deserializer)? {
@@ -60,8 +96,11 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
 pub(in crate::genesys) fn optional<'de, D, T>(deserializer: D) -> Result<Listed<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: DeserializeOwned,
+    T: Deserialize<'de>,
 {
+    if is_strict() {
+        return Ok(Option::deserialize(deserializer)?.unwrap_or_default());
+    }
     let value = <&RawValue>::deserialize(deserializer)?;
     let before = LEFT_OUT.get();
     let Ok(listed) = serde_json::from_str::<Option<Listed<T>>>(value.get()) else {
@@ -90,7 +129,12 @@ mod tests {
     }
 
     fn read(text: &str) -> (Shelf, u64) {
-        counted(|| serde_json::from_str(text).unwrap())
+        let (shelf, left_out) = counted(|| serde_json::from_str::<Shelf>(text).unwrap());
+        // What can be read strictly is the same, and nothing of it is left out.
+        if let Ok(strict) = strictly(|| serde_json::from_str::<Shelf>(text)) {
+            assert_eq!((format!("{strict:?}"), 0), (format!("{shelf:?}"), left_out));
+        }
+        (shelf, left_out)
     }
 
     #[test]

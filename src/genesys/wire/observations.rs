@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{
-    lenient,
+    Text, lenient,
     listed::{Listed, optional},
     parsed, timestamp, whole,
 };
@@ -38,7 +38,7 @@ pub(in crate::genesys) struct Predicate<'a> {
 
 /// `QueueObservationQueryResponse`
 #[derive(Debug, Deserialize)]
-pub(in crate::genesys) struct Answer {
+pub(in crate::genesys) struct Observations {
     /// Without it the answer says nothing: an empty queue has an empty list.
     pub results: Listed<Group>,
 }
@@ -96,6 +96,6 @@ pub(in crate::genesys) struct Row {
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text = Text::deserialize(deserializer)?;
     timestamp(&text).ok_or_else(|| D::Error::custom("no time"))
 }

@@ -1,7 +1,9 @@
 //! Sending the command, and what each kind of answer means (the classes A, B, C, D and R of the
 //! retry rules).
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::{COMMAND_NEEDS, Job, Outcome, time_left};
@@ -13,23 +15,28 @@ use crate::{
         class::Again,
         conversation::Conversation,
         evidence::{self, Before, Finding, Seen},
-        gateway::{GatewayError, Lane, MoveCommand, Sent},
+        gateway::{CallContext, GatewayError, Lane, MoveCommand, Repeat, Sent, Tried},
         legs,
         model::{Stage, Transfer},
-        problems,
+        plan, problems,
         records::Lost,
         store::KeyChange,
         watch,
     },
 };
 
+/// Most tries of a command of which every try was certainly not carried out.
+const MOST_TRIES: u32 = 4;
+
+/// How long a look at the conversation is trusted.
+const FRESH: Duration = Duration::from_secs(1);
+
 impl Transfers {
     /// Sends the command once; a second time only after a complete 500 or 503 that certainly had
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
-        let ctx = job.ctx.in_lane(Lane::Command);
         let span = trace::stage(trace::Stage::Send);
-        let sent = self.gateway.send(&ctx, command).instrument(span).await;
+        let sent = self.send(job, command).instrument(span).await;
         crate::failpoint!(AfterSend);
         if let Some(tell) = job.on_sent.take() {
             tell(&sent);
@@ -44,6 +51,58 @@ impl Transfers {
             Sent::Abandoned(problem) => Outcome::Failed { problem, key_used: false },
             other => self.learn(job, other).await,
         }
+    }
+
+    /// Sends the command, and again while it certainly was not carried out (class A) and tries, time
+    /// and the retry budget are left: after a 401 at once and once, else after a pause. When time
+    /// has passed, or while the host has yet to show that it is back, a fresh look comes first.
+    async fn send(&self, job: &Job, command: &MoveCommand) -> Sent {
+        let ctx = job.ctx.in_lane(Lane::Command);
+        // The leg was chosen right before.
+        let mut looked_at = Instant::now();
+        let (mut attempt, mut throttled, mut fresh_token) = (1, false, false);
+        loop {
+            let repeated = attempt > 1 && (throttled || looked_at.elapsed() > FRESH);
+            if repeated || self.gateway.needs_a_look() {
+                if let Err(sent) = self.still_fits(job, &ctx).await {
+                    return sent;
+                }
+                looked_at = Instant::now();
+            }
+            let Tried { sent, repeat } = self.gateway.send(&ctx, command, attempt).await;
+            let pause = match repeat {
+                Repeat::Never => return sent,
+                Repeat::FreshToken if fresh_token || time_left(&ctx) < COMMAND_NEEDS => {
+                    return sent;
+                }
+                Repeat::FreshToken => {
+                    fresh_token = true;
+                    None
+                }
+                Repeat::After(pause) | Repeat::Throttled(pause) => Some(pause),
+            };
+            if let Some(pause) = pause {
+                let fits = pause.saturating_add(COMMAND_NEEDS) <= time_left(&ctx);
+                if attempt >= MOST_TRIES || !fits || !self.gateway.may_repeat() {
+                    return sent;
+                }
+                ctx.usage.add_wait(pause);
+                if timeout(pause, self.stop.cancelled()).await.is_ok() {
+                    return Sent::NotSent(GatewayError::ShuttingDown);
+                }
+            }
+            throttled |= matches!(repeat, Repeat::Throttled(_));
+            attempt += 1;
+        }
+    }
+
+    /// Whether the same leg is still there to be replaced, by a look that leaves time for the
+    /// command.
+    async fn still_fits(&self, job: &Job, ctx: &CallContext) -> Result<(), Sent> {
+        let ctx = ctx.until(ctx.deadline.checked_sub(COMMAND_NEEDS).unwrap_or_else(Instant::now));
+        let id = job.transfer.request.conversation_id;
+        let now = self.gateway.conversation(&ctx, id).await.map_err(Sent::NotSent)?;
+        plan::still_fits(&job.transfer, &now).map_err(Sent::Abandoned)
     }
 
     /// Sends the command a second time; `in_vain` is what the first one came to.
@@ -62,9 +121,8 @@ impl Transfers {
         if self.is_held_up(begun) {
             return in_vain;
         }
-        let ctx = job.ctx.in_lane(Lane::Command);
         let span = trace::stage(trace::Stage::Send);
-        match self.gateway.send(&ctx, command).instrument(span).await {
+        match self.send(job, command).instrument(span).await {
             Sent::Finished(answer) => {
                 let again = self.after_5xx(job, answer.clone(), false).await;
                 again.unwrap_or_else(|| failed_5xx(answer))

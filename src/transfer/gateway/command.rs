@@ -1,12 +1,11 @@
 //! The command that moves a call, and what became of it.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::GatewayError;
 use crate::{
     problem::{Problem, UpstreamAnswer},
     transfer::{
-        conversation::Conversation,
         ids::{ConversationId, LanguageId, ParticipantId, SkillId},
         model::{Priority, Queue, TransferType},
     },
@@ -17,9 +16,10 @@ use crate::{
 pub enum Sent {
     /// Class D: Genesys took it.
     Taken(UpstreamAnswer),
-    /// Class A: certainly not carried out, and all tries are used up.
+    /// Class A: certainly not carried out.
     NotSent(GatewayError),
-    /// The look before a repeat found that the command no longer fits; nothing was carried out.
+    /// The look before a repeat, which the domain makes, found that the command no longer fits;
+    /// nothing was carried out.
     Abandoned(Box<Problem>),
     /// Class R: refused; certainly not carried out, and never to be sent again.
     Refused(GatewayError),
@@ -34,8 +34,34 @@ pub enum Sent {
     },
 }
 
-/// Decides after a fresh look whether a command still fits; asked before a repeat.
-pub type StillFits = Arc<dyn Fn(&Conversation) -> Result<(), Box<Problem>> + Send + Sync>;
+/// One try of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// What became of it.
+    pub sent: Sent,
+    /// How it may be sent again; of class A only.
+    pub repeat: Repeat,
+}
+
+impl From<Sent> for Tried {
+    fn from(sent: Sent) -> Self {
+        Self { sent, repeat: Repeat::Never }
+    }
+}
+
+/// How a call may be sent again after a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The result stands.
+    Never,
+    /// At once, once, because a fresh token may be accepted. Costs no budget: a revoked token must
+    /// not fail more calls than the budget holds.
+    FreshToken,
+    /// After this back-off.
+    After(Duration),
+    /// After the pause that a 429 asked for.
+    Throttled(Duration),
+}
 
 /// The one command that moves a call.
 #[derive(Clone)]
@@ -50,8 +76,6 @@ pub struct MoveCommand {
     pub transfer_type: TransferType,
     /// Priority and skills, for an API whose command carries them.
     pub routing: RoutingChange,
-    /// Asked with a fresh look before the command is repeated.
-    pub still_fits: StillFits,
 }
 
 impl std::fmt::Debug for MoveCommand {

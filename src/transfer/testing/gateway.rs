@@ -171,10 +171,10 @@ impl CallGateway for ScriptedGateway {
         Ok(self.state())
     }
 
-    async fn send(&self, ctx: &CallContext, _: &MoveCommand) -> Sent {
+    async fn send(&self, ctx: &CallContext, _: &MoveCommand, _: u32) -> Tried {
         self.callers.note(ctx);
         if ctx.departure.leave().is_err() {
-            return Sent::NotSent(GatewayError::ShuttingDown);
+            return Sent::NotSent(GatewayError::ShuttingDown).into();
         }
         *self.sent.lock().unwrap() += 1;
         let (sent, effect) = self.script.lock().unwrap().pop_front().expect("a scripted answer");
@@ -183,7 +183,7 @@ impl CallGateway for ScriptedGateway {
         }
         let latency = *self.latency.lock().unwrap();
         tokio::time::sleep(latency).await;
-        sent
+        sent.into()
     }
 
     async fn set_routing(

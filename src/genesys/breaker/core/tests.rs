@@ -6,14 +6,14 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn call(core: &mut Core, now: Instant, outcome: Outcome) {
+fn call(core: &mut Core, now: Instant, outcome: Shown) {
     let pass = core.enter(now, true).unwrap();
     core.record(now, pass, outcome);
 }
 
 fn opened(now: Instant) -> Core {
     let mut core = Core::new(now);
-    (0..5).for_each(|_| call(&mut core, now, Outcome::Bad));
+    (0..5).for_each(|_| call(&mut core, now, Shown::Bad));
     core
 }
 
@@ -30,8 +30,8 @@ fn a_good_call_breaks_the_row() {
     let now = Instant::now();
     let mut core = Core::new(now);
     for _ in 0..2 {
-        (0..4).for_each(|_| call(&mut core, now, Outcome::Bad));
-        (0..4).for_each(|_| call(&mut core, now, Outcome::Good));
+        (0..4).for_each(|_| call(&mut core, now, Shown::Bad));
+        (0..4).for_each(|_| call(&mut core, now, Shown::Good));
     }
     assert!(core.enter(now, true).is_ok());
 }
@@ -41,7 +41,7 @@ fn less_than_half_good_of_twenty_in_thirty_seconds_opens_it() {
     let now = Instant::now();
     let mut core = Core::new(now);
     for i in 0..20u64 {
-        let outcome = if i % 5 < 2 { Outcome::Good } else { Outcome::Bad };
+        let outcome = if i % 5 < 2 { Shown::Good } else { Shown::Bad };
         call(&mut core, now + secs(i), outcome);
     }
     assert!(core.enter(now + secs(20), true).is_err());
@@ -52,7 +52,7 @@ fn failures_older_than_the_window_do_not_count() {
     let now = Instant::now();
     let mut core = Core::new(now);
     for i in 0..40u64 {
-        let outcome = if i % 5 < 2 { Outcome::Good } else { Outcome::Bad };
+        let outcome = if i % 5 < 2 { Shown::Good } else { Shown::Bad };
         call(&mut core, now + secs(i * 3), outcome);
     }
     assert!(core.enter(now + secs(120), true).is_ok());
@@ -62,7 +62,7 @@ fn failures_older_than_the_window_do_not_count() {
 fn answers_that_say_nothing_do_not_count() {
     let now = Instant::now();
     let mut core = Core::new(now);
-    (0..100).for_each(|_| call(&mut core, now, Outcome::Nothing));
+    (0..100).for_each(|_| call(&mut core, now, Shown::Nothing));
     assert!(core.enter(now, true).is_ok());
 }
 
@@ -81,7 +81,7 @@ fn half_open_lets_one_probe_through_and_no_command() {
 fn a_good_probe_closes_it() {
     let now = Instant::now();
     let mut core = opened(now);
-    call(&mut core, now + secs(5), Outcome::Good);
+    call(&mut core, now + secs(5), Shown::Good);
     assert!(core.enter(now + secs(5), false).is_ok());
 }
 
@@ -94,7 +94,7 @@ fn bad_probes_double_the_time_up_to_a_minute() {
         let wait = core.open_until(now).unwrap();
         waits.push(wait.as_secs());
         now += wait;
-        call(&mut core, now, Outcome::Bad);
+        call(&mut core, now, Shown::Bad);
     }
     assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
 }
@@ -103,7 +103,7 @@ fn bad_probes_double_the_time_up_to_a_minute() {
 fn a_probe_that_was_dropped_leaves_room_for_the_next() {
     let now = Instant::now();
     let mut core = opened(now);
-    call(&mut core, now + secs(5), Outcome::Nothing);
+    call(&mut core, now + secs(5), Shown::Nothing);
     assert!(core.enter(now + secs(5), true).is_ok());
 }
 
@@ -112,8 +112,8 @@ fn calls_begun_before_it_opened_do_not_close_it() {
     let now = Instant::now();
     let mut core = Core::new(now);
     let early = core.enter(now, true).unwrap();
-    (0..5).for_each(|_| call(&mut core, now, Outcome::Bad));
-    core.record(now + secs(6), early, Outcome::Good);
+    (0..5).for_each(|_| call(&mut core, now, Shown::Bad));
+    core.record(now + secs(6), early, Shown::Good);
     assert!(core.enter(now + secs(4), true).is_err());
 }
 
@@ -126,7 +126,7 @@ proptest! {
         let mut core = Core::new(now);
         for (ms, outcome) in events {
             now += Duration::from_millis(ms);
-            let outcome = [Outcome::Good, Outcome::Bad, Outcome::Nothing][usize::from(outcome)];
+            let outcome = [Shown::Good, Shown::Bad, Shown::Nothing][usize::from(outcome)];
             if let Ok(pass) = core.enter(now, true) {
                 core.record(now, pass, outcome);
             }
@@ -139,7 +139,7 @@ proptest! {
 fn a_call_that_insists_goes_in_any_state_and_changes_none_that_refuses() {
     let now = Instant::now();
     let mut core = opened(now);
-    for outcome in [Outcome::Good, Outcome::Bad, Outcome::Nothing] {
+    for outcome in [Shown::Good, Shown::Bad, Shown::Nothing] {
         let pass = core.enter_anyway(now);
         assert!(!core.record(now, pass, outcome));
     }
@@ -147,9 +147,9 @@ fn a_call_that_insists_goes_in_any_state_and_changes_none_that_refuses() {
 
     let probe = core.enter(now + secs(5), true).unwrap();
     let pass = core.enter_anyway(now + secs(5));
-    core.record(now + secs(5), pass, Outcome::Nothing);
+    core.record(now + secs(5), pass, Shown::Nothing);
     assert!(core.enter(now + secs(5), true).is_err(), "the probe is still under way");
-    core.record(now + secs(5), probe, Outcome::Good);
+    core.record(now + secs(5), probe, Shown::Good);
     assert!(core.enter(now + secs(5), false).is_ok());
 }
 
@@ -157,7 +157,7 @@ fn a_call_that_insists_goes_in_any_state_and_changes_none_that_refuses() {
 fn burst(core: &mut Core, now: Instant, calls: usize) {
     let passes: Vec<_> = (0..calls).map(|_| core.enter(now, true).unwrap()).collect();
     for pass in passes {
-        core.record(now, pass, Outcome::Bad);
+        core.record(now, pass, Shown::Bad);
     }
 }
 
@@ -169,7 +169,7 @@ fn calls_that_fail_together_count_once_for_the_row() {
         burst(&mut core, now, 4);
         assert!(core.enter(now, true).is_ok());
     }
-    call(&mut core, now, Outcome::Bad);
+    call(&mut core, now, Shown::Bad);
     assert!(core.enter(now, true).is_err(), "five in a row");
 }
 
@@ -178,7 +178,7 @@ fn of_calls_that_fail_together_the_share_over_twenty_decides() {
     let now = Instant::now();
     for (good, opens) in [(25, false), (24, true)] {
         let mut core = Core::new(now);
-        (0..good).for_each(|_| call(&mut core, now, Outcome::Good));
+        (0..good).for_each(|_| call(&mut core, now, Shown::Good));
         burst(&mut core, now, 25);
         assert_eq!(core.enter(now, true).is_err(), opens, "{good} good, 25 bad");
     }

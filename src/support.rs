@@ -1,0 +1,11 @@
+//! Small parts that several modules need, each once.
+
+mod backoff;
+mod cached;
+mod net;
+mod window;
+
+pub use backoff::Backoff;
+pub use cached::{Cached, Fresh, Joined, Lost, SingleFlight, Source};
+pub use net::is_loopback;
+pub use window::Window;
