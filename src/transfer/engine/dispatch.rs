@@ -87,7 +87,7 @@ impl Transfers {
                     return sent;
                 }
                 ctx.usage.add_wait(pause);
-                if timeout(pause, self.stop.cancelled()).await.is_ok() {
+                if timeout(pause, self.completion.stop.cancelled()).await.is_ok() {
                     return Sent::NotSent(GatewayError::ShuttingDown);
                 }
             }
