@@ -97,10 +97,7 @@ fn what_waits_in_memory_for_the_store_is_counted_as_it_stands() {
     let mut tally = tally(&[(Status::Accepted, None, 5), (Status::Pending, None, 1)], 0);
     tally.change(Status::Pending, &newest);
     let ended = (Status::Failed, Some(Code::ConversationEnded), 1);
-    assert_eq!(
-        tally.settled,
-        [(Status::Accepted, None, 5), (Status::Pending, None, 0), ended]
-    );
+    assert_eq!(tally.settled, [(Status::Accepted, None, 5), (Status::Pending, None, 0), ended]);
     tally.change(Status::Pending, &newest);
     assert_eq!(tally.settled.len(), 3, "it was written a moment ago");
 }
