@@ -245,7 +245,7 @@ impl Transfers {
         self.list_all(caller, &TransferFilter { caller: own, ..filter }, limit).await
     }
 
-    /// The same of transfers that `caller` may see whoever asked for them.
+    /// The same of transfers that `caller` may see although another caller asked for them.
     ///
     /// # Errors
     /// `store_unavailable`.

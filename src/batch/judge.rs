@@ -20,8 +20,8 @@ pub(super) enum NotMoved {
     Fail(Box<Problem>),
 }
 
-/// Whether the call still waits in the queue that is drained. What an agent has, or somebody moved
-/// elsewhere, is left alone.
+/// Whether the call still waits in the queue that is drained. A call that an agent has, or that was
+/// moved elsewhere, is left alone.
 ///
 /// # Errors
 /// Why it is not to be moved now.

@@ -1,4 +1,4 @@
-//! Who is served before whom, before and after a drain. Pure.
+//! The order in which calls are served, before and after a drain. Pure.
 //!
 //! Genesys serves by score: the time a call came to its queue, less a minute for each point of
 //! priority; the lowest first. A move restarts the time; `keepPlace` gives it back in whole

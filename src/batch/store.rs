@@ -167,8 +167,8 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Does the same, for the reason `why`, to all transfers of a batch that were recorded and not
-    /// sent, whoever has them; returns them. To be called by a `runner` that has none in hand. Of
-    /// one who is not the runner it does nothing.
+    /// sent, in whatever process; returns them. To be called by a `runner` that has none in flight.
+    /// Of a process that is not the runner it does nothing.
     async fn reopen_unsent(
         &self,
         id: BatchId,
@@ -181,7 +181,7 @@ pub trait BatchStore: Send + Sync + 'static {
     /// runner. Never takes back a `cancelled`. `false`: it is not.
     async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError>;
 
-    /// Makes a running batch `cancelled`, whoever its runner is; returns it as it then stands.
+    /// Makes a running batch `cancelled`, whatever process its runner is; returns it as it then stands.
     /// One that is not running stays as it is.
     async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError>;
 

@@ -86,7 +86,10 @@ impl Completion {
         };
         self.tracker.spawn(work.instrument(span));
         let Some((deadline, progress)) = cut else {
-            return answered.await.unwrap_or_else(|_| Err(died()));
+            return match answered.await {
+                Ok(result) => result,
+                Err(_) => Err(died()),
+            };
         };
         let cut = tokio::select! {
             biased;

@@ -67,7 +67,7 @@ impl ReadinessProbe {
         Readiness { ready, reasons: here.into_iter().chain(clock).chain(genesys).collect() }
     }
 
-    /// Notes the first moment at which token and queue map are there, also when nobody probes then:
+    /// Notes the first moment at which token and queue map are there, also when no probe comes then:
     /// an outage of Genesys that comes later takes no instance out.
     pub(super) async fn notice_genesys(&self, transfers: &Transfers) {
         let mut look = tokio::time::interval(GENESYS_LOOK);

@@ -17,7 +17,7 @@ use super::{
     fingerprint::fingerprint,
     gateway::Lane,
     ids::TransferId,
-    model::{Queue, Stage, Transfer},
+    model::{Stage, Transfer},
     permission, problems,
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
     submission::{Reply, Submission, Wait},
@@ -186,14 +186,14 @@ fn reply(transfers: &Transfers, transfer: &Transfer) -> Reply {
 }
 
 /// Everything that needs no look at the conversation. Nothing is recorded when it returns.
-async fn begin(transfers: &Transfers, submission: Submission) -> Result<Begun, Problem> {
+async fn begin(transfers: &Transfers, mut submission: Submission) -> Result<Begun, Problem> {
     let unsupported = transfers.gateway.unsupported(&submission.request);
     if !unsupported.is_empty() {
         return Err(Problem::invalid(unsupported));
     }
     let claim = submission
         .key
-        .clone()
+        .take()
         .map(|scope| KeyClaim { scope, fingerprint: fingerprint(&submission.request) });
     if let Some(claim) = &claim
         && let Some(record) = key(transfers, &claim.scope).await?
@@ -214,12 +214,19 @@ async fn begin(transfers: &Transfers, submission: Submission) -> Result<Begun, P
     let admitted =
         transfers.gateway.admit(&ctx, calls).instrument(trace::stage(trace::Stage::Admit));
     ctx.admission = Some(admitted.await.map_err(problems::from_gateway)?);
-    let (wait, progress) = (submission.wait, Arc::clone(&submission.progress));
-    let (transfer, caller) = new_transfer(transfers, submission, queue);
-    trace::transfer_is(&transfer.id);
-    let limits = caller.limits.clone();
-    let job =
-        Job { transfer, limits, ctx, wait, given: None, keyed: claim.is_some(), on_sent: None };
+    let Submission { caller, request, request_id, wait, progress, .. } = submission;
+    let now = transfers.clock.now();
+    let id = TransferId::new(transfers.ids.next(now));
+    trace::transfer_is(&id);
+    let (keyed, limits) = (claim.is_some(), caller.limits.clone());
+    let transfer = Transfer {
+        has_key: keyed,
+        max_priority: limits.max_priority,
+        // Until its queue is known.
+        hides_previous_queue: limits.narrows_queues(),
+        ..Transfer::received(id, now, request, queue, caller.name.clone(), request_id)
+    };
+    let job = Job { transfer, limits, ctx, wait, given: None, keyed, on_sent: None };
     Ok(Begun::Job(Box::new(job), New { caller, claim, progress }))
 }
 
@@ -271,21 +278,6 @@ async fn known(
         }
         None => Err(problems::key_in_use(record.transfer_id)),
     }
-}
-
-fn new_transfer(transfers: &Transfers, submission: Submission, queue: Queue) -> (Transfer, Caller) {
-    let now = transfers.clock.now();
-    let has_key = submission.key.is_some();
-    let Submission { caller, request, request_id, .. } = submission;
-    let id = TransferId::new(transfers.ids.next(now));
-    let transfer = Transfer {
-        has_key,
-        max_priority: caller.limits.max_priority,
-        // Until its queue is known.
-        hides_previous_queue: caller.limits.narrows_queues(),
-        ..Transfer::received(id, now, request, queue, caller.name.clone(), request_id)
-    };
-    (transfer, caller)
 }
 
 #[cfg(test)]

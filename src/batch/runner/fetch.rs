@@ -95,19 +95,15 @@ impl Runner {
 
     async fn read_items(&mut self, from: u32) -> bool {
         let read = self.batches.store.open_items(self.batch.id, from, PAGE).await;
-        match self.logged("cannot read items", read) {
-            Some(items) => {
-                let more = items.len() >= PAGE as usize;
-                let last = items.last().map(|item| item.position.saturating_add(1));
-                self.unread = last.filter(|_| more).map_or(Unread::None, Unread::From);
-                self.add(items);
-                true
-            }
-            None => {
-                self.rest_a_while().await;
-                false
-            }
-        }
+        let Some(items) = self.logged("cannot read items", read) else {
+            self.rest_a_while().await;
+            return false;
+        };
+        let more = items.len() >= PAGE as usize;
+        let last = items.last().map(|item| item.position.saturating_add(1));
+        self.unread = last.filter(|_| more).map_or(Unread::None, Unread::From);
+        self.add(items);
+        true
     }
 
     fn add(&mut self, items: Vec<Item>) {
