@@ -26,7 +26,6 @@ mod drain;
 mod item;
 mod judge;
 mod model;
-mod pause;
 mod places;
 mod registry;
 mod runner;
@@ -173,7 +172,7 @@ impl Batches {
         let filter = BatchFilter { caller: own, ..filter };
         let batches = self.store.batches(&filter, limit).await;
         let mut states = Vec::new();
-        for batch in batches.map_err(|error| problems::from_store(&error))? {
+        for batch in batches? {
             states.push(self.state(batch).await?);
         }
         Ok(states)
@@ -201,8 +200,7 @@ impl Batches {
     /// As [`Batches::get`].
     pub async fn cancel(&self, caller: &Caller, id: BatchId) -> Result<BatchState, Problem> {
         self.visible(caller, id).await?;
-        let cancelled = self.store.cancel_batch(id, self.transfers.clock.now()).await;
-        let cancelled = cancelled.map_err(|error| problems::from_store(&error))?;
+        let cancelled = self.store.cancel_batch(id, self.transfers.clock.now()).await?;
         let batch = cancelled.ok_or_else(|| no_batch(id))?;
         self.running.wake(id);
         self.state(batch).await
@@ -226,8 +224,7 @@ impl Batches {
     }
 
     async fn visible(&self, caller: &Caller, id: BatchId) -> Result<Batch, Problem> {
-        let found = self.store.batch(id).await;
-        let found = found.map_err(|error| problems::from_store(&error))?;
+        let found = self.store.batch(id).await?;
         found.filter(|batch| caller.sees(&batch.requested_by)).ok_or_else(|| no_batch(id))
     }
 }

@@ -51,12 +51,12 @@ mod tests;
 mod watch;
 
 use arrival::ArrivalDelay;
-use arrivals::{Arrivals, Waiting};
+use arrivals::{Arrivals, PendingAnswers};
 use gateway::{CallContext, CallGateway, Lane, QueueListing};
 use ids::{ConversationId, TransferId};
 use model::{QueueRef, Transfer};
 use plan::{Carrier, Plan};
-use readiness::Probe;
+use readiness::ReadinessProbe;
 use records::Records;
 use recovery::Horizon;
 use store::{StoreError, StoredResponse, TransferFilter, TransferStore};
@@ -127,13 +127,13 @@ pub struct Transfers {
     deadline: Duration,
     retention: Retention,
     metrics: Arc<Metrics>,
-    probe: Probe,
+    probe: ReadinessProbe,
     arrival: ArrivalDelay,
     arrivals: Arrivals,
     /// Unknown transfers being settled in the background.
     settling: AtomicUsize,
     /// Transfers whose answer waits for confirmation.
-    waiting: Waiting,
+    waiting: PendingAnswers,
     /// Whole seconds that the clock is behind the newest record in the store.
     clock_behind: AtomicU64,
 }
@@ -158,11 +158,11 @@ impl Transfers {
             deadline: parts.deadline,
             retention: parts.retention,
             metrics: parts.metrics,
-            probe: Probe::default(),
+            probe: ReadinessProbe::default(),
             arrival: ArrivalDelay::default(),
             arrivals: Arrivals::default(),
             settling: AtomicUsize::default(),
-            waiting: Waiting::default(),
+            waiting: PendingAnswers::default(),
             clock_behind: AtomicU64::default(),
         })
     }
@@ -223,7 +223,7 @@ impl Transfers {
 
     /// The record itself, to be written again.
     async fn find(&self, caller: &Caller, id: TransferId) -> Result<Transfer, Problem> {
-        let found = self.records.get(id).await.map_err(|error| problems::from_store(&error))?;
+        let found = self.records.get(id).await?;
         let found = found.filter(|transfer| caller.sees(&transfer.requested_by));
         let missing = || Problem::new(Code::NotFound, format!("There is no transfer {id}."));
         let transfer = found.ok_or_else(missing)?;
@@ -245,7 +245,7 @@ impl Transfers {
         self.list_all(caller, &TransferFilter { caller: own, ..filter }, limit).await
     }
 
-    /// The same of transfers that `caller` may see whoever asked for them.
+    /// The same of transfers that `caller` may see although another caller asked for them.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -255,8 +255,7 @@ impl Transfers {
         filter: &TransferFilter,
         limit: u32,
     ) -> Result<Vec<Transfer>, Problem> {
-        let found = self.records.list(filter, limit).await;
-        let mut found = found.map_err(|error| problems::from_store(&error))?;
+        let mut found = self.records.list(filter, limit).await?;
         self.records.before_naming(&found).await;
         for transfer in &mut found {
             caller.reveal(transfer);
@@ -396,6 +395,12 @@ impl Transfers {
     /// process up, and told an operator so: it must not send any more.
     fn is_held_up(&self, written: Instant) -> bool {
         written.elapsed() > self.lease / 2
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        problems::from_store(&error)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         Caller,
         gateway::{CallContext, GatewayError, WaitingCall, WaitingCalls},
         ids::{ConversationId, PlanId, QueueId},
-        model::{Priority, Queue, QueueRef, TransferRequest, TransferType, Warning},
+        model::{Priority, Queue, QueueRef, TransferRequest, Warning},
         permission, problems,
     },
 };
@@ -46,7 +46,7 @@ pub(super) async fn draft_drain(
     let Survey { drain, look, total } = survey(batches, ctx, caller, order).await?;
     let warnings = warnings(batches, ctx, &drain.to).await;
     let shown = sight::oldest(&look, total);
-    let asked = Asked { reason: &order.reason, reference: &order.reference };
+    let asked = Labels { reason: &order.reason, reference: &order.reference };
     Ok(Draft {
         kind: Kind::Drain,
         items: asked.items(&drain, 0, shown.iter().map(|row| (row.conversation_id, row.since))),
@@ -90,7 +90,7 @@ pub(super) async fn plan_drain(
         expires_at: now.saturating_add(PLAN_LIFETIME).unwrap_or(Timestamp::MAX),
     };
     let kept = batches.store.keep_plan(&plan).await;
-    kept.map_err(|error| problems::from_store(&error))?;
+    kept?;
     Ok(plan)
 }
 
@@ -105,8 +105,7 @@ pub(super) async fn draft_planned(
     caller: &Caller,
     id: PlanId,
 ) -> Result<Draft, Problem> {
-    let found = batches.store.plan(id).await;
-    let found = found.map_err(|error| problems::from_store(&error))?;
+    let found = batches.store.plan(id).await?;
     let now = batches.transfers.clock.now();
     let good = found.filter(|plan| plan.requested_by == caller.name && now < plan.expires_at);
     let plan = good.ok_or_else(plan_expired)?;
@@ -126,7 +125,7 @@ pub(super) async fn draft_planned(
     // The newest ones it showed come after those between: they are found again.
     let known = if shown < plan.total { sight::HALF_A_LOOK } else { plan.items.len() };
     let calls = plan.items.iter().take(known);
-    let asked = Asked { reason: &plan.reason, reference: &plan.reference };
+    let asked = Labels { reason: &plan.reason, reference: &plan.reference };
     let calls = calls.map(|call| (call.conversation_id, call.waiting_since));
     Ok(Draft {
         kind: Kind::Drain,
@@ -198,8 +197,7 @@ async fn check_circle(batches: &Batches, from: QueueId, to: QueueId) -> Result<(
             "The queue to empty and the queue to fill are the same.",
         ));
     }
-    let running = batches.store.running_drains().await;
-    let running = running.map_err(|error| problems::from_store(&error))?;
+    let running = batches.store.running_drains().await?;
     match closes_circle(&running, (from, to)) {
         Some(_) => Err(drain_loop()),
         None => Ok(()),
@@ -208,7 +206,9 @@ async fn check_circle(batches: &Batches, from: QueueId, to: QueueId) -> Result<(
 
 /// What the caller should know although the drain goes ahead.
 async fn warnings(batches: &Batches, ctx: &CallContext, to: &Queue) -> Vec<Warning> {
-    let Some(by) = ctx.deadline.checked_sub(TIME_FOR_THE_RECORD) else { return Vec::new() };
+    let Some(by) = ctx.deadline.checked_sub(TIME_FOR_THE_RECORD) else {
+        return Vec::new();
+    };
     match batches.transfers.gateway.members(&ctx.until(by), to.id).await {
         Ok(Some(0)) => vec![Warning {
             code: "target_has_no_agents".to_owned(),
@@ -223,12 +223,12 @@ async fn warnings(batches: &Batches, ctx: &CallContext, to: &Queue) -> Vec<Warni
 }
 
 /// Why and under which number, as it was asked.
-pub(super) struct Asked<'a> {
+pub(super) struct Labels<'a> {
     pub(super) reason: &'a Option<String>,
     pub(super) reference: &'a Option<String>,
 }
 
-impl Asked<'_> {
+impl Labels<'_> {
     /// Items for `calls`, from `position` on.
     pub(super) fn items(
         &self,
@@ -252,16 +252,11 @@ impl Asked<'_> {
 
 fn request(drain: &Drain, conversation_id: ConversationId) -> TransferRequest {
     TransferRequest {
-        conversation_id,
-        queue: QueueRef::Id(drain.to.id),
         priority: drain.priority,
         skill_ids: drain.skill_ids.clone(),
         language_id: drain.language_id,
         keep_place: drain.keep_place,
-        participant_id: None,
-        transfer_type: TransferType::Unattended,
-        reason: None,
-        reference: None,
+        ..TransferRequest::plain(conversation_id, QueueRef::Id(drain.to.id))
     }
 }
 

@@ -12,11 +12,11 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Batch, Batches, Item,
-    judge::{self, Refusal},
-    places::{Order, Standing},
-    send_order::{Gone, Turn, Turns},
+    judge::{self, NotMoved},
+    places::{PlaceOrder, QueueStanding},
+    send_order::{Gone, SendOrder, SendSlot},
     state,
-    trouble::{MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Trouble},
+    trouble::{ConsecutiveFailures, MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Trouble},
 };
 use crate::{
     problem::Code,
@@ -24,14 +24,15 @@ use crate::{
         Limits, Transfers, Wait,
         conversation::Conversation,
         engine::{self, Job, Outcome, finish::finish},
-        gateway::{CallContext, Lane, Reservation},
+        gateway::{CallContext, Lane, Reservation, Usage},
+        ids::TransferId,
         model::Stage,
         permission,
         plan::{self, Moment, Plan},
     },
 };
 
-/// Time for one call from its turn on. Nobody waits for the answer, but a command is not to be sent
+/// Time for one call from its turn on. No caller waits for the answer, but a command is not to be sent
 /// long after its look.
 const ITEM_TIME: Duration = Duration::from_secs(30);
 
@@ -41,10 +42,73 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Time between two commands of a drain that keeps the order of its calls.
 const APART: Duration = Duration::from_millis(250);
 
-mod open;
 mod take;
 
-pub(super) use open::{End, Open};
+/// An item that is not a transfer yet.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) item: Item,
+    /// Not to be looked at before.
+    pub(super) not_before: Option<Instant>,
+    /// Stands aside so long for trouble of its own.
+    pub(super) aside: Option<Instant>,
+    /// No other call of the batch is left that could show whether Genesys is well.
+    pub(super) alone: bool,
+    /// The transfer that may have been recorded: the store did not say.
+    transfer_id: Option<TransferId>,
+    /// What its calls to Genesys have cost since it became an item.
+    usage: Arc<Usage>,
+    laters: u32,
+    looks: ConsecutiveFailures,
+    commands: ConsecutiveFailures,
+}
+
+impl From<Item> for Open {
+    fn from(item: Item) -> Self {
+        Self {
+            item,
+            not_before: None,
+            aside: None,
+            alone: false,
+            transfer_id: None,
+            usage: Arc::default(),
+            laters: 0,
+            looks: ConsecutiveFailures::default(),
+            commands: ConsecutiveFailures::default(),
+        }
+    }
+}
+
+impl Open {
+    /// Not to be begun before.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.not_before.max(self.aside)
+    }
+
+    /// How often its command was answered in vain.
+    pub(super) fn failures(&self) -> u32 {
+        self.commands.count()
+    }
+}
+
+/// What became of an item that was in flight.
+#[derive(Debug)]
+pub(super) enum ItemResult {
+    /// It is a transfer.
+    Taken,
+    /// It is a transfer that failed: what would have passed did not.
+    GivenUp,
+    /// It is a transfer of unknown outcome.
+    Unclear(Trouble),
+    /// To be looked at again in a while.
+    Later,
+    /// Something that passes is in the way of all.
+    Trouble(Trouble),
+    /// One before it stays behind.
+    Halted,
+    /// The batch is not ours any more, or not running.
+    Stopped,
+}
 
 /// What the calls of one batch share.
 pub(super) struct Run {
@@ -53,14 +117,14 @@ pub(super) struct Run {
     pub(super) batch: Batch,
     /// What its caller may ask for.
     limits: Limits,
-    pub(super) order: Arc<Mutex<Order>>,
+    pub(super) order: Arc<Mutex<PlaceOrder>>,
     /// Looks that succeeded.
     pub(super) looked: AtomicU64,
     /// Calls that moved.
     pub(super) moved: AtomicU64,
     /// How many had moved when a command was last refused for a missing permission, plus one.
     denied: AtomicU64,
-    /// How many in hand cannot come back any more.
+    /// How many in flight cannot come back any more.
     pub(super) gone: watch::Sender<Gone>,
 }
 
@@ -79,12 +143,12 @@ impl Run {
         }
     }
 
-    /// Turns for the next items. Commands keep apart, but no further than the request limit lets
+    /// The order of the next items. Commands keep apart, but no further than the request limit lets
     /// them follow each other anyway.
-    pub(super) fn turns(&self) -> Arc<Turns> {
+    pub(super) fn send_order(&self) -> Arc<SendOrder> {
         let most = state::most_a_minute(&self.batches, &self.batch).max(1);
         let apart = APART.min(Duration::from_secs(30) / most);
-        Turns::new(Arc::clone(&self.order), apart, self.gone.clone())
+        SendOrder::new(Arc::clone(&self.order), apart, self.gone.clone())
     }
 
     /// Carries one item as far as it goes.
@@ -92,14 +156,14 @@ impl Run {
         &self,
         mut open: Open,
         admission: Arc<dyn Reservation>,
-        turn: Arc<Turn>,
-    ) -> (Open, End) {
-        let end = self.attempt(&mut open, admission, &turn).await.unwrap_or_else(|end| end);
+        slot: Arc<SendSlot>,
+    ) -> (Open, ItemResult) {
+        let end = self.attempt(&mut open, admission, &slot).await.unwrap_or_else(|end| end);
         // A call with trouble of its own stands aside; for any other trouble all behind it wait.
-        if let End::Trouble(trouble) = &end
+        if let ItemResult::Trouble(trouble) = &end
             && !trouble.own
         {
-            turn.halt();
+            slot.halt();
         }
         (open, end)
     }
@@ -108,8 +172,8 @@ impl Run {
         &self,
         open: &mut Open,
         admission: Arc<dyn Reservation>,
-        turn: &Arc<Turn>,
-    ) -> Result<End, End> {
+        slot: &Arc<SendSlot>,
+    ) -> Result<ItemResult, ItemResult> {
         let mut ctx = context().on_behalf_of(&self.batch.requested_by);
         ctx.usage = Arc::clone(&open.usage);
         ctx.admission = Some(admission);
@@ -117,8 +181,8 @@ impl Run {
         let mut seen = self.look(&ctx, open).await?;
         let looked_at = Instant::now();
         self.judged(open, seen.as_ref(), i64::MAX).await?;
-        if !turn.comes().await {
-            return Err(End::Halted);
+        if !slot.comes().await {
+            return Err(ItemResult::Halted);
         }
         ctx = ctx.until(context().deadline);
         if looked_at.elapsed() > FRESH {
@@ -131,9 +195,9 @@ impl Run {
         self.take(open, &transfer).await?;
         crate::failpoint!(AfterItem);
         if let Some((standing, priority)) = place {
-            turn.takes(standing, priority);
+            slot.takes(standing, priority);
         }
-        let (passes, clock) = (Arc::clone(turn), Arc::clone(&self.transfers.clock));
+        let (passes, clock) = (Arc::clone(slot), Arc::clone(&self.transfers.clock));
         let job = Job {
             transfer,
             limits: self.limits.clone(),
@@ -143,7 +207,7 @@ impl Run {
             keyed: false,
             on_sent: Some(Box::new(move |sent| passes.pass(sent, clock.now()))),
         };
-        self.send(open, job, plan, turn).await
+        self.send(open, job, plan, slot).await
     }
 
     /// The plan for right now, and the place it gives the call.
@@ -151,7 +215,7 @@ impl Run {
         &self,
         open: &mut Open,
         seen: Option<&Conversation>,
-    ) -> Result<(Plan, Option<(Standing, i64)>), End> {
+    ) -> Result<(Plan, Option<(QueueStanding, i64)>), ItemResult> {
         let plan = self.judged(open, seen, i64::MAX).await?;
         let (Some(since), Some(waited), Some(priority), Some(_)) =
             (open.item.waiting_since, plan.waited_minutes, plan.priority, &self.batch.drain)
@@ -159,7 +223,7 @@ impl Run {
             return Ok((plan, None));
         };
         let base = i64::from(priority.get()).saturating_sub(waited);
-        let standing = Standing { since, base };
+        let standing = QueueStanding { since, base };
         let now = self.transfers.clock.now();
         let clock = seen.map(|conversation| conversation.clock).unwrap_or_default();
         let most = self.order().most_minutes(standing, now, clock);
@@ -174,8 +238,8 @@ impl Run {
         open: &mut Open,
         mut job: Job,
         plan: Plan,
-        turn: &Turn,
-    ) -> Result<End, End> {
+        slot: &SendSlot,
+    ) -> Result<ItemResult, ItemResult> {
         let outcome = engine::dispatch(&self.transfers, &mut job, plan).await;
         let trouble = match &outcome {
             Outcome::Failed { problem, key_used } => Trouble::of_command(problem, *key_used),
@@ -186,25 +250,25 @@ impl Run {
         let ours = trouble.as_ref().is_some_and(|trouble| self.is_given_up(open, trouble));
         if let Some(trouble) = trouble.filter(|_| !ours) {
             if !trouble.own {
-                turn.halt();
+                slot.halt();
             }
-            turn.end();
+            slot.end();
             if self.reopen(open, &job, &trouble.problem).await? {
                 open.aside = Some(Instant::now() + open.commands.aside(&trouble));
-                return Err(End::Trouble(trouble));
+                return Err(ItemResult::Trouble(trouble));
             }
         }
         let transfer = finish(&self.transfers, job, outcome).await;
         match transfer.stage {
-            Stage::Failed if ours => Ok(End::GivenUp),
-            Stage::Unknown => Ok(transfer.error.map_or(End::Taken, |problem| {
-                End::Unclear(Trouble { problem: Box::new(problem), pause: None, own: false })
+            Stage::Failed if ours => Ok(ItemResult::GivenUp),
+            Stage::Unknown => Ok(transfer.error.map_or(ItemResult::Taken, |problem| {
+                ItemResult::Unclear(Trouble { problem: Box::new(problem), pause: None, own: false })
             })),
             Stage::Accepted => {
                 self.moved.fetch_add(1, Ordering::Relaxed);
-                Ok(End::Taken)
+                Ok(ItemResult::Taken)
             }
-            _ => Ok(End::Taken),
+            _ => Ok(ItemResult::Taken),
         }
     }
 
@@ -215,27 +279,31 @@ impl Run {
             return false;
         }
         if trouble.problem.code != Code::GenesysPermissionMissing {
-            return open.commands.strike(MOST_COMMANDS, moved, true);
+            return open.commands.fail(MOST_COMMANDS, moved, true);
         }
         // Others may be moved, and none was refused since the last of them: it is this call.
         let before = self.denied.swap(moved + 1, Ordering::Relaxed);
         let only_this = moved > 0 && before != moved + 1;
-        open.commands.strike(MOST_REFUSALS, moved, open.alone) || only_this
+        open.commands.fail(MOST_REFUSALS, moved, open.alone) || only_this
     }
 
-    async fn check_repetition(&self, open: &mut Open) -> Result<(), End> {
+    async fn check_repetition(&self, open: &mut Open) -> Result<(), ItemResult> {
         let id = open.item.request.conversation_id;
         match permission::check_repetition(&self.transfers, &self.limits, id).await {
             Ok(()) => Ok(()),
             Err(problem) if problem.code == Code::StoreUnavailable => {
-                Err(End::Trouble(Trouble::of_store(problem)))
+                Err(ItemResult::Trouble(Trouble::of_store(problem)))
             }
             Err(problem) => Err(self.settle(open, Stage::Failed, problem).await),
         }
     }
 
     /// Looks at the call; `None` when it is to be moved without a look.
-    async fn look(&self, ctx: &CallContext, open: &mut Open) -> Result<Option<Conversation>, End> {
+    async fn look(
+        &self,
+        ctx: &CallContext,
+        open: &mut Open,
+    ) -> Result<Option<Conversation>, ItemResult> {
         let request = &open.item.request;
         if !self.transfers.settings.verify && plan::blind(request).is_some() {
             return Ok(None);
@@ -251,13 +319,17 @@ impl Run {
                     let others = self.looked.load(Ordering::Relaxed);
                     let refused = trouble.problem.code == Code::GenesysPermissionMissing;
                     let most = if refused { MOST_REFUSALS } else { MOST_LOOKS };
-                    if open.looks.strike(most, others, open.alone) {
+                    if open.looks.fail(most, others, open.alone) {
                         let end = self.settle(open, Stage::Failed, *trouble.problem).await;
-                        return Err(if matches!(end, End::Taken) { End::GivenUp } else { end });
+                        return Err(if matches!(end, ItemResult::Taken) {
+                            ItemResult::GivenUp
+                        } else {
+                            end
+                        });
                     }
                     open.aside = Some(Instant::now() + open.looks.aside(&trouble));
                 }
-                Err(End::Trouble(trouble))
+                Err(ItemResult::Trouble(trouble))
             }
             Err(Err(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
         }
@@ -269,12 +341,12 @@ impl Run {
         open: &mut Open,
         seen: Option<&Conversation>,
         most_minutes: i64,
-    ) -> Result<Plan, End> {
+    ) -> Result<Plan, ItemResult> {
         match self.judge(&open.item, seen, most_minutes) {
             Ok(plan) => Ok(plan),
-            Err(Refusal::Later(problem)) => Err(self.later(open, *problem).await),
-            Err(Refusal::Skip(problem)) => Err(self.settle(open, Stage::Skipped, *problem).await),
-            Err(Refusal::Fail(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
+            Err(NotMoved::Later(problem)) => Err(self.later(open, *problem).await),
+            Err(NotMoved::Skip(problem)) => Err(self.settle(open, Stage::Skipped, *problem).await),
+            Err(NotMoved::Fail(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
         }
     }
 
@@ -283,10 +355,10 @@ impl Run {
         item: &Item,
         seen: Option<&Conversation>,
         most_minutes: i64,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Plan, NotMoved> {
         let transfers = &self.transfers;
         let Some(conversation) = seen else {
-            return plan::blind(&item.request).ok_or_else(|| Refusal::Fail(judge::unseen()));
+            return plan::blind(&item.request).ok_or_else(|| NotMoved::Fail(judge::unseen()));
         };
         if let Some(drain) = &self.batch.drain {
             judge::waits(conversation, &drain.from)?;
@@ -294,13 +366,13 @@ impl Run {
         let moment = Moment { now: transfers.clock.now(), most_minutes };
         let (request, queue) = (&item.request, &item.queue);
         let plan = plan::plan_at_most(request, queue, conversation, moment, transfers.carrier());
-        let plan = plan.map_err(Refusal::Fail)?;
-        transfers.check_priority(&plan).map_err(Refusal::Fail)?;
-        self.limits.check_priority(plan.priority).map_err(Refusal::Fail)?;
+        let plan = plan.map_err(NotMoved::Fail)?;
+        transfers.check_priority(&plan).map_err(NotMoved::Fail)?;
+        self.limits.check_priority(plan.priority).map_err(NotMoved::Fail)?;
         Ok(plan)
     }
 
-    pub(super) fn order(&self) -> std::sync::MutexGuard<'_, Order> {
+    pub(super) fn order(&self) -> std::sync::MutexGuard<'_, PlaceOrder> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -308,9 +380,4 @@ impl Run {
 /// The context of a call's own requests.
 pub(super) fn context() -> CallContext {
     crate::transfer::context(Instant::now() + ITEM_TIME, Lane::Batch)
-}
-
-/// A time that no pause reaches.
-pub(super) fn far() -> Instant {
-    Instant::now() + Duration::from_hours(365 * 24)
 }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Why a call of a batch is not moved now.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum NotMoved {
     /// It may be moved in a while.
     Later(Box<Problem>),
     /// It is not the batch's business any more.
@@ -20,30 +20,30 @@ pub(super) enum Refusal {
     Fail(Box<Problem>),
 }
 
-/// Whether the call still waits in the queue that is drained. What an agent has, or somebody moved
-/// elsewhere, is left alone.
+/// Whether the call still waits in the queue that is drained. A call that an agent has, or that was
+/// moved elsewhere, is left alone.
 ///
 /// # Errors
 /// Why it is not to be moved now.
-pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), Refusal> {
+pub(super) fn waits(conversation: &Conversation, from: &Queue) -> Result<(), NotMoved> {
     let chosen = match legs::choose(conversation, None) {
         Ok(chosen) => chosen,
         Err(problem) => {
             return Err(match problem.code {
                 // What cannot be read now may be read in a while.
-                Code::ConversationRinging | Code::GenesysError => Refusal::Later(problem),
+                Code::ConversationRinging | Code::GenesysError => NotMoved::Later(problem),
                 Code::ConversationNotTransferable if conversation.blocked.is_some() => {
-                    Refusal::Later(problem)
+                    NotMoved::Later(problem)
                 }
-                Code::ConversationEnded => Refusal::Fail(problem),
-                _ => Refusal::Skip(no_longer_waiting(from)),
+                Code::ConversationEnded => NotMoved::Fail(problem),
+                _ => NotMoved::Skip(no_longer_waiting(from)),
             });
         }
     };
     let leg = conversation.legs.get(chosen.index);
     let waits =
         leg.is_some_and(|leg| leg.state == LegState::Waiting && leg.queue_id == Some(from.id));
-    if waits { Ok(()) } else { Err(Refusal::Skip(no_longer_waiting(from))) }
+    if waits { Ok(()) } else { Err(NotMoved::Skip(no_longer_waiting(from))) }
 }
 
 fn no_longer_waiting(from: &Queue) -> Box<Problem> {
@@ -76,9 +76,9 @@ mod tests {
 
     fn told(conversation: &Conversation) -> Result<(), (&'static str, Code)> {
         waits(conversation, &from()).map_err(|refusal| match refusal {
-            Refusal::Later(problem) => ("later", problem.code),
-            Refusal::Skip(problem) => ("skip", problem.code),
-            Refusal::Fail(problem) => ("fail", problem.code),
+            NotMoved::Later(problem) => ("later", problem.code),
+            NotMoved::Skip(problem) => ("skip", problem.code),
+            NotMoved::Fail(problem) => ("fail", problem.code),
         })
     }
 

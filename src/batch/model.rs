@@ -149,6 +149,24 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// What callers are told with the warning `code`.
+    pub(super) fn warning(&self, code: &str) -> Option<&str> {
+        let warning = self.warnings.iter().find(|warning| warning.code == code);
+        warning.map(|warning| warning.detail.as_str())
+    }
+
+    /// Tells callers `detail` with the warning `code`, or takes back what was told. `false` when
+    /// that was so before.
+    pub(super) fn warn(&mut self, code: &str, detail: Option<String>) -> bool {
+        if self.warning(code) == detail.as_deref() {
+            return false;
+        }
+        self.warnings.retain(|warning| warning.code != code);
+        let warning = |detail| Warning { code: code.to_owned(), detail };
+        self.warnings.extend(detail.map(warning));
+        true
+    }
+
     /// What its caller may ask for.
     pub(super) fn limits(&self) -> Limits {
         Limits {

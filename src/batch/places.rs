@@ -1,4 +1,4 @@
-//! Who is served before whom, before and after a drain. Pure.
+//! The order in which calls are served, before and after a drain. Pure.
 //!
 //! Genesys serves by score: the time a call came to its queue, less a minute for each point of
 //! priority; the lowest first. A move restarts the time; `keepPlace` gives it back in whole
@@ -26,14 +26,14 @@ const LONGEST_WAIT: i64 = 525_600;
 
 /// Where a call stood in the queue it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct QueueStanding {
     /// Since when it waits, by Genesys' clock.
     pub(super) since: Timestamp,
     /// What the minutes are added to.
     pub(super) base: i64,
 }
 
-impl Standing {
+impl QueueStanding {
     fn score(self) -> i64 {
         self.since.as_millisecond().saturating_sub(self.base.saturating_mul(MINUTE))
     }
@@ -42,7 +42,7 @@ impl Standing {
 /// A call that was given a place in the target queue.
 #[derive(Debug, Clone, Copy)]
 struct Given {
-    standing: Standing,
+    standing: QueueStanding,
     priority: i64,
     /// When its command was answered.
     by: Timestamp,
@@ -53,27 +53,27 @@ struct Given {
 impl Given {
     /// Whether it was served before `call`. Longer waiting ones are moved first, so of one priority
     /// it was, unless something better is known.
-    fn stood_before(&self, call: Standing, clock: ClockOffset) -> bool {
+    fn stood_before(&self, call: QueueStanding, clock: ClockOffset) -> bool {
         if !self.recalled {
             return self.standing.score() <= call.score();
         }
         let since = clock.theirs(self.standing.since);
-        let standing = Standing { since, ..self.standing };
+        let standing = QueueStanding { since, ..self.standing };
         standing.base == call.base || standing.score() <= call.score()
     }
 }
 
 /// The calls of one drain that have their places.
 #[derive(Debug, Default)]
-pub(super) struct Order(Vec<Given>);
+pub(super) struct PlaceOrder(Vec<Given>);
 
-impl Order {
+impl PlaceOrder {
     /// A call was moved; it has `priority` in the target queue, where it came no later than `by`.
-    pub(super) fn give(&mut self, standing: Standing, priority: i64, by: Timestamp) {
+    pub(super) fn give(&mut self, standing: QueueStanding, priority: i64, by: Timestamp) {
         self.0.push(Given { standing, priority, by, recalled: false });
     }
 
-    /// As [`Order::give`] for a transfer in the record, made by an earlier process.
+    /// As [`PlaceOrder::give`] for a transfer in the record, made by an earlier process.
     pub(super) fn recall(&mut self, transfer: &Transfer) {
         let moved = !matches!(transfer.stage.status(), Status::Failed | Status::Skipped);
         let (Some(priority), Some(waited)) = (transfer.priority, transfer.waited_minutes) else {
@@ -86,7 +86,7 @@ impl Order {
         let by = transfer.created_at.saturating_add(LONGEST_COMMAND).unwrap_or(Timestamp::MAX);
         let ago = SignedDuration::from_mins(waited.clamp(0, LONGEST_WAIT));
         let since = transfer.created_at.saturating_sub(ago).unwrap_or(Timestamp::MIN);
-        let standing = Standing { since, base: priority.saturating_sub(waited) };
+        let standing = QueueStanding { since, base: priority.saturating_sub(waited) };
         let by = by.min(transfer.updated_at);
         self.0.push(Given { standing, priority, by, recalled: true });
     }
@@ -95,7 +95,7 @@ impl Order {
     /// ahead of one that stood before it.
     pub(super) fn most_minutes(
         &self,
-        standing: Standing,
+        standing: QueueStanding,
         now: Timestamp,
         clock: ClockOffset,
     ) -> i64 {

@@ -1,9 +1,9 @@
 //! Working through a batch: one task per batch, one process at a time.
 //!
-//! The task keeps a few items in hand at once; each is admitted to the request budget before it is
-//! begun, and their commands leave in order (`turns`). What may pass pauses the whole batch, not
-//! an item. The store decides in the step that takes an item whether the batch is still running and
-//! ours, so a cancel or a take-over counts at once.
+//! The task keeps a few items in flight; each is admitted to the request budget before it is begun,
+//! and their commands leave in order (`send_order`). What may pass pauses the whole batch, not an
+//! item (`phase`). The store decides in the step that takes an item whether the batch is still
+//! running and ours, so a cancel or a take-over counts at once.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,16 +13,16 @@ use std::{
 
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 
-use self::{fetch::View, hands::Back, waits::GLANCE};
+use self::phase::{Close, Control, NextStep};
 use super::{
     Batch, BatchStatus, Batches,
-    item::{Open, Run},
-    pause::Pauses,
-    send_order::{Gone, Turns},
+    item::{ItemResult, Open, Run},
+    send_order::{Course, Gone, SendOrder},
+    sight::View,
     trouble::Trouble,
 };
 use crate::{
@@ -36,10 +36,9 @@ use crate::{
     },
 };
 
-mod end;
+mod close;
 mod fetch;
-mod hands;
-mod waits;
+mod phase;
 
 /// How long the batch waits in line for its next requests before it asks anew.
 const ADMISSION: Duration = Duration::from_secs(90);
@@ -50,50 +49,48 @@ const PAUSED: &str = "paused";
 /// Transfers read at once.
 const PAGE: u32 = 500;
 
-/// Why the runner stops.
-enum Stop {
-    /// All is done.
-    Finished,
-    /// A caller stopped the batch.
-    Cancelled,
-    /// The service stops, or another process has the batch.
-    Gone,
+/// A ringing call is looked at again after this time.
+const LATER: Duration = Duration::from_secs(10);
+
+/// While it waits, a batch looks so often whether another process cancelled it.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// An item that is no longer in flight.
+struct Back {
+    open: Open,
+    result: ItemResult,
+    /// Whether it could have come back until now.
+    course: Arc<Course>,
+}
+
+/// Where more items are.
+#[derive(Debug, Clone, Copy)]
+enum Unread {
+    /// In the store, from this position on.
+    From(u32),
+    /// The store has none.
+    None,
+    /// An item was lost on the way: the record has it, once it is put back.
+    Lost,
 }
 
 /// Works through one batch.
-#[expect(clippy::struct_excessive_bools, reason = "facts, each of its own")]
 struct Runner {
     batches: Arc<Batches>,
     transfers: Arc<Transfers>,
     run: Arc<Run>,
     batch: Batch,
     news: Arc<Notify>,
+    control: Control,
     /// Items to do, by position.
     open: BTreeMap<u32, Open>,
-    /// From here on the store may hold more of them; `None` when all are read.
-    unread: Option<u32>,
+    unread: Unread,
     known: HashSet<ConversationId>,
     view: View,
-    tasks: JoinSet<Back>,
-    turns: Arc<Turns>,
-    /// How many of the tasks have an item that cannot come back.
+    in_flight: JoinSet<Back>,
+    send_order: Arc<SendOrder>,
+    /// How many of those in flight cannot come back.
     gone: watch::Receiver<Gone>,
-    /// Items in a row in trouble of their own.
-    struck: u32,
-    /// After a storm one item at a time, until one gets through.
-    careful: bool,
-    /// One stays behind: those behind it come back.
-    halted: bool,
-    /// An item could not be taken.
-    doubted: bool,
-    /// An item was lost on the way: the record has it.
-    lost: bool,
-    pauses: Pauses,
-    paused_until: Option<Instant>,
-    long_pause: bool,
-    /// Why it pauses.
-    reason: Option<Box<Problem>>,
-    stop: Option<Stop>,
 }
 
 /// Works through a recorded batch whose runner this process is.
@@ -101,7 +98,9 @@ pub(super) fn run(batches: &Arc<Batches>, batch: Batch) {
     if batch.finished_at.is_some() {
         return;
     }
-    let Some(news) = batches.running.enter(&batch) else { return };
+    let Some(news) = batches.running.enter(&batch) else {
+        return;
+    };
     let batches = Arc::clone(batches);
     let completion = batches.transfers.completion.clone();
     completion.spawn(async move {
@@ -113,11 +112,8 @@ pub(super) fn run(batches: &Arc<Batches>, batch: Batch) {
     });
 }
 
-/// What a process recorded of this batch and did not send when it died is to be done again, in
-/// its turn: the batch is still wanted, however long ago that was.
-///
-/// # Errors
-/// When the store fails.
+/// What a process recorded of this batch and did not send when it died is to be done again, in its
+/// turn: the batch is still wanted, however long ago that was.
 async fn put_back_unsent(batches: &Batches, batch: &Batch) -> Result<(), StoreError> {
     let why = Problem::new(
         Code::ShuttingDown,
@@ -136,68 +132,58 @@ impl Runner {
     fn new(batches: Arc<Batches>, batch: Batch, news: Arc<Notify>) -> Self {
         let run = Arc::new(Run::new(Arc::clone(&batches), batch.clone()));
         Self {
-            turns: run.turns(),
-            gone: run.gone.subscribe(),
-            struck: 0,
-            careful: false,
             transfers: Arc::clone(&batches.transfers),
             batches,
+            send_order: run.send_order(),
+            gone: run.gone.subscribe(),
             run,
             batch,
             news,
+            control: Control::default(),
             open: BTreeMap::new(),
-            unread: Some(0),
+            unread: Unread::From(0),
             known: HashSet::new(),
             view: View::default(),
-            tasks: JoinSet::new(),
-            halted: false,
-            doubted: false,
-            lost: false,
-            pauses: Pauses::default(),
-            paused_until: None,
-            long_pause: false,
-            reason: None,
-            stop: None,
+            in_flight: JoinSet::new(),
         }
     }
 
     async fn work(mut self) {
-        while !self.put_back().await && !matches!(self.stop, Some(Stop::Gone)) {
+        while !self.put_back().await && self.control.closing() != Some(Close::Gone) {
             self.rest_a_while().await;
         }
         let _place = self.a_place().await;
-        while self.stop.is_none() && !self.recall().await {
+        while self.control.closing().is_none() && !self.recall().await {
             self.rest_a_while().await;
         }
-        while self.stop.is_none() {
-            self.step().await;
+        let why = loop {
+            if let Some(why) = self.step().await {
+                break why;
+            }
+        };
+        while let Some(ended) = self.in_flight.join_next().await {
+            self.take_back(ended);
         }
-        self.finish_what_is_in_hand().await;
-        match self.stop.take() {
-            Some(Stop::Finished) => self.complete().await,
-            Some(Stop::Cancelled) => self.skip_the_rest().await,
-            Some(Stop::Gone) | None => {}
+        match why {
+            Close::Finished => close::complete(self).await,
+            Close::Cancelled => close::skip_the_rest(self).await,
+            Close::Gone => {}
         }
     }
 
     /// Makes items again of what was recorded and not sent. `false` when the store is away. Only
-    /// while none is in hand.
-    async fn put_back(&mut self) -> bool {
-        match put_back_unsent(&self.batches, &self.batch).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put calls back");
-                false
-            }
-        }
+    /// while none is in flight.
+    async fn put_back(&self) -> bool {
+        let put_back = put_back_unsent(&self.batches, &self.batch).await;
+        self.logged("cannot put calls back", put_back).is_some()
     }
 
     /// A place among the batches that run; `None` when it is not to run any more.
     async fn a_place(&mut self) -> Option<OwnedSemaphorePermit> {
         if self.batch.status == BatchStatus::Cancelled {
-            self.stop = Some(Stop::Cancelled);
+            self.control.close(Close::Cancelled);
         }
-        while self.stop.is_none() {
+        while self.control.closing().is_none() {
             let places = Arc::clone(&self.batches.places);
             if let Ok(place) = places.try_acquire_owned() {
                 return Some(place);
@@ -209,18 +195,13 @@ impl Runner {
 
     /// Reads what was done before. `false` when the store is away.
     async fn recall(&mut self) -> bool {
-        match self.read_the_record().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot read the batch");
-                false
-            }
-        }
+        let read = self.read_the_record().await;
+        self.logged("cannot read the batch", read).is_some()
     }
 
     async fn read_the_record(&mut self) -> Result<(), StoreError> {
-        let store = &self.batches.store;
-        self.known = store.known_conversations(self.batch.id).await?.into_iter().collect();
+        let known = self.batches.store.known_conversations(self.batch.id).await?;
+        self.known = known.into_iter().collect();
         if self.batch.drain.as_ref().is_none_or(|drain| !drain.keep_place) {
             return Ok(());
         }
@@ -238,44 +219,60 @@ impl Runner {
         }
     }
 
-    /// One step: whatever is to be done next, or a wait for it.
-    async fn step(&mut self) {
+    /// What the store answered; its failure is logged as `what`.
+    fn logged<T>(&self, what: &'static str, answered: Result<T, StoreError>) -> Option<T> {
+        let logged = |error: &StoreError| {
+            tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "{what}");
+        };
+        answered.inspect_err(logged).ok()
+    }
+
+    /// One step: whatever is to be done next, or a wait for it. `Some` at the end.
+    async fn step(&mut self) -> Option<Close> {
         self.take_back_all();
         if self.transfers.completion.stop.is_cancelled() {
-            self.stop = Some(Stop::Gone);
+            self.control.close(Close::Gone);
         }
-        if self.doubted && self.stop.is_none() {
-            self.settle_the_doubt().await;
-        }
-        if self.stop.is_some() {
-            return;
-        }
-        self.tell_the_pause().await;
-        if self.halted {
-            // Those behind the one that stays behind come back, and all begin again in order.
-            self.wait_for_all_who_may_come_back().await;
-            self.turns = self.run.turns();
-            self.halted = false;
-            return;
-        }
-        if let Some(until) = self.paused_until {
-            if Instant::now() < until {
-                return self.rest_until(until).await;
+        let step = self.control.step(Instant::now());
+        match step {
+            NextStep::Close(why) => return Some(why),
+            NextStep::CheckRecord => {
+                if !self.check_the_record().await {
+                    self.rest_a_while().await;
+                } else if self.control.closing().is_none() {
+                    self.control.close(Close::Gone);
+                }
+                return None;
             }
-            self.paused_until = None;
-            self.long_pause = false;
+            NextStep::Regroup | NextStep::Rest(_) | NextStep::Work => self.tell_the_pause().await,
         }
+        match step {
+            NextStep::Rest(until) => self.rest_until(until).await,
+            NextStep::Regroup => {
+                self.wait_for_all_that_may_come_back().await;
+                self.send_order = self.run.send_order();
+                self.control.regrouped();
+            }
+            _ => self.begin_or_wait().await,
+        }
+        None
+    }
+
+    async fn begin_or_wait(&mut self) {
         if !self.fetch().await {
             return;
         }
+        let gone = *self.gone.borrow_and_update();
         match self.next_due() {
-            Some(position) if self.has_a_hand_free() => self.begin(position).await,
+            Some(position) if self.control.has_room(self.in_flight.len(), gone) => {
+                self.begin(position).await;
+            }
             due => {
-                // Nobody waits until an item is back before the next one is due.
+                // No item is back before the next one is due: that one is waited for.
                 let until = self.open.values().filter_map(Open::due).min();
                 match until.filter(|_| due.is_none()) {
-                    Some(until) if self.tasks.is_empty() => self.rest_until(until).await,
-                    None if self.tasks.is_empty() => self.nothing_to_do().await,
+                    Some(until) if self.in_flight.is_empty() => self.rest_until(until).await,
+                    None if self.in_flight.is_empty() => self.nothing_to_do().await,
                     until => self.wait_for_one(until).await,
                 }
             }
@@ -285,46 +282,201 @@ impl Runner {
     fn next_due(&self) -> Option<u32> {
         let now = Instant::now();
         let mut due = self.open.values().filter(|open| open.due().is_none_or(|at| at <= now));
-        // Who is asked for to see whether the storm is over should not always be the same one.
-        let next = if self.careful { due.min_by_key(|open| open.strikes()) } else { due.next() };
+        // Not always the same item probes whether the trouble is over.
+        let probing = self.control.is_failing();
+        let next = if probing { due.min_by_key(|open| open.failures()) } else { due.next() };
         next.map(|open| open.item.position)
     }
 
     /// Waits for room in the request budget, then begins an item.
     async fn begin(&mut self, position: u32) {
-        let Some(open) = self.open.get(&position) else { return };
+        let Some(open) = self.open.get(&position) else {
+            return;
+        };
         let calls = calls_needed(&self.transfers, &open.item.request);
-        let Some(admission) = self.admission(calls).await else { return };
-        let Some(mut open) = self.open.remove(&position) else { return };
+        let Some(admission) = self.admission(calls).await else {
+            return;
+        };
+        let Some(mut open) = self.open.remove(&position) else {
+            return;
+        };
         open.alone = self.open.is_empty() && self.may_come_back() == 0;
-        let (run, turn) = (Arc::clone(&self.run), Arc::new(self.turns.draw()));
-        let course = turn.course();
-        self.tasks.spawn(async move {
-            let (open, end) = run.carry(open, admission, turn).await;
-            Back { open, end, course }
+        let (run, slot) = (Arc::clone(&self.run), Arc::new(self.send_order.next()));
+        let course = slot.course();
+        self.in_flight.spawn(async move {
+            let (open, result) = run.carry(open, admission, slot).await;
+            Back { open, result, course }
         });
     }
 
-    /// Room for `calls` requests; `None` when something else is to be seen to first.
+    /// Room for `calls` requests; `None` when something else has to be done first.
     async fn admission(&mut self, calls: u32) -> Option<Arc<dyn Reservation>> {
         let transfers = Arc::clone(&self.transfers);
         let ctx = context(Instant::now() + ADMISSION, Lane::Batch);
         let ctx = ctx.on_behalf_of(&self.batch.requested_by);
         let admitted = self.unless_stopped(transfers.gateway.admit(&ctx, calls)).await?;
         self.take_back_all();
-        match admitted {
-            Ok(admission) => (!self.halted && !self.doubted).then_some(admission),
-            Err(error) => {
-                match Trouble::of(error) {
-                    Ok(trouble) => self.pause_for(&trouble),
-                    Err(problem) => {
-                        tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "not admitted");
-                    }
-                }
+        match admitted.map_err(Trouble::of) {
+            Ok(admission) => self.control.is_undisturbed().then_some(admission),
+            Err(Ok(trouble)) => {
+                self.control.pause(&trouble, Instant::now());
+                None
+            }
+            Err(Err(problem)) => {
+                let code = problem.code.as_str();
+                tracing::warn!(batch_id = %self.batch.id, code, "not admitted");
                 None
             }
         }
     }
+
+    fn take_back_all(&mut self) {
+        while let Some(ended) = self.in_flight.try_join_next() {
+            self.take_back(ended);
+        }
+    }
+
+    fn take_back(&mut self, ended: Result<Back, JoinError>) {
+        let Back { mut open, result, course } = match ended {
+            Ok(back) => back,
+            Err(error) => {
+                tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
+                self.unread = Unread::Lost;
+                return;
+            }
+        };
+        drop(course);
+        let (now, failing) = (Instant::now(), self.control.is_failing());
+        self.control.came_back(&result, now);
+        match result {
+            ItemResult::Taken if failing => {
+                self.open.values_mut().for_each(|open| open.aside = None);
+            }
+            ItemResult::Taken | ItemResult::GivenUp | ItemResult::Unclear(_) => {}
+            ItemResult::Later
+            | ItemResult::Halted
+            | ItemResult::Trouble(_)
+            | ItemResult::Stopped => {
+                if matches!(result, ItemResult::Later) {
+                    open.not_before = Some(now + LATER);
+                }
+                self.open.insert(open.item.position, open);
+            }
+        }
+    }
+
+    /// How many of those in flight may come back.
+    fn may_come_back(&mut self) -> usize {
+        let Gone { taken, unclear } = *self.gone.borrow_and_update();
+        self.in_flight.len().saturating_sub(taken + unclear)
+    }
+
+    async fn wait_for_all_that_may_come_back(&mut self) {
+        while self.may_come_back() > 0 {
+            tokio::select! {
+                Some(ended) = self.in_flight.join_next() => self.take_back(ended),
+                _ = self.gone.changed() => {}
+            }
+        }
+    }
+
+    /// Waits until one in flight is back or gone, or until then.
+    async fn wait_for_one(&mut self, until: Option<Instant>) {
+        tokio::select! {
+            Some(ended) = self.in_flight.join_next() => self.take_back(ended),
+            _ = self.gone.changed() => {}
+            () = self.news.notified() => {
+                self.check_the_record().await;
+            }
+            () = tokio::time::sleep_until(until.unwrap_or_else(far)) => {}
+            () = self.transfers.completion.stop.cancelled() => {}
+        }
+    }
+
+    /// Waits for `work`, unless the batch is stopped meanwhile.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let stop = self.transfers.completion.stop.clone();
+        while self.control.closing().is_none() {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = stop.cancelled() => return None,
+                () = self.news.notified() => {}
+                () = tokio::time::sleep(GLANCE) => {}
+            }
+            self.check_the_record().await;
+        }
+        None
+    }
+
+    async fn rest_a_while(&mut self) {
+        let until = Instant::now() + self.control.next_pause();
+        self.rest_until(until).await;
+    }
+
+    /// Waits until then, but looks at the record now and then.
+    async fn rest_until(&mut self, until: Instant) {
+        let glance = until.min(Instant::now() + GLANCE);
+        tokio::select! {
+            () = tokio::time::sleep_until(glance) => {}
+            () = self.news.notified() => {}
+            () = self.transfers.completion.stop.cancelled() => {
+                return self.control.close(Close::Gone);
+            }
+        }
+        self.check_the_record().await;
+    }
+
+    /// Whether a caller stopped the batch. `false` when the store is away.
+    async fn check_the_record(&mut self) -> bool {
+        let read = self.batches.store.batch(self.batch.id).await;
+        let Ok(found) = read.inspect_err(|error| {
+            tracing::debug!(cause = %error.cause, "cannot read the batch");
+        }) else {
+            return false;
+        };
+        match found {
+            Some(batch) if batch.status == BatchStatus::Running => {}
+            Some(Batch { status: BatchStatus::Cancelled, finished_at: None, .. }) => {
+                self.control.close(Close::Cancelled);
+            }
+            _ => self.control.close(Close::Gone),
+        }
+        true
+    }
+
+    /// Shows or takes back the warning of a pause. Should it not be written: the next one will be.
+    async fn tell_the_pause(&mut self) {
+        let detail = self.control.told_pause().map(|problem| {
+            let hint = problem.hint.as_deref().unwrap_or_default();
+            format!("{} {hint}", problem.detail).trim().to_owned()
+        });
+        let shown = self.batch.warning(PAUSED).is_some();
+        if detail.is_some() == shown {
+            return;
+        }
+        if let Some(problem) = self.control.told_pause() {
+            let code = problem.code.as_str();
+            tracing::warn!(batch_id = %self.batch.id, code, "the batch pauses");
+        }
+        self.batch.warn(PAUSED, detail);
+        self.save().await;
+    }
+
+    /// Writes the batch's row. `false` when it could not be; a row that another process has now is
+    /// that process's to write.
+    async fn save(&mut self) -> bool {
+        self.batch.updated_at = self.transfers.clock.now();
+        let owner = self.transfers.records.owner();
+        let saved = self.batches.store.update_batch(&self.batch, owner).await;
+        self.logged("cannot write the batch", saved).is_some()
+    }
+}
+
+/// A time that no pause reaches.
+fn far() -> Instant {
+    Instant::now() + Duration::from_hours(365 * 24)
 }
 
 #[cfg(test)]

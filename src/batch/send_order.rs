@@ -1,4 +1,4 @@
-//! Commands of a batch leave in the order of its items, though several items are in hand at once.
+//! Commands of a batch leave in the order of its items, though several items are in flight at once.
 
 use std::{
     collections::BTreeSet,
@@ -12,20 +12,20 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
-use super::places::{Order, Standing};
+use super::places::{PlaceOrder, QueueStanding};
 use crate::transfer::gateway::Sent;
 
-/// The turns of one batch.
+/// The order in which the commands of one batch leave.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct SendOrder {
     stand: watch::Sender<Stand>,
-    order: Arc<Mutex<Order>>,
+    places: Arc<Mutex<PlaceOrder>>,
     apart: Duration,
     gone: watch::Sender<Gone>,
 }
 
-/// How many items in hand cannot come back any more: they wait for what is to be seen, and nobody
-/// need wait for them.
+/// How many items in flight cannot come back any more: they wait for what is to be seen, and none
+/// has to wait for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Gone {
     /// Their commands were taken.
@@ -49,7 +49,7 @@ enum Way {
     Unclear,
 }
 
-/// Counts an item in hand among those [`Gone`], once it is, for as long as this is kept.
+/// Counts an item in flight among those [`Gone`], once it is, for as long as this is kept.
 #[derive(Debug)]
 pub(super) struct Course {
     way: OnceLock<Way>,
@@ -78,9 +78,9 @@ impl Drop for Course {
 #[derive(Debug, Default)]
 struct Stand {
     drawn: u64,
-    /// Whose turn it is.
+    /// The slot that may go.
     current: u64,
-    /// Turns behind it that are over already.
+    /// Slots behind it that are over already.
     over: BTreeSet<u64>,
     /// Those behind this one are not to go.
     halted: Option<u64>,
@@ -88,28 +88,28 @@ struct Stand {
     not_before: Option<Instant>,
 }
 
-impl Turns {
-    /// Nobody has drawn yet. Who goes is given his place in `order`; the next follows no sooner
-    /// than `apart` after him. Genesys answers a command before it has worked on it: two that
-    /// follow at once may change places. Those of whom nobody comes back are counted in `gone`.
+impl SendOrder {
+    /// An order without slots. A call that goes is given its place in `places`; the next follows no
+    /// sooner than `apart` after it. Genesys answers a command before it has worked on it: two that
+    /// follow at once may change places. Those that cannot come back are counted in `gone`.
     pub(super) fn new(
-        order: Arc<Mutex<Order>>,
+        places: Arc<Mutex<PlaceOrder>>,
         apart: Duration,
         gone: watch::Sender<Gone>,
     ) -> Arc<Self> {
-        Arc::new(Self { stand: watch::Sender::default(), order, apart, gone })
+        Arc::new(Self { stand: watch::Sender::default(), places, apart, gone })
     }
 
-    /// The turn behind all drawn before.
-    pub(super) fn draw(self: &Arc<Self>) -> Turn {
+    /// The slot behind all given out before.
+    pub(super) fn next(self: &Arc<Self>) -> SendSlot {
         let mut number = 0;
         self.stand.send_modify(|stand| {
             number = stand.drawn;
             stand.drawn += 1;
         });
         let course = Course { way: OnceLock::new(), all: self.gone.clone() };
-        Turn {
-            turns: Arc::clone(self),
+        SendSlot {
+            order: Arc::clone(self),
             number,
             place: OnceLock::new(),
             course: Arc::new(course),
@@ -118,29 +118,29 @@ impl Turns {
     }
 }
 
-/// One item's turn. It is over when its command was answered, or when dropped.
+/// One item's slot. It is over when its command was answered, or when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
-    turns: Arc<Turns>,
+pub(super) struct SendSlot {
+    order: Arc<SendOrder>,
     number: u64,
-    place: OnceLock<(Standing, i64)>,
+    place: OnceLock<(QueueStanding, i64)>,
     course: Arc<Course>,
     ended: AtomicBool,
 }
 
-impl Turn {
-    /// Whether the one whose turn it is can still come back; counts as long as it is kept.
+impl SendSlot {
+    /// Whether the item can still come back; counts as long as it is kept.
     pub(super) fn course(&self) -> Arc<Course> {
         Arc::clone(&self.course)
     }
 
-    /// Waits until all before have gone. `false`: one of them stays behind, so nobody may go.
+    /// Waits until all before have gone. `false`: one of them stays behind, so none may go.
     pub(super) async fn comes(&self) -> bool {
-        let mut stand = self.turns.stand.subscribe();
+        let mut stand = self.order.stand.subscribe();
         let halted = |stand: &Stand| stand.halted.is_some_and(|at| at < self.number);
         let not_before = {
             let mine = |stand: &Stand| halted(stand) || stand.current == self.number;
-            // The sender lives as long as the turn.
+            // The sender lives as long as the slot.
             match stand.wait_for(mine).await {
                 Ok(stand) if !halted(&stand) => stand.not_before,
                 Ok(_) | Err(_) => return false,
@@ -152,18 +152,18 @@ impl Turn {
         true
     }
 
-    /// Nobody behind may go: this one has to come back first.
+    /// None behind may go: this one has to come back first.
     pub(super) fn halt(&self) {
         if self.ended.load(Ordering::Relaxed) {
             return;
         }
-        self.turns.stand.send_modify(|stand| {
+        self.order.stand.send_modify(|stand| {
             stand.halted = Some(stand.halted.map_or(self.number, |at| at.min(self.number)));
         });
     }
 
     /// The place the call gets when it goes.
-    pub(super) fn takes(&self, standing: Standing, priority: i64) {
+    pub(super) fn takes(&self, standing: QueueStanding, priority: i64) {
         self.place.get_or_init(|| (standing, priority));
     }
 
@@ -179,23 +179,23 @@ impl Turn {
             Sent::Refused(_) | Sent::Abandoned(_) => {}
             Sent::Taken(_) | Sent::Finished(_) | Sent::Uncertain { .. } => {
                 if let Some((standing, priority)) = self.place.get().copied() {
-                    let order = &self.turns.order;
-                    let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
-                    order.give(standing, priority, now);
-                    let at = Instant::now() + self.turns.apart;
-                    self.turns.stand.send_modify(|stand| stand.not_before = Some(at));
+                    let mut places =
+                        self.order.places.lock().unwrap_or_else(PoisonError::into_inner);
+                    places.give(standing, priority, now);
+                    let at = Instant::now() + self.order.apart;
+                    self.order.stand.send_modify(|stand| stand.not_before = Some(at));
                 }
             }
         }
         self.end();
     }
 
-    /// Its turn is over; again does nothing.
+    /// Its slot is over; again does nothing.
     pub(super) fn end(&self) {
         if self.ended.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.turns.stand.send_modify(|stand| {
+        self.order.stand.send_modify(|stand| {
             stand.over.insert(self.number);
             while stand.over.remove(&stand.current) {
                 stand.current += 1;
@@ -204,7 +204,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SendSlot {
     fn drop(&mut self) {
         self.end();
     }
@@ -219,18 +219,18 @@ mod tests {
 
     const APART: Duration = Duration::from_millis(250);
 
-    fn turns() -> Arc<Turns> {
-        Turns::new(Arc::default(), APART, watch::Sender::default())
+    fn send_order() -> Arc<SendOrder> {
+        SendOrder::new(Arc::default(), APART, watch::Sender::default())
     }
 
-    async fn waits(turn: &Turn) -> bool {
-        timeout(Duration::from_secs(1), turn.comes()).await.is_err()
+    async fn waits(slot: &SendSlot) -> bool {
+        timeout(Duration::from_secs(1), slot.comes()).await.is_err()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_who_is_over_early_lets_nobody_overtake() {
-        let turns = turns();
-        let (first, second, third) = (turns.draw(), turns.draw(), turns.draw());
+    async fn one_that_is_over_early_lets_none_overtake() {
+        let order = send_order();
+        let (first, second, third) = (order.next(), order.next(), order.next());
         assert!(first.comes().await);
         drop(second);
         assert!(waits(&third).await);
@@ -240,9 +240,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_that_get_places_follow_each_other_with_some_time_between() {
-        let turns = turns();
-        let (first, second) = (turns.draw(), turns.draw());
-        first.takes(Standing { since: Timestamp::UNIX_EPOCH, base: 0 }, 3);
+        let order = send_order();
+        let (first, second) = (order.next(), order.next());
+        first.takes(QueueStanding { since: Timestamp::UNIX_EPOCH, base: 0 }, 3);
         let start = Instant::now();
         first.pass(&Sent::Taken(UpstreamAnswer::default()), Timestamp::UNIX_EPOCH);
         assert!(second.comes().await);
@@ -250,9 +250,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_who_stays_behind_holds_back_all_behind_him_and_nobody_before() {
-        let turns = turns();
-        let (first, second, third) = (turns.draw(), turns.draw(), turns.draw());
+    async fn one_that_stays_behind_holds_back_all_behind_it_and_none_before() {
+        let order = send_order();
+        let (first, second, third) = (order.next(), order.next(), order.next());
         second.halt();
         drop(second);
         assert!(first.comes().await);
@@ -260,9 +260,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_whose_command_was_taken_counts_as_gone_until_he_is_back() {
+    async fn one_whose_command_was_taken_counts_as_gone_until_it_is_back() {
         let all = watch::Sender::default();
-        let turns = Turns::new(Arc::default(), APART, all.clone());
+        let order = SendOrder::new(Arc::default(), APART, all.clone());
         for (sent, gone) in [
             (Sent::Taken(UpstreamAnswer::default()), Gone { taken: 1, unclear: 0 }),
             (
@@ -271,11 +271,11 @@ mod tests {
             ),
             (Sent::Finished(UpstreamAnswer::default()), Gone::default()),
         ] {
-            let turn = turns.draw();
-            let course = turn.course();
-            turn.pass(&sent, Timestamp::UNIX_EPOCH);
+            let slot = order.next();
+            let course = slot.course();
+            slot.pass(&sent, Timestamp::UNIX_EPOCH);
             assert_eq!(*all.borrow(), gone, "{sent:?}");
-            drop(course);
+            drop((slot, course));
             assert_eq!(*all.borrow(), Gone::default(), "{sent:?}");
         }
     }

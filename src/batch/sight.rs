@@ -1,16 +1,33 @@
-//! What one look at a queue shows of a drain's calls. Pure.
+//! What looks at a queue show of a drain's calls, and when the next one is due. Pure.
 //!
 //! A look shows at most a hundred rows; when more wait, they are the oldest and the newest half,
 //! and moving the oldest uncovers the middle.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::transfer::{
     gateway::{WaitingCall, WaitingCalls},
     ids::ConversationId,
 };
+
+/// Pauses between looks that bring nothing new; the longer one after a minute of them.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONG_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONG_BLOCKED: Duration = Duration::from_mins(1);
+
+/// Pause between looks that show no call although some are missing.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// So many such looks are believed; the fewer when only few are missing.
+const LOOKS: u32 = 3;
+const FEWER_LOOKS: u32 = 2;
+
+/// Up to one in so many may have gone, as callers do.
+const ONE_IN: u32 = 20;
 
 /// Rows in each half of a look that does not show all.
 pub(super) const HALF_A_LOOK: usize = 50;
@@ -53,7 +70,7 @@ pub(super) fn shows_none(look: &WaitingCalls) -> bool {
 pub(super) enum News {
     /// These were not known, longest wait first.
     New(Vec<WaitingCall>),
-    /// Those who were not seen yet may be among the hidden ones: the rows shown are of known calls,
+    /// The calls that were not seen yet may be among the hidden ones: the rows shown are of known calls,
     /// not moved yet or shown although they were, or cannot be read. Of the newest ones these were
     /// not known.
     Blocked(Vec<WaitingCall>),
@@ -81,12 +98,93 @@ pub(super) fn news(
     }
     // Rows are in order: once one is later than the drain, so is everything hidden behind it.
     let reaches_the_end = oldest.last().is_some_and(|row| row.since > by);
-    // A row that cannot be read may be of one who is missing, wherever it stands.
+    // A row that cannot be read may be of a missing call, wherever it stands.
     let unread = !look.truncated && missing > 0 && gap(look) > 0;
     if !unread && (!look.truncated || reaches_the_end) {
         return News::Nothing;
     }
     News::Blocked(unknown(newest))
+}
+
+/// What a drain has seen of its queue.
+#[derive(Debug)]
+pub(super) struct View {
+    /// Whether more may wait than was shown; `None` before the first look.
+    pub(super) hidden: Option<bool>,
+    pub(super) next_look: Option<Instant>,
+    pause: Duration,
+    /// Since when there was nothing to do but to wait for rows to go away.
+    blocked_since: Option<Instant>,
+    /// Since when looks fail.
+    pub(super) blind_since: Option<Instant>,
+    /// Consecutive looks that showed no call.
+    empty_looks: u32,
+    /// How many of the missing calls, at most, may still wait at the end.
+    pub(super) unseen: u32,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            hidden: None,
+            next_look: None,
+            pause: FIRST_PAUSE,
+            blocked_since: None,
+            blind_since: None,
+            empty_looks: 0,
+            unseen: 0,
+        }
+    }
+}
+
+impl View {
+    pub(super) fn look_later(&mut self) {
+        self.next_look = Some(Instant::now() + self.pause);
+        let long = self.blocked_since.is_some_and(|since| since.elapsed() >= LONG_BLOCKED);
+        let longest = if long { LONGEST_PAUSE } else { LONG_PAUSE };
+        self.pause = (self.pause * 2).min(longest);
+    }
+
+    pub(super) fn progress(&mut self, hidden: bool) {
+        *self = Self { hidden: Some(hidden), ..Self::default() };
+    }
+
+    /// A look showed that calls are hidden.
+    pub(super) fn blocked(&mut self) {
+        self.hidden = Some(true);
+        self.empty_looks = 0;
+        self.look_later();
+    }
+
+    /// How long there was nothing to do but to wait for rows to go away, until now.
+    pub(super) fn blocked_for(&mut self) -> Duration {
+        self.blocked_since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// How long looks fail, until now.
+    pub(super) fn blind_for(&mut self) -> Duration {
+        self.blind_since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// A look showed no call, and none hidden, while `missing` of `total` were not seen yet.
+    /// Whether that is believed: an answer can be wrong for a moment.
+    pub(super) fn saw_none(&mut self, missing: u32, total: u32) -> bool {
+        self.empty_looks = self.empty_looks.saturating_add(1);
+        let needed = match missing {
+            0 => 1,
+            _ if few(missing, total) => FEWER_LOOKS,
+            _ => LOOKS,
+        };
+        let believed = self.empty_looks >= needed;
+        self.hidden = Some(!believed);
+        self.next_look = (!believed).then(|| Instant::now() + DOUBT);
+        believed
+    }
+}
+
+/// Whether only few are missing.
+pub(super) fn few(missing: u32, total: u32) -> bool {
+    missing.saturating_mul(ONE_IN) <= total
 }
 
 #[cfg(test)]

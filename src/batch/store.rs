@@ -77,58 +77,36 @@ pub struct BatchFilter {
     pub before: Option<BatchId>,
 }
 
-/// The durable record of batches. Every write survives the loss of power before it returns.
+/// The durable record of batches. Every write survives the loss of power before it returns. Every
+/// method fails when the store cannot be read or written; whether a write that failed was carried
+/// out is not certain.
 #[async_trait]
 pub trait BatchStore: Send + Sync + 'static {
     /// What is known of a key. It counts until it is reaped.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError>;
 
     /// Records a batch with its items and key, and uses up its plan: all or nothing. Its runner is
     /// `runner`. Of two drains that would close a circle (see [`DrainEdge`]; also over several
     /// queues), recorded at the same moment by whatever process, one is refused.
-    ///
-    /// # Errors
-    /// When the store cannot be written, or it is not certain that it was.
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError>;
 
     /// Keeps a plan. Plans long expired are forgotten with it.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError>;
 
     /// A plan, expired or not, if it is still there.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError>;
 
     /// One batch.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError>;
 
     /// Batches, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError>;
 
     /// How the items of a batch stand; `since` bounds [`Tally::last_minute`].
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError>;
 
     /// Settled or unknown transfers of a batch that changed at or after `since`, by time of change
     /// (ties by id), at most `limit`; for telling watchers.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn changed(
         &self,
         id: BatchId,
@@ -137,9 +115,6 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<Vec<Transfer>, StoreError>;
 
     /// Items of a batch that are not transfers yet, in order, from `position` on, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn open_items(
         &self,
         id: BatchId,
@@ -148,17 +123,11 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<Vec<Item>, StoreError>;
 
     /// All conversations that are items of a batch, taken or not.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError>;
 
     /// Adds items a look brought to light, and sets the batch's `total` (never lower than the
     /// items there are). `false`: the batch is not running or has another runner; nothing was
     /// written. A conversation that is an item already is left out.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn add_items(
         &self,
         id: BatchId,
@@ -198,11 +167,8 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Does the same, for the reason `why`, to all transfers of a batch that were recorded and not
-    /// sent, whoever has them; returns them. To be called by a `runner` that has none in hand. Of
-    /// one who is not the runner it does nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
+    /// sent, in whatever process; returns them. To be called by a `runner` that has none in flight.
+    /// Of a process that is not the runner it does nothing.
     async fn reopen_unsent(
         &self,
         id: BatchId,
@@ -213,23 +179,14 @@ pub trait BatchStore: Send + Sync + 'static {
 
     /// Changes a batch's row (status, vanished, unseen, warnings, error, finished) if `runner` is its
     /// runner. Never takes back a `cancelled`. `false`: it is not.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError>;
 
-    /// Makes a running batch `cancelled`, whoever its runner is; returns it as it then stands.
+    /// Makes a running batch `cancelled`, whatever process its runner is; returns it as it then stands.
     /// One that is not running stays as it is.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError>;
 
     /// Batches that are not finished and whose runner is not alive (no heartbeat since
     /// `stale_before`), handed to `runner` in the same step; oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn adopt_batches(
         &self,
         runner: Uuid,
@@ -238,8 +195,5 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<Vec<Batch>, StoreError>;
 
     /// The drains that run.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError>;
 }

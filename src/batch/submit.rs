@@ -8,9 +8,9 @@ use super::{
     BatchOrder, BatchReply, BatchSubmission, Batches,
     draft::{self, Draft},
     drain::{self, drain_loop, plan_expired},
-    pause::Pauses,
     runner,
     store::{BatchKeyRecord, Created, NewBatch},
+    trouble::Pauses,
 };
 use crate::{
     problem::{Code, Problem},
@@ -36,7 +36,7 @@ pub(super) async fn begin(
     let claim = claim(&submission);
     if let Some(claim) = &claim {
         let known = batches.store.batch_key(&claim.scope).await;
-        if let Some(record) = known.map_err(|error| problems::from_store(&error))? {
+        if let Some(record) = known? {
             return replayed(claim, record).map_err(|problem| *problem);
         }
     }

@@ -1,4 +1,4 @@
-//! What is in the way of a batch, and whether it passes.
+//! What is in the way of a batch, whether it passes, and how long to wait for that.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     transfer::{gateway::GatewayError, problems},
 };
 
-/// Nobody mends credentials or permissions within seconds.
+/// Credentials or permissions are not mended within seconds.
 const UNTIL_MENDED: Duration = Duration::from_secs(30);
 
 /// So often one call may be in trouble while others get through before it is given up.
@@ -27,6 +27,9 @@ const ASIDE: Duration = Duration::from_secs(10);
 
 /// And so long when no other call shows whether Genesys is well.
 const LONGEST_TROUBLE: Duration = Duration::from_mins(30);
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Something that may pass: the call waits, and with it all behind it.
 #[derive(Debug, Clone)]
@@ -90,22 +93,41 @@ impl Trouble {
     }
 }
 
+/// Pauses that double, from a second to half a minute.
+#[derive(Debug, Clone)]
+pub(super) struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pauses {
+    /// The next pause.
+    pub(super) fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 2).min(LONGEST_PAUSE);
+        now
+    }
+}
+
 /// How often one call was in trouble that can be its own.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Strikes {
+pub(super) struct ConsecutiveFailures {
     count: u32,
     first: Option<Instant>,
     /// How many others had got through at the last one.
     others: u64,
 }
 
-impl Strikes {
+impl ConsecutiveFailures {
     /// Counts one more of `most`, when `others` calls have got through so far. `true`: it is the
     /// call's own, and stays. `certainly`: it is the call's own without a look at others.
-    pub(super) fn strike(&mut self, most: u32, others: u64, certainly: bool) -> bool {
+    pub(super) fn fail(&mut self, most: u32, others: u64, certainly: bool) -> bool {
         let now = Instant::now();
         let first = *self.first.get_or_insert(now);
-        // While nobody gets through, it is not this call's fault.
+        // While no other gets through, it is not this call's fault.
         if self.count == 0 || others > self.others || certainly {
             self.count += 1;
             self.others = others;
@@ -118,7 +140,7 @@ impl Strikes {
         self.count
     }
 
-    /// How long the call stands aside for what struck it last.
+    /// How long the call stands aside for what failed last.
     pub(super) fn aside(&self, trouble: &Trouble) -> Duration {
         trouble.pause.unwrap_or(ASIDE * self.count.max(1))
     }
@@ -130,23 +152,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_given_up_when_others_get_through_and_it_does_not() {
-        let mut strikes = Strikes::default();
-        let ends: Vec<bool> = (0..5).map(|others| strikes.strike(5, others, false)).collect();
+        let mut failures = ConsecutiveFailures::default();
+        let ends: Vec<bool> = (0..5).map(|others| failures.fail(5, others, false)).collect();
         assert_eq!(ends, [false, false, false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_a_storm_no_call_is_given_up_for_half_an_hour() {
-        let mut strikes = Strikes::default();
-        assert!((0..100).all(|_| !strikes.strike(5, 7, false)));
+    async fn while_none_gets_through_no_call_is_given_up_for_half_an_hour() {
+        let mut failures = ConsecutiveFailures::default();
+        assert!((0..100).all(|_| !failures.fail(5, 7, false)));
         tokio::time::advance(LONGEST_TROUBLE).await;
-        assert!(strikes.strike(5, 7, false));
+        assert!(failures.fail(5, 7, false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_certainly_the_calls_own_counts_without_the_others() {
-        let mut strikes = Strikes::default();
-        let ends = [0; 3].map(|others| strikes.strike(3, others, true));
+        let mut failures = ConsecutiveFailures::default();
+        let ends = [0; 3].map(|others| failures.fail(3, others, true));
         assert_eq!(ends, [false, false, true]);
     }
 }

@@ -31,7 +31,7 @@ impl Default for ArrivalDelay {
 
 /// One call on its way to the queue.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct ArrivalTimer {
     moved_at: Instant,
     next: Instant,
     pause: Duration,
@@ -43,17 +43,17 @@ impl ArrivalDelay {
     /// A call that was moved just now. One that waited in another queue takes its priority there,
     /// too, where the move may undo it: it is never tried earlier than the first guess, and says
     /// nothing about the delay.
-    pub(super) fn begin(&self, from_a_queue: bool) -> Arrival {
+    pub(super) fn begin(&self, from_a_queue: bool) -> ArrivalTimer {
         let now = Instant::now();
         let learnt = Duration::from_millis(self.0.load(Ordering::Relaxed));
         let guess = if from_a_queue { learnt.max(FIRST_GUESS) } else { learnt };
         let pause = Duration::from_millis(100);
-        Arrival { moved_at: now, next: now + guess, pause, tries: 0, from_a_queue }
+        ArrivalTimer { moved_at: now, next: now + guess, pause, tries: 0, from_a_queue }
     }
 
     /// The call was found in the queue: at the first try means that it may be sooner, later means
     /// that the guess was too short.
-    pub(super) fn learn(&self, arrival: &Arrival) {
+    pub(super) fn learn(&self, arrival: &ArrivalTimer) {
         if arrival.from_a_queue && arrival.tries <= 1 {
             return;
         }
@@ -67,7 +67,7 @@ impl ArrivalDelay {
     }
 }
 
-impl Arrival {
+impl ArrivalTimer {
     /// When to try next.
     pub(super) fn next_try(&mut self) -> Instant {
         let at = self.next;
@@ -93,7 +93,7 @@ pub(super) struct Evidence {
 
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum RoutingStep {
     /// Set its priority.
     Set,
     /// Look again later.
@@ -115,20 +115,20 @@ impl Evidence {
 
     /// What a look tells, `None` when it failed. One that shows no way, or a call that came and
     /// takes nothing, may be in the middle of the move; two are not.
-    pub(super) fn next(&mut self, seen: Option<Seen>) -> Next {
+    pub(super) fn next(&mut self, seen: Option<Seen>) -> RoutingStep {
         match seen {
             Some(Seen::Moved) => {
                 self.there += 1;
-                if self.there > 2 { Next::GiveUp } else { Next::Set }
+                if self.there > 2 { RoutingStep::GiveUp } else { RoutingStep::Set }
             }
             // Where it was it would take the priority, and lose it by the move.
-            Some(Seen::Unmoved) => Next::Wait,
+            Some(Seen::Unmoved) => RoutingStep::Wait,
             Some(Seen::Changed) => {
                 self.gone += 1;
-                if self.gone > 1 { Next::GiveUp } else { Next::Wait }
+                if self.gone > 1 { RoutingStep::GiveUp } else { RoutingStep::Wait }
             }
-            Some(Seen::Ended | Seen::MovedElsewhere) => Next::GiveUp,
-            None => Next::Set,
+            Some(Seen::Ended | Seen::MovedElsewhere) => RoutingStep::GiveUp,
+            None => RoutingStep::Set,
         }
     }
 }
@@ -177,22 +177,22 @@ mod tests {
     fn a_call_that_an_agent_answered_is_given_up_after_two_looks() {
         let mut evidence = Evidence::default();
         let nexts = [Seen::Unmoved, Seen::Changed, Seen::Changed].map(|it| evidence.next(Some(it)));
-        assert_eq!(nexts, [Next::Wait, Next::Wait, Next::GiveUp]);
+        assert_eq!(nexts, [RoutingStep::Wait, RoutingStep::Wait, RoutingStep::GiveUp]);
     }
 
     #[test]
     fn a_call_that_came_is_tried_twice_more() {
         let mut evidence = Evidence::default();
         let nexts = [Seen::Moved, Seen::Moved, Seen::Moved].map(|it| evidence.next(Some(it)));
-        assert_eq!(nexts, [Next::Set, Next::Set, Next::GiveUp]);
+        assert_eq!(nexts, [RoutingStep::Set, RoutingStep::Set, RoutingStep::GiveUp]);
     }
 
     #[test]
     fn a_call_that_is_over_or_elsewhere_is_given_up_and_a_failed_look_tells_nothing() {
         for (seen, next) in [
-            (Some(Seen::Ended), Next::GiveUp),
-            (Some(Seen::MovedElsewhere), Next::GiveUp),
-            (None, Next::Set),
+            (Some(Seen::Ended), RoutingStep::GiveUp),
+            (Some(Seen::MovedElsewhere), RoutingStep::GiveUp),
+            (None, RoutingStep::Set),
         ] {
             assert_eq!(Evidence::default().next(seen), next, "{seen:?}");
         }

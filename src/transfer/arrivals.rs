@@ -54,9 +54,9 @@ impl Arrivals {
 /// The transfers this process waits for. Only in memory: when the process dies, so do the
 /// answers it owed, and the record is all there is to tell.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<HashSet<TransferId>>);
+pub(super) struct PendingAnswers(Mutex<HashSet<TransferId>>);
 
-impl Waiting {
+impl PendingAnswers {
     /// Notes that the answer for `id` is still to come, until the guard is dropped.
     pub(super) fn enter(&self, id: TransferId) -> Waits<'_> {
         self.lock().insert(id);
@@ -76,7 +76,7 @@ impl Waiting {
 /// One transfer that is waited for.
 #[derive(Debug)]
 pub(super) struct Waits<'a> {
-    all: &'a Waiting,
+    all: &'a PendingAnswers,
     id: TransferId,
 }
 
@@ -173,7 +173,7 @@ fn await_call(transfers: &Arc<Transfers>, transfer: Transfer) {
 }
 
 async fn look_for_calls(transfers: &Transfers) {
-    while transfers.pause_until(Instant::now() + TICK, Instant::now() + WINDOW).await {
+    while transfers.completion.pause_until(Instant::now() + TICK).await {
         // Where only priority or skills were set, nothing has to arrive.
         confirm_calls(transfers, Transfer::is_routing_only).await;
         for queue in worth_a_look(transfers) {

@@ -11,7 +11,7 @@ pub(crate) fn settled(transfer: &Transfer) {
     tell(transfer, None, None);
 }
 
-/// The same for one that an operator settled, for the reason he gave.
+/// The same for one that an operator settled, for the reason they gave.
 pub(super) fn settled_by_hand(transfer: &Transfer, operator: &CallerName, why: Option<&str>) {
     tell(transfer, Some(operator), why);
 }

@@ -14,7 +14,7 @@ use super::{gateway::Departure, ids::TransferId, model::Transfer, problems};
 use crate::problem::{Code, Problem};
 
 /// Where the answer of a command goes.
-pub type Answer<T> = oneshot::Sender<Result<T, Problem>>;
+pub type AnswerSender<T> = oneshot::Sender<Result<T, Problem>>;
 
 /// A permit that is held until the work of a command is done, also when its caller was answered
 /// before or has gone.
@@ -70,7 +70,7 @@ impl Completion {
         span: Span,
         place: Option<Place>,
         cut: Option<(Instant, &Progress)>,
-        work: impl FnOnce(Answer<T>) -> W,
+        work: impl FnOnce(AnswerSender<T>) -> W,
     ) -> Result<T, Problem>
     where
         W: Future<Output = ()> + Send + 'static,
@@ -86,7 +86,10 @@ impl Completion {
         };
         self.tracker.spawn(work.instrument(span));
         let Some((deadline, progress)) = cut else {
-            return answered.await.unwrap_or_else(|_| Err(died()));
+            return match answered.await {
+                Ok(result) => result,
+                Err(_) => Err(died()),
+            };
         };
         let cut = tokio::select! {
             biased;
@@ -112,7 +115,7 @@ impl Completion {
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
         // A receiver that is gone only means that no caller waits; the work is done all the same.
-        let work = |answer: Answer<T>| async move { drop(answer.send(work.await)) };
+        let work = |answer: AnswerSender<T>| async move { drop(answer.send(work.await)) };
         self.run(span, place, cut, work).await
     }
 

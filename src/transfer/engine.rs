@@ -11,7 +11,7 @@ use super::{
     gateway::{CallContext, MoveCommand, Sent},
     model::{Stage, Transfer, TransferRequest},
     permission,
-    plan::{self, Action, Plan},
+    plan::{self, Plan, PlannedAction},
     problems,
     records::Lost,
     store::{KeyChange, StoredResponse},
@@ -163,11 +163,11 @@ pub(super) async fn command(
     }
     crate::failpoint!(BeforeSend);
     match plan.action {
-        Action::RoutingOnly if !transfers.gateway.command_carries_routing() => {
+        PlannedAction::RoutingOnly if !transfers.gateway.command_carries_routing() => {
             let span = trace::stage(trace::Stage::Routing);
             routing::set_routing_only(transfers, job, &plan).instrument(span).await
         }
-        Action::Move | Action::RoutingOnly => {
+        PlannedAction::Move | PlannedAction::RoutingOnly => {
             let command = move_command(&job.transfer, &plan);
             match transfers.send_and_learn(job, &command).await {
                 Outcome::Accepted => {

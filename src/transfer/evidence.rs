@@ -31,7 +31,7 @@ pub enum Seen {
 pub enum Finding {
     /// It moved to the target queue.
     Moved,
-    /// Somebody moved it elsewhere; the command cannot work any more.
+    /// It was moved elsewhere, not by us; the command cannot work any more.
     MovedElsewhere,
     /// It ended without a sign of us.
     Ended,

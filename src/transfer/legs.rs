@@ -66,7 +66,7 @@ fn choose_readable(
     }
 }
 
-/// Whether the conversation is over, or everybody on the customer's side has left.
+/// Whether the conversation is over, or all participants on the customer's side have left.
 #[must_use]
 pub fn is_over(conversation: &Conversation) -> bool {
     if conversation.ended {
@@ -174,8 +174,8 @@ fn is_talking_agent(leg: &Leg) -> bool {
         && !leg.listens()
 }
 
-/// Whether it is just being offered to someone and nobody of the organisation talks to the
-/// customer yet. Replacing any leg then, a named one too, would pull it away.
+/// Whether it is just being offered and no agent talks to the customer
+/// yet. Replacing any leg then, a named one too, would pull it away.
 fn rings_unanswered(conversation: &Conversation) -> bool {
     let rings = |leg: &Leg| leg.state == LegState::Ringing && !leg.listens();
     let rings = conversation.legs.iter().any(rings);

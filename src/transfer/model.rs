@@ -138,6 +138,23 @@ pub struct TransferRequest {
 }
 
 impl TransferRequest {
+    /// Moves a conversation to `queue`, and asks for nothing else.
+    #[must_use]
+    pub const fn plain(conversation_id: ConversationId, queue: QueueRef) -> Self {
+        Self {
+            conversation_id,
+            queue,
+            priority: None,
+            skill_ids: None,
+            language_id: None,
+            keep_place: false,
+            participant_id: None,
+            transfer_type: TransferType::Unattended,
+            reason: None,
+            reference: None,
+        }
+    }
+
     /// Whether anything beside the queue is to be set on the conversation.
     #[must_use]
     pub fn changes_routing(&self) -> bool {
@@ -277,6 +294,41 @@ const fn assumed() -> bool {
 }
 
 impl Transfer {
+    /// The record of a transfer that was asked for at `now`, without key and batch, by a caller
+    /// without limits.
+    pub(crate) fn received(
+        id: TransferId,
+        now: Timestamp,
+        request: TransferRequest,
+        queue: Queue,
+        requested_by: CallerName,
+        request_id: String,
+    ) -> Self {
+        Self {
+            id,
+            stage: Stage::Received,
+            queue,
+            requested_by,
+            request_id,
+            has_key: false,
+            batch_id: None,
+            participant_id: request.participant_id,
+            previous: None,
+            picture: None,
+            priority: request.priority,
+            waited_minutes: None,
+            max_priority: None,
+            hides_previous_queue: false,
+            warnings: Vec::new(),
+            error: None,
+            upstream: UpstreamUse::default(),
+            awaited: false,
+            created_at: now,
+            updated_at: now,
+            request,
+        }
+    }
+
     /// Whether only priority, skills or language are set, because the conversation waited in the
     /// target queue already.
     #[must_use]

@@ -79,8 +79,7 @@ pub(crate) async fn check_repetition(
         since: Some(since),
         ..TransferFilter::default()
     };
-    let listed = transfers.records.store().list(&filter, MOST_RECORDS).await;
-    let records = listed.map_err(|error| problems::from_store(&error))?;
+    let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
     let happened =
         records.iter().filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
     // Newest first: when this one leaves the window, there is room for one more.

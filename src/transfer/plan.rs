@@ -21,7 +21,7 @@ pub struct Carrier {
 
 /// What has to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum PlannedAction {
     /// The leg is replaced by the queue.
     Move,
     /// The call waits in the target queue already; only priority, skills or language are set.
@@ -32,7 +32,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Move or only set.
-    pub action: Action,
+    pub action: PlannedAction,
     /// The leg that is replaced; `None` where the API has no legs.
     pub participant_id: Option<ParticipantId>,
     /// That leg as it stands; `None` when it was not looked at.
@@ -53,7 +53,7 @@ pub struct Plan {
 pub fn blind(request: &TransferRequest) -> Option<Plan> {
     let participant_id = request.participant_id?;
     (!request.keep_place).then(|| Plan {
-        action: Action::Move,
+        action: PlannedAction::Move,
         participant_id: Some(participant_id),
         previous: None,
         picture: None,
@@ -106,8 +106,8 @@ pub fn plan_at_most(
     let mut waited_minutes = None;
     if request.keep_place {
         let waited = match action {
-            Action::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
-            Action::RoutingOnly => 0,
+            PlannedAction::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
+            PlannedAction::RoutingOnly => 0,
         };
         let waited = waited.min(most_minutes);
         let current = current_priority(conversation, leg);
@@ -119,7 +119,7 @@ pub fn plan_at_most(
     let priority = routing.priority;
     if carrier.command_carries_routing {
         keep_skills(&mut routing, leg);
-        if action == Action::RoutingOnly && routing.priority.is_none() {
+        if action == PlannedAction::RoutingOnly && routing.priority.is_none() {
             // Left out, it would be sent as the API's usual one: where the call waits already,
             // nothing changes but what was asked for.
             routing.priority = current_priority(conversation, leg).map(Priority::saturating);
@@ -151,12 +151,16 @@ fn asked_routing(request: &TransferRequest) -> RoutingChange {
     }
 }
 
-fn action(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Action, Box<Problem>> {
+fn action(
+    request: &TransferRequest,
+    queue: &Queue,
+    leg: &Leg,
+) -> Result<PlannedAction, Box<Problem>> {
     let waits_in_target = leg.purpose == Purpose::Acd
         && leg.state == LegState::Waiting
         && leg.queue_id == Some(queue.id);
     if !waits_in_target {
-        return Ok(Action::Move);
+        return Ok(PlannedAction::Move);
     }
     // `keepPlace` alone asks for nothing here: the clock is not restarted.
     if asked_routing(request).is_empty() {
@@ -168,7 +172,7 @@ fn action(request: &TransferRequest, queue: &Queue, leg: &Leg) -> Result<Action,
             .hint("Give priority, skillIds or languageId to change these where it waits."),
         ));
     }
-    Ok(Action::RoutingOnly)
+    Ok(PlannedAction::RoutingOnly)
 }
 
 /// Whole minutes the leg has waited in its queue at `now` by Genesys' clock; 0 when it does not

@@ -12,7 +12,7 @@ use super::{
     gateway::{CallContext, Lane},
     ids::ConversationId,
     legs::{self, Chosen},
-    model::{CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, TransferType, Warning},
+    model::{CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, Warning},
     permission, plan, problems,
     store::{Durability, Expected, KeyChange, TransferFilter},
 };
@@ -103,8 +103,7 @@ pub(super) async fn preview(
 async fn is_in_progress(transfers: &Transfers, id: ConversationId) -> Result<bool, Problem> {
     let filter = TransferFilter { conversation_id: Some(id), ..TransferFilter::default() };
     // Whatever was recorded while one is not settled is not about to move the call.
-    let listed = transfers.records.store().list(&filter, MOST_RECENT).await;
-    let listed = listed.map_err(|error| problems::from_store(&error))?;
+    let listed = transfers.records.store().list(&filter, MOST_RECENT).await?;
     Ok(listed.iter().any(|transfer| transfer.stage.is_unsettled()))
 }
 
@@ -160,18 +159,7 @@ fn describe(
 
 /// Why a plain transfer to `queue` would be refused.
 fn refusal(transfers: &Transfers, conversation: &Conversation, queue: &Queue) -> Option<Problem> {
-    let request = TransferRequest {
-        conversation_id: conversation.id,
-        queue: QueueRef::Id(queue.id),
-        priority: None,
-        skill_ids: None,
-        language_id: None,
-        keep_place: false,
-        participant_id: None,
-        transfer_type: TransferType::default(),
-        reason: None,
-        reference: None,
-    };
+    let request = TransferRequest::plain(conversation.id, QueueRef::Id(queue.id));
     plan::plan(&request, queue, conversation, transfers.clock.now(), transfers.carrier())
         .err()
         .map(|problem| *problem)

@@ -28,7 +28,7 @@ pub struct Readiness {
 
 /// What is remembered between probes.
 #[derive(Default)]
-pub(super) struct Probe {
+pub(super) struct ReadinessProbe {
     /// Unsettled transfers of an earlier process were taken over.
     pub(super) started: AtomicBool,
     /// Token and queue map were there once.
@@ -37,7 +37,7 @@ pub(super) struct Probe {
     unsettled: Mutex<Option<(Instant, Option<u64>)>>,
 }
 
-impl Probe {
+impl ReadinessProbe {
     /// Looks at everything.
     pub(super) async fn readiness(&self, transfers: &Transfers) -> Readiness {
         let genesys = transfers.gateway.troubles();
@@ -67,7 +67,7 @@ impl Probe {
         Readiness { ready, reasons: here.into_iter().chain(clock).chain(genesys).collect() }
     }
 
-    /// Notes the first moment at which token and queue map are there, also when nobody probes then:
+    /// Notes the first moment at which token and queue map are there, also when no probe comes then:
     /// an outage of Genesys that comes later takes no instance out.
     pub(super) async fn notice_genesys(&self, transfers: &Transfers) {
         let mut look = tokio::time::interval(GENESYS_LOOK);

@@ -45,12 +45,12 @@ pub enum Lost {
 /// and the later one could be lost.
 struct Unsaved {
     newest: Transfer,
-    outcomes: VecDeque<(Transfer, Outcome)>,
+    outcomes: VecDeque<(Transfer, Unwritten)>,
 }
 
 /// An outcome to be written.
 #[derive(Clone)]
-struct Outcome {
+struct Unwritten {
     from: Stage,
     key: KeyChange,
     /// Whether this write is the one to be told of.
@@ -167,13 +167,13 @@ impl Records {
         key: KeyChange,
     ) -> bool {
         let settles = from.is_unsettled() && !transfer.stage.is_unsettled();
-        self.write(transfer, Outcome { from, key, settles }).await
+        self.write(transfer, Unwritten { from, key, settles }).await
     }
 
     /// Writes an outcome that settles the transfer, but whose last word is still to come, with
     /// [`Records::conclude_at_last`]; that one is told of.
     pub async fn conclude_for_now(self: &Arc<Self>, transfer: &mut Transfer, from: Stage) -> bool {
-        self.write(transfer, Outcome { from, key: KeyChange::Keep, settles: false }).await
+        self.write(transfer, Unwritten { from, key: KeyChange::Keep, settles: false }).await
     }
 
     /// Writes the last word on a transfer that is settled already.
@@ -183,10 +183,10 @@ impl Records {
         from: Stage,
         key: KeyChange,
     ) -> bool {
-        self.write(transfer, Outcome { from, key, settles: true }).await
+        self.write(transfer, Unwritten { from, key, settles: true }).await
     }
 
-    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Outcome) -> bool {
+    async fn write(self: &Arc<Self>, transfer: &mut Transfer, outcome: Unwritten) -> bool {
         crate::failpoint!(BeforeOutcome);
         if self.is_unsaved(transfer.id) {
             transfer.updated_at = self.updated(transfer, &outcome.key);
@@ -212,7 +212,7 @@ impl Records {
         }
     }
 
-    fn keep(self: &Arc<Self>, transfer: Transfer, outcome: Outcome) {
+    fn keep(self: &Arc<Self>, transfer: Transfer, outcome: Unwritten) {
         let id = transfer.id;
         let mut unsaved = self.lock();
         if let Some(waiting) = unsaved.get_mut(&id) {
@@ -256,7 +256,7 @@ impl Records {
         }
     }
 
-    fn first_unsaved(&self, id: TransferId) -> Option<(Transfer, Outcome)> {
+    fn first_unsaved(&self, id: TransferId) -> Option<(Transfer, Unwritten)> {
         self.lock().get(&id)?.outcomes.front().cloned()
     }
 
@@ -281,7 +281,7 @@ impl Records {
 
     /// The row is not where it was left: perhaps because the last try to write `transfer`, which
     /// seemed to fail, was carried out after all. Then it is ours to tell of.
-    async fn tell_if_written(&self, id: TransferId, outcome: &Outcome) {
+    async fn tell_if_written(&self, id: TransferId, outcome: &Unwritten) {
         let Some((transfer, _)) = self.first_unsaved(id).filter(|_| outcome.settles) else {
             return;
         };
@@ -300,7 +300,11 @@ impl Records {
         }
     }
 
-    async fn write_outcome(&self, transfer: &mut Transfer, outcome: &Outcome) -> Result<(), Lost> {
+    async fn write_outcome(
+        &self,
+        transfer: &mut Transfer,
+        outcome: &Unwritten,
+    ) -> Result<(), Lost> {
         self.write_wherever_it_stands(transfer, outcome.from, outcome.key.clone()).await?;
         if outcome.settles {
             audit::settled(transfer);

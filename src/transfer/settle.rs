@@ -52,7 +52,7 @@ pub(super) fn settle_in_background(transfers: &Arc<Transfers>, transfer: Transfe
 }
 
 /// Looks until the outcome shows; first often, after the window rarely, until the service
-/// stops or somebody else settles it.
+/// stops or it is settled otherwise.
 async fn settle(transfers: &Arc<Transfers>, mut transfer: Transfer, origin: &Origin) {
     let span = settle_span(&transfer, origin);
     let window = transfers.settings.settle_window;
@@ -171,8 +171,8 @@ fn is_routing_repeatable(transfers: &Transfers, transfer: &Transfer) -> bool {
 }
 
 /// A routing change sets absolute values: it is settled by setting them again, as often as it
-/// takes. Each time after a look, so that they are not set where somebody else has moved the
-/// call meanwhile.
+/// takes. Each time after a look, so that they are not set where the call has been moved
+/// meanwhile.
 async fn repeat_routing(transfers: &Transfers, transfer: &Transfer, ctx: &CallContext) -> Finding {
     let (id, change) = (transfer.request.conversation_id, routing_change(transfer));
     let start = Instant::now();
@@ -196,7 +196,7 @@ async fn repeat_routing(transfers: &Transfers, transfer: &Transfer, ctx: &CallCo
 }
 
 /// Records that the looks of the settling window did not show what became of the transfer, so
-/// that whoever asks learns that an operator has to say it.
+/// that callers learn that an operator has to say it.
 async fn tell_how_to_close(transfers: &Arc<Transfers>, transfer: &mut Transfer) {
     let told = Some(problems::stays_unknown(transfer, transfers.settings.settle_window));
     if transfer.error == told {

@@ -79,7 +79,7 @@ impl Stage {
         matches!(self.status(), Status::Pending | Status::Unknown)
     }
 
-    /// What whoever takes a row over from a process that is gone may do with it; `fresh`: it is so
+    /// What a process that takes a row over from one that is gone may do with it; `fresh`: it is so
     /// young that its caller still wants it.
     #[must_use]
     pub const fn left_behind(self, fresh: bool) -> Takeover {

@@ -153,13 +153,10 @@ impl TransferFilter {
 /// The durable record of transfers and keys.
 ///
 /// A unique index allows one unsettled transfer per conversation and one use per key; callers
-/// need not check first.
+/// need not check first. Every method fails when the store cannot be read or written.
 #[async_trait]
 pub trait TransferStore: Send + Sync + 'static {
     /// What is known of a key, unless it is free. A settled one counts until it is reaped.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError>;
 
     /// Records a new transfer, owned by `owner`, and claims its key, both or neither. A row that
@@ -190,23 +187,14 @@ pub trait TransferStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// One transfer.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError>;
 
     /// Transfers, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError>;
 
     /// Transfers that are not settled or still awaited ([`Transfer::awaited`]), and whose owner is not
     /// alive (its heartbeat is older than `stale_before`), handed to `owner` in the same step; oldest
     /// first, at most `limit` of each kind.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn adopt(
         &self,
         owner: Uuid,
@@ -216,9 +204,6 @@ pub trait TransferStore: Send + Sync + 'static {
 
     /// Says that `owner` is alive at `now`. Returns when the newest record was written, by the clock
     /// of the process that wrote it.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn heartbeat(&self, owner: Uuid, now: Timestamp)
     -> Result<Option<Timestamp>, StoreError>;
 
@@ -226,9 +211,6 @@ pub trait TransferStore: Send + Sync + 'static {
     /// of them, and gives it its share until the next round; the rounds of two replicas never
     /// overlap. Alive is whose heartbeat is not older than `alive_since`; what a dead one used
     /// counts until its minute is over.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn share_rate(
         &self,
         owner: Uuid,
@@ -238,30 +220,18 @@ pub trait TransferStore: Send + Sync + 'static {
     ) -> Result<RateShare, StoreError>;
 
     /// Forgets `owner`, so that others may adopt its rows at once; at an orderly end.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn retire(&self, owner: Uuid) -> Result<(), StoreError>;
 
     /// How many transfers are not settled.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     async fn unsettled(&self) -> Result<u64, StoreError>;
 
     /// The greatest `reach` of all reapings so far. A store that remembers none remembers from now
     /// on the time of its newest record, or `now` when it is empty.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError>;
 
     /// Deletes settled transfers last changed before `transfers_before`, and settled keys last
     /// changed before `keys_before`; at most `limit` of each. Remembers `reach`, the time it is
     /// taken to be. Returns how many went.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn reap(
         &self,
         reach: Timestamp,
@@ -276,9 +246,6 @@ pub trait TransferStore: Send + Sync + 'static {
 
     /// Returns when everything recorded so far, by whatever process, survives the loss of power:
     /// what was recorded with [`Durability::Process`] may be named in an answer then.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     async fn secure(&self) -> Result<(), StoreError>;
 
     /// Whether the store can be written right now; for readiness.

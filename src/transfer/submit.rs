@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::{
     Transfers,
     caller::Caller,
-    completion::{Answer, Progress},
+    completion::{AnswerSender, Progress},
     context,
     engine::{
         self, Job, calls_needed,
@@ -17,7 +17,7 @@ use super::{
     fingerprint::fingerprint,
     gateway::Lane,
     ids::TransferId,
-    model::{Queue, Stage, Transfer, UpstreamUse},
+    model::{Stage, Transfer},
     permission, problems,
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
     submission::{Reply, Submission, Wait},
@@ -43,7 +43,11 @@ struct New {
 }
 
 /// Carries `submission` from its key to its outcome, and sends the answer as soon as it is known.
-pub(super) async fn work(transfers: Arc<Transfers>, submission: Submission, answer: Answer<Reply>) {
+pub(super) async fn work(
+    transfers: Arc<Transfers>,
+    submission: Submission,
+    answer: AnswerSender<Reply>,
+) {
     let transfers = &transfers;
     // A receiver that is gone only means that no caller waits; the work is done all the same.
     let answered = match begin(transfers, submission).await {
@@ -58,7 +62,12 @@ pub(super) async fn work(transfers: Arc<Transfers>, submission: Submission, answ
 }
 
 /// `Prefer: respond-async`: a 202 names the transfer, so it is recorded before that.
-async fn answer_first(transfers: &Arc<Transfers>, mut job: Job, new: &New, answer: Answer<Reply>) {
+async fn answer_first(
+    transfers: &Arc<Transfers>,
+    mut job: Job,
+    new: &New,
+    answer: AnswerSender<Reply>,
+) {
     crate::failpoint!(BeforeInsert);
     let recorded = record(transfers, &job.transfer, new).await;
     crate::failpoint!(AfterInsert);
@@ -148,11 +157,7 @@ async fn record(
         _ => trace::Stage::Record,
     };
     let inserted = transfers.records.begin(transfer, new.claim.as_ref(), Durability::Power);
-    match inserted
-        .instrument(trace::stage(stage))
-        .await
-        .map_err(|error| problems::from_store(&error))?
-    {
+    match inserted.instrument(trace::stage(stage)).await? {
         Inserted::Done => {
             new.progress.recorded_as(transfer);
             Ok(None)
@@ -181,14 +186,14 @@ fn reply(transfers: &Transfers, transfer: &Transfer) -> Reply {
 }
 
 /// Everything that needs no look at the conversation. Nothing is recorded when it returns.
-async fn begin(transfers: &Transfers, submission: Submission) -> Result<Begun, Problem> {
+async fn begin(transfers: &Transfers, mut submission: Submission) -> Result<Begun, Problem> {
     let unsupported = transfers.gateway.unsupported(&submission.request);
     if !unsupported.is_empty() {
         return Err(Problem::invalid(unsupported));
     }
     let claim = submission
         .key
-        .clone()
+        .take()
         .map(|scope| KeyClaim { scope, fingerprint: fingerprint(&submission.request) });
     if let Some(claim) = &claim
         && let Some(record) = key(transfers, &claim.scope).await?
@@ -209,23 +214,30 @@ async fn begin(transfers: &Transfers, submission: Submission) -> Result<Begun, P
     let admitted =
         transfers.gateway.admit(&ctx, calls).instrument(trace::stage(trace::Stage::Admit));
     ctx.admission = Some(admitted.await.map_err(problems::from_gateway)?);
-    let (wait, progress) = (submission.wait, Arc::clone(&submission.progress));
-    let (transfer, caller) = new_transfer(transfers, submission, queue);
-    trace::transfer_is(&transfer.id);
-    let limits = caller.limits.clone();
-    let job =
-        Job { transfer, limits, ctx, wait, given: None, keyed: claim.is_some(), on_sent: None };
+    let Submission { caller, request, request_id, wait, progress, .. } = submission;
+    let now = transfers.clock.now();
+    let id = TransferId::new(transfers.ids.next(now));
+    trace::transfer_is(&id);
+    let (keyed, limits) = (claim.is_some(), caller.limits.clone());
+    let transfer = Transfer {
+        has_key: keyed,
+        max_priority: limits.max_priority,
+        // Until its queue is known.
+        hides_previous_queue: limits.narrows_queues(),
+        ..Transfer::received(id, now, request, queue, caller.name.clone(), request_id)
+    };
+    let job = Job { transfer, limits, ctx, wait, given: None, keyed, on_sent: None };
     Ok(Begun::Job(Box::new(job), New { caller, claim, progress }))
 }
 
 async fn key(transfers: &Transfers, scope: &KeyScope) -> Result<Option<KeyRecord>, Problem> {
-    transfers.records.store().key(scope).await.map_err(|error| problems::from_store(&error))
+    Ok(transfers.records.store().key(scope).await?)
 }
 
 /// To be called before an answer names a transfer that may have been recorded a moment ago: it
 /// must be there after any crash.
 async fn secure(transfers: &Transfers) -> Result<(), Problem> {
-    transfers.records.store().secure().await.map_err(|error| problems::from_store(&error))
+    Ok(transfers.records.store().secure().await?)
 }
 
 /// The answer to a request whose key was seen before.
@@ -255,7 +267,7 @@ async fn known(
     }
     // Unknown, or settled in a moment between two writes: what is known now.
     let found = transfers.records.get(record.transfer_id).await;
-    match found.map_err(|error| problems::from_store(&error))? {
+    match found? {
         Some(mut transfer) => {
             let replayed = !transfer.stage.is_unsettled();
             if !replayed {
@@ -266,37 +278,6 @@ async fn known(
         }
         None => Err(problems::key_in_use(record.transfer_id)),
     }
-}
-
-fn new_transfer(transfers: &Transfers, submission: Submission, queue: Queue) -> (Transfer, Caller) {
-    let now = transfers.clock.now();
-    let has_key = submission.key.is_some();
-    let Submission { caller, request, request_id, .. } = submission;
-    let transfer = Transfer {
-        id: TransferId::new(transfers.ids.next(now)),
-        stage: Stage::Received,
-        queue,
-        requested_by: caller.name.clone(),
-        request_id,
-        has_key,
-        batch_id: None,
-        participant_id: request.participant_id,
-        previous: None,
-        picture: None,
-        priority: request.priority,
-        waited_minutes: None,
-        max_priority: caller.limits.max_priority,
-        // Until its queue is known.
-        hides_previous_queue: caller.limits.narrows_queues(),
-        warnings: Vec::new(),
-        error: None,
-        upstream: UpstreamUse::default(),
-        awaited: false,
-        created_at: now,
-        updated_at: now,
-        request,
-    };
-    (transfer, caller)
 }
 
 #[cfg(test)]

@@ -23,10 +23,7 @@ use super::{
     conversation::samples,
     gateway::{CallContext, CallGateway},
     ids::TransferId,
-    model::{
-        CallerName, Queue, QueueName, QueueRef, Stage, Status, Transfer, TransferRequest,
-        TransferType, UpstreamUse,
-    },
+    model::{CallerName, Queue, QueueName, QueueRef, Stage, Status, Transfer, TransferRequest},
     store::{KeyScope, StoredResponse},
 };
 use crate::{
@@ -191,44 +188,17 @@ pub(crate) fn scope(key: &str) -> KeyScope {
 }
 
 pub(crate) fn request() -> TransferRequest {
-    TransferRequest {
-        conversation_id: samples::conversation(vec![]).id,
-        queue: QueueRef::Name(QueueName::parse("Support").unwrap()),
-        priority: None,
-        skill_ids: None,
-        language_id: None,
-        keep_place: false,
-        participant_id: None,
-        transfer_type: TransferType::Unattended,
-        reason: None,
-        reference: None,
-    }
+    let queue = QueueRef::Name(QueueName::parse("Support").unwrap());
+    TransferRequest::plain(samples::conversation(vec![]).id, queue)
 }
 
 /// A transfer that failed with `code`.
 pub(crate) fn failed(code: Code) -> Transfer {
-    let now = jiff::Timestamp::UNIX_EPOCH;
+    let queue = Queue { id: samples::queue(9), name: "Support".to_owned(), division: None };
+    let (id, now) = (TransferId::new(uuid::Uuid::nil()), jiff::Timestamp::UNIX_EPOCH);
     Transfer {
-        id: TransferId::new(uuid::Uuid::nil()),
         stage: Stage::Failed,
-        queue: Queue { id: samples::queue(9), name: "Support".to_owned(), division: None },
-        requested_by: caller().name,
-        request: request(),
-        request_id: "r-1".to_owned(),
-        has_key: false,
-        batch_id: None,
-        participant_id: None,
-        previous: None,
-        picture: None,
-        priority: None,
-        waited_minutes: None,
-        max_priority: None,
-        hides_previous_queue: false,
-        warnings: Vec::new(),
         error: Some(Problem::new(code, "It failed.")),
-        upstream: UpstreamUse::default(),
-        awaited: false,
-        created_at: now,
-        updated_at: now,
+        ..Transfer::received(id, now, request(), queue, caller().name, "r-1".to_owned())
     }
 }

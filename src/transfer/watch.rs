@@ -18,7 +18,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// A complete 500 or 503 is looked after until this time, then Genesys has had its chance.
 const LAST_LOOK_AFTER_5XX: Duration = Duration::from_secs(4);
 
-/// Longest pause between two looks while somebody waits for the answer.
+/// Longest pause between two looks while a caller waits for the answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How long one look may take.
@@ -119,7 +119,7 @@ pub(super) async fn watch(
     Finding::Unclear
 }
 
-/// As [`Transfers::watch`], for an answer somebody waits for.
+/// As [`watch`], for an answer that a caller waits for.
 pub(super) async fn watch_in_request(
     transfers: &Transfers,
     transfer: &Transfer,

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{End, Open, Run, far};
+use super::{ItemResult, Open, Run};
 use crate::{
-    batch::{Item, pause::Pauses, store::Taken, trouble::Trouble},
+    batch::{
+        Batch, Item,
+        store::Taken,
+        trouble::{Pauses, Trouble},
+    },
     problem::Problem,
     transfer::{
         audit,
@@ -19,14 +23,14 @@ use crate::{
     },
 };
 
-/// How often a call that rings, or has another transfer in hand, is looked at again.
+/// How often a call that rings, or has another transfer in progress, is looked at again.
 const MOST_LATERS: u32 = 3;
 
 /// Tries to record one transfer before the batch pauses.
 const TAKES: u32 = 3;
 
 /// How a transfer came to be recorded.
-pub(super) enum Found {
+pub(super) enum Recording {
     /// Just now.
     New,
     /// By an earlier try whose end was not seen.
@@ -34,12 +38,12 @@ pub(super) enum Found {
 }
 
 impl Run {
-    pub(super) async fn later(&self, open: &mut Open, problem: Problem) -> End {
+    pub(super) async fn later(&self, open: &mut Open, problem: Problem) -> ItemResult {
         open.laters += 1;
         if open.laters > MOST_LATERS {
             return self.settle(open, Stage::Failed, problem).await;
         }
-        End::Later
+        ItemResult::Later
     }
 
     /// Records a call that is not moved.
@@ -48,14 +52,14 @@ impl Run {
         open: &mut Open,
         stage: Stage,
         problem: Problem,
-    ) -> End {
+    ) -> ItemResult {
         let mut transfer = self.transfer(open, None);
         transfer.stage = stage;
         transfer.error = Some(Problem { retryable: Some(false), ..problem });
         let end = self.take(open, &transfer).await;
         match end {
-            Ok(Found::New) => audit::settled(&transfer),
-            Ok(Found::Again) => {
+            Ok(Recording::New) => audit::settled(&transfer),
+            Ok(Recording::Again) => {
                 // It was recorded as one that goes ahead, and did not.
                 let records = &self.transfers.records;
                 records.conclude(&mut transfer, Stage::Received, KeyChange::Free).await;
@@ -63,21 +67,25 @@ impl Run {
             Err(end) => return end,
         }
         self.transfers.count(&transfer);
-        End::Taken
+        ItemResult::Taken
     }
 
     /// Turns the item into `transfer`.
-    pub(super) async fn take(&self, open: &mut Open, transfer: &Transfer) -> Result<Found, End> {
+    pub(super) async fn take(
+        &self,
+        open: &mut Open,
+        transfer: &Transfer,
+    ) -> Result<Recording, ItemResult> {
         let transfers = &self.transfers;
         let position = open.item.position;
         let mut tries = TAKES;
         loop {
             let store = &self.batches.store;
             match store.take_item(transfer, position, transfers.records.owner()).await {
-                Ok(Taken::Done) => return Ok(Found::New),
-                Ok(Taken::Already(id)) if id == transfer.id => return Ok(Found::Again),
-                Ok(Taken::Already(_)) => return Err(End::Taken),
-                Ok(Taken::Stopped) => return Err(End::Stopped),
+                Ok(Taken::Done) => return Ok(Recording::New),
+                Ok(Taken::Already(id)) if id == transfer.id => return Ok(Recording::Again),
+                Ok(Taken::Already(_)) => return Err(ItemResult::Taken),
+                Ok(Taken::Stopped) => return Err(ItemResult::Stopped),
                 Ok(Taken::ConversationTaken(other)) => {
                     let id = transfer.request.conversation_id;
                     let problem = problems::transfer_in_progress(id, Some(other));
@@ -89,7 +97,7 @@ impl Run {
                     tries -= 1;
                     if tries == 0 {
                         let problem = problems::from_store(&error);
-                        return Err(End::Trouble(Trouble::of_store(problem)));
+                        return Err(ItemResult::Trouble(Trouble::of_store(problem)));
                     }
                 }
             }
@@ -100,28 +108,15 @@ impl Run {
         let transfers = &self.transfers;
         let now = transfers.clock.now();
         let Item { request, queue, .. } = &open.item;
+        let id = open.transfer_id.unwrap_or_else(|| TransferId::new(transfers.ids.next(now)));
+        let Batch { id: batch_id, requested_by, request_id, .. } = &self.batch;
+        let (caller, request_id) = (requested_by.clone(), request_id.clone());
         let mut transfer = Transfer {
-            id: open.transfer_id.unwrap_or_else(|| TransferId::new(transfers.ids.next(now))),
-            stage: Stage::Received,
-            request: request.clone(),
-            queue: queue.clone(),
-            requested_by: self.batch.requested_by.clone(),
-            request_id: self.batch.request_id.clone(),
-            has_key: false,
-            batch_id: Some(self.batch.id),
-            participant_id: request.participant_id,
-            previous: None,
-            picture: None,
-            priority: request.priority,
-            waited_minutes: None,
+            batch_id: Some(*batch_id),
             max_priority: self.batch.max_priority,
             hides_previous_queue: self.limits.narrows_queues(),
-            warnings: Vec::new(),
-            error: None,
             upstream: open.usage.sums(),
-            awaited: false,
-            created_at: now,
-            updated_at: now,
+            ..Transfer::received(id, now, request.clone(), queue.clone(), caller, request_id)
         };
         if let Some(plan) = plan {
             engine::adopt_plan(&mut transfer, plan);
@@ -136,7 +131,7 @@ impl Run {
         open: &mut Open,
         job: &Job,
         problem: &Problem,
-    ) -> Result<bool, End> {
+    ) -> Result<bool, ItemResult> {
         let transfers = &self.transfers;
         let transfer = Transfer {
             stage: Stage::Failed,
@@ -165,8 +160,8 @@ impl Run {
                     }
                 }
             }
-            if !transfers.pause_until(Instant::now() + pauses.next(), far()).await {
-                return Err(End::Stopped);
+            if !transfers.completion.pause_until(Instant::now() + pauses.next()).await {
+                return Err(ItemResult::Stopped);
             }
         }
     }

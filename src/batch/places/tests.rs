@@ -8,13 +8,13 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap()
 }
 
-fn standing(since: i64, base: i64) -> Standing {
-    Standing { since: at(since), base }
+fn standing(since: i64, base: i64) -> QueueStanding {
+    QueueStanding { since: at(since), base }
 }
 
 /// A drain: calls as (since, base), moved one after another at these times. Their minutes.
 struct Moved {
-    standing: Standing,
+    standing: QueueStanding,
     /// When the command was sent and when it was answered.
     sent: i64,
     answered: i64,
@@ -23,7 +23,7 @@ struct Moved {
 }
 
 fn drain(calls: &[(i64, i64)], commands: &[(i64, i64)]) -> Vec<Moved> {
-    let mut order = Order::default();
+    let mut order = PlaceOrder::default();
     let mut moved = Vec::new();
     let mut now = HOUR;
     for ((since, base), (pause, latency)) in calls.iter().zip(commands) {
@@ -72,7 +72,7 @@ fn a_call_of_higher_priority_that_stood_behind_is_not_held_down_by_one_moved_lat
 #[test]
 fn calls_moved_by_an_earlier_process_are_compared_by_genesys_clock() {
     let recalled = Given { standing: standing(HOUR, 0), priority: 3, by: at(HOUR), recalled: true };
-    let order = Order(vec![recalled]);
+    let order = PlaceOrder(vec![recalled]);
     let now = at(HOUR);
     // Genesys' clock is ten minutes behind ours: this one came five minutes later.
     let later = standing(HOUR - 5 * MINUTE, 1);

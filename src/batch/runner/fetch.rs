@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ADMISSION, Open, Runner, Stop};
+use super::{ADMISSION, Close, Open, Runner, Unread};
 use crate::{
     batch::{
-        Drain, Item,
-        drain::Asked,
+        Batch, Drain, Item,
+        drain::Labels,
         sight::{self, News},
         trouble::Trouble,
     },
@@ -17,10 +17,6 @@ use crate::{
         gateway::{GatewayError, Lane, WaitingCall, WaitingCalls},
     },
 };
-
-mod view;
-
-pub(super) use view::View;
 
 /// Fewer items to do than this, and more are fetched.
 const FEW: usize = 16;
@@ -32,44 +28,48 @@ const PAGE: u32 = 100;
 /// come first.
 const LAG: Duration = Duration::from_secs(15);
 
-/// When nothing new came to light for so long, and hardly anybody is missing, the drain ends.
+/// When nothing new came to light for so long, and hardly any call is missing, the drain ends.
 const NOTHING_NEW: Duration = Duration::from_mins(1);
 
-/// When for so long no look could be had, or none that shows who is missing, it ends for certain.
+/// When for so long no look could be had, or none that shows the missing calls, it ends for certain.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// The warning of a drain that some calls are hidden from.
+const NOT_ALL_SHOWN: &str = "not_all_shown";
+
 impl Runner {
-    /// Sees to it that there is something to do. `false` when something else is to be seen to
-    /// first.
+    /// Fetches items if there are few. `false` when something else has to be done first.
     pub(super) async fn fetch(&mut self) -> bool {
         if self.open.len() >= FEW {
             return true;
         }
-        if let Some(from) = self.unread {
-            return self.read_items(from).await;
+        if let Unread::From(position) = self.unread {
+            return self.read_items(position).await;
         }
         let hidden = self.view.hidden.unwrap_or(self.batch.total > self.known_count());
         let rested = self.view.next_look.is_none_or(|at| at <= Instant::now());
-        if hidden && rested && self.room() > 0 && (!self.open.is_empty() || !self.tasks.is_empty())
+        if hidden
+            && rested
+            && self.room() > 0
+            && (!self.open.is_empty() || !self.in_flight.is_empty())
         {
             return self.look(false).await;
         }
         true
     }
 
-    /// No item is left and none is in hand: looks for more, or ends.
+    /// No item is left and none is in flight: looks for more, or ends.
     pub(super) async fn nothing_to_do(&mut self) {
-        if self.lost {
+        if matches!(self.unread, Unread::Lost) {
             if self.put_back().await {
-                self.lost = false;
-                self.unread = Some(0);
+                self.unread = Unread::From(0);
             } else {
                 self.rest_a_while().await;
             }
             return;
         }
         if self.room() == 0 {
-            self.stop = Some(Stop::Finished);
+            self.control.close(Close::Finished);
             return;
         }
         match self.view.next_look {
@@ -86,27 +86,24 @@ impl Runner {
 
     /// How many calls may still be found.
     fn room(&self) -> u32 {
-        let Some(drain) = &self.batch.drain else { return 0 };
+        let Some(drain) = &self.batch.drain else {
+            return 0;
+        };
         let most = drain.limit.unwrap_or(u32::MAX).min(self.batches.settings.max_size);
         most.saturating_sub(self.known_count())
     }
 
     async fn read_items(&mut self, from: u32) -> bool {
-        let store = &self.batches.store;
-        match store.open_items(self.batch.id, from, PAGE).await {
-            Ok(items) => {
-                let more = items.len() >= PAGE as usize;
-                let last = items.last().map(|item| item.position.saturating_add(1));
-                self.unread = last.filter(|_| more);
-                self.add(items);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot read items");
-                self.rest_a_while().await;
-                false
-            }
-        }
+        let read = self.batches.store.open_items(self.batch.id, from, PAGE).await;
+        let Some(items) = self.logged("cannot read items", read) else {
+            self.rest_a_while().await;
+            return false;
+        };
+        let more = items.len() >= PAGE as usize;
+        let last = items.last().map(|item| item.position.saturating_add(1));
+        self.unread = last.filter(|_| more).map_or(Unread::None, Unread::From);
+        self.add(items);
+        true
     }
 
     fn add(&mut self, items: Vec<Item>) {
@@ -118,12 +115,16 @@ impl Runner {
 
     /// One look at the queue. `idle`: there is nothing else to do.
     async fn look(&mut self, idle: bool) -> bool {
-        let Some(drain) = self.batch.drain.clone() else { return true };
+        let Some(drain) = self.batch.drain.clone() else {
+            return true;
+        };
         let transfers = std::sync::Arc::clone(&self.transfers);
         let ctx = context(Instant::now() + ADMISSION, Lane::Batch);
         let ctx = ctx.on_behalf_of(&self.batch.requested_by);
         let looking = transfers.gateway.waiting(&ctx, drain.from.id);
-        let Some(looked) = self.unless_stopped(looking).await else { return false };
+        let Some(looked) = self.unless_stopped(looking).await else {
+            return false;
+        };
         match looked {
             Ok(look) => {
                 self.view.blind_since = None;
@@ -141,7 +142,7 @@ impl Runner {
         match sight::news(look, drain.waiting_by, &self.known, self.missing(), most) {
             News::New(calls) => self.found(drain, &calls, look.truncated).await,
             News::Nothing => {
-                self.saw_nobody(idle);
+                self.saw_none(idle);
                 true
             }
             News::Blocked(newest) => {
@@ -172,24 +173,24 @@ impl Runner {
     /// How long the drain stands still before looks like this one.
     fn patience(&self, look: &WaitingCalls) -> Duration {
         let missing = self.missing();
-        // Rows that go away uncover others; one that cannot be read uncovers nobody.
-        let for_little = !look.truncated && view::few(missing, self.batch.total);
+        // Rows that go away uncover others; one that cannot be read uncovers none.
+        let for_little = !look.truncated && sight::few(missing, self.batch.total);
         if missing == 0 || for_little { NOTHING_NEW } else { PATIENCE }
     }
 
-    /// A look showed nobody new, and nobody can be hidden. The record of who is missing weighs more
+    /// A look showed no new call, and none can be hidden. The record of the missing ones weighs more
     /// than one look.
-    fn saw_nobody(&mut self, idle: bool) {
+    fn saw_none(&mut self, idle: bool) {
         let (missing, total) = (self.missing(), self.batch.total);
-        if self.view.nobody(missing, total) && idle {
+        if self.view.saw_none(missing, total) && idle {
             self.give_up(0);
         }
     }
 
-    /// The end: of those who are missing, `unseen` may still wait.
+    /// The end: of the missing calls, `unseen` may still wait.
     fn give_up(&mut self, unseen: u32) {
         self.view.unseen = unseen;
-        self.stop = Some(Stop::Finished);
+        self.control.close(Close::Finished);
     }
 
     fn blind(&mut self, error: GatewayError, idle: bool) {
@@ -200,7 +201,7 @@ impl Runner {
                 if idle && trouble.own && blind >= enough {
                     self.give_up(u32::MAX);
                 }
-                self.pause_for(&trouble);
+                self.control.pause(&trouble, Instant::now());
             }
             // The query itself is refused: perhaps the queue was deleted.
             Err(problem) => {
@@ -215,35 +216,67 @@ impl Runner {
 
     /// Records calls that came to light.
     async fn found(&mut self, drain: &Drain, calls: &[WaitingCall], hidden: bool) -> bool {
-        let asked = Asked { reason: &self.batch.reason, reference: &self.batch.reference };
+        let asked = Labels { reason: &self.batch.reason, reference: &self.batch.reference };
         let first = self.known_count();
         let calls = calls.iter().map(|call| (call.conversation_id, call.since));
         let items = asked.items(drain, first, calls);
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let total = self.batch.total.max(first.saturating_add(count));
         let (id, owner) = (self.batch.id, self.transfers.records.owner());
-        match self.batches.store.add_items(id, owner, &items, total).await {
-            Ok(true) => {
+        let added = self.batches.store.add_items(id, owner, &items, total).await;
+        match self.logged("cannot record calls that were found", added) {
+            Some(true) => {
                 self.batch.total = total;
                 self.add(items);
                 self.view.progress(hidden);
                 self.tell_the_hidden(0).await;
                 true
             }
-            Ok(false) => {
-                self.doubted = true;
+            Some(false) => {
+                self.control.doubt();
                 false
             }
-            Err(error) => {
-                tracing::warn!(batch_id = %id, cause = %error.cause, "cannot record calls that were found");
+            None => {
                 // They may have been recorded all the same.
                 self.rest_a_while().await;
-                self.unread = Some(first);
-                while self.stop.is_none() && !self.recall().await {
+                self.unread = Unread::From(first);
+                while self.control.closing().is_none() && !self.recall().await {
                     self.rest_a_while().await;
                 }
                 false
             }
         }
     }
+
+    /// Says that the drain stands still because up to `hidden` are hidden, or takes that back.
+    async fn tell_the_hidden(&mut self, hidden: u32) {
+        let hidden = hidden.min(self.missing());
+        let detail = format!(
+            "Genesys counts more calls than it shows: up to {hidden} of those that waited when the \
+             drain began may be hidden behind rows of calls that were moved already, or have rows \
+             that cannot be read. The drain looks again until they are shown, for 10 minutes at most."
+        );
+        if warn_of_hidden(&mut self.batch, (hidden > 0).then_some(detail)) {
+            // Should it not be written: the next one will be.
+            self.save().await;
+        }
+    }
+}
+
+/// At the end says how many may still wait, or takes back what was said before.
+pub(super) fn tell_the_unseen(batch: &mut Batch) {
+    let unseen = batch.unseen;
+    let detail = format!(
+        "Up to {unseen} of the calls that waited when the drain began were not shown in time. They \
+         were not moved, and may still wait: drain the queue again."
+    );
+    warn_of_hidden(batch, (unseen > 0).then_some(detail));
+}
+
+fn warn_of_hidden(batch: &mut Batch, detail: Option<String>) -> bool {
+    let changed = batch.warn(NOT_ALL_SHOWN, detail);
+    if let (true, Some(detail)) = (changed, batch.warning(NOT_ALL_SHOWN)) {
+        tracing::warn!(batch_id = %batch.id, detail, "not all calls that wait are shown");
+    }
+    changed
 }

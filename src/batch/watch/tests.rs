@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{poller::BEAT, *};
+use super::*;
 use crate::{
     batch::{
         BatchOrder,

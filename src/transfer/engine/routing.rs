@@ -10,7 +10,7 @@ use crate::{
     trace,
     transfer::{
         Transfers,
-        arrival::{Evidence, Next},
+        arrival::{Evidence, RoutingStep},
         gateway::{CallContext, GatewayError, Lane, RoutingChange},
         model::{Transfer, Warning},
         plan::Plan,
@@ -111,9 +111,9 @@ pub(in crate::transfer) async fn set_routing_on_arrival(
         // Once it was refused: where the call is, that did not take it.
         if evidence.is_asked_for() {
             match evidence.next(watch::look(transfers, transfer, &ctx).await) {
-                Next::Set => {}
-                Next::Wait if !arrival.is_given_up() => continue,
-                Next::Wait | Next::GiveUp => return Err(NOT_IN_THE_QUEUE.to_owned()),
+                RoutingStep::Set => {}
+                RoutingStep::Wait if !arrival.is_given_up() => continue,
+                RoutingStep::Wait | RoutingStep::GiveUp => return Err(NOT_IN_THE_QUEUE.to_owned()),
             }
         }
         match transfers.gateway.set_routing(&ctx, id, change).await {

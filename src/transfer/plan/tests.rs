@@ -95,7 +95,7 @@ fn waiting_in_the_target_already_is_refused_unless_values_are_given() {
     let clear = TransferRequest { skill_ids: Some(vec![]), ..request() };
     assert_eq!(code_of(&plain, &here, REPLACE), Code::AlreadyInQueue);
     assert_eq!(code_of(&keep, &here, REPLACE), Code::AlreadyInQueue);
-    assert_eq!(plan_of(&clear, &here, REPLACE).action, Action::RoutingOnly);
+    assert_eq!(plan_of(&clear, &here, REPLACE).action, PlannedAction::RoutingOnly);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn values_set_in_the_target_queue_add_no_waited_minutes() {
 fn an_agent_who_answered_from_the_target_queue_can_send_the_call_back_there() {
     let answered = Leg { queue_id: Some(queue(9)), ..agent(2, LegState::Connected) };
     let plan = plan_of(&request(), &conversation(vec![customer(), answered]), REPLACE);
-    assert_eq!(plan.action, Action::Move);
+    assert_eq!(plan.action, PlannedAction::Move);
 }
 
 #[test]
