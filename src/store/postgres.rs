@@ -1,7 +1,8 @@
 //! The record in PostgreSQL, shared by several processes.
 //!
-//! Every operation is one transaction on a pooled connection. Nothing waits for ever: the server
-//! ends statements, lock waits and idle transactions by itself, and so does this side.
+//! Every write is one transaction on a pooled connection; the frequent ones are one statement. Reads
+//! need no transaction. Nothing waits for ever: the server ends statements, lock waits and idle
+//! transactions by itself, and so does this side.
 //!
 //! A pooler such as `PgBouncer` may stand in between and give each transaction another connection.
 //! Then nothing is left on a connection: settings are made anew in each transaction, and no
@@ -92,6 +93,7 @@ struct Begin {
     power: &'static str,
     /// One whose commit survives the process.
     process: &'static str,
+    /// One that only reads; on a connection of our own that needs none.
     read: &'static str,
 }
 
@@ -196,6 +198,24 @@ impl Postgres {
         }
     }
 
+    /// Carries out what only reads, without a transaction around it: one way to the server and back
+    /// for each statement.
+    async fn plain<O: DbOperation>(&self, operation: &O) -> Result<O::Output, DbError> {
+        let mut last = sqlx::Error::PoolTimedOut;
+        for _ in 0..TRIES {
+            let mut lease = Lease::new(self.pool.acquire().await?);
+            let mut session = PgSession { connection: lease.connection()?, named: true };
+            match operation.apply(&mut session).await {
+                Err(DbError::Postgres(error)) if is_connection(&error) => last = error,
+                done => {
+                    lease.keep();
+                    return done;
+                }
+            }
+        }
+        Err(last.into())
+    }
+
     async fn transaction<O: DbOperation>(
         &self,
         operation: &O,
@@ -263,8 +283,13 @@ impl Backend for Postgres {
 
     async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, OperationError> {
         let committing = AtomicBool::new(false);
-        let transaction = self.transaction(&operation, self.begin.read, &committing);
-        match timeout(OPERATION_LIMIT, transaction).await {
+        let work = async {
+            if self.pooled {
+                return self.transaction(&operation, self.begin.read, &committing).await;
+            }
+            self.plain(&operation).await
+        };
+        match timeout(OPERATION_LIMIT, work).await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(fault)) => Err(OperationError::certain(self.words(&fault))),
             Err(_) => Err(OperationError::certain("the server did not answer in time")),
