@@ -1,5 +1,5 @@
-//! What browsers must not do here: the sandbox asks nobody for credentials to be operated, so a page
-//! of another site could do that on the machine of whoever looks at it.
+//! What browsers must not do here: operating the sandbox needs no credentials, so a page of another
+//! site could do it through the browser of a user on the same machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -204,11 +204,6 @@ impl World {
         self.queues.get(&id)
     }
 
-    /// How many queues there are.
-    pub fn queue_count(&self) -> usize {
-        self.queues.len()
-    }
-
     /// All queues, sorted by name (whatever the case), then by id.
     pub fn queues(&self) -> impl DoubleEndedIterator<Item = &WorldQueue> {
         self.by_name.iter().filter_map(|(_, id)| self.queues.get(id))

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use genesys_transfer::{
     clock::{Clock as _, SystemClock},
@@ -52,12 +52,12 @@ async fn issuer(public: &Value) -> (String, Arc<Fetches>) {
     let keys = json!({"keys": [public]});
     let fetches = Arc::new(Fetches::default());
     let router = Router::new()
-        .route("/.well-known/openid-configuration", get(|| async { Json(document) }))
+        .route("/.well-known/openid-configuration", get(|| async move { document.to_string() }))
         .route(
             "/keys",
-            get(async |State(seen): State<Arc<Fetches>>| {
+            get(async move |State(seen): State<Arc<Fetches>>| {
                 seen.keys.fetch_add(1, Ordering::SeqCst);
-                Json(keys)
+                keys.to_string()
             }),
         )
         .fallback(async |State(seen): State<Arc<Fetches>>| {

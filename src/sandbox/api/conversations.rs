@@ -47,8 +47,9 @@ struct TransferToQueueRequest {
     queue_id: Option<String>,
     queue_name: Option<String>,
     transfer_type: Option<TransferKind>,
-    #[expect(dead_code, reason = "only internal messages have a use for it; it must be a boolean")]
-    keep_internal_message_alive: Option<bool>,
+    /// Only internal messages have a use for it.
+    #[serde(rename = "keepInternalMessageAlive")]
+    _keep_alive: Option<bool>,
 }
 
 impl TransferToQueueRequest {
@@ -95,8 +96,9 @@ struct RoutingAttributesRequest {
     language_id: Option<Option<Uuid>>,
     #[serde(default, deserialize_with = "clearable")]
     label_id: Option<Option<Uuid>>,
-    #[expect(dead_code, reason = "scored agents do not take part here; it must be a list")]
-    request_scored_agents: Option<Vec<Value>>,
+    /// Scored agents do not take part here.
+    #[serde(rename = "requestScoredAgents")]
+    _scored_agents: Option<Vec<Value>>,
 }
 
 /// An id, or the empty text that clears it.

@@ -147,14 +147,14 @@ struct ObservationClause {
 #[serde(deny_unknown_fields)]
 struct ObservationPredicate {
     #[serde(rename = "type")]
-    #[expect(dead_code, reason = "the only kind with a meaning here is `dimension`")]
-    kind: Option<PredicateKind>,
+    _kind: Option<PredicateKind>,
     dimension: ObservationDimension,
     #[serde(default)]
     operator: PredicateOperator,
     value: Option<String>,
-    #[expect(dead_code, reason = "no dimension of this query takes a range")]
-    range: Option<Value>,
+    /// No dimension of this query takes one.
+    #[serde(rename = "range")]
+    _range: Option<Value>,
 }
 
 #[derive(Deserialize)]

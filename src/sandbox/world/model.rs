@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -53,6 +54,11 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The word Genesys uses.
+    pub fn word(self) -> String {
+        json!(self).as_str().unwrap_or_default().to_owned()
+    }
+
     /// Whether this is the outside party, which can never be replaced.
     pub fn is_outside(self) -> bool {
         matches!(self, Self::Customer | Self::External)
