@@ -1,11 +1,9 @@
-//! Who may call: OAuth clients, their tokens, their permissions and their rate limit. Plain data
-//! and rules without HTTP; every method is told the time.
+//! Who may call: OAuth clients, their tokens, their permissions and their rate limit, and what
+//! each endpoint asks for. Plain data; every method is told the time.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    fmt,
-};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -18,35 +16,40 @@ const MAX_ASSERTIONS: usize = 10_000;
 /// Length of a rate-limit window, in seconds.
 pub const WINDOW: u32 = 60;
 
-/// An OAuth client.
-pub struct Client {
-    /// Its id.
+/// What an endpoint asks of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needs {
+    /// Nothing: it is the login.
+    Nothing,
+    /// A token, and one of these permissions unless there are none.
+    AnyOf(&'static [&'static str]),
+    /// Nothing: operators use it. With its query and what it does, for the index page.
+    Operator(&'static str, &'static str),
+}
+
+/// One line of the table of endpoints.
+#[derive(Debug, Clone)]
+pub(super) struct EndpointRule {
+    pub(super) method: Method,
+    /// As axum writes it, with `{id}` for an id.
+    pub(super) path: &'static str,
+    pub(super) needs: Needs,
+}
+
+/// An OAuth client. Holds its secret, so it has no `Debug`.
+pub struct OAuthClient {
     pub id: String,
-    /// Its secret.
-    pub(super) secret: String,
+    secret: String,
     /// Permissions it lacks; it has every other one.
     pub denied: BTreeSet<String>,
     tokens: VecDeque<String>,
 }
 
-struct Token {
+struct IssuedToken {
     client: String,
     expires: Timestamp,
-    window: Option<Window>,
-}
-
-#[derive(Clone, Copy)]
-struct Window {
-    began: Timestamp,
-    count: u32,
-}
-
-/// A token that was just issued.
-pub struct Issued {
-    /// The token.
-    pub token: String,
-    /// Its lifetime in seconds.
-    pub expires_in: i64,
+    /// When the running window began, and how many requests it has seen.
+    window: Option<(Timestamp, u32)>,
 }
 
 /// How a request stands against the per-minute limit.
@@ -61,8 +64,6 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Whether the request is over the limit.
-    #[must_use]
     pub fn is_exceeded(&self) -> bool {
         self.count > self.allowed
     }
@@ -71,22 +72,9 @@ impl Quota {
 /// All clients and tokens.
 #[derive(Default)]
 pub struct Access {
-    clients: Vec<Client>,
-    tokens: HashMap<String, Token>,
+    clients: Vec<OAuthClient>,
+    tokens: HashMap<String, IssuedToken>,
     assertions: VecDeque<(String, Timestamp)>,
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, denied) = (&self.id, &self.denied);
-        f.debug_struct("Client").field("id", id).field("denied", denied).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("clients", &self.clients).finish_non_exhaustive()
-    }
 }
 
 impl Access {
@@ -95,14 +83,14 @@ impl Access {
     /// # Errors
     /// When there are [`MAX_CLIENTS`] already.
     pub fn put_client(&mut self, id: &str, secret: &str) -> Result<(), &'static str> {
-        if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
+        if let Some(client) = self.client_mut(id) {
             secret.clone_into(&mut client.secret);
             return Ok(());
         }
         if self.clients.len() >= MAX_CLIENTS {
             return Err("the sandbox holds no more than 1000 clients");
         }
-        self.clients.push(Client {
+        self.clients.push(OAuthClient {
             id: id.to_owned(),
             secret: secret.to_owned(),
             denied: BTreeSet::new(),
@@ -111,25 +99,24 @@ impl Access {
         Ok(())
     }
 
-    /// All clients.
-    pub fn clients(&self) -> impl Iterator<Item = &Client> {
-        self.clients.iter()
+    pub fn clients(&self) -> &[OAuthClient] {
+        &self.clients
     }
 
-    /// The client with that id.
-    #[must_use]
-    pub fn client(&self, id: &str) -> Option<&Client> {
+    pub fn client(&self, id: &str) -> Option<&OAuthClient> {
         self.clients.iter().find(|client| client.id == id)
+    }
+
+    fn client_mut(&mut self, id: &str) -> Option<&mut OAuthClient> {
+        self.clients.iter_mut().find(|client| client.id == id)
     }
 
     /// Sets which permissions a client lacks; `false` when there is no such client.
     pub fn deny(&mut self, id: &str, denied: BTreeSet<String>) -> bool {
-        let client = self.clients.iter_mut().find(|client| client.id == id);
-        client.map(|client| client.denied = denied).is_some()
+        self.client_mut(id).map(|client| client.denied = denied).is_some()
     }
 
     /// Whether the pair is right.
-    #[must_use]
     pub fn knows(&self, id: &str, secret: &str) -> bool {
         self.client(id).is_some_and(|client| client.secret == secret)
     }
@@ -154,19 +141,18 @@ impl Access {
         id: Uuid,
         lifetime: SignedDuration,
         now: Timestamp,
-    ) -> Option<Issued> {
+    ) -> Option<String> {
         let token = format!("sandbox-{}{}", id.simple(), fastrand::u64(..));
-        let expires = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
-        let owner = self.clients.iter_mut().find(|known| known.id == client)?;
+        let owner = self.client_mut(client)?;
         owner.tokens.push_back(token.clone());
-        while owner.tokens.len() > MAX_TOKENS {
-            if let Some(oldest) = owner.tokens.pop_front() {
-                self.tokens.remove(&oldest);
-            }
+        let oldest = (owner.tokens.len() > MAX_TOKENS).then(|| owner.tokens.pop_front()).flatten();
+        if let Some(oldest) = oldest {
+            self.tokens.remove(&oldest);
         }
-        let held = Token { client: client.to_owned(), expires, window: None };
-        self.tokens.insert(token.clone(), held);
-        Some(Issued { token, expires_in: lifetime.as_secs() })
+        let expires = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+        let issued = IssuedToken { client: client.to_owned(), expires, window: None };
+        self.tokens.insert(token.clone(), issued);
+        Some(token)
     }
 
     /// Revokes every token; says how many there were.
@@ -180,16 +166,14 @@ impl Access {
     }
 
     /// How many tokens are known.
-    #[must_use]
     pub fn live_tokens(&self) -> usize {
         self.tokens.len()
     }
 
     /// The client behind a token that is known and has not expired.
-    #[must_use]
-    pub fn owner(&self, token: &str, now: Timestamp) -> Option<&Client> {
-        let held = self.tokens.get(token).filter(|held| held.expires > now)?;
-        self.client(&held.client)
+    pub fn owner(&self, token: &str, now: Timestamp) -> Option<&OAuthClient> {
+        let issued = self.tokens.get(token).filter(|issued| issued.expires > now)?;
+        self.client(&issued.client)
     }
 
     /// Counts a request against the token's window, `seconds` long.
@@ -200,14 +184,13 @@ impl Access {
         seconds: u32,
         now: Timestamp,
     ) -> Option<Quota> {
-        let held = self.tokens.get_mut(token)?;
+        let issued = self.tokens.get_mut(token)?;
         let length = SignedDuration::from_secs(seconds.into());
-        let fresh = Window { began: now, count: 0 };
-        let lasts = |window: &Window| left(*window, length, now) > 0;
-        let mut window = held.window.filter(lasts).unwrap_or(fresh);
-        window.count = window.count.saturating_add(1);
-        held.window = Some(window);
-        Some(Quota { allowed, count: window.count, reset: left(window, length, now) })
+        let running = issued.window.filter(|(began, _)| left(*began, length, now) > 0);
+        let (began, count) = running.unwrap_or((now, 0));
+        let count = count.saturating_add(1);
+        issued.window = Some((began, count));
+        Some(Quota { allowed, count, reset: left(began, length, now) })
     }
 
     /// Gives every client every permission, and every token a new window.
@@ -222,8 +205,8 @@ impl Access {
 }
 
 /// Whole seconds, rounded up, until the window ends; 0 when it has ended or lies in the future.
-fn left(window: Window, length: SignedDuration, now: Timestamp) -> i64 {
-    let gone = now.duration_since(window.began);
+fn left(began: Timestamp, length: SignedDuration, now: Timestamp) -> i64 {
+    let gone = now.duration_since(began);
     if gone.is_negative() || gone >= length {
         return 0;
     }
@@ -247,18 +230,7 @@ mod tests {
 
     fn token(access: &mut Access, lifetime: i64) -> String {
         let lifetime = SignedDuration::from_secs(lifetime);
-        access.issue("crm", Uuid::nil(), lifetime, at(0)).unwrap().token
-    }
-
-    #[test]
-    fn debug_text_holds_neither_secret_nor_token() {
-        let mut access = access();
-        let token = token(&mut access, 300);
-
-        let text = format!("{access:?}");
-
-        assert!(text.contains("crm"));
-        assert!(!text.contains("secret") && !text.contains(&token));
+        access.issue("crm", Uuid::nil(), lifetime, at(0)).unwrap()
     }
 
     #[test]

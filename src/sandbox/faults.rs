@@ -1,27 +1,250 @@
 //! Orders to misbehave: which requests are hit, how often, and what then happens. Decides only;
-//! `play` carries them out.
+//! `misbehave` carries them out.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
+use axum::http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-
-mod fault;
-mod order;
-
-pub use fault::{Fault, Garbage, StatusAnswer, When};
-pub use order::{FaultOrder, Forever, Times};
 
 /// Orders held at most; spent ones make room first.
 pub const MAX_ORDERS: usize = 1_000;
 /// Longest wait an order may ask for, in milliseconds.
 pub const MAX_MS: u64 = 3_600_000;
+/// Longest path pattern, in characters.
+const MAX_PATTERN: usize = 512;
+
+/// What happens to a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Fault {
+    /// It is answered with that status. Unless `apply` is set, it is not looked at.
+    Status(StatusAnswer),
+    /// It is carried out and answered so many milliseconds later, even if the caller is gone, or
+    /// as soon as the order is taken back.
+    Delay { ms: u64 },
+    /// It is never answered.
+    Hang {
+        /// Whether it is carried out all the same.
+        #[serde(default)]
+        apply: bool,
+    },
+    /// The connection is closed without an answer.
+    Drop {
+        /// Whether it is carried out, and when.
+        #[serde(flatten)]
+        when: When,
+        /// Whether the connection is reset rather than closed.
+        #[serde(default)]
+        reset: bool,
+    },
+    /// The answer is not what it should be.
+    Garbage {
+        form: Garbage,
+        /// Whether it is carried out all the same.
+        #[serde(default)]
+        apply: bool,
+    },
+    /// It is carried out; the answer's body trickles in over so many milliseconds.
+    SlowBody { ms: u64 },
+    /// It is carried out; the answer's body is replaced by one of that size, or one without end.
+    HugeBody {
+        /// Bytes; endless when absent.
+        bytes: Option<u64>,
+    },
+    /// It is carried out and answered as usual, but with these headers instead of the answer's own.
+    Headers { set: BTreeMap<String, String> },
+    /// All tokens are revoked first; then it goes on as usual.
+    RevokeTokens,
+    /// The limit becomes that many requests a minute first; then it goes on as usual.
+    RateLimit {
+        #[serde(rename = "perMinute")]
+        per_minute: u32,
+    },
+}
+
+/// An answer made up by an operator.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StatusAnswer {
+    pub status: u16,
+    /// A JSON body; Genesys' own error body for that status when both bodies are absent.
+    pub body: Option<Value>,
+    /// A body that is not JSON.
+    pub text: Option<String>,
+    /// `Retry-After`, as it is to be sent.
+    pub retry_after: Option<String>,
+    /// Other headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Whether the request is carried out all the same.
+    #[serde(default)]
+    pub apply: bool,
+}
+
+impl StatusAnswer {
+    /// That status with Genesys' own error body.
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+/// When a dropped request is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "when", rename_all = "lowercase")]
+pub enum When {
+    /// The connection drops before: not at all.
+    Before,
+    /// The connection drops after it was carried out.
+    After,
+    /// The connection drops now, it is carried out so many milliseconds later, or as soon as the
+    /// order is taken back.
+    Late { ms: u64 },
+}
+
+/// How an answer is spoilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Garbage {
+    /// Bytes that are not HTTP.
+    NotHttp,
+    /// 200 with an HTML page.
+    Html,
+    /// The proper answer with half its body, well framed.
+    TruncatedJson,
+    /// The proper answer announces more body than it sends, then the connection closes.
+    ShortBody,
+    /// The proper answer with two more entries in front of each list: `null`, and one whose texts
+    /// hold half a surrogate pair.
+    BadEntries,
+    /// The status line stops in the middle and the connection closes.
+    ShortHead,
+}
+
+/// An order to misbehave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FaultOrder {
+    /// The method it is for; any when absent.
+    pub method: Option<String>,
+    /// The path it is for; `*` stands for any run of characters. A pattern with a `?` is held
+    /// against path and query.
+    #[serde(default = "any_path")]
+    pub path: String,
+    /// Matching requests that are let through first.
+    #[serde(default)]
+    pub skip: u64,
+    /// Of the rest only every n-th is hit.
+    #[serde(default = "each")]
+    pub every: u64,
+    #[serde(default)]
+    pub times: Times,
+    pub fault: Fault,
+}
+
+fn any_path() -> String {
+    "*".to_owned()
+}
+
+fn each() -> u64 {
+    1
+}
+
+impl FaultOrder {
+    /// Hits the next request of that method and path pattern.
+    pub fn next(method: &str, path: &str, fault: Fault) -> Self {
+        Self {
+            method: Some(method.to_owned()),
+            path: path.to_owned(),
+            skip: 0,
+            every: 1,
+            times: Times::Next(1),
+            fault,
+        }
+    }
+
+    /// The same order for the next `count` requests.
+    pub fn times(self, count: u64) -> Self {
+        Self { times: Times::Next(count), ..self }
+    }
+
+    /// The same order until it is taken back.
+    pub fn forever(self) -> Self {
+        Self { times: Times::Forever(Forever::Forever), ..self }
+    }
+
+    /// The same order, after letting `count` matching requests through.
+    pub fn after(self, count: u64) -> Self {
+        Self { skip: count, ..self }
+    }
+
+    /// The same order for every n-th matching request only.
+    pub fn every(self, nth: u64) -> Self {
+        Self { every: nth, ..self }
+    }
+
+    /// Checks what the types cannot.
+    pub fn check(&self) -> Result<(), String> {
+        if self.path.chars().count() > MAX_PATTERN {
+            return Err(format!("path: at most {MAX_PATTERN} characters"));
+        }
+        if self.every == 0 {
+            return Err("every: at least 1".to_owned());
+        }
+        let headers = match &self.fault {
+            Fault::Delay { ms }
+            | Fault::SlowBody { ms }
+            | Fault::Drop { when: When::Late { ms }, .. }
+                if *ms > MAX_MS =>
+            {
+                return Err(format!("ms: at most {MAX_MS}"));
+            }
+            Fault::Status(answer) if !(200..=599).contains(&answer.status) => {
+                return Err("status: 200 to 599".to_owned());
+            }
+            Fault::Status(StatusAnswer { headers, .. }) | Fault::Headers { set: headers } => {
+                headers
+            }
+            _ => return Ok(()),
+        };
+        let is_possible = |(name, value): &(&String, &String)| {
+            HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
+        };
+        match headers.iter().find(|header| !is_possible(header)) {
+            Some((name, _)) => Err(format!("headers: {name:?} is not a possible header")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many requests an order hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Times {
+    /// The next so many.
+    Next(u64),
+    /// All, until it is taken back.
+    Forever(Forever),
+}
+
+/// The word `forever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forever {
+    Forever,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Next(1)
+    }
+}
 
 /// An order as it stands.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
-    /// Its number, from 1.
+pub struct PlacedOrder {
     pub id: u64,
     /// Requests that matched.
     pub seen: u64,
@@ -41,7 +264,6 @@ pub struct Standing {
 pub(super) struct Struck {
     /// The order's number.
     pub(super) order: u64,
-    /// What happens.
     pub(super) fault: Arc<Fault>,
     /// Cancelled when the order is taken back: what it put off comes then.
     pub(super) taken_back: CancellationToken,
@@ -50,19 +272,16 @@ pub(super) struct Struck {
 /// All orders, oldest first; the first that is due wins.
 #[derive(Debug, Default)]
 pub struct Faults {
-    orders: Vec<Standing>,
+    orders: Vec<PlacedOrder>,
     last: u64,
 }
 
 impl Faults {
     /// Takes an order and gives it its number.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
     pub fn place(&mut self, order: FaultOrder) -> Result<u64, String> {
         order.check()?;
         if self.orders.len() >= MAX_ORDERS {
-            self.orders.retain(|standing| !standing.spent);
+            self.orders.retain(|placed| !placed.spent);
         }
         if self.orders.len() >= MAX_ORDERS {
             return Err(format!("there are {MAX_ORDERS} orders already"));
@@ -72,26 +291,25 @@ impl Faults {
         let spent = order.times == Times::Next(0);
         let taken_back = CancellationToken::new();
         let id = self.last;
-        self.orders.push(Standing { id, seen: 0, fired: 0, spent, order, fault, taken_back });
+        self.orders.push(PlacedOrder { id, seen: 0, fired: 0, spent, order, fault, taken_back });
         Ok(self.last)
     }
 
     /// The orders, spent ones included.
-    #[must_use]
-    pub fn orders(&self) -> &[Standing] {
+    pub fn orders(&self) -> &[PlacedOrder] {
         &self.orders
     }
 
     /// Takes an order back; `false` when there is none of that number. What it put off comes at
     /// once.
     pub fn cancel(&mut self, id: u64) -> bool {
-        let place = self.orders.iter().position(|standing| standing.id == id);
+        let place = self.orders.iter().position(|placed| placed.id == id);
         place.map(|place| self.orders.remove(place).taken_back.cancel()).is_some()
     }
 
     /// Takes all orders back, as [`Faults::cancel`] does.
     pub fn clear(&mut self) {
-        self.orders.drain(..).for_each(|standing| standing.taken_back.cancel());
+        self.orders.drain(..).for_each(|placed| placed.taken_back.cancel());
     }
 
     /// What happens to a request, if anything.
@@ -101,22 +319,22 @@ impl Faults {
         path: &str,
         query: Option<&str>,
     ) -> Option<Struck> {
-        for standing in self.orders.iter_mut().filter(|standing| !standing.spent) {
-            if !fits(&standing.order, method, path, query) {
+        for placed in self.orders.iter_mut().filter(|placed| !placed.spent) {
+            if !fits(&placed.order, method, path, query) {
                 continue;
             }
-            standing.seen += 1;
-            let counted = standing.seen.saturating_sub(standing.order.skip);
-            if counted == 0 || counted % standing.order.every != 0 {
+            placed.seen += 1;
+            let counted = placed.seen.saturating_sub(placed.order.skip);
+            if counted == 0 || counted % placed.order.every != 0 {
                 continue;
             }
-            standing.fired += 1;
-            standing.spent =
-                matches!(standing.order.times, Times::Next(times) if standing.fired >= times);
+            placed.fired += 1;
+            placed.spent =
+                matches!(placed.order.times, Times::Next(times) if placed.fired >= times);
             return Some(Struck {
-                order: standing.id,
-                fault: Arc::clone(&standing.fault),
-                taken_back: standing.taken_back.clone(),
+                order: placed.id,
+                fault: Arc::clone(&placed.fault),
+                taken_back: placed.taken_back.clone(),
             });
         }
         None

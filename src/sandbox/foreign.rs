@@ -1,17 +1,17 @@
-//! What browsers must not do here: the sandbox asks nobody for credentials to be operated, so a page
-//! of another site could do that on the machine of whoever looks at it.
+//! What browsers must not do here: operating the sandbox needs no credentials, so a page of another
+//! site could do it through the browser of a user on the same machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 
 /// Why a request is refused: the status and a sentence.
-pub(super) type Refusal = (StatusCode, &'static str);
+pub type Refusal = (StatusCode, &'static str);
 
 /// Checks a request to a sandbox that listens on `bind`. On loopback it must name this machine; on
 /// other addresses the sandbox has names that it does not know. Nowhere may another site's page have
 /// sent it.
-pub(super) fn check(head: &Parts, bind: IpAddr) -> Result<(), Refusal> {
+pub fn check(head: &Parts, bind: IpAddr) -> Result<(), Refusal> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
     let header = |name| head.headers.get(name).map(text);
     let authority = head.uri.authority().map(|it| it.as_str().to_ascii_lowercase());

@@ -1,4 +1,4 @@
-//! What was asked and what became of it: every request and every move, in order, in a bounded
+//! What was requested and what became of it: every request and every move, in order, in a bounded
 //! memory. Holds no secret: of a token only its tail.
 
 use std::collections::VecDeque;
@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::wire::stamp;
+pub use super::world::Move;
+use super::world::stamp;
 
 /// Requests and moves remembered at most, each; the oldest are forgotten first.
 pub const CAPACITY: usize = 100_000;
@@ -37,11 +38,8 @@ pub struct Request {
     /// When it arrived.
     #[serde(serialize_with = "stamp")]
     pub time: Timestamp,
-    /// Its method.
     pub method: String,
-    /// Its path.
     pub path: String,
-    /// Its query.
     pub query: Option<String>,
     /// The status it was answered with; `None` when it was not answered (yet).
     pub status: Option<u16>,
@@ -49,11 +47,9 @@ pub struct Request {
     pub client: Option<String>,
     /// The last four characters of its token.
     pub token_tail: Option<String>,
-    /// Its `traceparent`.
     pub traceparent: Option<String>,
     /// The body of a command.
     pub body: Option<serde_json::Value>,
-    /// What it did.
     pub effect: Effect,
     /// The number of the fault order that hit it.
     pub fault: Option<u64>,
@@ -62,37 +58,20 @@ pub struct Request {
 }
 
 impl Request {
+    /// Writes the client and its token's tail down: the last four characters tell tokens apart.
+    pub(super) fn sent_by(&mut self, client: String, token: &str) {
+        let from = token.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+        self.client = Some(client);
+        self.token_tail = token.get(from..).map(str::to_owned);
+    }
+
     /// Whether it asked for a move, by either API.
-    #[must_use]
     pub fn is_command(&self) -> bool {
         let replaces = self.method == "POST" && self.path.ends_with("/replace/queue");
         let patches = self.method == "PATCH"
             && self.path.starts_with("/api/v2/communications/conversations/");
         replaces || patches
     }
-}
-
-/// One move of a conversation into a queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Move {
-    /// Its number, from 1.
-    pub seq: u64,
-    /// The conversation.
-    pub conversation_id: Uuid,
-    /// The leg that was replaced; absent for conversation-patch.
-    pub participant_id: Option<Uuid>,
-    /// The leg that joined.
-    pub new_participant_id: Uuid,
-    /// The queue it came from.
-    pub from_queue_id: Option<Uuid>,
-    /// The queue it went to.
-    pub to_queue_id: Uuid,
-    /// When it took effect.
-    #[serde(serialize_with = "stamp")]
-    pub applied_at: Timestamp,
-    /// The number of the request that asked for it.
-    pub request: u64,
 }
 
 /// How much has been written so far; never goes down, except by a reset.
@@ -108,8 +87,8 @@ pub struct Totals {
     pub changes: u64,
 }
 
-/// The book.
-#[derive(Debug, Default)]
+/// Requests and moves, in order.
+#[derive(Default)]
 pub struct Ledger {
     requests: VecDeque<Request>,
     moves: VecDeque<Move>,
@@ -162,24 +141,21 @@ impl Ledger {
     }
 
     /// The requests that are remembered, oldest first.
-    #[must_use]
     pub fn requests(&self) -> impl DoubleEndedIterator<Item = &Request> {
         self.requests.iter()
     }
 
     /// The moves that are remembered, oldest first.
-    #[must_use]
     pub fn moves(&self) -> impl DoubleEndedIterator<Item = &Move> {
         self.moves.iter()
     }
 
     /// How much was written.
-    #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Tears every page out. Numbers of requests go on, so that late effects find no wrong entry.
+    /// Forgets every entry. Numbers of requests go on, so that late effects find no wrong entry.
     pub fn clear(&mut self) {
         self.requests.clear();
         self.moves.clear();

@@ -7,24 +7,18 @@ use jiff::SignedDuration;
 use super::{
     faults::{Fault, FaultOrder, StatusAnswer, When},
     seed,
-    state::{Shared, State},
-    world::{Act, Media, NewConversation, Refused, Shape},
+    state::{SandboxCore, State},
+    world::{Act, Media, NewConversation, Shape, WorldError},
 };
 
-/// A situation.
+/// A situation; [`Scenario::about`] says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// Back to the start.
     Reset,
-    /// 300 callers in one queue whose agents are gone, and a low limit.
     QueueOutage,
-    /// Every other transfer is carried out, but its answer is lost.
     LostAnswers,
-    /// Genesys answers 503 to every third request.
     Unsteady,
-    /// The limit is 30 requests a minute.
     Throttled,
-    /// Nobody gets a token, and those that were out are revoked.
     LoginOutage,
 }
 
@@ -39,33 +33,38 @@ impl Scenario {
         Self::LoginOutage,
     ];
 
-    /// Its name in the operating interface.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    /// Its name in the operating interface, and what it does, in a sentence.
+    fn described(self) -> (&'static str, &'static str) {
         match self {
-            Self::Reset => "reset",
-            Self::QueueOutage => "queue-outage",
-            Self::LostAnswers => "lost-answers",
-            Self::Unsteady => "unsteady",
-            Self::Throttled => "throttled",
-            Self::LoginOutage => "login-outage",
+            Self::Reset => {
+                ("reset", "back to the seed; faults, ledger and settings too, tokens stay")
+            }
+            Self::QueueOutage => (
+                "queue-outage",
+                "reset, then 300 calls wait in Support Tier 1 at 180 requests a minute; for five \
+                 minutes some hang up, some are answered, some ring, some join",
+            ),
+            Self::LostAnswers => {
+                ("lost-answers", "reset, then every other transfer works but its answer is lost")
+            }
+            Self::Unsteady => {
+                ("unsteady", "reset, then every third request of the next 300 is answered 503")
+            }
+            Self::Throttled => ("throttled", "reset, then 30 requests a minute"),
+            Self::LoginOutage => {
+                ("login-outage", "reset, then all tokens are revoked and the login answers 503")
+            }
         }
     }
 
+    /// Its name in the operating interface.
+    pub fn name(self) -> &'static str {
+        self.described().0
+    }
+
     /// What it does, in a sentence.
-    #[must_use]
     pub fn about(self) -> &'static str {
-        match self {
-            Self::Reset => "back to the seed; faults, ledger and settings too, tokens stay",
-            Self::QueueOutage => {
-                "reset, then 300 calls wait in Support Tier 1 at 180 requests a minute; for five \
-                 minutes some hang up, some are answered, some ring, some join"
-            }
-            Self::LostAnswers => "reset, then every other transfer works but its answer is lost",
-            Self::Unsteady => "reset, then every third request of the next 300 is answered 503",
-            Self::Throttled => "reset, then 30 requests a minute",
-            Self::LoginOutage => "reset, then all tokens are revoked and the login answers 503",
-        }
+        self.described().1
     }
 }
 
@@ -77,50 +76,38 @@ const OUTAGE_AGENTS: u32 = 2;
 const OUTAGE_BEAT: Duration = Duration::from_millis(750);
 const OUTAGE_BEATS: usize = 400;
 
-/// Brings a situation about; whatever ran before ends.
-///
-/// # Errors
-/// None in fact: after a reset there is room for every situation.
-pub(super) fn play(shared: &Arc<Shared>, scenario: Scenario) -> Result<(), Refused> {
-    let run = shared.next_scenario();
-    let now = shared.clock.now();
-    let fresh = (shared.fresh)(now);
-    shared.with(|state| {
-        state.reset(fresh);
-        match scenario {
-            Scenario::Reset => Ok(()),
-            Scenario::QueueOutage => queue_outage(state, now),
-            Scenario::LostAnswers => {
-                let lost = Fault::Drop { when: When::After, reset: false };
-                place(state, FaultOrder::next("POST", "*/replace/queue", lost).every(2).forever());
-                Ok(())
-            }
-            Scenario::Unsteady => {
-                let down = Fault::Status(StatusAnswer::new(503));
-                let order = FaultOrder { method: None, ..FaultOrder::next("", "*", down) };
-                place(state, order.every(3).times(100));
-                Ok(())
-            }
-            Scenario::Throttled => {
-                state.behaviour.requests_per_minute = 30;
-                Ok(())
-            }
-            Scenario::LoginOutage => {
-                state.access.revoke_all();
-                let down = Fault::Status(StatusAnswer::new(503));
-                place(state, FaultOrder::next("POST", "/oauth/token", down).forever());
-                Ok(())
-            }
+/// Brings a situation about; what ran before ends. After a reset there is room for every situation.
+pub(super) fn play(
+    core: &Arc<SandboxCore>,
+    state: &mut State,
+    scenario: Scenario,
+) -> Result<(), WorldError> {
+    let (run, now) = (core.next_scenario(), core.clock.now());
+    state.reset(core.options.fresh(now));
+    match scenario {
+        Scenario::Reset => {}
+        Scenario::QueueOutage => {
+            queue_outage(state, now)?;
+            let core = Arc::clone(core);
+            core.tasks.clone().spawn(async move {
+                run.run_until_cancelled(life_goes_on(&core)).await;
+            });
         }
-    })?;
-    if scenario == Scenario::QueueOutage {
-        let shared = Arc::clone(shared);
-        shared.tasks.clone().spawn(async move {
-            tokio::select! {
-                () = run.cancelled() => {}
-                () = life_goes_on(&shared) => {}
-            }
-        });
+        Scenario::LostAnswers => {
+            let lost = Fault::Drop { when: When::After, reset: false };
+            place(state, FaultOrder::next("POST", "*/replace/queue", lost).every(2).forever());
+        }
+        Scenario::Unsteady => {
+            let down = Fault::Status(StatusAnswer::new(503));
+            let order = FaultOrder { method: None, ..FaultOrder::next("", "*", down) };
+            place(state, order.every(3).times(100));
+        }
+        Scenario::Throttled => state.behaviour.requests_per_minute = 30,
+        Scenario::LoginOutage => {
+            state.access.revoke_all();
+            let down = Fault::Status(StatusAnswer::new(503));
+            place(state, FaultOrder::next("POST", "/oauth/token", down).forever());
+        }
     }
     Ok(())
 }
@@ -131,33 +118,25 @@ fn place(state: &mut State, order: FaultOrder) {
     debug_assert!(placed.is_ok(), "{placed:?}");
 }
 
-fn queue_outage(state: &mut State, now: jiff::Timestamp) -> Result<(), Refused> {
+fn queue_outage(state: &mut State, now: jiff::Timestamp) -> Result<(), WorldError> {
     state.behaviour.requests_per_minute = OUTAGE_LIMIT;
     if state.world.queue(seed::SUPPORT_TIER_1).is_none() {
         state.world = seed::world(now)?;
     }
     state.world.set_joined(seed::SUPPORT_TIER_1, OUTAGE_AGENTS)?;
     for number in 0..OUTAGE_CALLS {
-        state.world.add_conversation(
-            NewConversation {
-                shape: Shape::Waiting,
-                queue: Some(seed::SUPPORT_TIER_1),
-                priority: if number % 10 == 0 { 10 } else { 0 },
-                age: SignedDuration::from_secs(40 * 60 - number * 8),
-                ..NewConversation::default()
-            },
-            now,
-        )?;
+        let priority = if number % 10 == 0 { 10 } else { 0 };
+        join(state, priority, SignedDuration::from_secs(40 * 60 - number * 8), now)?;
     }
     Ok(())
 }
 
 /// Callers and the few agents left do what they do, in a fixed order.
-async fn life_goes_on(shared: &Shared) {
+async fn life_goes_on(core: &SandboxCore) {
     for beat in 0..OUTAGE_BEATS {
         tokio::time::sleep(OUTAGE_BEAT).await;
-        let now = shared.clock.now();
-        shared.with(|state| {
+        let now = core.clock.now();
+        core.with(|state| {
             let waiting = state.world.waiting_ids(seed::SUPPORT_TIER_1, Media::Voice);
             let at = |part: usize| waiting.get(waiting.len().saturating_mul(part) / 4).copied();
             // An act may no longer fit by the time it comes; then nothing happens.
@@ -166,7 +145,7 @@ async fn life_goes_on(shared: &Shared) {
                 1 | 5 => at(2).map(|id| state.world.act(id, Act::HangUp, now)),
                 2 => at(1).map(|id| state.world.act(id, Act::Ring, now)),
                 6 => ringing(state).map(|id| state.world.act(id, Act::RingOut, now)),
-                _ => Some(join(state, now)),
+                _ => Some(join(state, 0, SignedDuration::ZERO, now)),
             };
         });
     }
@@ -174,21 +153,22 @@ async fn life_goes_on(shared: &Shared) {
 
 fn ringing(state: &State) -> Option<uuid::Uuid> {
     let mut all = state.world.conversations();
-    all.find(|conversation| {
-        conversation.ended.is_none()
-            && conversation.is_ringing()
-            && conversation.queue_leg().is_some()
-            && conversation.id != seed::RINGING_CALL
-    })
-    .map(|conversation| conversation.id)
+    let rings = all.find(|it| {
+        it.ended.is_none()
+            && it.is_ringing()
+            && it.queue_leg().is_some()
+            && it.id != seed::RINGING_CALL
+    });
+    rings.map(|conversation| conversation.id)
 }
 
-fn join(state: &mut State, now: jiff::Timestamp) -> Result<(), Refused> {
-    let new = NewConversation {
-        shape: Shape::Waiting,
-        queue: Some(seed::SUPPORT_TIER_1),
-        age: SignedDuration::ZERO,
-        ..NewConversation::default()
-    };
+fn join(
+    state: &mut State,
+    priority: i64,
+    age: SignedDuration,
+    now: jiff::Timestamp,
+) -> Result<(), WorldError> {
+    let (shape, queue) = (Shape::Waiting, Some(seed::SUPPORT_TIER_1));
+    let new = NewConversation { shape, queue, priority, age, ..NewConversation::default() };
     state.world.add_conversation(new, now).map(|_| ())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::world::{Division, Media, NewConversation, Refused, Shape, World};
+use super::world::{Division, Media, NewConversation, Shape, World, WorldError};
 
 /// The queue most seeded conversations belong to.
 pub const SUPPORT_TIER_1: Uuid = queue(1);
@@ -68,7 +68,6 @@ const fn conversation(number: u128) -> Uuid {
 }
 
 /// The id of the `position`-th leg (from 0) of a seeded conversation.
-#[must_use]
 pub fn leg(conversation: Uuid, position: u8) -> Uuid {
     let number = conversation.as_u128() & 0xffff;
     let legs = 0xb100_0000_0000_4000_8000_0000_0000_0000 | (number << 8);
@@ -76,16 +75,12 @@ pub fn leg(conversation: Uuid, position: u8) -> Uuid {
 }
 
 /// An organisation with nothing in it.
-#[must_use]
 pub fn empty() -> World {
     World::new(Division { id: HOME, name: "Home".to_owned() })
 }
 
 /// The seeded organisation.
-///
-/// # Errors
-/// None in fact: the seed fits into an empty world.
-pub fn world(now: Timestamp) -> Result<World, Refused> {
+pub fn world(now: Timestamp) -> Result<World, WorldError> {
     let mut world = empty();
     let home = world.division(None, now)?;
     let emea = Division { id: EMEA, name: "EMEA".to_owned() };

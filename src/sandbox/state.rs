@@ -1,7 +1,7 @@
 //! All that one sandbox knows, behind one lock that is held briefly and never across an await.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,16 +12,85 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    access::Access,
+    access::{self, Access, EndpointRule},
     faults::Faults,
-    ledger::{Effect, Ledger, Move, Totals},
-    world::{ReplaceOrder, World},
+    ledger::{Effect, Ledger, Totals},
+    seed,
+    world::{Move, ReplaceOrder, World},
 };
 use crate::clock::Clock;
 
+/// Largest page of queues, unless changed while it runs; Genesys cuts larger wishes silently.
+const MAX_PAGE_SIZE: u32 = 500;
+
+/// How a sandbox starts. Holds a secret, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Options {
+    /// The OAuth client it knows.
+    pub client_id: String,
+    /// That client's secret.
+    pub client_secret: String,
+    /// PEM of the public key that must have signed client assertions; without one any signature
+    /// is taken.
+    pub client_key: Option<String>,
+    /// Time between the answer to a replace command and its effect; zero means the effect is
+    /// there before the answer.
+    pub effect_delay: Duration,
+    /// Whether it starts with [`seed::world`], else with nothing.
+    pub seed: bool,
+    /// Requests a minute and token.
+    pub requests_per_minute: u32,
+    /// Lifetime of tokens.
+    pub token_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client_id: "sandbox".to_owned(),
+            client_secret: "sandbox".to_owned(),
+            client_key: None,
+            effect_delay: Duration::ZERO,
+            seed: true,
+            requests_per_minute: 300,
+            token_lifetime: Duration::from_hours(24),
+        }
+    }
+}
+
+impl Options {
+    /// The state a sandbox with these options starts with and goes back to.
+    pub(super) fn fresh(&self, now: Timestamp) -> State {
+        let world = if self.seed { seed::world(now).ok() } else { None };
+        let mut access = Access::default();
+        // One client always fits.
+        let _ = access.put_client(&self.client_id, &self.client_secret);
+        State {
+            world: world.unwrap_or_else(seed::empty),
+            access,
+            ledger: Ledger::default(),
+            faults: Faults::default(),
+            behaviour: Behaviour {
+                effect_delay_ms: u64::try_from(self.effect_delay.as_millis()).unwrap_or(u64::MAX),
+                requests_per_minute: self.requests_per_minute,
+                rate_window_seconds: access::WINDOW,
+                token_lifetime_seconds: u32::try_from(self.token_lifetime.as_secs())
+                    .unwrap_or(u32::MAX),
+                max_page_size: MAX_PAGE_SIZE,
+                remove_skills_from_blind_transfer: false,
+                observation_lag_ms: 0,
+                ghost_every: 0,
+                ended_status: 404,
+                empty_queue: EmptyQueue::Counted,
+            },
+            epoch: 0,
+        }
+    }
+}
+
 /// How the pretended Genesys Cloud behaves; can be changed while it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Behaviour {
     /// Milliseconds between the answer to a replace command and its effect; 0 means the effect is
     /// there before the answer.
@@ -62,17 +131,11 @@ pub enum EmptyQueue {
 }
 
 /// Everything behind the lock.
-#[derive(Debug)]
 pub struct State {
-    /// Queues and conversations.
     pub world: World,
-    /// Clients and tokens.
     pub access: Access,
-    /// Requests and moves.
     pub ledger: Ledger,
-    /// Orders to misbehave.
     pub faults: Faults,
-    /// How it behaves.
     pub behaviour: Behaviour,
     /// Counts the resets, so that an effect ordered before one does not hit the world after it.
     pub(super) epoch: u64,
@@ -90,70 +153,55 @@ impl State {
     }
 
     /// Carries a replace command out and writes down what became of it.
-    pub(super) fn apply(&mut self, order: &ReplaceOrder, request: u64, now: Timestamp) -> Effect {
+    pub(super) fn apply(&mut self, order: &ReplaceOrder, request: u64, now: Timestamp) {
         let strip = self.behaviour.remove_skills_from_blind_transfer;
         let effect = match self.world.carry_out(order, strip, now) {
             Ok(moved) => {
-                self.moved(&moved, request, now);
+                self.ledger.moved(Move { request, ..moved });
                 Effect::Applied
             }
             Err(_) => Effect::Dropped,
         };
         self.ledger.amend(request, |entry| entry.effect = effect);
-        effect
-    }
-
-    /// Writes a move down.
-    pub(super) fn moved(&mut self, moved: &super::world::Moved, request: u64, now: Timestamp) {
-        self.ledger.moved(Move {
-            seq: 0,
-            conversation_id: moved.conversation,
-            participant_id: moved.replaced,
-            new_participant_id: moved.joined,
-            from_queue_id: moved.from,
-            to_queue_id: moved.to,
-            applied_at: now,
-            request,
-        });
     }
 }
 
 /// What every connection and task of one sandbox shares.
-pub(super) struct Shared {
+pub(super) struct SandboxCore {
     state: Mutex<State>,
+    pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
     /// The address it listens on.
-    pub(super) bind: IpAddr,
+    pub(super) address: SocketAddr,
     pub(super) base_url: String,
-    pub(super) client_key: Option<String>,
+    /// The table of endpoints, in the order of the index page.
+    pub(super) rules: Vec<EndpointRule>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
     /// Ends the scenario that runs, if one does.
-    pub(super) scenario: Mutex<CancellationToken>,
+    scenario: Mutex<CancellationToken>,
     pub(super) changes: watch::Sender<Totals>,
-    /// Rebuilds the state `reset` goes back to.
-    pub(super) fresh: Box<dyn Fn(Timestamp) -> State + Send + Sync>,
 }
 
-impl Shared {
+impl SandboxCore {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         address: SocketAddr,
-        client_key: Option<String>,
-        stop: CancellationToken,
-        fresh: Box<dyn Fn(Timestamp) -> State + Send + Sync>,
+        options: Options,
+        rules: Vec<EndpointRule>,
     ) -> Self {
+        let stop = CancellationToken::new();
         Self {
-            state: Mutex::new(fresh(clock.now())),
+            state: Mutex::new(options.fresh(clock.now())),
+            options,
             clock,
-            bind: address.ip(),
+            address,
             base_url: format!("http://{address}"),
-            client_key,
+            rules,
             scenario: Mutex::new(stop.child_token()),
             stop,
             tasks: TaskTracker::new(),
             changes: watch::Sender::new(Totals::default()),
-            fresh,
         }
     }
 
@@ -180,28 +228,26 @@ impl Shared {
         look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Carries a replace command out after `delay`, unless the sandbox stops first.
+    /// Carries a replace command out after `delay`, unless the sandbox stops or is reset first.
     pub(super) fn apply_later(
         self: &Arc<Self>,
         order: ReplaceOrder,
-        seq: u64,
+        request: u64,
         epoch: u64,
         delay: Duration,
     ) {
-        let shared = Arc::clone(self);
+        let core = Arc::clone(self);
         // Not when the timer happens to fire: two commands take effect in their order.
         let wait = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
         let due = self.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
         self.tasks.spawn(async move {
-            tokio::select! {
-                () = shared.stop.cancelled() => {}
-                () = tokio::time::sleep(delay) => {
-                    shared.with(|state| {
-                        if state.epoch == epoch {
-                            state.apply(&order, seq, due);
-                        }
-                    });
-                }
+            let in_time = core.stop.run_until_cancelled(tokio::time::sleep(delay)).await;
+            if in_time.is_some() {
+                core.with(|state| {
+                    if state.epoch == epoch {
+                        state.apply(&order, request, due);
+                    }
+                });
             }
         });
     }

@@ -1,69 +1,55 @@
 //! Genesys' error answers.
 
-use axum::http::StatusCode;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::sandbox::world::Refused;
+use crate::sandbox::{access::EndpointRule, wire, world::WorldError};
 
 /// An error as the API tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sandbox) struct ApiError {
-    pub(in crate::sandbox) status: StatusCode,
-    code: String,
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
     message: String,
     params: Map<String, Value>,
-    field: Option<String>,
+    field: Option<&'static str>,
     /// `Allow`, for 405.
-    pub(in crate::sandbox) allow: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
-    message: &'a str,
-    code: &'a str,
-    status: u16,
-    message_with_params: &'a str,
-    message_params: &'a Map<String, Value>,
-    context_id: Uuid,
-    details: Vec<Value>,
-    errors: [(); 0],
+    allow: Option<String>,
 }
 
 impl ApiError {
-    pub(in crate::sandbox) fn new(
-        status: StatusCode,
-        code: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            status,
-            code: code.into(),
-            message: message.into(),
-            params: Map::new(),
-            field: None,
-            allow: None,
-        }
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (message, params) = (message.into(), Map::new());
+        Self { status, code, message, params, field: None, allow: None }
     }
 
-    pub(in crate::sandbox) fn bad(code: &str, message: impl Into<String>) -> Self {
+    pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// The same error, naming the field it is about.
-    pub(in crate::sandbox) fn at(self, field: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..self }
+    pub fn at(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
     }
 
-    pub(in crate::sandbox) fn not_allowed(allow: &'static str) -> Self {
-        let status = StatusCode::METHOD_NOT_ALLOWED;
+    pub fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not.found", "The requested path was not found.")
+    }
+
+    /// Only `rules` are at that path.
+    pub fn not_allowed(rules: &[&EndpointRule]) -> Self {
+        let methods: Vec<&str> = rules.iter().map(|rule| rule.method.as_str()).collect();
+        let allow = methods.join(", ");
         let message = format!("This path takes {allow}.");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
         Self { allow: Some(allow), ..Self::new(status, "method.not.allowed", message) }
     }
 
-    pub(in crate::sandbox) fn missing_permission(any_of: &[&str]) -> Self {
+    pub fn missing_permission(any_of: &[&str]) -> Self {
         let list = any_of.join(", ");
         let message = format!("None of the permissions that allow this is granted: [{list}]");
         let mut error = Self::new(StatusCode::FORBIDDEN, "missing.any.permissions", message);
@@ -71,7 +57,7 @@ impl ApiError {
         error
     }
 
-    pub(in crate::sandbox) fn too_many(allowed: u32) -> Self {
+    pub fn too_many(allowed: u32) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too.many.requests",
@@ -80,7 +66,7 @@ impl ApiError {
     }
 
     /// The usual error of a status, for faults that name only a status.
-    pub(in crate::sandbox) fn usual(status: StatusCode) -> Self {
+    pub fn usual(status: StatusCode) -> Self {
         let code = match status.as_u16() {
             400 => "bad.request",
             401 => "bad.credentials",
@@ -99,51 +85,42 @@ impl ApiError {
         Self::new(status, code, message)
     }
 
-    /// The JSON body.
-    pub(in crate::sandbox) fn body(&self, context: Uuid) -> Vec<u8> {
-        let details = self
-            .field
-            .as_ref()
-            .map(|field| json!({"errorCode": self.code, "fieldName": field}))
-            .into_iter()
-            .collect();
-        let body = ErrorBody {
-            message: &self.message,
-            code: &self.code,
-            status: self.status.as_u16(),
-            message_with_params: &self.message,
-            message_params: &self.params,
-            context_id: context,
-            details,
-            errors: [],
+    /// What a rule of the world means to a caller. `ended` is the status for commands on a
+    /// conversation that is over.
+    pub fn world(error: &WorldError, ended: StatusCode) -> Self {
+        use WorldError as E;
+        let (status, code) = match error {
+            E::ConversationEnded if ended == StatusCode::CONFLICT => (ended, "conflict"),
+            E::UnknownConversation | E::UnknownParticipant | E::LegEnded | E::ConversationEnded => {
+                (StatusCode::NOT_FOUND, "not.found")
+            }
+            E::CustomerLeg | E::DoesNotFit(_) => (StatusCode::BAD_REQUEST, "bad.request"),
+            E::UnknownQueue | E::AmbiguousQueue => (StatusCode::BAD_REQUEST, "invalid.value"),
+            E::NotWaiting | E::Ringing | E::Blocked | E::AlreadyThere | E::IdTaken => {
+                (StatusCode::CONFLICT, "conflict")
+            }
+            E::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "service.unavailable"),
         };
-        serde_json::to_vec(&body).unwrap_or_default()
+        Self::new(status, code, error.to_string())
+    }
+
+    /// The JSON body; `context` is the answer's correlation id.
+    pub fn body(&self, context: Uuid) -> Vec<u8> {
+        let what = (self.status.as_u16(), self.code, self.message.as_str());
+        serde_json::to_vec(&wire::error(what, &self.params, self.field, context))
+            .unwrap_or_default()
     }
 }
 
-impl ApiError {
-    /// What a rule of the world means to a caller of the API. `ended` is the status for commands
-    /// on a conversation that is over.
-    pub(in crate::sandbox) fn refused(refused: &Refused, ended: StatusCode) -> Self {
-        let (status, code) = match refused {
-            Refused::UnknownConversation | Refused::UnknownParticipant | Refused::LegEnded => {
-                (StatusCode::NOT_FOUND, "not.found")
-            }
-            Refused::ConversationEnded if ended == StatusCode::CONFLICT => (ended, "conflict"),
-            Refused::ConversationEnded => (StatusCode::NOT_FOUND, "not.found"),
-            Refused::CustomerLeg | Refused::DoesNotFit(_) => {
-                (StatusCode::BAD_REQUEST, "bad.request")
-            }
-            Refused::UnknownQueue | Refused::AmbiguousQueue => {
-                (StatusCode::BAD_REQUEST, "invalid.value")
-            }
-            Refused::NotWaiting
-            | Refused::Ringing
-            | Refused::Blocked
-            | Refused::AlreadyThere
-            | Refused::IdTaken => (StatusCode::CONFLICT, "conflict"),
-            Refused::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "service.unavailable"),
-        };
-        Self::new(status, code, refused.to_string())
+/// Without a body yet: it names the correlation id, which is known where the answer is finished.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status, json).into_response();
+        if let Some(Ok(allow)) = self.allow.as_deref().map(str::parse) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response.extensions_mut().insert(self);
+        response
     }
 }

@@ -1,19 +1,24 @@
 //! `POST /oauth/token`: client credentials with a secret or with a signed assertion.
 
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{ApiError, Asked, Reply, assertion, tail};
-use crate::sandbox::state::{Shared, State};
+use super::assertion;
+use crate::sandbox::{
+    handler::{Context, json as ok},
+    layers::is_media,
+};
 
 /// `client_assertion_type` of RFC 7523.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// An OAuth error (RFC 6749, section 5.2), with Genesys' own `description` beside it.
-struct OAuthError {
+pub struct OAuthError {
     status: StatusCode,
     error: &'static str,
     description: &'static str,
@@ -24,173 +29,119 @@ impl OAuthError {
         Self { status: StatusCode::BAD_REQUEST, error: "invalid_request", description }
     }
 
-    fn client(status: StatusCode, description: &'static str) -> Self {
-        Self { status, error: "invalid_client", description }
+    fn client(description: &'static str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error: "invalid_client", description }
     }
 
-    fn reply(&self) -> Reply {
-        let body = json!({
+    fn unauthorized(description: &'static str) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, ..Self::client(description) }
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let mut response = ok(&json!({
             "error": self.error,
             "description": self.description,
             "error_description": self.description,
-        });
-        let unauthorized = self.status == StatusCode::UNAUTHORIZED;
-        let challenge = HeaderValue::from_static("Basic realm=\"sandbox\"");
-        Reply {
-            status: self.status,
-            json: true,
-            body: body.to_string().into(),
-            headers: unauthorized
-                .then_some((header::WWW_AUTHENTICATE, challenge))
-                .into_iter()
-                .collect(),
-            later: None,
+        }));
+        *response.status_mut() = self.status;
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = header::HeaderValue::from_static("Basic realm=\"sandbox\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        response
     }
 }
 
-pub(super) fn answer(
-    shared: &Shared,
-    state: &mut State,
-    asked: &Asked,
-    seq: u64,
-    now: Timestamp,
-    correlation: Uuid,
-) -> Reply {
-    if asked.head.method != Method::POST {
-        return Reply::error(&ApiError::not_allowed("POST"), correlation);
-    }
-    match client(shared, state, asked, now) {
-        Ok(client) => issue(state, &client, seq, now),
-        Err(error) => error.reply(),
-    }
-}
-
-fn issue(state: &mut State, client: &str, seq: u64, now: Timestamp) -> Reply {
+pub fn token(context: &mut Context<'_>, (): ()) -> Result<Response, OAuthError> {
+    let client = client(context)?;
+    let (state, now) = (&mut *context.state, context.now);
     let lifetime = SignedDuration::from_secs(state.behaviour.token_lifetime_seconds.into());
     let id = state.world.new_id(now);
-    let Some(issued) = state.access.issue(client, id, lifetime, now) else {
-        return OAuthError::client(StatusCode::BAD_REQUEST, "client not found").reply();
-    };
-    state.ledger.amend(seq, |entry| {
-        entry.client = Some(client.to_owned());
-        entry.token_tail = Some(tail(&issued.token));
-    });
+    let issued = state.access.issue(&client, id, lifetime, now);
+    let token = issued.ok_or(OAuthError::client("client not found"))?;
+    state.ledger.amend(context.ticket.seq, |entry| entry.sent_by(client, &token));
     let body = json!({
-        "access_token": issued.token,
+        "access_token": token,
         "token_type": "bearer",
-        "expires_in": issued.expires_in,
+        "expires_in": lifetime.as_secs(),
     });
-    Reply {
-        status: StatusCode::OK,
-        json: true,
-        body: body.to_string().into(),
-        headers: vec![(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
-        later: None,
-    }
+    Ok(([(header::CACHE_CONTROL, "no-store")], ok(&body)).into_response())
 }
 
-/// The client that proved who it is.
-fn client(
-    shared: &Shared,
-    state: &mut State,
-    asked: &Asked,
-    now: Timestamp,
-) -> Result<String, OAuthError> {
-    let form = Form::read(asked)?;
-    match form.get("grant_type") {
+/// The client that proved its identity.
+fn client(context: &mut Context<'_>) -> Result<String, OAuthError> {
+    if !is_media(context.header(header::CONTENT_TYPE), "application/x-www-form-urlencoded") {
+        let text = "The body must be application/x-www-form-urlencoded.";
+        return Err(OAuthError::request(text));
+    }
+    let form: Vec<_> = url::form_urlencoded::parse(context.body).collect();
+    let get = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
+    match get("grant_type") {
         Some("client_credentials") => {}
         Some(_) => {
-            return Err(OAuthError {
-                status: StatusCode::BAD_REQUEST,
-                error: "unsupported_grant_type",
-                description: "The sandbox grants client_credentials only.",
-            });
+            let text = "The sandbox grants client_credentials only.";
+            let error = "unsupported_grant_type";
+            return Err(OAuthError { error, ..OAuthError::request(text) });
         }
         None => return Err(OAuthError::request("grant_type is missing.")),
     }
-    let basic = asked.header(header::AUTHORIZATION).map(basic).transpose()?;
-    if let Some(token) = form.get("client_assertion") {
-        if basic.is_some() || form.get("client_secret").is_some() {
+    let basic = context.header(header::AUTHORIZATION).map(basic).transpose()?;
+    if let Some(assertion) = get("client_assertion") {
+        if basic.is_some() || get("client_secret").is_some() {
             return Err(OAuthError::request("Only one way to authenticate may be used."));
         }
-        if form.get("client_assertion_type") != Some(JWT_BEARER) {
+        if get("client_assertion_type") != Some(JWT_BEARER) {
             return Err(OAuthError::request("client_assertion_type is not jwt-bearer."));
         }
-        return asserted(shared, state, asked, &form, token, now);
+        return asserted(context, assertion, get("client_id")).map_err(OAuthError::client);
     }
-    let (id, secret) = match (&basic, form.get("client_id"), form.get("client_secret")) {
+    let (id, secret) = match (&basic, get("client_id"), get("client_secret")) {
         (Some((id, secret)), _, _) => (id.as_str(), secret.as_str()),
         (None, Some(id), Some(secret)) => (id, secret),
-        _ => {
-            let text = "No client credentials were sent.";
-            return Err(OAuthError::client(StatusCode::UNAUTHORIZED, text));
-        }
+        _ => return Err(OAuthError::unauthorized("No client credentials were sent.")),
     };
-    if state.access.client(id).is_none() {
-        return Err(OAuthError::client(StatusCode::BAD_REQUEST, "client not found"));
+    if context.state.access.client(id).is_none() {
+        return Err(OAuthError::client("client not found"));
     }
-    if !state.access.knows(id, secret) {
-        return Err(OAuthError::client(StatusCode::UNAUTHORIZED, "authentication failed"));
+    if !context.state.access.knows(id, secret) {
+        return Err(OAuthError::unauthorized("authentication failed"));
     }
     Ok(id.to_owned())
 }
 
 fn asserted(
-    shared: &Shared,
-    state: &mut State,
-    asked: &Asked,
-    form: &Form,
+    context: &mut Context<'_>,
     token: &str,
-    now: Timestamp,
-) -> Result<String, OAuthError> {
-    let refuse = |text| OAuthError::client(StatusCode::BAD_REQUEST, text);
-    let host = asked.header(header::HOST).unwrap_or_default();
+    id: Option<&str>,
+) -> Result<String, &'static str> {
+    let host = context.header(header::HOST).unwrap_or_default();
     let audiences =
-        [format!("{}/oauth/token", shared.base_url), format!("http://{host}/oauth/token")];
-    let key = shared.client_key.as_deref();
-    let claims = assertion::check(token, &audiences, key, now).map_err(refuse)?;
-    if form.get("client_id").is_some_and(|id| id != claims.client) {
-        return Err(refuse("client_id and the assertion name different clients"));
+        [format!("{}/oauth/token", context.core.base_url), format!("http://{host}/oauth/token")];
+    let key = context.core.options.client_key.as_deref();
+    let found = assertion::check(token, &audiences, key, context.now)?;
+    if id.is_some_and(|id| id != found.client) {
+        return Err("client_id and the assertion name different clients");
     }
-    if state.access.client(&claims.client).is_none() {
-        return Err(refuse("client not found"));
+    if context.state.access.client(&found.client).is_none() {
+        return Err("client not found");
     }
-    if !state.access.use_assertion(&claims.id, claims.expires, now) {
-        return Err(refuse("the assertion was used before"));
+    if !context.state.access.use_assertion(&found.id, found.expires, context.now) {
+        return Err("the assertion was used before");
     }
-    Ok(claims.client)
-}
-
-struct Form(Vec<(String, String)>);
-
-impl Form {
-    fn read(asked: &Asked) -> Result<Self, OAuthError> {
-        let kind = asked.header(header::CONTENT_TYPE).unwrap_or_default();
-        let media = kind.split(';').next().unwrap_or_default().trim();
-        if !media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let text = "The body must be application/x-www-form-urlencoded.";
-            return Err(OAuthError::request(text));
-        }
-        Ok(Self(url::form_urlencoded::parse(&asked.body).into_owned().collect()))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
+    Ok(found.client)
 }
 
 /// Id and secret of a `Basic` header. RFC 6749 wants both form-encoded first, and most clients
 /// leave that out; for the ids and secrets Genesys makes it is the same.
 fn basic(text: &str) -> Result<(String, String), OAuthError> {
-    let refuse =
-        || OAuthError::client(StatusCode::UNAUTHORIZED, "The Authorization header is not Basic.");
-    let (scheme, encoded) = text.split_once(' ').ok_or_else(refuse)?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(refuse());
-    }
-    let decoded = STANDARD.decode(encoded.trim()).map_err(|_| refuse())?;
-    let pair = String::from_utf8(decoded).map_err(|_| refuse())?;
-    let (id, secret) = pair.split_once(':').ok_or_else(refuse)?;
-    Ok((id.to_owned(), secret.to_owned()))
+    let pair = || {
+        let (scheme, encoded) = text.split_once(' ')?;
+        let decoded = STANDARD.decode(encoded.trim()).ok()?;
+        let pair = String::from_utf8(decoded).ok()?;
+        let (id, secret) = pair.split_once(':')?;
+        scheme.eq_ignore_ascii_case("basic").then(|| (id.to_owned(), secret.to_owned()))
+    };
+    pair().ok_or(OAuthError::unauthorized("The Authorization header is not Basic."))
 }

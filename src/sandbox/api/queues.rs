@@ -1,117 +1,286 @@
-//! `GET /api/v2/routing/queues`, one queue, and the contact-centre settings.
+//! The queues, what waits in them, and the contact-centre settings.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, ApiError, Call};
+use super::{ApiError, ApiResult, model, read};
 use crate::sandbox::{
-    wire::{QueueBody, QueuePage},
-    world::{Queue, Refused, queues::name_fits},
+    handler::Context,
+    state::EmptyQueue,
+    wire,
+    world::{Media, WaitingRow, World, WorldError, WorldQueue, model::WorldLeg, name_fits},
 };
-use axum::http::StatusCode;
 
 /// Page size when none is asked for.
 const USUAL_PAGE: usize = 25;
+/// Rows of one metric at most.
+const MAX_ROWS: usize = 100;
+/// Predicates of a query at most, all clauses together.
+const MAX_PREDICATES: usize = 1_000;
+/// The metric this sandbox observes.
+const METRIC: &str = "oWaiting";
 
-pub(super) fn page(call: &mut Call<'_>) -> Result<Answer, ApiError> {
-    let number = positive(call, "pageNumber", 1)?;
-    let largest = usize::try_from(call.state.behaviour.max_page_size).unwrap_or(1).max(1);
-    let size = positive(call, "pageSize", USUAL_PAGE)?.min(largest);
-    let descending = match call.asked.parameter("sortOrder").as_deref() {
+/// `GET /api/v2/routing/queues`, SDK model `QueueEntityListing`.
+pub fn page(context: &mut Context<'_>, (): ()) -> ApiResult {
+    let number = positive(context, "pageNumber", 1)?;
+    let largest = usize::try_from(context.state.behaviour.max_page_size).unwrap_or(1).max(1);
+    let size = positive(context, "pageSize", USUAL_PAGE)?.min(largest);
+    let descending = match context.parameter("sortOrder").as_deref() {
         None | Some("" | "asc" | "ascending") => false,
         Some("desc" | "descending") => true,
         Some(_) => return Err(ApiError::bad("invalid.value", "sortOrder: asc or desc")),
     };
-    let filters = Filters::read(call);
-    let from = number.saturating_sub(1).saturating_mul(size);
-    let (total, entities) = if filters.is_empty() && !descending {
-        let slice = call.state.world.queues().skip(from).take(size).map(QueueBody::new);
-        (call.state.world.queue_count(), slice.collect())
-    } else {
-        let mut found: Vec<&Queue> =
-            call.state.world.queues().filter(|queue| filters.fit(queue)).collect();
-        if descending {
-            found.reverse();
-        }
-        (found.len(), found.into_iter().skip(from).take(size).map(QueueBody::new).collect())
+    let name = context.parameter("name").filter(|name| !name.is_empty());
+    let (ids, divisions) = (list(context, "id"), list(context, "divisionId"));
+    let among = |list: &[String], id: Uuid| list.is_empty() || list.contains(&id.to_string());
+    let fits = |queue: &&WorldQueue| {
+        name.as_deref().is_none_or(|name| name_fits(name, &queue.name))
+            && among(&ids, queue.id)
+            && among(&divisions, queue.division.id)
     };
+    let world = &context.state.world;
+    let mut found: Vec<&WorldQueue> = world.queues().filter(fits).collect();
+    if descending {
+        found.reverse();
+    }
+    let (from, total) = (number.saturating_sub(1).saturating_mul(size), found.len());
     let page_count = total.div_ceil(size);
     let uri = |page: usize| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("pageSize", &size.to_string());
         query.append_pair("pageNumber", &page.to_string());
-        if let Some(name) = &filters.name {
+        if let Some(name) = &name {
             query.append_pair("name", name);
         }
         format!("/api/v2/routing/queues?{}", query.finish())
     };
-    Ok(Answer::json(&QueuePage {
-        entities,
-        page_size: size,
-        page_number: number,
-        total,
-        page_count,
-        first_uri: uri(1),
-        last_uri: uri(page_count.max(1)),
-        self_uri: uri(number),
-        next_uri: (number < page_count).then(|| uri(number.saturating_add(1))),
-        previous_uri: (number > 1).then(|| uri(number - 1)),
-    }))
+    Ok(model(json!({
+        "entities": found.into_iter().skip(from).take(size).map(wire::queue).collect::<Value>(),
+        "pageSize": size,
+        "pageNumber": number,
+        "total": total,
+        "pageCount": page_count,
+        "firstUri": uri(1),
+        "lastUri": uri(page_count.max(1)),
+        "selfUri": uri(number),
+        "nextUri": (number < page_count).then(|| uri(number.saturating_add(1))),
+        "previousUri": (number > 1).then(|| uri(number - 1)),
+    })))
 }
 
-struct Filters {
-    name: Option<String>,
-    ids: Vec<String>,
-    divisions: Vec<String>,
+/// The values of a parameter that may be given several times, or as a list with commas.
+fn list(context: &Context<'_>, name: &str) -> Vec<String> {
+    let values = context.query().filter(|(key, _)| key == name);
+    values
+        .flat_map(|(_, text)| text.split(',').map(str::to_lowercase).collect::<Vec<_>>())
+        .collect()
 }
 
-impl Filters {
-    fn read(call: &Call<'_>) -> Self {
-        let list = |name: &str| -> Vec<String> {
-            let all = call.asked.query().unwrap_or_default();
-            url::form_urlencoded::parse(all.as_bytes())
-                .filter(|(key, _)| key == name)
-                .flat_map(|(_, value)| value.split(',').map(str::to_lowercase).collect::<Vec<_>>())
-                .collect()
-        };
-        Self {
-            name: call.asked.parameter("name").filter(|name| !name.is_empty()),
-            ids: list("id"),
-            divisions: list("divisionId"),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.name.is_none() && self.ids.is_empty() && self.divisions.is_empty()
-    }
-
-    fn fit(&self, queue: &Queue) -> bool {
-        let among = |list: &[String], id: Uuid| {
-            list.is_empty() || list.iter().any(|wanted| *wanted == id.to_string())
-        };
-        self.name.as_deref().is_none_or(|name| name_fits(name, &queue.name))
-            && among(&self.ids, queue.id)
-            && among(&self.divisions, queue.division.id)
-    }
-}
-
-fn positive(call: &Call<'_>, name: &str, usual: usize) -> Result<usize, ApiError> {
-    let Some(text) = call.asked.parameter(name) else { return Ok(usual) };
+fn positive(context: &Context<'_>, name: &'static str, usual: usize) -> Result<usize, ApiError> {
+    let Some(text) = context.parameter(name) else { return Ok(usual) };
     let number = text.parse::<usize>().ok().filter(|number| *number > 0);
     number.ok_or_else(|| {
         ApiError::bad("invalid.value", format!("{name} must be a whole number above 0.")).at(name)
     })
 }
 
-pub(super) fn one(call: &mut Call<'_>, id: Uuid) -> Result<Answer, ApiError> {
-    let queue = call.state.world.queue(id).ok_or_else(|| {
-        let text = Refused::UnknownQueue.to_string();
+/// `GET /api/v2/routing/queues/{id}`
+pub fn one(context: &mut Context<'_>, id: Uuid) -> ApiResult {
+    let queue = context.state.world.queue(id).ok_or_else(|| {
+        let text = WorldError::UnknownQueue.to_string();
         ApiError::new(StatusCode::NOT_FOUND, "not.found", text)
     })?;
-    Ok(Answer::json(&QueueBody::new(queue)))
+    Ok(model(wire::queue(queue)))
 }
 
-pub(super) fn contact_center(call: &mut Call<'_>) -> Answer {
-    let strips = call.state.behaviour.remove_skills_from_blind_transfer;
-    Answer::json(&json!({"removeSkillsFromBlindTransfer": strips}))
+/// `GET /api/v2/routing/settings/contactcenter`
+#[expect(clippy::unnecessary_wraps, reason = "it is what handlers return")]
+pub fn contact_center(context: &mut Context<'_>, (): ()) -> ApiResult {
+    let strips = context.state.behaviour.remove_skills_from_blind_transfer;
+    Ok(model(json!({"removeSkillsFromBlindTransfer": strips})))
+}
+
+/// SDK model `QueueObservationQuery`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ObservationQuery {
+    filter: ObservationFilter,
+    metrics: Vec<String>,
+    #[serde(default)]
+    detail_metrics: Vec<String>,
+}
+
+/// SDK model `QueueObservationQueryFilter`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObservationFilter {
+    #[serde(rename = "type")]
+    join: ClauseJoin,
+    #[serde(default)]
+    clauses: Vec<ObservationClause>,
+    #[serde(default)]
+    predicates: Vec<ObservationPredicate>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ClauseJoin {
+    And,
+    Or,
+}
+
+/// SDK model `QueueObservationQueryClause`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObservationClause {
+    #[serde(rename = "type")]
+    join: ClauseJoin,
+    predicates: Vec<ObservationPredicate>,
+}
+
+/// SDK model `QueueObservationQueryPredicate`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObservationPredicate {
+    #[serde(rename = "type")]
+    _kind: Option<PredicateKind>,
+    dimension: ObservationDimension,
+    #[serde(default)]
+    operator: PredicateOperator,
+    value: Option<String>,
+    /// No dimension of this query takes one.
+    #[serde(rename = "range")]
+    _range: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PredicateKind {
+    Dimension,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ObservationDimension {
+    MediaType,
+    QueueId,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum PredicateOperator {
+    #[default]
+    Matches,
+    Exists,
+    NotExists,
+}
+
+impl ClauseJoin {
+    fn of(self, mut parts: impl Iterator<Item = bool>) -> bool {
+        match self {
+            Self::And => parts.all(|part| part),
+            Self::Or => parts.any(|part| part),
+        }
+    }
+}
+
+impl ObservationPredicate {
+    fn holds(&self, queue: &str, media: Media) -> bool {
+        let value = self.value.as_deref().map(str::to_ascii_lowercase);
+        match self.operator {
+            PredicateOperator::Matches => value.is_some_and(|value| match self.dimension {
+                ObservationDimension::MediaType => json!(media) == value,
+                ObservationDimension::QueueId => value == queue,
+            }),
+            PredicateOperator::Exists => true,
+            PredicateOperator::NotExists => false,
+        }
+    }
+}
+
+impl ObservationFilter {
+    fn predicates(&self) -> impl Iterator<Item = &ObservationPredicate> {
+        self.predicates.iter().chain(self.clauses.iter().flat_map(|clause| &clause.predicates))
+    }
+
+    fn holds(&self, queue: &str, media: Media) -> bool {
+        let single = self.predicates.iter().map(|predicate| predicate.holds(queue, media));
+        let grouped = self.clauses.iter().map(|clause| {
+            clause.join.of(clause.predicates.iter().map(|predicate| predicate.holds(queue, media)))
+        });
+        self.join.of(single.chain(grouped))
+    }
+
+    /// The queues the query names, in order.
+    fn queues(&self) -> Result<BTreeSet<Uuid>, ApiError> {
+        let mut queues = BTreeSet::new();
+        let named = self.predicates().filter(|it| it.dimension == ObservationDimension::QueueId);
+        for value in named.filter_map(|predicate| predicate.value.as_deref()) {
+            let id = Uuid::try_parse(value).map_err(|_| {
+                ApiError::bad("invalid.value", "A queueId in the filter is not a UUID.")
+            })?;
+            queues.insert(id);
+        }
+        if queues.is_empty() {
+            let message = "The filter must name at least one queueId.";
+            return Err(ApiError::bad("constraint.validation", message).at("filter"));
+        }
+        Ok(queues)
+    }
+}
+
+/// SDK model `QueueObservationQueryResponse`.
+pub fn observations(context: &mut Context<'_>, (): ()) -> ApiResult {
+    let query: ObservationQuery = read(context)?;
+    if query.filter.predicates().count() > MAX_PREDICATES {
+        let message = "The filter has too many predicates.";
+        return Err(ApiError::bad("constraint.validation", message).at("filter"));
+    }
+    if query.metrics.iter().chain(&query.detail_metrics).any(|metric| metric != METRIC) {
+        let message = "The sandbox observes oWaiting only.";
+        return Err(ApiError::bad("invalid.value", message).at("metrics"));
+    }
+    if query.metrics.is_empty() {
+        let message = "metrics must not be empty.";
+        return Err(ApiError::bad("constraint.validation", message).at("metrics"));
+    }
+    let detailed = !query.detail_metrics.is_empty();
+    let cap = if detailed { MAX_ROWS } else { 0 };
+    let world = &context.state.world;
+    let mut results = Vec::new();
+    for queue in query.filter.queues()?.into_iter().filter(|id| world.queue(*id).is_some()) {
+        let text = queue.to_string();
+        for media in Media::ALL.into_iter().filter(|media| query.filter.holds(&text, *media)) {
+            let rows = world.waiting(queue, media, cap, context.now);
+            let empty = (rows.count == 0).then_some(context.state.behaviour.empty_queue);
+            let data = match empty {
+                Some(EmptyQueue::Unmentioned) => continue,
+                Some(EmptyQueue::WithoutData) => Value::Null,
+                Some(EmptyQueue::WithoutMetric) => json!([]),
+                Some(EmptyQueue::Counted) | None => json!([{
+                    "metric": METRIC,
+                    "stats": {"count": rows.count},
+                    "truncated": detailed.then_some(rows.truncated),
+                    "observations": detailed.then(|| {
+                        rows.rows.iter().filter_map(|row| observation(world, *row)).collect::<Value>()
+                    }),
+                }]),
+            };
+            results.push(json!({"group": {"queueId": queue, "mediaType": media}, "data": data}));
+        }
+    }
+    Ok(model(json!({"results": results})))
+}
+
+/// A row. The leg is the one that waited since then, so a stale row shows what it showed before.
+fn observation(world: &World, row: WaitingRow) -> Option<Value> {
+    let conversation = world.conversation(row.conversation)?;
+    let waited = |leg: &&WorldLeg| leg.queue.is_some() && leg.started == row.since;
+    let mut legs = conversation.participants.iter().filter(waited);
+    let (leg, routing) = legs.find_map(|leg| Some((leg, leg.routing.as_ref()?)))?;
+    Some(wire::observation(conversation, leg, routing))
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 /// Left rows one line remembers at most; the oldest go first.
-const MAX_GHOSTS: usize = 10_000;
+const MAX_STALE: usize = 10_000;
 
 /// How truthful the waiting-calls query is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,7 +36,7 @@ impl Staleness {
 
 /// One row of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
+pub struct WaitingRow {
     /// Since when it waits.
     pub since: Timestamp,
     /// The conversation.
@@ -45,58 +45,57 @@ pub struct Row {
 
 /// The rows of an answer, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rows {
+pub struct WaitingRows {
     /// The rows that are shown.
-    pub rows: Vec<Row>,
+    pub rows: Vec<WaitingRow>,
     /// How many there are.
     pub count: usize,
     /// Whether the middle is missing.
     pub truncated: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Ghost {
-    row: Row,
+struct StaleRow {
+    row: WaitingRow,
     until: Timestamp,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    waiting: BTreeSet<Row>,
-    ghosts: VecDeque<Ghost>,
+#[derive(Default)]
+pub(super) struct WaitingLine {
+    waiting: BTreeSet<WaitingRow>,
+    stale: VecDeque<StaleRow>,
 }
 
-impl Line {
+impl WaitingLine {
     pub(super) fn enter(&mut self, since: Timestamp, conversation: Uuid) {
-        self.waiting.insert(Row { since, conversation });
+        self.waiting.insert(WaitingRow { since, conversation });
     }
 
     pub(super) fn leave(&mut self, since: Timestamp, conversation: Uuid) {
-        self.waiting.remove(&Row { since, conversation });
+        self.waiting.remove(&WaitingRow { since, conversation });
     }
 
-    pub(super) fn haunt(
+    pub(super) fn keep_showing(
         &mut self,
         since: Timestamp,
         conversation: Uuid,
         until: Timestamp,
         now: Timestamp,
     ) {
-        self.ghosts.retain(|ghost| ghost.until > now);
-        if self.ghosts.len() >= MAX_GHOSTS {
-            self.ghosts.pop_front();
+        self.stale.retain(|row| row.until > now);
+        if self.stale.len() >= MAX_STALE {
+            self.stale.pop_front();
         }
-        self.ghosts.push_back(Ghost { row: Row { since, conversation }, until });
+        self.stale.push_back(StaleRow { row: WaitingRow { since, conversation }, until });
     }
 
     /// Forgets what was shown of a conversation that left.
     pub(super) fn forget(&mut self, conversation: Uuid) {
-        self.ghosts.retain(|ghost| ghost.row.conversation != conversation);
+        self.stale.retain(|row| row.row.conversation != conversation);
     }
 
-    /// Whether nobody waits and nothing stale is shown.
+    /// Whether nothing waits and nothing stale is shown.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.ghosts.is_empty()
+        self.waiting.is_empty() && self.stale.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,34 +106,38 @@ impl Line {
         self.waiting.iter().map(|row| row.conversation).collect()
     }
 
-    pub(super) fn rows(&self, cap: usize, now: Timestamp) -> Rows {
-        let ghosts: BTreeSet<Row> = self
-            .ghosts
+    pub(super) fn rows(&self, cap: usize, now: Timestamp) -> WaitingRows {
+        let stale: BTreeSet<WaitingRow> = self
+            .stale
             .iter()
-            .filter(|ghost| ghost.until > now)
-            .map(|ghost| ghost.row)
+            .filter(|row| row.until > now)
+            .map(|row| row.row)
             .filter(|row| !self.waiting.contains(row))
             .collect();
-        let count = self.waiting.len() + ghosts.len();
+        let count = self.waiting.len() + stale.len();
         let truncated = count > cap;
-        let rows = if ghosts.is_empty() {
+        let rows = if stale.is_empty() {
             ends(self.waiting.iter().copied(), count, cap)
         } else {
-            let all: BTreeSet<Row> = self.waiting.union(&ghosts).copied().collect();
+            let all: BTreeSet<WaitingRow> = self.waiting.union(&stale).copied().collect();
             ends(all.iter().copied(), count, cap)
         };
-        Rows { rows, count, truncated }
+        WaitingRows { rows, count, truncated }
     }
 }
 
 /// All of `count` rows, or the first and the last half of `cap` when there are more.
-fn ends(rows: impl DoubleEndedIterator<Item = Row> + Clone, count: usize, cap: usize) -> Vec<Row> {
+fn ends(
+    rows: impl DoubleEndedIterator<Item = WaitingRow> + Clone,
+    count: usize,
+    cap: usize,
+) -> Vec<WaitingRow> {
     if count <= cap {
         return rows.collect();
     }
     let newest = cap / 2;
-    let mut chosen: Vec<Row> = rows.clone().take(cap - newest).collect();
-    let mut tail: Vec<Row> = rows.rev().take(newest).collect();
+    let mut chosen: Vec<WaitingRow> = rows.clone().take(cap - newest).collect();
+    let mut tail: Vec<WaitingRow> = rows.rev().take(newest).collect();
     tail.reverse();
     chosen.extend(tail);
     chosen

@@ -1,138 +1,301 @@
-//! What the world is made of: queues, conversations, participants and their sessions. Plain
-//! data in Genesys' words (SDK 269.0.0); nothing here decides anything.
+//! What the world is made of: queues, conversations, legs and their sessions, in Genesys' words
+//! (SDK 269.0.0).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
+use thiserror::Error;
 use uuid::Uuid;
 
-pub use super::words::{
-    Blocked, Disconnect, Media, Purpose, SessionState, Supervision, TransferKind,
-};
+/// How many transfers a conversation remembers (`recentTransfers`, SDK 269.0.0).
+pub const RECENT_TRANSFERS: usize = 20;
 
-/// A queue.
+/// The medium of a conversation, spelt as `mediaType` of the analytics API.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Media {
+    #[default]
+    Voice,
+    Callback,
+    Chat,
+    Email,
+    Message,
+}
+
+impl Media {
+    pub const ALL: [Self; 5] =
+        [Self::Voice, Self::Callback, Self::Chat, Self::Email, Self::Message];
+}
+
+/// What a leg is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    Customer,
+    External,
+    /// An agent, reached through a queue.
+    Agent,
+    /// A user, reached directly.
+    User,
+    /// A queue.
+    Acd,
+    Ivr,
+    Workflow,
+    Botflow,
+    Voicemail,
+    Group,
+    Dialer,
+    Api,
+    Station,
+}
+
+impl Purpose {
+    /// The word Genesys uses.
+    pub fn word(self) -> String {
+        json!(self).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether this is the outside party, which can never be replaced.
+    pub fn is_outside(self) -> bool {
+        matches!(self, Self::Customer | Self::External)
+    }
+
+    /// Whether this is a user of the organisation.
+    pub fn is_staff(self) -> bool {
+        matches!(self, Self::Agent | Self::User)
+    }
+}
+
+/// What a supervisor does on a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supervision {
+    /// Listens, unheard.
+    Monitor,
+    /// Listens, heard by the agent only.
+    Coach,
+    /// Talks to the customer, too.
+    BargeIn,
+}
+
+/// The state of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    Alerting,
+    Dialing,
+    Contacting,
+    Offering,
+    Connected,
+    Disconnected,
+    Terminated,
+}
+
+impl SessionState {
+    /// The state as a session of `media` shows it; e-mails and messages know fewer states.
+    pub fn shown(self, media: Media) -> Self {
+        match self {
+            state if !matches!(media, Media::Email | Media::Message) => state,
+            Self::Dialing | Self::Contacting | Self::Offering => Self::Alerting,
+            Self::Terminated => Self::Disconnected,
+            state => state,
+        }
+    }
+
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Disconnected | Self::Terminated)
+    }
+
+    pub fn is_ringing(self) -> bool {
+        matches!(self, Self::Alerting | Self::Dialing | Self::Contacting | Self::Offering)
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disconnect {
+    /// The far end of this leg hung up.
+    Endpoint,
+    /// The participant hung up.
+    Client,
+    /// Another party hung up.
+    Peer,
+    /// It was moved.
+    Transfer,
+    /// It was not answered and went back to the queue.
+    #[serde(rename = "transfer.noanswer")]
+    TransferNoAnswer,
+}
+
+/// `transferType` of the replace command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TransferKind {
+    Attended,
+    /// Blind.
+    #[default]
+    Unattended,
+}
+
+/// A state of a whole conversation that only the conversation-patch API knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blocked {
+    Busy,
+    NoAnswer,
+    Declined,
+}
+
+/// A rule of the world that forbids what was asked; nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WorldError {
+    #[error("there is no such conversation")]
+    UnknownConversation,
+    #[error("the conversation has ended")]
+    ConversationEnded,
+    #[error("there is no such participant in the conversation")]
+    UnknownParticipant,
+    #[error("the participant has left the conversation")]
+    LegEnded,
+    #[error("the customer's leg cannot be replaced")]
+    CustomerLeg,
+    #[error("there is no such queue")]
+    UnknownQueue,
+    #[error("several queues have that name")]
+    AmbiguousQueue,
+    #[error("the conversation does not wait in a queue")]
+    NotWaiting,
+    #[error("the conversation is ringing")]
+    Ringing,
+    #[error("the conversation is in a state that cannot be transferred")]
+    Blocked,
+    #[error("the conversation is already queued there with the same priority")]
+    AlreadyThere,
+    /// Nothing in the conversation fits the act.
+    #[error("{0}")]
+    DoesNotFit(&'static str),
+    #[error("the sandbox holds no more than {0}")]
+    Full(&'static str),
+    #[error("that id is taken")]
+    IdTaken,
+}
+
+/// A queue; names are not unique across divisions.
 #[derive(Debug, Clone)]
-pub struct Queue {
-    /// Its id.
+pub struct WorldQueue {
     pub id: Uuid,
-    /// Its name; not unique across divisions.
     pub name: String,
-    /// The division it belongs to.
     pub division: Division,
     /// Agents in it.
     pub member_count: u32,
-    /// Those of them who are on queue.
+    /// Agents in it that are on queue.
     pub joined_count: u32,
-    /// When it was made.
     pub created: Timestamp,
-    /// When it was last changed.
     pub modified: Timestamp,
 }
 
 /// A division of the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Division {
-    /// Its id.
     pub id: Uuid,
-    /// Its name.
     pub name: String,
 }
 
-/// A queue as a participant remembers it: the name stays when the queue is renamed or deleted.
+/// A queue as a leg remembers it: the name stays when the queue is renamed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueRef {
-    /// The queue's id.
+pub struct NamedQueue {
     pub id: Uuid,
-    /// Its name at that time.
     pub name: String,
 }
 
-/// One session (call, message, …) of a participant.
+/// One session (call, message, …) of a leg. Times are absent until they come.
 #[derive(Debug, Clone)]
-pub struct Session {
-    /// Its id.
+pub struct LegSession {
     pub id: Uuid,
-    /// How it stands.
     pub state: SessionState,
-    /// Whether it is on hold.
     pub held: bool,
-    /// How it ended, when it did.
     pub disconnect: Option<Disconnect>,
-    /// Since when it rang.
     pub alerting: Option<Timestamp>,
-    /// Since when it was connected.
     pub connected: Option<Timestamp>,
-    /// Since when it is on hold.
     pub held_since: Option<Timestamp>,
-    /// When it ended.
     pub disconnected: Option<Timestamp>,
+}
+
+impl LegSession {
+    /// A session in that state since `at`.
+    pub fn new(id: Uuid, state: SessionState, at: Timestamp) -> Self {
+        Self {
+            id,
+            state,
+            held: false,
+            disconnect: state.is_over().then_some(Disconnect::Client),
+            alerting: state.is_ringing().then_some(at),
+            connected: (state == SessionState::Connected).then_some(at),
+            held_since: None,
+            disconnected: state.is_over().then_some(at),
+        }
+    }
 }
 
 /// What routing knows about a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// Priority; one point counts as one minute of waiting.
+    /// One point counts as one minute of waiting.
     pub priority: i64,
-    /// Skills asked for.
     pub skills: Vec<Uuid>,
-    /// Language asked for.
     pub language: Option<Uuid>,
-    /// Utilisation label.
     pub label: Option<Uuid>,
-    /// Skill expression.
     pub skill_expression: Option<String>,
 }
 
-/// One participant ("leg"). Its `Debug` leaves out names and attributes.
+/// One participant ("leg"). Holds names and attributes, so it has no `Debug`.
 #[derive(Clone)]
-pub struct Participant {
-    /// Its id.
+pub struct WorldLeg {
     pub id: Uuid,
-    /// What it is for.
     pub purpose: Purpose,
-    /// Its display name.
     pub name: Option<String>,
     /// The queue it is, or was reached through.
-    pub queue: Option<QueueRef>,
-    /// The user behind it.
+    pub queue: Option<NamedQueue>,
     pub user: Option<Uuid>,
     /// What it does as a supervisor, when it is one.
     pub supervision: Option<Supervision>,
-    /// When it joined.
     pub started: Timestamp,
-    /// When it left.
     pub ended: Option<Timestamp>,
-    /// Its sessions; several when it consults.
-    pub sessions: Vec<Session>,
-    /// What routing knows about it.
+    /// Several when it consults.
+    pub sessions: Vec<LegSession>,
     pub routing: Option<Routing>,
     /// Free-form data set by flows.
     pub attributes: BTreeMap<String, String>,
 }
 
-impl fmt::Debug for Participant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Participant")
-            .field("id", &self.id)
-            .field("purpose", &self.purpose)
-            .field("ended", &self.ended)
-            .field("sessions", &self.sessions)
-            .finish_non_exhaustive()
+impl WorldLeg {
+    /// An open leg with nothing but that.
+    pub fn new(id: Uuid, purpose: Purpose, started: Timestamp, session: LegSession) -> Self {
+        Self {
+            id,
+            purpose,
+            name: None,
+            queue: None,
+            user: None,
+            supervision: None,
+            started,
+            ended: None,
+            sessions: vec![session],
+            routing: None,
+            attributes: BTreeMap::new(),
+        }
     }
-}
 
-impl Participant {
     /// Whether the leg still takes part.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         self.ended.is_none() && self.sessions.iter().any(|session| !session.state.is_over())
     }
 
-    /// Whether this is a person of the organisation whom the customer hears, or will.
-    #[must_use]
+    /// Whether the customer hears this user of the organisation, or will.
     pub fn is_agent(&self) -> bool {
         let listens = matches!(self.supervision, Some(Supervision::Monitor | Supervision::Coach));
         self.purpose.is_staff() && !listens
@@ -140,92 +303,86 @@ impl Participant {
 
     /// The session that says most about the leg: an open one when there is one, connected before
     /// ringing.
-    #[must_use]
-    pub fn main_session(&self) -> Option<&Session> {
-        let rank = |session: &&Session| match session.state {
+    pub fn main_session(&self) -> Option<&LegSession> {
+        self.sessions.iter().min_by_key(|session| match session.state {
             SessionState::Connected => 0,
             state if state.is_ringing() => 1,
             _ => 2,
-        };
-        self.sessions.iter().min_by_key(rank)
+        })
     }
 
     /// Whether the leg is open and ringing, with nothing connected.
-    #[must_use]
     pub fn is_ringing(&self) -> bool {
         self.is_open() && self.main_session().is_some_and(|session| session.state.is_ringing())
     }
 
-    /// Whether the leg is open and through.
-    #[must_use]
+    /// Whether the leg is open and connected.
     pub fn is_connected(&self) -> bool {
         self.is_open()
             && self.main_session().is_some_and(|session| session.state == SessionState::Connected)
     }
+
+    pub fn queue_id(&self) -> Option<Uuid> {
+        self.queue.as_ref().map(|queue| queue.id)
+    }
+
+    /// Ends the leg and its sessions; a leg that ended already stays as it is.
+    pub fn end(&mut self, how: Disconnect, now: Timestamp) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(now);
+        for session in self.sessions.iter_mut().filter(|session| !session.state.is_over()) {
+            session.state = SessionState::Terminated;
+            session.held = false;
+            session.disconnect = Some(how);
+            session.disconnected = Some(now);
+        }
+    }
 }
 
 /// One entry of `recentTransfers`.
-#[derive(Debug, Clone)]
-pub struct Transfer {
-    /// Its id.
+#[derive(Clone)]
+pub struct RecentTransfer {
     pub id: Uuid,
-    /// When it was asked for.
     pub issued: Timestamp,
-    /// `Attended` or `Unattended`.
     pub kind: TransferKind,
     /// The user whose leg was replaced.
     pub initiator: Option<Uuid>,
 }
 
-/// One conversation. Its `Debug` leaves out numbers and addresses.
+/// One conversation. Holds numbers and addresses, so it has no `Debug`.
 #[derive(Clone)]
-pub struct Conversation {
-    /// Its id.
+pub struct WorldConversation {
     pub id: Uuid,
-    /// Its medium.
     pub media: Media,
-    /// When it began.
     pub started: Timestamp,
-    /// When it ended.
     pub ended: Option<Timestamp>,
     /// The customer's number or address.
     pub ani: String,
     /// The number or address that was called.
     pub dnis: String,
     /// Its legs in the order they joined; ended ones stay.
-    pub participants: Vec<Participant>,
-    /// The newest transfers first, at most [`RECENT_TRANSFERS`].
-    pub transfers: VecDeque<Transfer>,
+    pub participants: Vec<WorldLeg>,
+    /// The newest first, at most [`RECENT_TRANSFERS`].
+    pub transfers: VecDeque<RecentTransfer>,
     /// A state that overrides the legs in the conversation-patch API.
     pub blocked: Option<Blocked>,
-    /// The division it belongs to.
     pub division: Division,
 }
 
-/// How many transfers a conversation remembers (`recentTransfers`, SDK 269.0.0).
-pub const RECENT_TRANSFERS: usize = 20;
-
-impl fmt::Debug for Conversation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conversation")
-            .field("id", &self.id)
-            .field("media", &self.media)
-            .field("ended", &self.ended)
-            .field("participants", &self.participants)
-            .finish_non_exhaustive()
+impl WorldConversation {
+    pub fn participant(&self, id: Uuid) -> Option<&WorldLeg> {
+        self.participants.iter().find(|leg| leg.id == id)
     }
-}
 
-impl Conversation {
-    /// The participant with that id.
-    #[must_use]
-    pub fn participant(&self, id: Uuid) -> Option<&Participant> {
-        self.participants.iter().find(|participant| participant.id == id)
+    /// Whether any leg fits.
+    pub fn any(&self, which: impl Fn(&WorldLeg) -> bool) -> bool {
+        self.participants.iter().any(which)
     }
 
     /// The open queue leg, if there is one: the one that joined last.
-    #[must_use]
-    pub fn queue_leg(&self) -> Option<&Participant> {
+    pub fn queue_leg(&self) -> Option<&WorldLeg> {
         self.participants
             .iter()
             .rev()
@@ -233,28 +390,67 @@ impl Conversation {
     }
 
     /// The queue leg when the conversation waits in it and rings nowhere.
-    #[must_use]
-    pub fn waiting_leg(&self) -> Option<&Participant> {
+    pub fn waiting_leg(&self) -> Option<&WorldLeg> {
         if self.is_ringing() { None } else { self.queue_leg() }
     }
 
-    /// Whether it rings at a person of the organisation.
-    #[must_use]
+    /// Whether it rings at a user of the organisation.
     pub fn is_ringing(&self) -> bool {
-        self.participants.iter().any(|leg| leg.is_agent() && leg.is_ringing())
+        self.any(|leg| leg.is_agent() && leg.is_ringing())
     }
 
     /// The leg that a supervisor's leg is there for: an agent's, else the first.
-    #[must_use]
-    pub fn supervised_by(&self, supervisor: &Participant) -> Option<Uuid> {
-        let other = |leg: &&Participant| leg.id != supervisor.id && leg.is_agent();
-        let leg = self.participants.iter().find(other).or(self.participants.first())?;
-        Some(leg.id)
+    pub fn supervised_by(&self, supervisor: &WorldLeg) -> Option<Uuid> {
+        let other = |leg: &&WorldLeg| leg.id != supervisor.id && leg.is_agent();
+        self.participants.iter().find(other).or(self.participants.first()).map(|leg| leg.id)
     }
 
     /// What routing last knew: the newest leg that carries it.
-    #[must_use]
     pub fn routing(&self) -> Option<&Routing> {
         self.participants.iter().rev().find_map(|leg| leg.routing.as_ref())
     }
+
+    /// The word the conversation-patch API has for it: `completed`, `busy`, `no-answer`,
+    /// `declined`, `held`, `connected`, `ringing` or `queued`.
+    pub fn summary(&self) -> &'static str {
+        let talks = |leg: &WorldLeg| leg.is_agent() && leg.is_connected();
+        let held = |leg: &WorldLeg| leg.main_session().is_some_and(|session| session.held);
+        if self.ended.is_some() || !self.any(|leg| leg.purpose.is_outside() && leg.is_open()) {
+            return "completed";
+        }
+        match self.blocked {
+            Some(Blocked::Busy) => "busy",
+            Some(Blocked::NoAnswer) => "no-answer",
+            Some(Blocked::Declined) => "declined",
+            None if self.any(|leg| talks(leg) && !held(leg)) => "connected",
+            None if self.any(talks) => "held",
+            None if self.is_ringing() => "ringing",
+            None if self.any(|leg| leg.purpose == Purpose::Acd && leg.is_open()) => "queued",
+            None => "connected",
+        }
+    }
+}
+
+/// A move of a conversation into a queue that took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    /// Its number in the ledger, from 1.
+    pub seq: u64,
+    pub conversation_id: Uuid,
+    /// The leg that was replaced; absent for conversation-patch.
+    pub participant_id: Option<Uuid>,
+    /// The leg that joined.
+    pub new_participant_id: Uuid,
+    pub from_queue_id: Option<Uuid>,
+    pub to_queue_id: Uuid,
+    #[serde(serialize_with = "stamp")]
+    pub applied_at: Timestamp,
+    /// The number of the request that asked for it.
+    pub request: u64,
+}
+
+/// A time with milliseconds, as Genesys writes it.
+pub fn stamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{at:.3}"))
 }

@@ -1,10 +1,13 @@
-//! Ready-made sets of legs, and how a single one is described.
+//! Conversations to be made: ready-made sets of legs, single legs, and when each began.
 
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Purpose,
+    Media, NamedQueue, Purpose, before,
     model::{SessionState, Supervision},
 };
 
@@ -29,7 +32,7 @@ pub enum Shape {
     Ended,
     /// Two agents talk to the customer.
     Conference,
-    /// An agent talks (the customer held) while he rings another one.
+    /// An agent talks (the customer held) and rings another one.
     Consult,
     /// An agent talks to the customer, a supervisor listens.
     Monitored,
@@ -54,7 +57,6 @@ impl Shape {
     ];
 
     /// Whether a queue must be named to make one.
-    #[must_use]
     pub fn needs_queue(self) -> bool {
         !matches!(self, Self::RingingDirect | Self::Ivr)
     }
@@ -101,28 +103,20 @@ impl Shape {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LegSpec {
-    /// Its participant id; one is made when absent.
-    #[serde(default)]
+    /// Made when absent.
     pub id: Option<Uuid>,
-    /// What it is for.
     pub purpose: Purpose,
-    /// How its session stands.
     #[serde(default = "connected")]
     pub state: SessionState,
-    /// Whether it is on hold.
     #[serde(default)]
     pub held: bool,
-    /// Whether it has left.
     #[serde(default)]
     pub ended: bool,
     /// Another session of the same participant, in that state.
-    #[serde(default)]
     pub second_call: Option<SessionState>,
     /// Another queue than the conversation's.
-    #[serde(default)]
     pub queue_id: Option<Uuid>,
     /// What it does as a supervisor, when it is one.
-    #[serde(default)]
     pub supervision: Option<Supervision>,
 }
 
@@ -132,7 +126,6 @@ fn connected() -> SessionState {
 
 impl LegSpec {
     /// A leg with one session in that state.
-    #[must_use]
     pub fn new(purpose: Purpose, state: SessionState) -> Self {
         Self {
             id: None,
@@ -144,5 +137,114 @@ impl LegSpec {
             queue_id: None,
             supervision: None,
         }
+    }
+}
+
+/// A conversation to be made, as operators order it. May hold a number, so it has no `Debug`.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NewConversation {
+    /// Made when absent.
+    pub id: Option<Uuid>,
+    pub shape: Shape,
+    /// Legs instead of the shape's.
+    pub legs: Option<Vec<LegSpec>>,
+    /// Ids for the shape's legs, by position; used by the seed.
+    #[serde(skip)]
+    pub leg_ids: Vec<Uuid>,
+    pub media: Media,
+    #[serde(rename = "queueId")]
+    pub queue: Option<Uuid>,
+    pub priority: i64,
+    #[serde(rename = "skillIds")]
+    pub skills: Vec<Uuid>,
+    #[serde(rename = "languageId")]
+    pub language: Option<Uuid>,
+    /// How long it is in its present state already.
+    #[serde(skip)]
+    pub age: SignedDuration,
+    /// The customer's number; a fictitious one when absent.
+    pub ani: Option<String>,
+    /// The number called; a fictitious one when absent.
+    pub dnis: Option<String>,
+    /// Free-form data on the customer's leg.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Default for NewConversation {
+    fn default() -> Self {
+        Self {
+            id: None,
+            shape: Shape::default(),
+            legs: None,
+            leg_ids: Vec::new(),
+            media: Media::Voice,
+            queue: None,
+            priority: 0,
+            skills: Vec::new(),
+            language: None,
+            age: SignedDuration::from_secs(60),
+            ani: None,
+            dnis: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+/// How long before its present state a made conversation began, and entered the queue it left.
+const MENU: SignedDuration = SignedDuration::from_secs(30);
+const QUEUE: SignedDuration = SignedDuration::from_secs(15);
+
+/// When the parts of a made conversation happened.
+pub(super) struct LegTimes {
+    pub(super) began: Timestamp,
+    menu_left: Timestamp,
+    queued: Timestamp,
+    pub(super) since: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+impl LegTimes {
+    pub(super) fn new(age: SignedDuration, specs: &[LegSpec], now: Timestamp) -> Self {
+        let since = before(now, age);
+        let queued = before(since, QUEUE);
+        let queue_left = specs.iter().any(|leg| leg.purpose == Purpose::Acd && leg.ended);
+        let menu_left = if queue_left { queued } else { since };
+        Self { began: before(since, MENU), menu_left, queued, since, now }
+    }
+
+    pub(super) fn start(&self, spec: &LegSpec) -> Timestamp {
+        match spec.purpose {
+            Purpose::Customer | Purpose::External | Purpose::Ivr => self.began,
+            Purpose::Acd if spec.ended => self.queued,
+            _ => self.since,
+        }
+    }
+
+    pub(super) fn end(&self, spec: &LegSpec) -> Timestamp {
+        if spec.purpose == Purpose::Ivr { self.menu_left } else { self.since }
+    }
+}
+
+/// The display name of a leg.
+pub(super) fn name_of(purpose: Purpose, queue: Option<&NamedQueue>) -> Option<String> {
+    match purpose {
+        Purpose::Customer | Purpose::External => Some("Sample Customer".to_owned()),
+        Purpose::Agent | Purpose::User => Some("Sample Agent".to_owned()),
+        Purpose::Acd => queue.map(|queue| queue.name.clone()),
+        Purpose::Ivr => Some("Main Menu".to_owned()),
+        _ => None,
+    }
+}
+
+/// Fictitious addresses (numbers of the 555-01xx block, domains of RFC 2606).
+pub(super) fn addresses(media: Media, id: Uuid) -> (String, String) {
+    let last = id.as_bytes().last().copied().unwrap_or_default() % 100;
+    match media {
+        Media::Voice | Media::Callback => {
+            (format!("tel:+1317555{:04}", 100 + u32::from(last)), "tel:+13175550100".to_owned())
+        }
+        Media::Email => (format!("customer{last}@example.com"), "support@example.org".to_owned()),
+        Media::Chat | Media::Message => (format!("visitor-{last}"), "web".to_owned()),
     }
 }

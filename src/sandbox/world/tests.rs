@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{model::Disconnect, queues::name_fits, *};
+use super::{model::Disconnect, *};
 use crate::sandbox::seed::{self, leg};
 
 fn at(second: i64) -> Timestamp {
@@ -13,13 +13,13 @@ fn seeded() -> World {
     seed::world(at(0)).unwrap()
 }
 
-fn plan(world: &World, conversation: Uuid, position: u8) -> Result<ReplaceOrder, Refused> {
+fn plan(world: &World, conversation: Uuid, position: u8) -> Result<ReplaceOrder, WorldError> {
     let target = QueueChoice::Id(seed::SUPPORT_TIER_2);
     let leg = leg(conversation, position);
     world.plan_replace(conversation, leg, &target, TransferKind::Unattended, at(1))
 }
 
-fn moved(world: &mut World, conversation: Uuid, position: u8) -> Moved {
+fn moved(world: &mut World, conversation: Uuid, position: u8) -> Move {
     let order = plan(world, conversation, position).unwrap();
     world.carry_out(&order, false, at(2)).unwrap()
 }
@@ -39,9 +39,12 @@ fn replaced_leg_ends_by_transfer_and_the_queue_joins() {
     assert_eq!(agent.ended, Some(at(2)));
     assert_eq!(agent.main_session().unwrap().disconnect, Some(Disconnect::Transfer));
     let joined = call.waiting_leg().unwrap();
-    assert_eq!((joined.id, joined.started), (moved.joined, at(2)));
+    assert_eq!((joined.id, joined.started), (moved.new_participant_id, at(2)));
     assert_eq!(joined.queue.as_ref().unwrap().id, seed::SUPPORT_TIER_2);
-    assert_eq!((moved.from, moved.to), (Some(seed::SUPPORT_TIER_1), seed::SUPPORT_TIER_2));
+    assert_eq!(
+        (moved.from_queue_id, moved.to_queue_id),
+        (Some(seed::SUPPORT_TIER_1), seed::SUPPORT_TIER_2)
+    );
     assert_eq!(call.transfers[0].issued, at(1));
 }
 
@@ -91,20 +94,20 @@ fn legs_that_cannot_be_replaced_are_refused_each_for_its_reason() {
     let kind = TransferKind::Unattended;
 
     for (conversation, position, refused) in [
-        (seed::CONNECTED_CALL, 0, Refused::CustomerLeg),
-        (seed::CONNECTED_CALL, 1, Refused::LegEnded),
-        (seed::CONNECTED_CALL, 200, Refused::UnknownParticipant),
-        (seed::ENDED_CALL, 3, Refused::ConversationEnded),
-        (unknown, 3, Refused::UnknownConversation),
+        (seed::CONNECTED_CALL, 0, WorldError::CustomerLeg),
+        (seed::CONNECTED_CALL, 1, WorldError::LegEnded),
+        (seed::CONNECTED_CALL, 200, WorldError::UnknownParticipant),
+        (seed::ENDED_CALL, 3, WorldError::ConversationEnded),
+        (unknown, 3, WorldError::UnknownConversation),
     ] {
         assert_eq!(plan(&world, conversation, position).unwrap_err(), refused);
     }
     let (call, agent) = (seed::CONNECTED_CALL, leg(seed::CONNECTED_CALL, 3));
     let nowhere = world.plan_replace(call, agent, &QueueChoice::Id(unknown), kind, at(1));
-    assert_eq!(nowhere.unwrap_err(), Refused::UnknownQueue);
+    assert_eq!(nowhere.unwrap_err(), WorldError::UnknownQueue);
     let twice = QueueChoice::Name("Billing".to_owned());
     let ambiguous = world.plan_replace(call, agent, &twice, kind, at(1));
-    assert_eq!(ambiguous.unwrap_err(), Refused::AmbiguousQueue);
+    assert_eq!(ambiguous.unwrap_err(), WorldError::AmbiguousQueue);
     let named = QueueChoice::Name("Sales".to_owned());
     let by_name = world.plan_replace(call, agent, &named, kind, at(1)).unwrap();
     let by_id = world.plan_replace(call, agent, &target, kind, at(1)).unwrap();
@@ -119,7 +122,7 @@ fn order_is_dropped_when_the_leg_left_before_its_effect() {
 
     let again = world.carry_out(&order, false, at(3));
 
-    assert_eq!(again.unwrap_err(), Refused::LegEnded);
+    assert_eq!(again.unwrap_err(), WorldError::LegEnded);
     let call = world.conversation(seed::CONNECTED_CALL).unwrap();
     assert_eq!(call.transfers.len(), 1);
 }
@@ -135,9 +138,9 @@ fn routing_can_be_set_only_while_it_waits() {
     let ended = world.set_routing(seed::ENDED_CALL, edit, at(1));
 
     assert_eq!((set.priority, set.skills), (9, vec![seed::SKILL]));
-    assert_eq!(ringing.unwrap_err(), Refused::NotWaiting);
-    assert_eq!(connected.unwrap_err(), Refused::NotWaiting);
-    assert_eq!(ended.unwrap_err(), Refused::ConversationEnded);
+    assert_eq!(ringing.unwrap_err(), WorldError::NotWaiting);
+    assert_eq!(connected.unwrap_err(), WorldError::NotWaiting);
+    assert_eq!(ended.unwrap_err(), WorldError::ConversationEnded);
 }
 
 #[test]
@@ -191,11 +194,11 @@ fn patch_moves_what_waits_or_talks_and_refuses_the_rest() {
     let mut world = seeded();
     let mut patch = |call| world.patch_move(call, seed::SALES, 50, Vec::new(), at(1));
 
-    assert_eq!(patch(seed::CONNECTED_CALL).unwrap().to, seed::SALES);
-    assert_eq!(patch(seed::WAITING_CALL).unwrap().from, Some(seed::SUPPORT_TIER_1));
-    assert_eq!(patch(seed::WAITING_CALL).unwrap_err(), Refused::AlreadyThere);
-    assert_eq!(patch(seed::RINGING_CALL).unwrap_err(), Refused::Ringing);
-    assert_eq!(patch(seed::ENDED_CALL).unwrap_err(), Refused::ConversationEnded);
+    assert_eq!(patch(seed::CONNECTED_CALL).unwrap().to_queue_id, seed::SALES);
+    assert_eq!(patch(seed::WAITING_CALL).unwrap().from_queue_id, Some(seed::SUPPORT_TIER_1));
+    assert_eq!(patch(seed::WAITING_CALL).unwrap_err(), WorldError::AlreadyThere);
+    assert_eq!(patch(seed::RINGING_CALL).unwrap_err(), WorldError::Ringing);
+    assert_eq!(patch(seed::ENDED_CALL).unwrap_err(), WorldError::ConversationEnded);
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn blocked_conversation_cannot_be_patched() {
 
     let refused = world.patch_move(seed::CONNECTED_CALL, seed::SALES, 50, Vec::new(), at(1));
 
-    assert_eq!(refused.unwrap_err(), Refused::Blocked);
+    assert_eq!(refused.unwrap_err(), WorldError::Blocked);
 }
 
 fn many_waiting(world: &mut World, count: i64) {
