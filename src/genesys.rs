@@ -151,15 +151,16 @@ impl Gateway {
         let [login_breaker, api_breaker] = breakers.clone();
         let per_minute = settings.requests_per_minute;
         let pacer = Pacer::new(per_minute, reserve, shutdown.clone(), tracker.clone(), counted());
+        let jitter = random;
         let host = |client, breaker, pacer, tokens| Host {
             client,
             breaker,
             pacer,
             tokens,
-            retries: Retries::new(Arc::clone(&random), shutdown.clone(), counted()),
+            retries: Retries::new(Arc::clone(&jitter), shutdown.clone(), counted()),
             timeouts: Timeouts::new(settings),
             clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
+            random: Arc::clone(&jitter),
             metrics: counted(),
         };
         let login = host(login_client, login_breaker, None, None);
@@ -227,6 +228,20 @@ fn tokens(
     TokenCache::new(Arc::new(fetch), tracker, metrics)
 }
 
+/// Calls a function of the module for the configured API.
+macro_rules! through {
+    ($gateway:ident, $function:ident($($argument:expr),+)) => {
+        match $gateway.transfer_api {
+            TransferApi::ParticipantReplace => {
+                participant_replace::$function(&$gateway.api, $($argument),+).await
+            }
+            TransferApi::ConversationPatch => {
+                conversation_patch::$function(&$gateway.api, $($argument),+).await
+            }
+        }
+    };
+}
+
 #[async_trait]
 impl CallGateway for Gateway {
     fn unsupported(&self, request: &TransferRequest) -> Vec<FieldError> {
@@ -282,25 +297,11 @@ impl CallGateway for Gateway {
         ctx: &CallContext,
         id: ConversationId,
     ) -> Result<Conversation, GatewayError> {
-        match self.transfer_api {
-            TransferApi::ParticipantReplace => {
-                participant_replace::conversation(&self.api, ctx, id).await
-            }
-            TransferApi::ConversationPatch => {
-                conversation_patch::conversation(&self.api, ctx, id).await
-            }
-        }
+        through!(self, conversation(ctx, id))
     }
 
     async fn send(&self, ctx: &CallContext, command: &MoveCommand, attempt: u32) -> Tried {
-        let tried = match self.transfer_api {
-            TransferApi::ParticipantReplace => {
-                participant_replace::send(&self.api, ctx, command, attempt).await
-            }
-            TransferApi::ConversationPatch => {
-                conversation_patch::send(&self.api, ctx, command, attempt).await
-            }
-        };
+        let tried = through!(self, send(ctx, command, attempt));
         match &tried.sent {
             Sent::Refused(GatewayError::Rejected(_)) => self.queues.doubt(command.queue.id),
             // Without a leg the address names the conversation alone: it is that which is gone.
@@ -327,14 +328,7 @@ impl CallGateway for Gateway {
         id: ConversationId,
         change: &RoutingChange,
     ) -> Result<(), GatewayError> {
-        match self.transfer_api {
-            TransferApi::ParticipantReplace => {
-                participant_replace::set_routing(&self.api, ctx, id, change).await
-            }
-            TransferApi::ConversationPatch => {
-                conversation_patch::set_routing(&self.api, ctx, id, change).await
-            }
-        }
+        through!(self, set_routing(ctx, id, change))
     }
 
     async fn strips_skills(&self, ctx: &CallContext) -> Result<bool, GatewayError> {

@@ -85,7 +85,7 @@ impl Queues {
         let list = List {
             upstream,
             pacer,
-            page_rate: PageRate::default(),
+            page_rate: PageRate::new(),
             clock,
             // Below a second nothing could be served before it is old.
             ttl: ttl.max(Duration::from_secs(1)),
@@ -247,7 +247,7 @@ impl Source for List {
             lane: if ahead { Lane::Refresh } else { Lane::Single },
             // A large page may take longer, or be longer, than an answer may.
             page_size: if failed { load::SAFE_PAGE } else { load::LARGE_PAGE },
-            per_minute: usize::try_from(half).unwrap_or(usize::MAX),
+            per_minute: u64::from(half),
         };
         let load = load::all(&self.upstream, &self.page_rate, paging);
         let load = self.shutdown.run_until_cancelled(load);

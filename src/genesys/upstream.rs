@@ -153,7 +153,7 @@ impl Upstream {
             return Attempt::HeldBack(GatewayError::DeadlineExceeded);
         }
         if self.0.over.is_cancelled() {
-            return self.ended(request);
+            return ended(request);
         }
         if is_new {
             request.ctx.usage.count_call();
@@ -165,18 +165,18 @@ impl Upstream {
                 Ok(came) => came,
                 Err(never) => match never {},
             },
-            () = self.0.over.cancelled() => return self.ended(request),
+            () = self.0.over.cancelled() => return ended(request),
         };
         came
     }
+}
 
-    /// What a call comes to that the end of the service cuts short.
-    fn ended<T>(&self, request: &Request<'_>) -> Attempt<T> {
-        if request.changes() && !request.ctx.departure.call_off() {
-            return Attempt::Broken("the service stopped before an answer came".to_owned());
-        }
-        Attempt::HeldBack(GatewayError::ShuttingDown)
+/// What a call comes to that the end of the service cuts short.
+fn ended<T>(request: &Request<'_>) -> Attempt<T> {
+    if request.changes() && !request.ctx.departure.call_off() {
+        return Attempt::Broken("the service stopped before an answer came".to_owned());
     }
+    Attempt::HeldBack(GatewayError::ShuttingDown)
 }
 
 /// Writes the body of a request.

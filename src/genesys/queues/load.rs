@@ -1,7 +1,7 @@
 //! Loads the queue list: all pages or nothing.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use crate::{
         upstream::Upstream,
         wire::{QueueEntity, QueuePage},
     },
+    support::Window,
     transfer::{
         gateway::{CallContext, GatewayError, Lane},
         ids::QueueId,
@@ -38,30 +39,32 @@ const MOST_PAGES: u64 = 2_000;
 const MOST_FOUND_PAGES: u64 = 3;
 
 /// Limits how many pages are requested in any minute, over all loads.
-#[derive(Debug, Default)]
-pub(super) struct PageRate(Mutex<VecDeque<Instant>>);
+#[derive(Debug)]
+pub(super) struct PageRate(Mutex<Window<121>>);
 
 impl PageRate {
+    /// None requested yet.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Window::new(MINUTE / 120, Instant::now())))
+    }
+
     /// Waits until one more page may be requested, with `most` (at least one) in any minute.
-    async fn admit(&self, most: usize) {
+    async fn admit(&self, most: u64) {
         while let Some(then) = self.try_admit(most.max(1)) {
             sleep_until(then).await;
         }
     }
 
     /// Admits one more page now (`None`), or says when to try again.
-    fn try_admit(&self, most: usize) -> Option<Instant> {
+    fn try_admit(&self, most: u64) -> Option<Instant> {
         let now = Instant::now();
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while sent.front().is_some_and(|at| *at + MINUTE <= now) {
-            sent.pop_front();
+        let too_many = (sent.sum(now) + 1).saturating_sub(most);
+        if too_many == 0 {
+            sent.add(now);
+            return None;
         }
-        let blocking = sent.len().checked_sub(most).and_then(|index| sent.get(index));
-        let then = blocking.map(|at| *at + MINUTE);
-        if then.is_none() {
-            sent.push_back(now);
-        }
-        then
+        sent.when_forgotten(now, too_many)
     }
 }
 
@@ -73,7 +76,7 @@ pub(super) struct Paging {
     /// Queues per page, unless Genesys cuts the page.
     pub page_size: u64,
     /// Pages per minute at most.
-    pub per_minute: usize,
+    pub per_minute: u64,
 }
 
 /// All queues visible to this client.
@@ -239,7 +242,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_minute_has_more_pages_than_allowed() {
         for most in [1, 3, 20] {
-            let (rate, began) = (PageRate::default(), Instant::now());
+            let (rate, began) = (PageRate::new(), Instant::now());
             let mut admitted = Vec::new();
             for number in 0..most * 5 {
                 // Some time passes between pages now and then.
@@ -250,7 +253,11 @@ mod tests {
             for (index, at) in admitted.iter().enumerate() {
                 let within =
                     admitted.iter().skip(index).take_while(|it| **it < *at + MINUTE).count();
-                assert!(within <= most, "{most}: {within} from {:?} on", *at - began);
+                assert!(
+                    u64::try_from(within).unwrap() <= most,
+                    "{most}: {within} from {:?} on",
+                    *at - began
+                );
             }
             assert!(began.elapsed() < MINUTE * 5, "{most}: none waits longer than it must");
         }
@@ -258,10 +265,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_of_zero_admits_one_page_a_minute() {
-        let (rate, began) = (PageRate::default(), Instant::now());
+        let (rate, began) = (PageRate::new(), Instant::now());
         for number in 0..3 {
             rate.admit(0).await;
-            assert!(began.elapsed().abs_diff(MINUTE * number) < Duration::from_millis(10));
+            let (passed, least) = (began.elapsed(), MINUTE * number);
+            assert!(passed >= least && passed < least + MINUTE / 60 * (number + 1), "{passed:?}");
         }
     }
 }
