@@ -31,43 +31,42 @@ use crate::{
 impl<B: Backend> RecordStore<B> {
     async fn record<O: DbOperation>(
         &self,
-        name: &'static str,
         operation: Result<O, Unreadable>,
     ) -> Result<O::Output, StoreError> {
-        let operation = operation.map_err(|error| OperationError::from(error).of(name))?;
+        let operation = operation.map_err(|error| OperationError::from(error).of(O::NAME))?;
         let written = self.write(operation, Durability::Power).await;
-        written.map_err(|trouble| trouble.of(name))
+        written.map_err(|trouble| trouble.of(O::NAME))
     }
 }
 
 #[async_trait]
 impl<B: Backend> BatchStore for RecordStore<B> {
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError> {
-        self.read("find batch key", FindBatchKey(scope.clone())).await
+        self.read(FindBatchKey(scope.clone())).await
     }
 
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
-        self.record("create batch", CreateBatch::new(new, runner)).await
+        self.record(CreateBatch::new(new, runner)).await
     }
 
     async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {
-        self.record("keep plan", KeepPlan::new(plan)).await
+        self.record(KeepPlan::new(plan)).await
     }
 
     async fn plan(&self, id: PlanId) -> Result<Option<Plan>, StoreError> {
-        self.read("get plan", GetPlan(id)).await
+        self.read(GetPlan(id)).await
     }
 
     async fn batch(&self, id: BatchId) -> Result<Option<Batch>, StoreError> {
-        self.read("get batch", GetBatch(id)).await
+        self.read(GetBatch(id)).await
     }
 
     async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError> {
-        self.read("list batches", ListBatches { filter: filter.clone(), limit }).await
+        self.read(ListBatches { filter: filter.clone(), limit }).await
     }
 
     async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError> {
-        self.read("tally", TallyOf { id, since: micros(since) }).await
+        self.read(TallyOf { id, since: micros(since) }).await
     }
 
     async fn changed(
@@ -76,7 +75,7 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<Transfer>, StoreError> {
-        self.read("list changed", Changed { id, since: micros(since), limit }).await
+        self.read(Changed { id, since: micros(since), limit }).await
     }
 
     async fn open_items(
@@ -85,11 +84,11 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         position: u32,
         limit: u32,
     ) -> Result<Vec<Item>, StoreError> {
-        self.read("list items", OpenItems { id, position, limit }).await
+        self.read(OpenItems { id, position, limit }).await
     }
 
     async fn known_conversations(&self, id: BatchId) -> Result<Vec<ConversationId>, StoreError> {
-        self.read("list conversations", KnownConversations(id)).await
+        self.read(KnownConversations(id)).await
     }
 
     async fn add_items(
@@ -99,7 +98,7 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         items: &[Item],
         total: u32,
     ) -> Result<bool, StoreError> {
-        self.record("add items", AddItems::new(id, runner, items, total)).await
+        self.record(AddItems::new(id, runner, items, total)).await
     }
 
     async fn take_item(
@@ -108,7 +107,7 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         position: u32,
         runner: Uuid,
     ) -> Result<Taken, StoreError> {
-        self.record("take item", TakeItem::new(transfer, position, runner)).await
+        self.record(TakeItem::new(transfer, position, runner)).await
     }
 
     async fn reopen_item(
@@ -117,7 +116,7 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         position: u32,
         owner: Uuid,
     ) -> Result<bool, StoreError> {
-        self.record("reopen item", ReopenItem::new(transfer, position, owner)).await
+        self.record(ReopenItem::new(transfer, position, owner)).await
     }
 
     async fn reopen_unsent(
@@ -128,15 +127,15 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         now: Timestamp,
     ) -> Result<Vec<Transfer>, StoreError> {
         let reopen = ReopenUnsent { id, runner, why: why.clone(), now };
-        self.record("reopen items", Ok(reopen)).await
+        self.record(Ok(reopen)).await
     }
 
     async fn update_batch(&self, batch: &Batch, runner: Uuid) -> Result<bool, StoreError> {
-        self.record("update batch", Ok(UpdateBatch { batch: batch.clone(), runner })).await
+        self.record(Ok(UpdateBatch { batch: batch.clone(), runner })).await
     }
 
     async fn cancel_batch(&self, id: BatchId, now: Timestamp) -> Result<Option<Batch>, StoreError> {
-        self.record("cancel batch", Ok(CancelBatch { id, now })).await
+        self.record(Ok(CancelBatch { id, now })).await
     }
 
     async fn adopt_batches(
@@ -146,10 +145,10 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         limit: u32,
     ) -> Result<Vec<Batch>, StoreError> {
         let adopt = AdoptBatches { runner, stale_before: micros(stale_before), limit };
-        self.record("adopt batches", Ok(adopt)).await
+        self.record(Ok(adopt)).await
     }
 
     async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
-        self.read("list drains", RunningDrains).await
+        self.read(RunningDrains).await
     }
 }

@@ -2,7 +2,10 @@
 
 use rusqlite::ErrorCode;
 
-use crate::transfer::store::StoreError;
+use crate::{
+    metrics::{Label as _, StoreOperation},
+    transfer::store::StoreError,
+};
 
 /// A record in the database could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +77,9 @@ impl OperationError {
     }
 
     /// The port's error.
-    pub(super) fn of(self, operation: &'static str) -> StoreError {
+    pub(super) fn of(self, operation: StoreOperation) -> StoreError {
         let doubt = if self.certain { "" } else { " (it may have been carried out)" };
-        StoreError { operation, cause: format!("{}{doubt}", self.cause) }
+        StoreError { operation: operation.label(), cause: format!("{}{doubt}", self.cause) }
     }
 }
 

@@ -76,24 +76,16 @@ impl<B: Backend> RecordStore<B> {
         self.measured::<O>(self.backend.write(operation, durability)).await
     }
 
-    /// Carries out an operation that only reads; `name` tells of it in errors.
-    pub(super) async fn read<O: DbOperation>(
-        &self,
-        name: &'static str,
-        operation: O,
-    ) -> Result<O::Output, StoreError> {
+    /// Carries out an operation that only reads.
+    pub(super) async fn read<O: DbOperation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let read = self.measured::<O>(self.backend.read(operation)).await;
-        read.map_err(|trouble| trouble.of(name))
+        read.map_err(|trouble| trouble.of(O::NAME))
     }
 
     /// Carries out an operation whose loss, should power fail, costs nothing.
-    async fn note<O: DbOperation>(
-        &self,
-        name: &'static str,
-        operation: O,
-    ) -> Result<O::Output, StoreError> {
+    async fn note<O: DbOperation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let noted = self.write(operation, Durability::Process).await;
-        noted.map_err(|trouble| trouble.of(name))
+        noted.map_err(|trouble| trouble.of(O::NAME))
     }
 
     /// Notes for [`TransferStore::check`] whether a write succeeded.
@@ -128,7 +120,7 @@ impl<B: Backend> RecordStore<B> {
 #[async_trait]
 impl<B: Backend> TransferStore for RecordStore<B> {
     async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
-        self.read("find key", FindKey(scope.clone())).await
+        self.read(FindKey(scope.clone())).await
     }
 
     async fn insert(
@@ -139,7 +131,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         durability: Durability,
     ) -> Result<Inserted, StoreError> {
         let insert = Insert::new(transfer, claim, owner)
-            .map_err(|error| OperationError::from(error).of("insert"))?;
+            .map_err(|error| OperationError::from(error).of(Insert::NAME))?;
         let watch = self.doubtful.watch(transfer, owner);
         match self.written(self.write(insert, durability).await) {
             Ok(inserted) => {
@@ -154,7 +146,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
                 if trouble.certain {
                     watch.settle();
                 }
-                Err(trouble.of("insert"))
+                Err(trouble.of(Insert::NAME))
             }
         }
     }
@@ -167,17 +159,17 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         durability: Durability,
     ) -> Result<bool, StoreError> {
         let update = Update::new(transfer, expected, key, self.clock.now())
-            .map_err(|error| OperationError::from(error).of("update"))?;
+            .map_err(|error| OperationError::from(error).of(Update::NAME))?;
         let written = self.written(self.write(update, durability).await);
-        written.map_err(|trouble| trouble.of("update"))
+        written.map_err(|trouble| trouble.of(Update::NAME))
     }
 
     async fn get(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
-        self.read("get", Get(id)).await
+        self.read(Get(id)).await
     }
 
     async fn list(&self, filter: &TransferFilter, limit: u32) -> Result<Vec<Transfer>, StoreError> {
-        self.read("list", List { filter: filter.clone(), limit }).await
+        self.read(List { filter: filter.clone(), limit }).await
     }
 
     async fn adopt(
@@ -189,7 +181,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         let adopt = Adopt { owner, stale_before: micros(stale_before), limit };
         // The adopter acts on what it gets at once; if power fails it is dead itself, and the
         // rows are adopted again.
-        self.note("adopt", adopt).await
+        self.note(adopt).await
     }
 
     async fn heartbeat(
@@ -198,7 +190,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let heartbeat = Heartbeat { owner, now: micros(now) };
-        let newest = self.note("heartbeat", heartbeat).await?;
+        let newest = self.note(heartbeat).await?;
         self.take_back_doubtful().await;
         Ok(newest.map(time))
     }
@@ -211,19 +203,19 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         alive_since: Timestamp,
     ) -> Result<RateShare, StoreError> {
         let (now, alive_since) = (micros(now), micros(alive_since));
-        self.note("share rate", ShareRate { owner, now, mine, alive_since }).await
+        self.note(ShareRate { owner, now, mine, alive_since }).await
     }
 
     async fn retire(&self, owner: Uuid) -> Result<(), StoreError> {
-        self.note("retire", Retire { owner, now: micros(self.clock.now()) }).await
+        self.note(Retire { owner, now: micros(self.clock.now()) }).await
     }
 
     async fn unsettled(&self) -> Result<u64, StoreError> {
-        self.read("count unsettled", Count).await
+        self.read(Count).await
     }
 
     async fn reaped(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
-        self.note("reaped", Reaped { now: micros(now) }).await.map(time)
+        self.note(Reaped { now: micros(now) }).await.map(time)
     }
 
     async fn reap(
@@ -235,7 +227,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
     ) -> Result<u64, StoreError> {
         let (transfers_before, keys_before) = (micros(transfers_before), micros(keys_before));
         let reap = Reap { reach: micros(reach), transfers_before, keys_before, limit };
-        self.note("reap", reap).await
+        self.note(reap).await
     }
 
     fn is_shared(&self) -> bool {
@@ -246,7 +238,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
         // Both databases write one log: what waits for its end waits for all before it.
         let probe = WriteProbe { now: micros(self.clock.now()), large: false };
         let secured = self.write(probe, Durability::Power).await;
-        secured.map_err(|trouble| trouble.of("secure"))
+        secured.map_err(|trouble| trouble.of(WriteProbe::NAME))
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -255,7 +247,7 @@ impl<B: Backend> TransferStore for RecordStore<B> {
             large: self.failing.load(Ordering::Relaxed),
         };
         let checked = self.written(self.write(probe, Durability::Process).await);
-        checked.map_err(|trouble| trouble.of("check"))
+        checked.map_err(|trouble| trouble.of(WriteProbe::NAME))
     }
 }
 
