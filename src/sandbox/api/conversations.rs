@@ -75,12 +75,12 @@ pub fn replace(context: &mut Context<'_>, (id, leg): (Uuid, Uuid)) -> ApiResult 
     let planned = context.state.world.plan_replace(id, leg, &target, kind, context.now);
     let order = planned.map_err(|error| forbidden(context, &error))?;
     let delay = context.state.behaviour.effect_delay_ms;
-    if context.ticket.at_once || delay == 0 {
-        context.state.apply(&order, context.ticket.seq, context.now);
+    if context.tag.at_once || delay == 0 {
+        context.state.apply(&order, context.tag.seq, context.now);
     } else {
         context.note(Effect::Pending);
         let (epoch, delay) = (context.state.epoch, Duration::from_millis(delay));
-        context.core.apply_later(order, context.ticket.seq, epoch, delay);
+        context.core.apply_later(order, context.tag.seq, epoch, delay);
     }
     Ok(StatusCode::ACCEPTED.into_response())
 }
@@ -177,7 +177,7 @@ pub fn move_communication(context: &mut Context<'_>, id: Uuid) -> ApiResult {
         WorldError::UnknownQueue => invalid_queue(),
         error => conflict(&error),
     })?;
-    context.state.ledger.moved(Move { request: context.ticket.seq, ..moved });
+    context.state.ledger.moved(Move { request: context.tag.seq, ..moved });
     context.note(Effect::Applied);
     shown(context, id)
 }
