@@ -123,6 +123,7 @@ pub enum Garbage {
 }
 
 /// An order to misbehave.
+#[must_use]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultOrder {
