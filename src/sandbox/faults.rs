@@ -123,6 +123,7 @@ pub enum Garbage {
 }
 
 /// An order to misbehave.
+#[must_use]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultOrder {
@@ -261,7 +262,7 @@ pub struct PlacedOrder {
 }
 
 /// What happens to a request that an order hits.
-pub(super) struct Struck {
+pub(super) struct DueFault {
     /// The order's number.
     pub(super) order: u64,
     pub(super) fault: Arc<Fault>,
@@ -313,12 +314,12 @@ impl Faults {
     }
 
     /// What happens to a request, if anything.
-    pub(super) fn strike(
+    pub(super) fn due(
         &mut self,
         method: &str,
         path: &str,
         query: Option<&str>,
-    ) -> Option<Struck> {
+    ) -> Option<DueFault> {
         for placed in self.orders.iter_mut().filter(|placed| !placed.spent) {
             if !fits(&placed.order, method, path, query) {
                 continue;
@@ -331,7 +332,7 @@ impl Faults {
             placed.fired += 1;
             placed.spent =
                 matches!(placed.order.times, Times::Next(times) if placed.fired >= times);
-            return Some(Struck {
+            return Some(DueFault {
                 order: placed.id,
                 fault: Arc::clone(&placed.fault),
                 taken_back: placed.taken_back.clone(),

@@ -5,13 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 
-/// Why a request is refused: the status and a sentence.
-pub type Refusal = (StatusCode, &'static str);
-
 /// Checks a request to a sandbox that listens on `bind`. On loopback it must name this machine; on
 /// other addresses the sandbox has names that it does not know. Nowhere may another site's page have
-/// sent it.
-pub fn check(head: &Parts, bind: IpAddr) -> Result<(), Refusal> {
+/// sent it. A refusal is a status and a sentence.
+pub fn check(head: &Parts, bind: IpAddr) -> Result<(), (StatusCode, &'static str)> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
     let header = |name| head.headers.get(name).map(text);
     let authority = head.uri.authority().map(|it| it.as_str().to_ascii_lowercase());

@@ -24,7 +24,7 @@ pub struct Arrived(pub(super) Result<Bytes, StatusCode>);
 
 /// Request extension: the request's number in the ledger.
 #[derive(Clone, Copy, Default)]
-pub struct Ticket {
+pub struct RequestTag {
     pub seq: u64,
     /// Whether effects come at once, whatever the configured delay.
     pub at_once: bool,
@@ -36,7 +36,7 @@ pub struct Context<'a> {
     pub core: &'a Arc<SandboxCore>,
     pub state: &'a mut State,
     pub now: Timestamp,
-    pub ticket: Ticket,
+    pub tag: RequestTag,
     pub head: &'a Parts,
     pub body: &'a Bytes,
 }
@@ -58,7 +58,7 @@ impl Context<'_> {
 
     /// Writes down what the request did.
     pub fn note(&mut self, effect: Effect) {
-        self.state.ledger.amend(self.ticket.seq, |entry| entry.effect = effect);
+        self.state.ledger.amend(self.tag.seq, |entry| entry.effect = effect);
     }
 }
 
@@ -80,10 +80,10 @@ where
         let (extract::State(core), Path(path), (head, _)) = (core, path, request.into_parts());
         let arrived = head.extensions.get::<Arrived>().cloned();
         let body = arrived.and_then(|Arrived(body)| body.ok()).unwrap_or_default();
-        let ticket = head.extensions.get().copied().unwrap_or_default();
+        let tag = head.extensions.get().copied().unwrap_or_default();
         let now = core.clock.now();
         let response = core.with(|state| {
-            let mut context = Context { core: &core, state, now, ticket, head: &head, body: &body };
+            let mut context = Context { core: &core, state, now, tag, head: &head, body: &body };
             run(&mut context, path).into_response()
         });
         std::future::ready(response)

@@ -19,10 +19,10 @@ use super::{
     api::error::ApiError,
     control::ControlError,
     foreign,
-    handler::{Arrived, Ticket, text_of},
+    handler::{Arrived, RequestTag, text_of},
     ledger::{Effect, MAX_BODY, Request as LedgerEntry},
     misbehave::{RecordedRequest, misbehave},
-    serve::Cut,
+    serve::SocketEnd,
     state::SandboxCore,
 };
 
@@ -86,7 +86,7 @@ fn parameters<'a>(template: &'a str, path: &'a str) -> impl Iterator<Item = (&'a
 /// Writes the request and its answer into the ledger, and hits it with the fault that is due.
 pub async fn record(
     State(core): State<Arc<SandboxCore>>,
-    Extension(cuts): Extension<UnboundedSender<Cut>>,
+    Extension(cuts): Extension<UnboundedSender<SocketEnd>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -116,15 +116,15 @@ pub async fn record(
     if let Arrived(Err(status)) = arrived {
         return request.finish(ApiError::usual(status).into_response());
     }
-    let struck = request.core.with(|state| {
+    let due = request.core.with(|state| {
         let (method, uri) = (request.head.method.as_str(), &request.head.uri);
-        let struck = state.faults.strike(method, uri.path(), uri.query())?;
-        state.ledger.amend(seq, |entry| entry.fault = Some(struck.order));
-        Some(struck)
+        let due = state.faults.due(method, uri.path(), uri.query())?;
+        state.ledger.amend(seq, |entry| entry.fault = Some(due.order));
+        Some(due)
     });
-    match struck {
+    match due {
         None => request.finish(request.carry_out(false).await),
-        Some(struck) => misbehave(request, struck).await,
+        Some(due) => misbehave(request, due).await,
     }
 }
 
@@ -189,12 +189,12 @@ fn authenticate(
     })?;
     let invalid =
         || ApiError::new(StatusCode::UNAUTHORIZED, "bad.credentials", "Invalid login credentials.");
-    let ticket: Ticket = request.extensions().get().copied().unwrap_or_default();
+    let tag: RequestTag = request.extensions().get().copied().unwrap_or_default();
     let now = core.clock.now();
     core.with(|state| {
         let owner = state.access.owner(token, now).ok_or_else(invalid)?;
         let (client, denied) = (owner.id.clone(), owner.denied.clone());
-        state.ledger.amend(ticket.seq, |entry| entry.sent_by(client, token));
+        state.ledger.amend(tag.seq, |entry| entry.sent_by(client, token));
         let allowed = state.behaviour.requests_per_minute;
         let seconds = state.behaviour.rate_window_seconds;
         let quota = state.access.count(token, allowed, seconds, now).ok_or_else(invalid)?;

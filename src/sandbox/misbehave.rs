@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::{
     api::error::ApiError,
-    faults::{Fault, Garbage, StatusAnswer, Struck, When},
-    handler::Ticket,
+    faults::{DueFault, Fault, Garbage, StatusAnswer, When},
+    handler::RequestTag,
     ledger::Effect,
-    serve::Cut,
+    serve::SocketEnd,
     state::SandboxCore,
 };
 
@@ -42,14 +42,14 @@ pub struct RecordedRequest {
     /// What answers it.
     pub next: Next,
     /// What ends its connection.
-    pub cuts: UnboundedSender<Cut>,
+    pub cuts: UnboundedSender<SocketEnd>,
 }
 
 impl RecordedRequest {
     /// Lets the API answer.
     pub async fn carry_out(&self, at_once: bool) -> Response {
         let mut request = Request::from_parts(self.head.clone(), Body::empty());
-        request.extensions_mut().insert(Ticket { seq: self.seq, at_once });
+        request.extensions_mut().insert(RequestTag { seq: self.seq, at_once });
         self.next.clone().run(request).await
     }
 
@@ -90,7 +90,7 @@ impl RecordedRequest {
     }
 
     /// Ends the connection. It may be gone already; then there is nothing to end.
-    fn cut(&self, cut: Cut) {
+    fn cut(&self, cut: SocketEnd) {
         self.note(None);
         let _ = self.cuts.send(cut);
     }
@@ -98,11 +98,11 @@ impl RecordedRequest {
 
 /// Carries a fault out. Runs in a task of its own, so that a client that gives up does not undo
 /// what Genesys would have gone on with.
-pub async fn misbehave(request: RecordedRequest, struck: Struck) -> Response {
+pub async fn misbehave(request: RecordedRequest, due: DueFault) -> Response {
     let (core, cuts) = (Arc::clone(&request.core), request.cuts.clone());
     let work = core.tasks.spawn({
         let stop = core.stop.clone();
-        async move { stop.run_until_cancelled(act(&request, &struck)).await.flatten() }
+        async move { stop.run_until_cancelled(act(&request, &due)).await.flatten() }
     });
     if let Ok(Some(response)) = work.await {
         return response;
@@ -110,20 +110,20 @@ pub async fn misbehave(request: RecordedRequest, struck: Struck) -> Response {
     // No answer is to be sent: wait until the client goes away or the sandbox stops. A cut that
     // was ordered takes the connection away meanwhile.
     core.stop.cancelled().await;
-    let _ = cuts.send(Cut::Close);
+    let _ = cuts.send(SocketEnd::Close);
     std::future::pending().await
 }
 
 /// The answer, or `None` when there is none.
-async fn act(request: &RecordedRequest, struck: &Struck) -> Option<Response> {
-    match &*struck.fault {
+async fn act(request: &RecordedRequest, due: &DueFault) -> Option<Response> {
+    match &*due.fault {
         Fault::Status(ordered) => {
             if ordered.apply {
                 request.carry_out(false).await;
             }
             return Some(set(request.finish(status_answer(ordered)), &ordered.headers));
         }
-        Fault::Delay { ms } => pause(*ms, &struck.taken_back).await,
+        Fault::Delay { ms } => pause(*ms, &due.taken_back).await,
         Fault::Hang { apply } => {
             if *apply {
                 request.carry_out(false).await;
@@ -134,9 +134,9 @@ async fn act(request: &RecordedRequest, struck: &Struck) -> Option<Response> {
             if *when == When::After {
                 request.carry_out(false).await;
             }
-            request.cut(if *reset { Cut::Reset } else { Cut::Close });
+            request.cut(if *reset { SocketEnd::Reset } else { SocketEnd::Close });
             if let When::Late { ms } = when {
-                carry_out_late(request, *ms, &struck.taken_back).await;
+                carry_out_late(request, *ms, &due.taken_back).await;
             }
             return None;
         }
@@ -219,7 +219,11 @@ async fn garbage(request: &RecordedRequest, form: Garbage, apply: bool) -> Optio
     }
     match form {
         Garbage::NotHttp | Garbage::ShortHead => {
-            request.cut(Cut::Write(if form == Garbage::NotHttp { NOT_HTTP } else { SHORT_HEAD }));
+            request.cut(SocketEnd::Write(if form == Garbage::NotHttp {
+                NOT_HTTP
+            } else {
+                SHORT_HEAD
+            }));
             None
         }
         Garbage::Html => {

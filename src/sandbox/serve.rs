@@ -24,7 +24,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// What is done to a socket instead of answering. Each request carries the sender as an extension.
 #[derive(Debug)]
-pub enum Cut {
+pub enum SocketEnd {
     Close,
     Reset,
     /// Write these bytes, then close it.
@@ -54,7 +54,7 @@ pub async fn run(listener: TcpListener, core: Arc<SandboxCore>, router: Router) 
 async fn connection(stream: TcpStream, core: Arc<SandboxCore>, router: Router) {
     // Small answers must not wait for the peer's acknowledgement; without it they are only slower.
     let _ = stream.set_nodelay(true);
-    let (cuts, mut orders) = mpsc::unbounded_channel::<Cut>();
+    let (cuts, mut orders) = mpsc::unbounded_channel::<SocketEnd>();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(cuts.clone());
         // A router is always ready.
@@ -81,14 +81,14 @@ async fn connection(stream: TcpStream, core: Arc<SandboxCore>, router: Router) {
     let mut stream = http.into_parts().io.into_inner();
     // Errors are no news here: the peer may be gone already.
     match cut {
-        Some(Cut::Reset) => {
+        Some(SocketEnd::Reset) => {
             let _ = stream.set_zero_linger();
             return;
         }
-        Some(Cut::Write(bytes)) => {
+        Some(SocketEnd::Write(bytes)) => {
             let _ = stream.write_all(bytes).await;
         }
-        Some(Cut::Close) | None => {}
+        Some(SocketEnd::Close) | None => {}
     }
     let _ = stream.shutdown().await;
 }

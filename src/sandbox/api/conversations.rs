@@ -75,12 +75,12 @@ pub fn replace(context: &mut Context<'_>, (id, leg): (Uuid, Uuid)) -> ApiResult 
     let planned = context.state.world.plan_replace(id, leg, &target, kind, context.now);
     let order = planned.map_err(|error| forbidden(context, &error))?;
     let delay = context.state.behaviour.effect_delay_ms;
-    if context.ticket.at_once || delay == 0 {
-        context.state.apply(&order, context.ticket.seq, context.now);
+    if context.tag.at_once || delay == 0 {
+        context.state.apply(&order, context.tag.seq, context.now);
     } else {
         context.note(Effect::Pending);
         let (epoch, delay) = (context.state.epoch, Duration::from_millis(delay));
-        context.core.apply_later(order, context.ticket.seq, epoch, delay);
+        context.core.apply_later(order, context.tag.seq, epoch, delay);
     }
     Ok(StatusCode::ACCEPTED.into_response())
 }
@@ -92,24 +92,24 @@ struct RoutingAttributesRequest {
     priority: Option<i64>,
     skill_ids: Option<Vec<Uuid>>,
     skill_expression: Option<String>,
-    #[serde(default, deserialize_with = "clearable")]
-    language_id: Option<Option<Uuid>>,
-    #[serde(default, deserialize_with = "clearable")]
-    label_id: Option<Option<Uuid>>,
+    language_id: Option<Clearable>,
+    label_id: Option<Clearable>,
     /// Scored agents do not take part here.
     #[serde(rename = "requestScoredAgents")]
     _scored_agents: Option<Vec<Value>>,
 }
 
 /// An id, or the empty text that clears it.
-fn clearable<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Uuid>>, D::Error> {
-    match Option::<String>::deserialize(input)?.as_deref() {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(text) => match Uuid::try_parse(text) {
-            Ok(id) => Ok(Some(Some(id))),
-            Err(_) => Err(D::Error::custom("an id is not a UUID")),
-        },
+struct Clearable(Option<Uuid>);
+
+impl<'de> Deserialize<'de> for Clearable {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let id = Uuid::try_parse(&text);
+        id.map(|id| Self(Some(id))).map_err(|_| D::Error::custom("an id is not a UUID"))
     }
 }
 
@@ -124,8 +124,8 @@ pub fn set_routing(context: &mut Context<'_>, id: Uuid) -> ApiResult {
     let edit = RoutingEdit {
         priority: body.priority,
         skills: body.skill_ids,
-        language: body.language_id,
-        label: body.label_id,
+        language: body.language_id.map(|Clearable(id)| id),
+        label: body.label_id.map(|Clearable(id)| id),
         skill_expression: body.skill_expression.map(|text| Some(text).filter(|it| !it.is_empty())),
     };
     let set = context.state.world.set_routing(id, edit, context.now);
@@ -177,7 +177,7 @@ pub fn move_communication(context: &mut Context<'_>, id: Uuid) -> ApiResult {
         WorldError::UnknownQueue => invalid_queue(),
         error => conflict(&error),
     })?;
-    context.state.ledger.moved(Move { request: context.ticket.seq, ..moved });
+    context.state.ledger.moved(Move { request: context.tag.seq, ..moved });
     context.note(Effect::Applied);
     shown(context, id)
 }

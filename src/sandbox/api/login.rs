@@ -61,7 +61,7 @@ pub fn token(context: &mut Context<'_>, (): ()) -> Result<Response, OAuthError> 
     let id = state.world.new_id(now);
     let issued = state.access.issue(&client, id, lifetime, now);
     let token = issued.ok_or(OAuthError::client("client not found"))?;
-    state.ledger.amend(context.ticket.seq, |entry| entry.sent_by(client, &token));
+    state.ledger.amend(context.tag.seq, |entry| entry.sent_by(client, &token));
     let body = json!({
         "access_token": token,
         "token_type": "bearer",

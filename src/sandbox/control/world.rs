@@ -13,7 +13,7 @@ use crate::sandbox::{
     wire::time,
     world::{
         Act, Blocked, Media, NewConversation, World, WorldConversation, WorldError, WorldQueue,
-        only,
+        model::WorldLeg, only,
     },
 };
 
@@ -164,7 +164,7 @@ fn view(conversation: &WorldConversation) -> Value {
         "id": conversation.id,
         "media": conversation.media,
         "state": conversation.summary(),
-        "queueId": waiting.and_then(|leg| leg.queue_id()),
+        "queueId": waiting.and_then(WorldLeg::queue_id),
         "waitingSince": waiting.map(|leg| time(leg.started)),
         "priority": routing.map(|routing| routing.priority),
         "skillIds": routing.map(|routing| &routing.skills),

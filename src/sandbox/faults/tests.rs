@@ -8,7 +8,7 @@ fn order(value: Value) -> Result<FaultOrder, serde_json::Error> {
 }
 
 fn hits(faults: &mut Faults, requests: usize) -> Vec<bool> {
-    (0..requests).map(|_| faults.strike("GET", "/a/b", None).is_some()).collect()
+    (0..requests).map(|_| faults.due("GET", "/a/b", None).is_some()).collect()
 }
 
 #[test]
@@ -36,8 +36,7 @@ fn first_order_that_is_due_wins_and_the_others_wait_their_turn() {
     faults.place(FaultOrder::next("GET", "*", Fault::Delay { ms: 1 })).unwrap();
     faults.place(FaultOrder::next("GET", "*", Fault::RevokeTokens).forever()).unwrap();
 
-    let numbers: Vec<u64> =
-        (0..3).map(|_| faults.strike("GET", "/x", None).unwrap().order).collect();
+    let numbers: Vec<u64> = (0..3).map(|_| faults.due("GET", "/x", None).unwrap().order).collect();
 
     assert_eq!(numbers, [1, 2, 2]);
 }
@@ -47,11 +46,11 @@ fn pattern_with_a_question_mark_is_held_against_the_query_too() {
     let mut faults = Faults::default();
     let path = "/api/v2/routing/queues?*pageNumber=3*";
     faults.place(FaultOrder::next("GET", path, Fault::RevokeTokens).forever()).unwrap();
-    let mut strike = |query| faults.strike("GET", "/api/v2/routing/queues", query).is_some();
+    let mut due = |query| faults.due("GET", "/api/v2/routing/queues", query).is_some();
 
-    assert!(strike(Some("pageSize=100&pageNumber=3")));
-    assert!(!strike(Some("pageSize=100&pageNumber=4")));
-    assert!(!strike(None));
+    assert!(due(Some("pageSize=100&pageNumber=3")));
+    assert!(!due(Some("pageSize=100&pageNumber=4")));
+    assert!(!due(None));
 }
 
 #[test]

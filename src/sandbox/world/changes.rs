@@ -422,8 +422,8 @@ fn add_agent(
     now: Timestamp,
 ) -> Result<(), WorldError> {
     room_for_a_leg(conversation)?;
-    let open = conversation.participants.iter().rev().filter(|leg| leg.is_open());
-    let queue = open.filter_map(|leg| leg.queue.clone()).next();
+    let mut open = conversation.participants.iter().rev().filter(|leg| leg.is_open());
+    let queue = open.find_map(|leg| leg.queue.clone());
     let purpose = if queue.is_some() { Purpose::Agent } else { Purpose::User };
     let routing = queue.as_ref().and_then(|_| conversation.routing().cloned());
     let (id, user) = (ids.next(now), ids.next(now));

@@ -97,6 +97,7 @@ pub enum SessionState {
 
 impl SessionState {
     /// The state as a session of `media` shows it; e-mails and messages know fewer states.
+    #[must_use]
     pub fn shown(self, media: Media) -> Self {
         match self {
             state if !matches!(media, Media::Email | Media::Message) => state,
