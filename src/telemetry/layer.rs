@@ -11,7 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     layer::{Context, Layer},
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 use super::{
@@ -78,7 +78,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         own.clear(self.format);
         event.record(&mut own.of_event());
         let spans: Vec<_> =
-            context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()).collect();
+            context.event_scope(event).into_iter().flat_map(Scope::from_root).collect();
         let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
         let of_spans = extensions.iter().filter_map(|of_span| of_span.get::<Fields>());
         let fields: Vec<_> = of_spans.chain([&own]).collect();

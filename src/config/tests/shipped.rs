@@ -214,14 +214,3 @@ fn example_environment_names_only_known_variables() {
         .collect();
     assert_eq!(unknown, Vec::<&str>::new());
 }
-
-#[test]
-fn readme_lists_every_key() {
-    let readme = include_str!("../../../README.md");
-    let missing: Vec<_> = KEYS
-        .iter()
-        .map(|key| key.name)
-        .filter(|name| !readme.contains(&format!("`{name}`")))
-        .collect();
-    assert_eq!(missing, Vec::<&str>::new());
-}
