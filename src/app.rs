@@ -94,6 +94,7 @@ pub struct App {
     server: tokio::task::JoinHandle<http::Finished>,
     tracker: TaskTracker,
     grace: Duration,
+    delay: Duration,
 }
 
 impl App {
@@ -153,8 +154,8 @@ impl App {
         keyring.keep_current(&tracker, &stopping.begun);
         let (state, server) =
             serve(settings, &around, &service, keyring, &stopping, (listener, tls));
-        let grace = settings.server.shutdown_grace;
-        Ok(Self { address, sandbox, service, state, stopping, server, tracker, grace })
+        let (grace, delay) = (settings.server.shutdown_grace, settings.server.shutdown_delay);
+        Ok(Self { address, sandbox, service, state, stopping, server, tracker, grace, delay })
     }
 
     /// Where the service listens.
@@ -182,16 +183,17 @@ impl App {
         self.stopping.now.clone()
     }
 
-    /// Stops: takes nothing new, finishes or records what runs, and ends, all within
-    /// `server.shutdown_grace`. Returns how many connections had to be cut.
+    /// Stops: says that it is not ready, after `server.shutdown_delay` takes nothing new, finishes
+    /// or records what runs, and ends, all within `server.shutdown_grace`. Returns how many
+    /// connections had to be cut.
     pub async fn shut_down(self) -> usize {
         let grace = Grace::begin(self.grace);
         self.shut_down_within(grace).await
     }
 
     async fn shut_down_within(self, grace: Grace) -> usize {
-        let Self { sandbox, service, stopping, server, tracker, .. } = self;
-        let served = stopping.wind_down(grace, server, &tracker, service.retire()).await;
+        let Self { sandbox, service, stopping, server, tracker, delay, .. } = self;
+        let served = stopping.wind_down(grace, delay, server, &tracker, service.retire()).await;
         if let Some(sandbox) = sandbox {
             let stopped = timeout_at(grace.end_of(Step::SignOff), sandbox.stop());
             // What it still does at the end of the time is of no consequence.
@@ -218,6 +220,7 @@ fn serve(
 ) -> (AppState, tokio::task::JoinHandle<http::Finished>) {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown {
+        unready: stopping.announced.clone(),
         graceful: stopping.begun.clone(),
         grace_over: stopping.over.clone(),
         now: stopping.cut.clone(),

@@ -18,6 +18,7 @@ use measured::Measured;
 
 mod backend;
 mod batches;
+mod check;
 mod doubt;
 mod encoding;
 mod measured;
@@ -29,6 +30,8 @@ mod records;
 mod samples;
 mod session;
 mod sqlite;
+
+pub use check::check;
 
 /// Longest any operation of the store may take; then it fails.
 pub const OPERATION_LIMIT: Duration = Duration::from_secs(5);

@@ -6,11 +6,10 @@ use config::{Value, ValueKind};
 
 use super::{
     Region, Settings,
-    auth::ApiKey,
     error::one_line,
-    keys::{API_KEYS, KEYS, Privacy},
-    reader::Reader,
-    store,
+    keys::{KEYS, SECRETS},
+    layers::Layers,
+    store_url,
 };
 
 /// Stands for a secret that is set.
@@ -21,12 +20,12 @@ const SET: &str = "\"<set>\"";
 pub struct Sources {
     /// The file named by `--config` or `CONFIG_FILE`.
     pub file: Option<PathBuf>,
-    entries: Vec<Entry>,
+    lines: Vec<Line>,
 }
 
 /// One key as it may be shown.
 #[derive(Debug, Clone)]
-struct Entry {
+struct Line {
     key: &'static str,
     /// As a TOML value; `None` when it is not set.
     value: Option<String>,
@@ -35,25 +34,25 @@ struct Entry {
 
 impl Sources {
     /// Keeps what may be shown of what was read.
-    pub(super) fn of(settings: &Settings, from: &Reader, file: Option<PathBuf>) -> Self {
-        let entries = KEYS
-            .iter()
-            .map(|key| match from.value(key.name) {
-                Some(value) => Entry {
-                    key: key.name,
-                    value: Some(shown(key.name, key.privacy, value, &settings.auth.api_keys)),
-                    origin: value.origin().unwrap_or_default().to_owned(),
-                },
-                None => derived(key.name, settings),
-            })
-            .collect();
-        Self { file, entries }
+    pub(super) fn of(settings: &Settings, from: &Layers) -> Self {
+        let line = |key: &'static String| match from.value(key) {
+            Some(value) => {
+                let is_text = matches!(
+                    from.default(key).map(|default| &default.kind),
+                    None | Some(ValueKind::String(_))
+                );
+                let value = shown(key, value, is_text);
+                Line { key, value: Some(value), origin: from.origin(key).to_owned() }
+            }
+            None => derived(key, settings),
+        };
+        Self { file: from.file.clone(), lines: KEYS.iter().map(line).collect() }
     }
 
     /// Where the value of `key` came from, in words.
     #[must_use]
     pub fn origin(&self, key: &str) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.origin.as_str())
+        self.lines.iter().find(|line| line.key == key).map(|line| line.origin.as_str())
     }
 
     /// All keys as TOML, each value with its origin as a comment; secrets are `"<set>"`.
@@ -61,15 +60,15 @@ impl Sources {
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut current = "";
-        for entry in &self.entries {
-            let (section, name) = entry.key.split_once('.').unwrap_or(("", entry.key));
+        for line in &self.lines {
+            let (section, name) = line.key.split_once('.').unwrap_or(("", line.key));
             if section != current {
                 let gap = if current.is_empty() { "" } else { "\n" };
                 let _ = writeln!(text, "{gap}[{section}]");
                 current = section;
             }
-            let origin = one_line(&entry.origin);
-            let _ = match &entry.value {
+            let origin = one_line(&line.origin);
+            let _ = match &line.value {
                 Some(value) => writeln!(text, "{name} = {value}  # {origin}"),
                 None => writeln!(text, "# {name} is {origin}"),
             };
@@ -78,81 +77,61 @@ impl Sources {
     }
 }
 
-fn shown(key: &str, privacy: Privacy, value: &Value, callers: &[ApiKey]) -> String {
-    match (&value.kind, key, privacy) {
-        (_, API_KEYS, _) => api_keys(callers),
-        (ValueKind::String(url), "store.url", _) => quoted(&store::redacted(url)),
-        (_, _, Privacy::Secret) => SET.to_owned(),
-        (ValueKind::String(text), _, _) => match text.parse::<i64>() {
-            // From the environment every value is text.
-            Ok(number) if is_number(key) => number.to_string(),
-            _ if text == "true" || text == "false" => text.clone(),
-            _ => quoted(text),
-        },
-        (ValueKind::Array(items), _, _) => {
-            let items: Vec<_> = items.iter().map(|item| quoted(&item.kind.to_string())).collect();
-            format!("[{}]", items.join(", "))
+/// The value as TOML. From the environment every value is text, also where none `is_text`.
+fn shown(key: &str, value: &Value, is_text: bool) -> String {
+    match &value.kind {
+        ValueKind::Array(items) if key == "sha256" => list(items.iter().map(|_| SET.to_owned())),
+        ValueKind::Array(items) => list(items.iter().map(|item| shown("", item, true))),
+        ValueKind::Table(members) => {
+            let mut members: Vec<_> = members
+                .iter()
+                .filter(|(_, value)| value.kind != ValueKind::Nil)
+                .map(|(name, value)| format!("{name} = {}", shown(name, value, true)))
+                .collect();
+            members.sort_unstable();
+            format!("{{ {} }}", members.join(", "))
         }
-        (kind, _, _) => kind.to_string(),
+        ValueKind::String(url) if key == "store.url" => quoted(&store_url::redacted(url)),
+        _ if SECRETS.contains(&key) => SET.to_owned(),
+        ValueKind::String(text) if !is_text || key == PER_ADDRESS => text.clone(),
+        ValueKind::String(text) => quoted(text),
+        kind => kind.to_string(),
     }
 }
 
-/// Whether the values of `key` are numbers.
-fn is_number(key: &str) -> bool {
-    key.ends_with("_per_minute") || key.ends_with("_per_hour") || key.starts_with("server.max_")
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
+/// The one number without a default of its own.
+const PER_ADDRESS: &str = "server.max_connections_per_address";
+
 /// What is in force for a key that nobody set.
-fn derived(key: &'static str, settings: &Settings) -> Entry {
+fn derived(key: &'static str, settings: &Settings) -> Line {
     let genesys = &settings.genesys;
     let host = |name: &str| {
         genesys.region.domain().map(|domain| quoted(&format!("https://{name}.{domain}")))
     };
     let sandbox = genesys.region == Region::Sandbox;
-    let (value, origin) = match key {
-        "server.max_connections_per_address" => {
-            let most = settings.server.max_connections_per_address;
-            (Some(most.to_string()), "not set; a quarter of server.max_connections")
-        }
-        "auth.mode" => {
-            let why = "not set; none in the sandbox on loopback, else required";
-            (Some(quoted(settings.auth.mode.name())), why)
-        }
+    let most = settings.server.max_connections_per_address;
+    let (value, why) = match key {
+        PER_ADDRESS => (Some(most.to_string()), "; a quarter of server.max_connections"),
+        "auth.mode" => (
+            Some(quoted(settings.auth.mode.name())),
+            "; none in the sandbox on loopback, else required",
+        ),
         "genesys.client_id" if sandbox => {
-            (genesys.client_id.as_deref().map(quoted), "not set; the sandbox's own")
+            (genesys.client_id.as_deref().map(quoted), "; the sandbox's own")
         }
-        "genesys.client_secret" if sandbox && genesys.client_secret.is_some() => {
-            (Some(SET.to_owned()), "not set; the sandbox's own")
+        "genesys.client_secret" if sandbox => {
+            (genesys.client_secret.as_ref().map(|_| SET.to_owned()), "; the sandbox's own")
         }
-        "genesys.api_url" => (host("api"), "not set; from the region"),
-        "genesys.login_url" => (host("login"), "not set; from the region"),
+        "genesys.api_url" => (host("api"), "; from the region"),
+        "genesys.login_url" => (host("login"), "; from the region"),
         _ => (None, ""),
     };
-    let origin = if value.is_some() { origin } else { "not set" };
-    Entry { key, value, origin: origin.to_owned() }
-}
-
-fn api_keys(callers: &[ApiKey]) -> String {
-    let callers: Vec<String> = callers.iter().map(api_key).collect();
-    format!("[{}]", callers.join(", "))
-}
-
-fn api_key(caller: &ApiKey) -> String {
-    let list = |items: Vec<String>| format!("[{}]", items.join(", "));
-    let mut text = format!(
-        "{{ caller = {}, sha256 = {}, permissions = {}, queues = {}",
-        quoted(&caller.caller),
-        list(vec![SET.to_owned(); caller.sha256.len()]),
-        list(caller.permissions.iter().map(|permission| quoted(permission.name())).collect()),
-        list(caller.queues.iter().map(|pattern| quoted(pattern.as_str())).collect()),
-    );
-    if let Some(priority) = caller.max_priority {
-        let _ = write!(text, ", max_priority = {priority}");
-    }
-    if let Some(rate) = caller.requests_per_minute {
-        let _ = write!(text, ", requests_per_minute = {rate}");
-    }
-    text + " }"
+    let why = if value.is_some() { why } else { "" };
+    Line { key, value, origin: format!("not set{why}") }
 }
 
 /// A TOML basic string.

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::Path, time::D
 use secrecy::ExposeSecret as _;
 
 use super::{
-    keys::{KEYS, Privacy},
+    keys::{KEYS, SECRETS},
     *,
 };
 
@@ -294,7 +294,7 @@ fn sandbox_alone_stays_on_loopback_while_callers_are_unknown() {
 #[test]
 fn every_region_is_known_by_its_name() {
     for region in Region::ALL {
-        assert_eq!(region.name().parse(), Ok(*region));
+        assert_eq!(Region::named(region.name()), Some(*region));
     }
     assert_eq!(Region::ALL.len(), 19, "18 regions and the sandbox");
 }

@@ -43,6 +43,9 @@ const CUT_PAUSE: Duration = Duration::from_millis(100);
 /// How a server is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    /// Say that the service is not ready; go on as before otherwise. Cancelled at the latest with
+    /// `graceful`.
+    pub unready: CancellationToken,
     /// Accept nothing more, close what has nothing in hand, finish the rest.
     pub graceful: CancellationToken,
     /// The time for that is nearly over: what is still in hand is answered now.

@@ -57,6 +57,14 @@ fn migrator(dialect: Dialect) -> Migrator {
     Migrator::with_migrations(migrations)
 }
 
+/// Asks for the newest migration a database has seen; fails where there is no such table.
+pub(super) const VERSION: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+
+/// The version of the schema that all migrations together make.
+pub(super) fn newest(dialect: Dialect) -> i64 {
+    all(dialect).iter().map(|(version, ..)| *version).max().unwrap_or_default()
+}
+
 /// Runs the migrations the database has not seen, each in a transaction. Two processes that start
 /// at once run them once (PostgreSQL: each transaction has a lock; SQLite: only one process has the
 /// file).

@@ -4,7 +4,12 @@
 //! transaction (group commit): as many writers as there are share one flush of the disk. Readers have connections of
 //! their own and never wait for a writer (write-ahead log).
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
@@ -55,12 +60,8 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens what `url` names (`sqlite://PATH` or `sqlite::memory:`).
     pub(super) async fn open(url: &str) -> Result<Self, OpenError> {
-        let options: SqliteConnectOptions =
-            url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            return Self::in_memory();
-        }
-        let file = DatabaseFile::prepare(options.get_filename()).await?;
+        let Some(path) = path_in(url)? else { return Self::in_memory() };
+        let file = DatabaseFile::prepare(&path).await?;
         Self::in_file(file).await
     }
 
@@ -157,6 +158,14 @@ impl Backend for Sqlite {
             Err(_) => Err(Trouble::certain("the disk did not answer in time")),
         }
     }
+}
+
+/// The file that `url` names; `None` for a database in memory.
+pub(super) fn path_in(url: &str) -> Result<Option<PathBuf>, OpenError> {
+    let options: SqliteConnectOptions =
+        url.parse().map_err(|error: sqlx::Error| OpenError::Url(error.to_string()))?;
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    Ok((!in_memory).then(|| options.get_filename().to_owned()))
 }
 
 fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use genesys_transfer::{
     clock::{Clock as _, SystemClock},
@@ -48,16 +48,16 @@ fn new_key() -> (EncodingKey, Value) {
 async fn issuer(public: &Value) -> (String, Arc<Fetches>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let document = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-    let keys = json!({"keys": [public]});
+    let document = json!({"issuer": url, "jwks_uri": format!("{url}/keys")}).to_string();
+    let keys = json!({"keys": [public]}).to_string();
     let fetches = Arc::new(Fetches::default());
     let router = Router::new()
-        .route("/.well-known/openid-configuration", get(|| async { Json(document) }))
+        .route("/.well-known/openid-configuration", get(|| async { document }))
         .route(
             "/keys",
             get(async |State(seen): State<Arc<Fetches>>| {
                 seen.keys.fetch_add(1, Ordering::SeqCst);
-                Json(keys)
+                keys
             }),
         )
         .fallback(async |State(seen): State<Arc<Fetches>>| {
