@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub mod connect;
+pub mod exit;
 mod files;
 mod hangup;
 mod health;
@@ -57,7 +58,7 @@ impl Default for Surroundings {
     }
 }
 
-/// Why the service could not start, in one line for whoever starts it.
+/// Why the service could not start, in one line for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
@@ -247,7 +248,7 @@ async fn start_sandbox(
     if !settings.genesys.uses_embedded_sandbox() {
         return Ok(None);
     }
-    run::sandbox(settings, Arc::clone(&around.clock)).await.map(Some)
+    hosts::start_sandbox(settings, Arc::clone(&around.clock)).await.map(Some)
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

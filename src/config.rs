@@ -30,7 +30,6 @@ mod values;
 pub use crate::names::QueuePattern;
 pub use auth::{ApiKey, Auth, AuthMode, Oidc, Permission};
 pub use duration::parse as parse_duration;
-pub use effective::Sources;
 pub use environment::{Env, ProcessEnv};
 pub use error::{ConfigError, ConfigErrors, one_line};
 pub use files::{pem_without_mark, read_in_time};
@@ -77,8 +76,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// The embedded stand-in for Genesys Cloud.
     pub sandbox: Sandbox,
-    /// Where each value came from.
-    pub sources: Sources,
+    /// All of it as TOML, each value with its origin, without secrets.
+    pub effective: String,
     /// What is allowed but was hardly meant, one line each, without secrets; to be logged.
     pub warnings: Vec<String>,
 }
@@ -98,7 +97,7 @@ impl Settings {
         settings.genesys.fill_in_sandbox_client();
         settings.auth.api_keys_file = keys::file_variable(keys::API_KEYS)
             .and_then(|variable| environment::path(&variable, &variables));
-        settings.sources = Sources::of(&settings, &layers);
+        settings.effective = effective::to_toml(&settings, &layers);
         settings.warnings = environment::near_misses(&variables);
         settings.warnings.extend(rules::doubts(&settings));
         Ok(settings)
@@ -112,17 +111,17 @@ impl Settings {
         server.tls = Tls::read(from)?;
         let genesys: Genesys = from.read("genesys", |_| true)?;
         rules::check_hosts(&genesys, from);
-        let auth = Auth::read(from, genesys.region, server.bind)?;
+        let (region, bind) = (genesys.region, server.bind);
         Ok(Self {
             server,
             genesys,
             transfers: from.read("transfers", |_| true)?,
             batches: from.read("batches", |_| true)?,
             store: from.read("store", |_| true)?,
-            auth,
+            auth: Auth::read(from, region, bind)?,
             telemetry: from.read("telemetry", |_| true)?,
             sandbox: from.read("sandbox", |_| true)?,
-            sources: Sources::default(),
+            effective: String::new(),
             warnings: Vec::new(),
         })
     }

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{StartError, Surroundings, hosts, run};
+use super::{StartError, Surroundings, hosts};
 use crate::{
     clock::IdSource,
     config::{Settings, one_line},
@@ -39,7 +39,7 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
         Err(error) => report.bad("store.url", &error.to_string()),
     }
     let sandbox = if settings.genesys.uses_embedded_sandbox() {
-        match run::sandbox(settings, Arc::clone(&around.clock)).await {
+        match hosts::start_sandbox(settings, Arc::clone(&around.clock)).await {
             Ok(sandbox) => Some(sandbox),
             Err(error) => {
                 report.bad("sandbox", &error.to_string());
@@ -90,13 +90,13 @@ impl Report {
             }
             Err(error) => return self.bad("token and queue list", &describe(&error)),
         }
-        let nobody = ConversationId::new(ids.next(clock.now()));
-        self.judge("conversation:communication:view", gateway.conversation(&ctx, nobody).await);
-        let command = impossible_command(nobody, ids, clock);
+        let absent = ConversationId::new(ids.next(clock.now()));
+        self.judge("conversation:communication:view", gateway.conversation(&ctx, absent).await);
+        let command = impossible_command(absent, ids, clock);
         let sent = gateway.send(&ctx, &command).await;
         self.judge_command("conversation:communication:blindTransferQueue", sent);
         let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
-        self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
+        self.judge("routing:conversation:edit", gateway.set_routing(&ctx, absent, &change).await);
         let nowhere = QueueId::new(ids.next(clock.now()));
         self.judge("analytics:queueObservation:view", gateway.waiting(&ctx, nowhere).await);
     }

@@ -1,6 +1,6 @@
 //! The configuration in force, for `check-config`: each value with its origin, secrets hidden.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use config::{Value, ValueKind};
 
@@ -15,66 +15,32 @@ use super::{
 /// Stands for a secret that is set.
 const SET: &str = "\"<set>\"";
 
-/// Where the settings came from, for messages.
-#[derive(Debug, Clone, Default)]
-pub struct Sources {
-    /// The file named by `--config` or `CONFIG_FILE`.
-    pub file: Option<PathBuf>,
-    lines: Vec<Line>,
-}
-
-/// One key as it may be shown.
-#[derive(Debug, Clone)]
-struct Line {
-    key: &'static str,
-    /// As a TOML value; `None` when it is not set.
-    value: Option<String>,
-    origin: String,
-}
-
-impl Sources {
-    /// Keeps what may be shown of what was read.
-    pub(super) fn of(settings: &Settings, from: &Layers) -> Self {
-        let line = |key: &'static String| match from.value(key) {
+/// All keys as TOML, each value with its origin as a comment; secrets are `"<set>"`.
+pub(super) fn to_toml(settings: &Settings, from: &Layers) -> String {
+    let mut text = String::new();
+    let mut current = "";
+    for key in KEYS.iter() {
+        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        if section != current {
+            let gap = if current.is_empty() { "" } else { "\n" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{gap}[{section}]");
+            current = section;
+        }
+        let (value, origin) = match from.value(key) {
             Some(value) => {
-                let is_text = matches!(
-                    from.default(key).map(|default| &default.kind),
-                    None | Some(ValueKind::String(_))
-                );
-                let value = shown(key, value, is_text);
-                Line { key, value: Some(value), origin: from.origin(key).to_owned() }
+                let default = from.default(key).map(|default| &default.kind);
+                let is_text = matches!(default, None | Some(ValueKind::String(_)));
+                (Some(shown(key, value, is_text)), one_line(from.origin(key)))
             }
             None => derived(key, settings),
         };
-        Self { file: from.file.clone(), lines: KEYS.iter().map(line).collect() }
+        let _ = match value {
+            Some(value) => writeln!(text, "{name} = {value}  # {origin}"),
+            None => writeln!(text, "# {name} is {origin}"),
+        };
     }
-
-    /// Where the value of `key` came from, in words.
-    #[must_use]
-    pub fn origin(&self, key: &str) -> Option<&str> {
-        self.lines.iter().find(|line| line.key == key).map(|line| line.origin.as_str())
-    }
-
-    /// All keys as TOML, each value with its origin as a comment; secrets are `"<set>"`.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        let mut text = String::new();
-        let mut current = "";
-        for line in &self.lines {
-            let (section, name) = line.key.split_once('.').unwrap_or(("", line.key));
-            if section != current {
-                let gap = if current.is_empty() { "" } else { "\n" };
-                let _ = writeln!(text, "{gap}[{section}]");
-                current = section;
-            }
-            let origin = one_line(&line.origin);
-            let _ = match &line.value {
-                Some(value) => writeln!(text, "{name} = {value}  # {origin}"),
-                None => writeln!(text, "# {name} is {origin}"),
-            };
-        }
-        text
-    }
+    text
 }
 
 /// The value as TOML. From the environment every value is text, also where none `is_text`.
@@ -106,8 +72,8 @@ fn list(items: impl Iterator<Item = String>) -> String {
 /// The one number without a default of its own.
 const PER_ADDRESS: &str = "server.max_connections_per_address";
 
-/// What is in force for a key that nobody set.
-fn derived(key: &'static str, settings: &Settings) -> Line {
+/// What takes effect for a key that is not set, and why.
+fn derived(key: &str, settings: &Settings) -> (Option<String>, String) {
     let genesys = &settings.genesys;
     let host = |name: &str| {
         genesys.region.domain().map(|domain| quoted(&format!("https://{name}.{domain}")))
@@ -131,7 +97,7 @@ fn derived(key: &'static str, settings: &Settings) -> Line {
         _ => (None, ""),
     };
     let why = if value.is_some() { why } else { "" };
-    Line { key, value, origin: format!("not set{why}") }
+    (value, format!("not set{why}"))
 }
 
 /// A TOML basic string.

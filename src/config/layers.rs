@@ -31,8 +31,6 @@ type Values = BTreeMap<String, Value>;
 pub(super) struct Layers {
     values: Values,
     defaults: Values,
-    /// The file named by `--config` or `CONFIG_FILE`.
-    pub file: Option<PathBuf>,
     pub errors: Vec<ConfigError>,
 }
 
@@ -47,9 +45,8 @@ impl Layers {
             toml(DEFAULT_TOML, None).map_err(|why| ConfigError::new(FILE, DEFAULT, why))?;
         let defaults = flatten(defaults, &mut errors);
         let mut values = defaults.clone();
-        let file = file_path(args, variables);
-        if let Some((path, named_by)) = &file {
-            let mut table = read_file(path, named_by)?;
+        if let Some((path, named_by)) = file_path(args, variables) {
+            let mut table = read_file(&path, named_by)?;
             if args.sandbox_alone {
                 table.remove("genesys");
             }
@@ -68,7 +65,7 @@ impl Layers {
         for key in SECRETS {
             values.entry(key.to_owned()).and_modify(trim);
         }
-        Ok(Self { values, defaults, file: file.map(|(path, _)| path), errors })
+        Ok(Self { values, defaults, errors })
     }
 
     /// The merged value of `key`.

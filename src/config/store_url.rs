@@ -4,12 +4,12 @@ use secrecy::SecretString;
 use serde::{Deserializer, de::Error as _};
 use url::Url;
 
-use super::values::{self, Found, text};
+use super::values::{self, Privacy, text};
 
 /// Reads `store.url`.
 pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
     let expected = "sqlite://PATH, sqlite::memory:, or postgres://USER:PASSWORD@HOST/DATABASE";
-    let given = values::read(from, Found::Hidden, expected, |kind| {
+    let given = values::read(from, Privacy::Hidden, expected, |kind| {
         text(kind).filter(|url| has_broken_password(url) || is_known(url)).map(str::to_owned)
     })?;
     if has_broken_password(&given) {

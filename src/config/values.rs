@@ -28,7 +28,7 @@ const SHOWN: usize = 60;
 
 /// Whether a message shows the value that is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Privacy {
     Shown,
     /// It is a secret, or may hide one while it is malformed.
     Hidden,
@@ -37,21 +37,21 @@ pub(super) enum Found {
 /// Reads a value as `parse` understands it.
 pub(super) fn read<'de, D: Deserializer<'de>, T>(
     from: D,
-    found: Found,
+    privacy: Privacy,
     expected: &str,
     parse: impl FnOnce(&ValueKind) -> Option<T>,
 ) -> Result<T, D::Error> {
     let kind = Value::deserialize(from)?.kind;
     parse(&kind)
-        .ok_or_else(|| D::Error::custom(format!("expected {expected}{}", describe(found, &kind))))
+        .ok_or_else(|| D::Error::custom(format!("expected {expected}{}", describe(privacy, &kind))))
 }
 
 /// `, found …`
-fn describe(found: Found, kind: &ValueKind) -> String {
+fn describe(privacy: Privacy, kind: &ValueKind) -> String {
     match kind {
         ValueKind::Array(_) => ", found a list".to_owned(),
         ValueKind::Table(_) => ", found a table".to_owned(),
-        _ if found == Found::Hidden => String::new(),
+        _ if privacy == Privacy::Hidden => String::new(),
         ValueKind::String(text) if text.chars().count() > SHOWN => {
             let start: String = text.chars().take(SHOWN).collect();
             format!(", found \"{}…\"", one_line(&start))
@@ -77,7 +77,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64
     let [min, max] = [MIN, MAX].map(Duration::from_millis);
     let (shortest, longest) = (durations::format(min), durations::format(max));
     let expected = format!("a duration with its unit, such as 30s, from {shortest} to {longest}");
-    read(from, Found::Shown, &expected, |kind| {
+    read(from, Privacy::Shown, &expected, |kind| {
         durations::parse(text(kind)?).filter(|duration| (min..=max).contains(duration))
     })
 }
@@ -88,7 +88,7 @@ where
     D: Deserializer<'de>,
     N: TryFrom<i64>,
 {
-    read(from, Found::Shown, &format!("a whole number from {MIN} to {MAX}"), |kind| {
+    read(from, Privacy::Shown, &format!("a whole number from {MIN} to {MAX}"), |kind| {
         let number = match kind {
             ValueKind::I64(number) => *number,
             kind => text(kind)?.parse().ok()?,
@@ -99,7 +99,7 @@ where
 
 /// Functions for `deserialize_with` that read a value of one type, also as an `Option`.
 macro_rules! rules {
-    ($($(#[$doc:meta])* $name:ident -> $type:ty, $found:ident, $expected:expr, $parse:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident -> $type:ty, $privacy:ident, $expected:expr, $parse:expr;)+) => {
         $(
             $(#[$doc])*
             pub(super) fn $name<'de, D, T>(from: D) -> Result<T, D::Error>
@@ -108,7 +108,7 @@ macro_rules! rules {
                 T: From<$type>,
             {
                 let parse: fn(&ValueKind) -> Option<$type> = $parse;
-                read(from, Found::$found, $expected, parse).map(T::from)
+                read(from, Privacy::$privacy, $expected, parse).map(T::from)
             }
         )+
     };
@@ -250,7 +250,7 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: Copy>(
     if let Some(near) = closest(given, names) {
         expected += &format!(" (did you mean {near}?)");
     }
-    Err(D::Error::custom(format!("expected {expected}{}", describe(Found::Shown, &kind))))
+    Err(D::Error::custom(format!("expected {expected}{}", describe(Privacy::Shown, &kind))))
 }
 
 /// An enum whose values are words of the configuration.

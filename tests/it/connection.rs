@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
 };
 
 use genesys_transfer::{
@@ -11,7 +10,11 @@ use genesys_transfer::{
     config::{Args, Settings},
 };
 
-use crate::support::service::{TestApp, lone_sandbox, store_url};
+use crate::support::{
+    child::Child,
+    postgres,
+    service::{TestApp, lone_sandbox, store_url},
+};
 
 /// Settings of a second service that uses the first one's sandbox as its Genesys.
 fn pointing_at(app: &TestApp, secret: &str) -> Settings {
@@ -103,9 +106,9 @@ async fn the_store_is_looked_at_and_not_made() {
 }
 
 #[tokio::test]
-async fn a_store_in_use_is_read_and_its_version_told() {
-    let (sandbox, store) = (lone_sandbox().await, Arc::new(tempfile::tempdir().unwrap()));
-    let app = TestApp::beside_with(&sandbox, Arc::clone(&store), &[]).await;
+async fn a_store_is_read_and_its_version_told_whether_it_is_in_use_or_not() {
+    let (sandbox, store) = (lone_sandbox().await, tempfile::tempdir().unwrap());
+    let service = Child::start(Some(&sandbox), &store, &[]).await;
     let mut settings = pointing_to(sandbox.base_url(), "sandbox");
     settings.store.url = store_url(&store).into();
 
@@ -113,10 +116,28 @@ async fn a_store_in_use_is_read_and_its_version_told() {
 
     let said = about_the_store(&running);
     assert!(said.contains("schema version") && said.contains("another process"), "{said}");
-    app.shut_down().await;
+    assert_eq!(service.terminate().await, Some(0));
     let before = std::fs::read_dir(store.path()).unwrap().count();
     let stopped = connect::check(&settings, Surroundings::default()).await;
     let said = about_the_store(&stopped);
     assert!(said.contains("schema version") && !said.contains("another process"), "{said}");
     assert_eq!(std::fs::read_dir(store.path()).unwrap().count(), before, "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_server_is_connected_to_and_no_schema_is_made() {
+    let app = TestApp::start().await;
+    let url = postgres::database().await;
+    let mut settings = pointing_at(&app, "sandbox");
+    settings.store.url = url.clone().into();
+
+    for _ in 0..2 {
+        let report = connect::check(&settings, Surroundings::default()).await;
+        let said = about_the_store(&report);
+        assert!(report.all_well && said.contains("it is empty"), "{said}");
+    }
+    let _service = TestApp::beside(&lone_sandbox().await, &[("STORE_URL", &url)]).await;
+    let report = connect::check(&settings, Surroundings::default()).await;
+    let said = about_the_store(&report);
+    assert!(report.all_well && said.contains("schema version"), "{said}");
 }

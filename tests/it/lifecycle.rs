@@ -136,7 +136,7 @@ async fn a_stopping_service_takes_no_new_requests() {
 
 #[tokio::test]
 async fn during_the_shutdown_delay_the_service_says_that_it_stops_and_takes_new_connections() {
-    let settings = [("SERVER_SHUTDOWN_DELAY", "0s"), ("SERVER_SHUTDOWN_GRACE", "10m")];
+    let settings = [("SERVER_SHUTDOWN_DELAY", "9m"), ("SERVER_SHUTDOWN_GRACE", "10m")];
     let (sandbox, app) = warm(&settings).await;
     let (probe, transfers) = (app.url("/health/ready"), app.url("/transfers"));
     let second_signal = app.app().cut();

@@ -12,7 +12,7 @@ use super::{
     super::{
         keys::closest,
         layers::read_table,
-        values::{Found, read, text},
+        values::{Privacy, read, text},
     },
     Permission,
 };
@@ -69,7 +69,7 @@ impl fmt::Debug for ApiKey {
 
 /// Reads `auth.api_keys`.
 pub(super) fn callers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ApiKey>, D::Error> {
-    let list = read(from, Found::Hidden, "a list of callers", |kind| match kind {
+    let list = read(from, Privacy::Hidden, "a list of callers", |kind| match kind {
         ValueKind::Array(items) => Some(items.clone()),
         _ => None,
     })?;
@@ -168,7 +168,7 @@ fn caller(index: usize, item: &Value, wrong: &mut Vec<String>) -> ApiKey {
 }
 
 fn caller_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    read(from, Found::Hidden, CALLER, |kind| {
+    read(from, Privacy::Hidden, CALLER, |kind| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
         let fits = |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(allowed);
         text(kind).filter(|text| fits(text) && *text != ANONYMOUS).map(str::to_owned)
@@ -205,7 +205,7 @@ fn list<'de, D: Deserializer<'de>, T>(
     each: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>, D::Error> {
-    let items = read(from, Found::Hidden, &list_of(0, each), |kind| match kind {
+    let items = read(from, Privacy::Hidden, &list_of(0, each), |kind| match kind {
         ValueKind::Array(items) if items.len() <= MAX_ITEMS => Some(items.clone()),
         _ => None,
     })?;
@@ -226,7 +226,7 @@ where
     N: TryFrom<i64>,
 {
     let expected = format!("a whole number from {MIN} to {MAX}");
-    read(from, Found::Hidden, &expected, |kind| match kind {
+    read(from, Privacy::Hidden, &expected, |kind| match kind {
         ValueKind::I64(number) if (MIN..=MAX).contains(number) => Some(N::try_from(*number).ok()),
         _ => None,
     })
