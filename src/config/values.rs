@@ -243,14 +243,13 @@ pub(super) fn word<'de, D: Deserializer<'de>, T: Copy>(
         return Ok(*meant);
     }
     let names: Vec<_> = all.iter().map(|word| name(*word)).collect();
-    let mut expected = match names.as_slice() {
+    let expected = match names.as_slice() {
         [one, other] => format!("`{one}` or `{other}`"),
         names => format!("one of {}", names.join(", ")),
     };
-    if let Some(near) = closest(given, names) {
-        expected += &format!(" (did you mean {near}?)");
-    }
-    Err(D::Error::custom(format!("expected {expected}{}", describe(Privacy::Shown, &kind))))
+    let near = closest(given, names).map(|near| format!(" (did you mean {near}?)"));
+    let found = near.unwrap_or_default() + &describe(Privacy::Shown, &kind);
+    Err(D::Error::custom(format!("expected {expected}{found}")))
 }
 
 /// An enum whose values are words of the configuration.

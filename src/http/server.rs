@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const CUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a server is told to end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Shutdown {
     /// Say that the service is not ready; go on as before otherwise. Cancelled at the latest with
     /// `graceful`.
@@ -52,6 +52,14 @@ pub struct Shutdown {
     pub grace_over: CancellationToken,
     /// End at once, whatever is in hand.
     pub now: CancellationToken,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        let graceful = CancellationToken::new();
+        let (grace_over, now) = (CancellationToken::new(), CancellationToken::new());
+        Self { unready: graceful.child_token(), graceful, grace_over, now }
+    }
 }
 
 /// How a server ended.
