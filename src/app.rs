@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub mod connect;
+pub mod exit;
 mod files;
 mod hangup;
 mod health;
@@ -55,7 +56,7 @@ impl Default for Surroundings {
     }
 }
 
-/// Why the service could not start, in one line for whoever starts it.
+/// Why the service could not start, in one line for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
@@ -92,6 +93,7 @@ pub struct App {
     server: tokio::task::JoinHandle<http::Finished>,
     tracker: TaskTracker,
     grace: Duration,
+    delay: Duration,
 }
 
 impl App {
@@ -154,8 +156,8 @@ impl App {
         keyring.keep_current(&tracker, &stopping.begun);
         let (state, server) =
             serve(settings, &around, (&transfers, batches), keyring, &stopping, (listener, tls));
-        let grace = settings.server.shutdown_grace;
-        Ok(Self { address, sandbox, transfers, state, stopping, server, tracker, grace })
+        let (grace, delay) = (settings.server.shutdown_grace, settings.server.shutdown_delay);
+        Ok(Self { address, sandbox, transfers, state, stopping, server, tracker, grace, delay })
     }
 
     /// Where the service listens.
@@ -183,16 +185,17 @@ impl App {
         self.stopping.now.clone()
     }
 
-    /// Stops: takes nothing new, finishes or records what runs, and ends, all within
-    /// `server.shutdown_grace`. Returns how many connections had to be cut.
+    /// Stops: says that it is not ready, after `server.shutdown_delay` takes nothing new, finishes
+    /// or records what runs, and ends, all within `server.shutdown_grace`. Returns how many
+    /// connections had to be cut.
     pub async fn shut_down(self) -> usize {
         let grace = Grace::begin(self.grace);
         self.shut_down_within(grace).await
     }
 
     async fn shut_down_within(self, grace: Grace) -> usize {
-        let Self { sandbox, transfers, stopping, server, tracker, .. } = self;
-        let served = stopping.wind_down(grace, server, &tracker, transfers.retire()).await;
+        let Self { sandbox, transfers, stopping, server, tracker, delay, .. } = self;
+        let served = stopping.wind_down(grace, delay, server, &tracker, transfers.retire()).await;
         if let Some(sandbox) = sandbox {
             let stopped = timeout_at(grace.end_of(Step::SignOff), sandbox.stop());
             // What it still does at the end of the time is of no consequence.
@@ -219,6 +222,7 @@ fn serve(
 ) -> (AppState, tokio::task::JoinHandle<http::Finished>) {
     let ids = RequestIds::new(Arc::clone(&around.clock), Arc::new(IdSource::default()));
     let shutdown = Shutdown {
+        unready: stopping.announced.clone(),
         graceful: stopping.begun.clone(),
         grace_over: stopping.over.clone(),
         now: stopping.cut.clone(),
@@ -246,7 +250,7 @@ async fn start_sandbox(
     if !settings.genesys.uses_embedded_sandbox() {
         return Ok(None);
     }
-    run::sandbox(settings, Arc::clone(&around.clock)).await.map(Some)
+    hosts::start_sandbox(settings, Arc::clone(&around.clock)).await.map(Some)
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -38,7 +38,7 @@ pub enum Command {
     },
     /// Print the configuration in force, with the origin of each value and without secrets
     CheckConfig {
-        /// Also get a token and the queue list, and name the permissions that are missing
+        /// Also look at the store, get a token and the queue list, and name missing permissions
         #[arg(long)]
         connect: bool,
     },

@@ -1,8 +1,12 @@
-//! How queue names are compared, wherever they come from: requests, searches, callers' patterns
-//! and Genesys itself.
+//! How queue names, and patterns over them, are compared, wherever they come from: requests,
+//! searches, callers' patterns and Genesys itself.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
+
+mod pattern;
+
+pub use pattern::QueuePattern;
 
 /// `text` without the blanks around it: white space, and characters that show nothing, which stick
 /// to names copied from web pages and spreadsheets.

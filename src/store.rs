@@ -15,6 +15,7 @@ use crate::{
 
 mod backend;
 mod batches;
+mod check;
 mod doubt;
 mod encoding;
 mod fault;
@@ -26,6 +27,8 @@ mod records;
 mod samples;
 mod session;
 mod sqlite;
+
+pub use check::check;
 
 /// Longest any operation of the store may take; then it fails.
 pub const OPERATION_LIMIT: Duration = Duration::from_secs(5);

@@ -1,16 +1,17 @@
-//! `check-config --connect`: tries the credentials and every permission the service needs, without
-//! moving anything.
+//! `check-config --connect`: tries the credentials, every permission the service needs and the
+//! store, without moving or changing anything.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{StartError, Surroundings, hosts, run};
+use super::{StartError, Surroundings, hosts};
 use crate::{
     clock::IdSource,
-    config::Settings,
+    config::{Settings, one_line},
     genesys::Gateway,
+    store,
     transfer::{
         gateway::{CallContext, CallGateway, GatewayError, Lane, MoveCommand, RoutingChange, Sent},
         ids::{ConversationId, ParticipantId, QueueId},
@@ -29,12 +30,16 @@ pub struct Report {
     pub all_well: bool,
 }
 
-/// Gets a token and the queue list, and tries each permission against ids that do not exist:
-/// Genesys answers 404 to who may, 403 to who may not.
+/// Looks at the store, gets a token and the queue list, and tries each permission against ids that
+/// do not exist: Genesys answers 404 to a client that has it, 403 to one that has not.
 pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     let mut report = Report { text: "\n# Connection\n".to_owned(), all_well: true };
+    match store::check(&settings.store).await {
+        Ok(found) => report.good("store.url", &found),
+        Err(error) => report.bad("store.url", &error.to_string()),
+    }
     let sandbox = if settings.genesys.uses_embedded_sandbox() {
-        match run::sandbox(settings, Arc::clone(&around.clock)).await {
+        match hosts::start_sandbox(settings, Arc::clone(&around.clock)).await {
             Ok(sandbox) => Some(sandbox),
             Err(error) => {
                 report.bad("sandbox", &error.to_string());
@@ -85,13 +90,13 @@ impl Report {
             }
             Err(error) => return self.bad("token and queue list", &describe(&error)),
         }
-        let nobody = ConversationId::new(ids.next(clock.now()));
-        self.judge("conversation:communication:view", gateway.conversation(&ctx, nobody).await);
-        let command = impossible_command(nobody, ids, clock);
+        let absent = ConversationId::new(ids.next(clock.now()));
+        self.judge("conversation:communication:view", gateway.conversation(&ctx, absent).await);
+        let command = impossible_command(absent, ids, clock);
         let sent = gateway.send(&ctx, &command, 1).await.sent;
         self.judge_command("conversation:communication:blindTransferQueue", sent);
         let change = RoutingChange { priority: Priority::new(0), ..RoutingChange::default() };
-        self.judge("routing:conversation:edit", gateway.set_routing(&ctx, nobody, &change).await);
+        self.judge("routing:conversation:edit", gateway.set_routing(&ctx, absent, &change).await);
         let nowhere = QueueId::new(ids.next(clock.now()));
         self.judge("analytics:queueObservation:view", gateway.waiting(&ctx, nowhere).await);
     }
@@ -125,7 +130,7 @@ impl Report {
 
     fn good(&mut self, what: &str, detail: &str) {
         // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "# ok       {what}: {detail}");
+        let _ = writeln!(self.text, "# ok       {what}: {}", one_line(detail));
     }
 
     fn missing(&mut self, what: &str, error: &GatewayError) {
@@ -135,7 +140,7 @@ impl Report {
 
     fn bad(&mut self, what: &str, detail: &str) {
         self.all_well = false;
-        let _ = writeln!(self.text, "# FAILED   {what}: {detail}");
+        let _ = writeln!(self.text, "# FAILED   {what}: {}", one_line(detail));
     }
 }
 

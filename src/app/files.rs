@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OWN: u64 = 256;
 
 /// Raises the limit to what the system allows. The usual 1024 is there for programs of an older
-/// kind; at that number of slow callers nobody else could connect. Warns when it is too low for
+/// kind; that many slow callers would keep all others out. Warns when it is too low for
 /// `max_connections` all the same.
 pub(super) fn raise_limit(max_connections: usize) {
     let limit = getrlimit(Resource::Nofile);

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use url::Url;
 
-use super::run::{leave, misconfigured};
+use super::exit::{leave, misconfigured};
 use crate::{
     cli,
     config::{Args, Listening, ProcessEnv},

@@ -15,16 +15,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    App, StartError, Surroundings, connect, files, hangup, health, listen, sandbox_options,
+    App, Surroundings, connect,
+    exit::{leave, misconfigured},
+    files, hangup, health, hosts,
     stop::{Grace, Step},
     welcome,
 };
 use crate::{
     auth::{self, KeygenError},
     cli::{self, Cli, Command},
-    clock::{Clock, SystemClock},
+    clock::SystemClock,
     config::{Args, ConfigErrors, ProcessEnv, Settings},
-    sandbox::Sandbox,
     telemetry::{self, LogFilter, Logging, Sink, Traces},
 };
 
@@ -67,28 +68,12 @@ fn survive_full_files() -> io::Result<()> {
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Prints `text` where it belongs for `code` and gives the code back.
-#[must_use]
-pub fn leave(text: &str, code: u8) -> ExitCode {
-    // Nothing can be done about a standard stream that is closed.
-    let _ = if code == 0 {
-        writeln!(std::io::stdout(), "{}", text.trim_end())
-    } else {
-        writeln!(std::io::stderr(), "{}", text.trim_end())
-    };
-    ExitCode::from(code)
-}
-
 fn keygen(name: &str) -> ExitCode {
     match auth::keygen(name) {
         Ok(printed) => leave(&printed.text(), 0),
         Err(error @ KeygenError::Name) => leave(&error.to_string(), cli::USAGE_EXIT_CODE),
         Err(error @ KeygenError::Randomness) => leave(&error.to_string(), 1),
     }
-}
-
-pub(super) fn misconfigured(errors: &ConfigErrors) -> ExitCode {
-    leave(&errors.to_string(), ConfigErrors::EXIT_CODE)
 }
 
 fn start_logging(settings: &Settings) -> Result<Logging, ExitCode> {
@@ -143,7 +128,7 @@ async fn serve_until_stopped(
     let mut signals = Signals::listen().map_err(unheard)?;
     let started = tokio::select! {
         started = App::start(settings, around) => started,
-        // A store that is away is waited for; nobody must wait for it to end the service. No
+        // The start waits for a store that does not answer; the end does not. No
         // request was taken, so nothing is in hand.
         () = signals.first() => {
             tracing::info!("stopped before it was ready");
@@ -182,20 +167,6 @@ async fn say_when_ready(app: &App) {
     std::future::pending::<()>().await;
 }
 
-/// Starts a sandbox as the settings say.
-pub(super) async fn sandbox(
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-) -> Result<Sandbox, StartError> {
-    let bind = settings.sandbox.bind;
-    let listener = listen("sandbox.bind", bind).await?;
-    Sandbox::start(listener, sandbox_options(settings), clock).map_err(|cause| StartError::Listen {
-        key: "sandbox.bind",
-        address: bind,
-        cause,
-    })
-}
-
 async fn sandbox_alone(settings: &Settings) -> ExitCode {
     let sink = match start_logging(settings) {
         Ok(Logging { sink, .. }) => sink,
@@ -208,7 +179,7 @@ async fn sandbox_alone(settings: &Settings) -> ExitCode {
 async fn sandbox_until_stopped(settings: &Settings) -> Result<(), String> {
     let mut signals =
         Signals::listen().map_err(|error| format!("signals cannot be received: {error}"))?;
-    let sandbox = sandbox(settings, Arc::new(SystemClock)).await;
+    let sandbox = hosts::start_sandbox(settings, Arc::new(SystemClock)).await;
     let sandbox = sandbox.map_err(|error| error.to_string())?;
     tracing::info!(address = %sandbox.local_addr(), "sandbox ready");
     signals.first().await;
@@ -217,7 +188,7 @@ async fn sandbox_until_stopped(settings: &Settings) -> Result<(), String> {
 }
 
 async fn check_config(settings: &Settings, connect: bool) -> ExitCode {
-    let mut text = settings.sources.to_toml();
+    let mut text = settings.effective.clone();
     let mut code = 0;
     if connect {
         let report = connect::check(settings, Surroundings::default()).await;

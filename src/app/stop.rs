@@ -53,6 +53,8 @@ impl Grace {
 /// How a service is told to end.
 #[derive(Clone, Default)]
 pub(super) struct Stopping {
+    /// The service says that it is not ready, and otherwise works as before; also when `begun`.
+    pub(super) announced: CancellationToken,
     /// Nothing new is taken; pauses and background work end, what runs is finished.
     pub(super) begun: CancellationToken,
     /// What is still in hand is answered and recorded as it stands.
@@ -65,20 +67,27 @@ pub(super) struct Stopping {
 
 impl Stopping {
     pub(super) fn new() -> Self {
-        let now = CancellationToken::new();
-        Self { cut: now.child_token(), now, ..Self::default() }
+        let (begun, now) = (CancellationToken::new(), CancellationToken::new());
+        let (announced, cut) = (begun.child_token(), now.child_token());
+        Self { announced, begun, over: CancellationToken::new(), cut, now }
     }
 
-    /// Ends a service within `grace`: `server`, which goes on until its connections are done or
-    /// cut; then the work on `tracker`; then, when all work has ended, `sign_off`. Returns what
-    /// `server` came to; `None` when that was not waited for.
+    /// Ends a service within `grace`. For the first `delay` of it the service takes requests as
+    /// before, and only says that it is not ready; a second signal ends the delay. Then end
+    /// `server`, which goes on until its connections are done or cut; the work on `tracker`; and,
+    /// when all work has ended, `sign_off`. Returns what `server` came to; `None` when that was not
+    /// waited for.
     pub(super) async fn wind_down<T>(
         &self,
         grace: Grace,
+        delay: Duration,
         server: impl Future<Output = T>,
         tracker: &TaskTracker,
         sign_off: impl Future<Output = ()>,
     ) -> Option<T> {
+        self.announced.cancel();
+        let delayed = sleep_until(grace.work_ends().min(Instant::now() + delay));
+        let _ = self.now.run_until_cancelled(delayed).await;
         self.begun.cancel();
         let clockwork = async {
             sleep_until(grace.work_ends()).await;
@@ -155,8 +164,36 @@ mod tests {
         };
         let grace = Grace::begin(whole);
         let began = Instant::now();
-        stopping.wind_down(grace, server, &tracker, sign_off).await;
+        stopping.wind_down(grace, whole / 4, server, &tracker, sign_off).await;
         (began.elapsed(), signed_off.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn during_the_delay_the_service_only_says_that_it_is_not_ready() {
+        let (whole, delay) = (Duration::from_secs(20), Duration::from_secs(5));
+        let (stopping, tracker) = (Stopping::new(), TaskTracker::new());
+        let began = Instant::now();
+        let times = async {
+            stopping.announced.cancelled().await;
+            let announced = began.elapsed();
+            stopping.begun.cancelled().await;
+            (announced, began.elapsed())
+        };
+        let grace = Grace::begin(whole);
+        let stop = stopping.wind_down(grace, delay, async {}, &tracker, async {});
+        let ((announced, begun), _) = tokio::join!(times, stop);
+        assert!(announced < delay, "{announced:?}");
+        assert!(begun >= delay && begun < whole, "{begun:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_ends_the_delay() {
+        let (stopping, tracker) = (Stopping::new(), TaskTracker::new());
+        let began = Instant::now();
+        stopping.now.cancel();
+        let (grace, delay) = (Grace::begin(ENDING * 10), ENDING * 5);
+        stopping.wind_down(grace, delay, async {}, &tracker, async {}).await;
+        assert!(began.elapsed() < delay, "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,21 +1,21 @@
 //! `[auth]`: who may call.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use serde::Deserialize;
 use url::Url;
 
 use super::{
-    reader::{self, Reader},
+    error::ConfigErrors,
+    layers::Layers,
     region::Region,
-    units::{days, minutes},
+    values::{DAY, MINUTE, duration, line, text, url, words},
 };
 
 mod api_keys;
-mod entry;
-mod pattern;
+pub(super) mod list;
 
 pub use api_keys::ApiKey;
-pub use pattern::QueuePattern;
 
 pub(super) use api_keys::parse as parse_api_keys;
 
@@ -28,17 +28,18 @@ pub struct Auth {
     pub api_keys: Vec<ApiKey>,
     /// The file named by `AUTH_API_KEYS_FILE`, where `api_keys` came from.
     pub api_keys_file: Option<PathBuf>,
-    /// The issuer whose access tokens are taken.
+    /// The issuer whose access tokens are accepted.
     pub oidc: Option<Oidc>,
 }
 
-/// `auth.mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMode {
-    /// Nobody is asked; on loopback only.
-    None,
-    /// Every caller needs credentials.
-    Required,
+words! {
+    /// `auth.mode`
+    pub enum AuthMode {
+        /// Callers need no credentials; on loopback only.
+        None = "none",
+        /// Every caller needs credentials.
+        Required = "required",
+    }
 }
 
 /// `auth.oidc_issuer`, `auth.oidc_audience` and `auth.oidc_max_lifetime`
@@ -54,104 +55,67 @@ pub struct Oidc {
     pub max_lifetime: Duration,
 }
 
-/// What a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Permission {
-    /// `transfers:write`
-    TransfersWrite,
-    /// `transfers:read`
-    TransfersRead,
-    /// `batches:write`
-    BatchesWrite,
-    /// `queues:read`
-    QueuesRead,
-    /// `metrics:read`
-    MetricsRead,
-    /// `admin`
-    Admin,
-}
-
-impl Permission {
-    /// All permissions.
-    pub const ALL: &'static [Self] = &[
-        Self::TransfersWrite,
-        Self::TransfersRead,
-        Self::BatchesWrite,
-        Self::QueuesRead,
-        Self::MetricsRead,
-        Self::Admin,
-    ];
-
-    /// The permission as it is configured.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TransfersWrite => "transfers:write",
-            Self::TransfersRead => "transfers:read",
-            Self::BatchesWrite => "batches:write",
-            Self::QueuesRead => "queues:read",
-            Self::MetricsRead => "metrics:read",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The permission with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|permission| permission.name() == name)
+words! {
+    /// What a caller may do.
+    pub enum Permission {
+        /// `transfers:write`
+        TransfersWrite = "transfers:write",
+        /// `transfers:read`
+        TransfersRead = "transfers:read",
+        /// `batches:write`
+        BatchesWrite = "batches:write",
+        /// `queues:read`
+        QueuesRead = "queues:read",
+        /// `metrics:read`
+        MetricsRead = "metrics:read",
+        /// `admin`
+        Admin = "admin",
     }
 }
 
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl AuthMode {
-    /// The mode as it is configured.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Required => "required",
-        }
-    }
-
-    /// The mode when none is configured.
-    pub(super) fn fitting(region: Region, bind: SocketAddr) -> Self {
-        if region == Region::Sandbox && bind.ip().is_loopback() {
-            Self::None
-        } else {
-            Self::Required
-        }
-    }
+/// The keys of the section as they are written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthKeys {
+    mode: Option<AuthMode>,
+    #[serde(default, deserialize_with = "api_keys::callers")]
+    api_keys: Vec<ApiKey>,
+    #[serde(default, deserialize_with = "url")]
+    oidc_issuer: Option<Url>,
+    #[serde(default, deserialize_with = "line")]
+    oidc_audience: Option<String>,
+    #[serde(deserialize_with = "duration::<_, MINUTE, { 365 * DAY }>")]
+    oidc_max_lifetime: Duration,
 }
 
 impl Auth {
-    pub(super) fn read(from: &mut Reader, fitting: AuthMode) -> Self {
-        let modes = [AuthMode::None, AuthMode::Required].map(|mode| (mode.name(), mode));
-        Self {
-            mode: from.word("auth.mode", &modes).unwrap_or(fitting),
-            api_keys: api_keys::read(from),
-            api_keys_file: None,
-            oidc: oidc(from),
-        }
+    /// Reads the section; without `auth.mode` it follows from `region` and `bind`.
+    ///
+    /// # Errors
+    /// See [`Layers::read`].
+    pub(super) fn read(
+        from: &mut Layers,
+        region: Region,
+        bind: SocketAddr,
+    ) -> Result<Self, ConfigErrors> {
+        let keys: AuthKeys = from.read("auth", |_| true)?;
+        from.require_both(["auth.oidc_issuer", "auth.oidc_audience"], |other| {
+            format!("missing; it is needed beside {other}")
+        });
+        let is_local_sandbox = region == Region::Sandbox && bind.ip().is_loopback();
+        let fitting = if is_local_sandbox { AuthMode::None } else { AuthMode::Required };
+        // Tokens name their issuer letter by letter, and a URL may be written in several ways.
+        let issuer = from.value("auth.oidc_issuer").and_then(|value| text(&value.kind));
+        let oidc = match (issuer, keys.oidc_issuer, keys.oidc_audience) {
+            (Some(issuer), Some(issuer_url), Some(audience)) => Some(Oidc {
+                issuer: issuer.to_owned(),
+                issuer_url,
+                audience,
+                max_lifetime: keys.oidc_max_lifetime,
+            }),
+            _ => None,
+        };
+        let mode = keys.mode.unwrap_or(fitting);
+        Ok(Self { mode, api_keys: keys.api_keys, api_keys_file: None, oidc })
     }
-}
-
-fn oidc(from: &mut Reader) -> Option<Oidc> {
-    let issuer_url = from.url("auth.oidc_issuer");
-    let audience = from.text("auth.oidc_audience");
-    let max_lifetime = from.duration("auth.oidc_max_lifetime", minutes(1)..=days(365));
-    for (key, other) in
-        [("auth.oidc_issuer", "auth.oidc_audience"), ("auth.oidc_audience", "auth.oidc_issuer")]
-    {
-        if from.value(key).is_none() && from.value(other).is_some() {
-            from.complain(key, format!("missing; it is needed beside {other}"));
-        }
-    }
-    // Tokens name their issuer letter by letter, and a URL may be written in several ways.
-    let issuer = reader::text(&from.value("auth.oidc_issuer")?.kind)?.to_owned();
-    Some(Oidc { issuer, issuer_url: issuer_url?, audience: audience?, max_lifetime })
 }

@@ -7,7 +7,7 @@ const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads whole numbers with their units, longest unit first. `None` when the text is anything
-/// else, a number without a unit included: nobody can tell whether `30` means seconds.
+/// else, a number without a unit included: `30` could mean seconds or minutes.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;

@@ -1,158 +1,103 @@
 //! The configuration in force, for `check-config`: each value with its origin, secrets hidden.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use config::{Value, ValueKind};
 
 use super::{
     Region, Settings,
-    auth::ApiKey,
     error::one_line,
-    keys::{API_KEYS, KEYS, Privacy},
-    reader::Reader,
-    store,
+    keys::{KEYS, SECRETS},
+    layers::Layers,
+    store_url,
 };
 
 /// Stands for a secret that is set.
 const SET: &str = "\"<set>\"";
 
-/// Where the settings came from, for messages.
-#[derive(Debug, Clone, Default)]
-pub struct Sources {
-    /// The file named by `--config` or `CONFIG_FILE`.
-    pub file: Option<PathBuf>,
-    entries: Vec<Entry>,
-}
-
-/// One key as it may be shown.
-#[derive(Debug, Clone)]
-struct Entry {
-    key: &'static str,
-    /// As a TOML value; `None` when it is not set.
-    value: Option<String>,
-    origin: String,
-}
-
-impl Sources {
-    /// Keeps what may be shown of what was read.
-    pub(super) fn of(settings: &Settings, from: &Reader, file: Option<PathBuf>) -> Self {
-        let entries = KEYS
-            .iter()
-            .map(|key| match from.value(key.name) {
-                Some(value) => Entry {
-                    key: key.name,
-                    value: Some(shown(key.name, key.privacy, value, &settings.auth.api_keys)),
-                    origin: value.origin().unwrap_or_default().to_owned(),
-                },
-                None => derived(key.name, settings),
-            })
-            .collect();
-        Self { file, entries }
-    }
-
-    /// Where the value of `key` came from, in words.
-    #[must_use]
-    pub fn origin(&self, key: &str) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.origin.as_str())
-    }
-
-    /// All keys as TOML, each value with its origin as a comment; secrets are `"<set>"`.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        let mut text = String::new();
-        let mut current = "";
-        for entry in &self.entries {
-            let (section, name) = entry.key.split_once('.').unwrap_or(("", entry.key));
-            if section != current {
-                let gap = if current.is_empty() { "" } else { "\n" };
-                let _ = writeln!(text, "{gap}[{section}]");
-                current = section;
+/// All keys as TOML, each value with its origin as a comment; secrets are `"<set>"`.
+pub(super) fn to_toml(settings: &Settings, from: &Layers) -> String {
+    let mut text = String::new();
+    let mut current = "";
+    for key in KEYS.iter() {
+        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        if section != current {
+            let gap = if current.is_empty() { "" } else { "\n" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{gap}[{section}]");
+            current = section;
+        }
+        let (value, origin) = match from.value(key) {
+            Some(value) => {
+                let default = from.default(key).map(|default| &default.kind);
+                let is_text = matches!(default, None | Some(ValueKind::String(_)));
+                (Some(shown(key, value, is_text)), one_line(from.origin(key)))
             }
-            let origin = one_line(&entry.origin);
-            let _ = match &entry.value {
-                Some(value) => writeln!(text, "{name} = {value}  # {origin}"),
-                None => writeln!(text, "# {name} is {origin}"),
-            };
+            None => derived(key, settings),
+        };
+        let _ = match value {
+            Some(value) => writeln!(text, "{name} = {value}  # {origin}"),
+            None => writeln!(text, "# {name} is {origin}"),
+        };
+    }
+    text
+}
+
+/// The value as TOML. From the environment every value is text, also where none `is_text`.
+fn shown(key: &str, value: &Value, is_text: bool) -> String {
+    match &value.kind {
+        ValueKind::Array(items) if key == "sha256" => list(items.iter().map(|_| SET.to_owned())),
+        ValueKind::Array(items) => list(items.iter().map(|item| shown("", item, true))),
+        ValueKind::Table(members) => {
+            let mut members: Vec<_> = members
+                .iter()
+                .filter(|(_, value)| value.kind != ValueKind::Nil)
+                .map(|(name, value)| format!("{name} = {}", shown(name, value, true)))
+                .collect();
+            members.sort_unstable();
+            format!("{{ {} }}", members.join(", "))
         }
-        text
+        ValueKind::String(url) if key == "store.url" => quoted(&store_url::redacted(url)),
+        _ if SECRETS.contains(&key) => SET.to_owned(),
+        ValueKind::String(text) if !is_text || key == PER_ADDRESS => text.clone(),
+        ValueKind::String(text) => quoted(text),
+        kind => kind.to_string(),
     }
 }
 
-fn shown(key: &str, privacy: Privacy, value: &Value, callers: &[ApiKey]) -> String {
-    match (&value.kind, key, privacy) {
-        (_, API_KEYS, _) => api_keys(callers),
-        (ValueKind::String(url), "store.url", _) => quoted(&store::redacted(url)),
-        (_, _, Privacy::Secret) => SET.to_owned(),
-        (ValueKind::String(text), _, _) => match text.parse::<i64>() {
-            // From the environment every value is text.
-            Ok(number) if is_number(key) => number.to_string(),
-            _ if text == "true" || text == "false" => text.clone(),
-            _ => quoted(text),
-        },
-        (ValueKind::Array(items), _, _) => {
-            let items: Vec<_> = items.iter().map(|item| quoted(&item.kind.to_string())).collect();
-            format!("[{}]", items.join(", "))
-        }
-        (kind, _, _) => kind.to_string(),
-    }
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-/// Whether the values of `key` are numbers.
-fn is_number(key: &str) -> bool {
-    key.ends_with("_per_minute") || key.ends_with("_per_hour") || key.starts_with("server.max_")
-}
+/// The one number without a default of its own.
+const PER_ADDRESS: &str = "server.max_connections_per_address";
 
-/// What is in force for a key that nobody set.
-fn derived(key: &'static str, settings: &Settings) -> Entry {
+/// What takes effect for a key that is not set, and why.
+fn derived(key: &str, settings: &Settings) -> (Option<String>, String) {
     let genesys = &settings.genesys;
     let host = |name: &str| {
         genesys.region.domain().map(|domain| quoted(&format!("https://{name}.{domain}")))
     };
     let sandbox = genesys.region == Region::Sandbox;
-    let (value, origin) = match key {
-        "server.max_connections_per_address" => {
-            let most = settings.server.max_connections_per_address;
-            (Some(most.to_string()), "not set; a quarter of server.max_connections")
-        }
-        "auth.mode" => {
-            let why = "not set; none in the sandbox on loopback, else required";
-            (Some(quoted(settings.auth.mode.name())), why)
-        }
+    let most = settings.server.max_connections_per_address;
+    let (value, why) = match key {
+        PER_ADDRESS => (Some(most.to_string()), "; a quarter of server.max_connections"),
+        "auth.mode" => (
+            Some(quoted(settings.auth.mode.name())),
+            "; none in the sandbox on loopback, else required",
+        ),
         "genesys.client_id" if sandbox => {
-            (genesys.client_id.as_deref().map(quoted), "not set; the sandbox's own")
+            (genesys.client_id.as_deref().map(quoted), "; the sandbox's own")
         }
-        "genesys.client_secret" if sandbox && genesys.client_secret.is_some() => {
-            (Some(SET.to_owned()), "not set; the sandbox's own")
+        "genesys.client_secret" if sandbox => {
+            (genesys.client_secret.as_ref().map(|_| SET.to_owned()), "; the sandbox's own")
         }
-        "genesys.api_url" => (host("api"), "not set; from the region"),
-        "genesys.login_url" => (host("login"), "not set; from the region"),
+        "genesys.api_url" => (host("api"), "; from the region"),
+        "genesys.login_url" => (host("login"), "; from the region"),
         _ => (None, ""),
     };
-    let origin = if value.is_some() { origin } else { "not set" };
-    Entry { key, value, origin: origin.to_owned() }
-}
-
-fn api_keys(callers: &[ApiKey]) -> String {
-    let callers: Vec<String> = callers.iter().map(api_key).collect();
-    format!("[{}]", callers.join(", "))
-}
-
-fn api_key(caller: &ApiKey) -> String {
-    let list = |items: Vec<String>| format!("[{}]", items.join(", "));
-    let mut text = format!(
-        "{{ caller = {}, sha256 = {}, permissions = {}, queues = {}",
-        quoted(&caller.caller),
-        list(vec![SET.to_owned(); caller.sha256.len()]),
-        list(caller.permissions.iter().map(|permission| quoted(permission.name())).collect()),
-        list(caller.queues.iter().map(|pattern| quoted(pattern.as_str())).collect()),
-    );
-    if let Some(priority) = caller.max_priority {
-        let _ = write!(text, ", max_priority = {priority}");
-    }
-    if let Some(rate) = caller.requests_per_minute {
-        let _ = write!(text, ", requests_per_minute = {rate}");
-    }
-    text + " }"
+    let why = if value.is_some() { why } else { "" };
+    (value, format!("not set{why}"))
 }
 
 /// A TOML basic string.

@@ -1,20 +1,16 @@
 //! What is wrong with the configuration, one line each.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 /// Everything found wrong with the configuration, never empty. `Display` gives one line each,
 /// without secrets; the first can stand alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<ConfigError>);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigErrors(pub(super) Vec<ConfigError>);
 
 impl ConfigErrors {
     /// Exit code of a process that cannot start for this reason (`EX_CONFIG` of `sysexits.h`).
     pub const EXIT_CODE: u8 = 78;
-
-    /// `Ok` when nothing is wrong.
-    pub(super) fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
-        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
-    }
 
     /// The single errors.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
@@ -28,41 +24,22 @@ impl From<ConfigError> for ConfigErrors {
     }
 }
 
-impl FromIterator<ConfigError> for ConfigErrors {
-    fn from_iter<I: IntoIterator<Item = ConfigError>>(errors: I) -> Self {
-        Self(errors.into_iter().collect())
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
-
 /// One thing that is wrong: which key, where its value came from, what is expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", one_line(&format!("{key} ({origin}): {message}")))]
 pub struct ConfigError {
     key: String,
-    source: String,
+    origin: String,
     message: String,
 }
 
 impl ConfigError {
     pub(super) fn new(
         key: impl Into<String>,
-        source: impl Into<String>,
+        origin: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self { key: key.into(), source: source.into(), message: message.into() }
+        Self { key: key.into(), origin: origin.into(), message: message.into() }
     }
 
     /// The key that is wrong, or `config file`.
@@ -71,15 +48,6 @@ impl ConfigError {
         &self.key
     }
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = format!("{} ({}): {}", self.key, self.source, self.message);
-        f.write_str(&one_line(&line))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// `text` with everything escaped (as in JSON) that could break a line, drive a terminal or
 /// change the order in which characters are shown.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use config::{FileFormat, Format as _, Map, Value};
 use tokio::{
     task::{JoinError, JoinHandle},
     time::timeout,
@@ -18,6 +19,9 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// Longest that files may take to be read before it is said.
 const READ_TIME: Duration = Duration::from_secs(5);
+
+/// Values by name.
+pub(super) type Table = Map<String, Value>;
 
 /// What some editors put before a text in UTF-8.
 const MARK: &str = "\u{feff}";
@@ -59,6 +63,24 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
         return Err("is longer than 1 MiB".to_owned());
     }
     Ok(bytes)
+}
+
+/// The values of a TOML text, each with `origin`.
+///
+/// # Errors
+/// In words without a part of the text, which may be a secret: of the parser's message the first
+/// line, which names the place, and what follows the line that it shows.
+pub(super) fn toml(text: &str, origin: Option<&String>) -> Result<Table, String> {
+    FileFormat::Toml.parse(origin, text).map_err(|error| {
+        let said = error.to_string();
+        let mut lines = said.lines();
+        let first = lines.next().unwrap_or_default();
+        match (first.strip_prefix("TOML parse error at "), lines.nth(3)) {
+            (Some(place), Some(what)) => format!("is not TOML: {what} ({place})"),
+            (Some(place), None) => format!("is not TOML ({place})"),
+            (None, _) => format!("is not TOML: {first}"),
+        }
+    })
 }
 
 /// Waits for `reading`, which reads files on a thread of its own. When that takes longer than 5 s,

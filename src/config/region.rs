@@ -1,33 +1,22 @@
 //! The regions of Genesys Cloud and their domains (SDK 269.0.0, `purecloud_region_hosts.py`).
 
-use std::{fmt, str::FromStr};
+use super::values::words;
 
 macro_rules! regions {
     ($($variant:ident = $name:literal at $domain:literal),+ $(,)?) => {
-        /// Where the organisation lives, or the embedded sandbox.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Region {
-            /// The embedded stand-in.
-            Sandbox,
-            $(
-                #[doc = concat!("`", $domain, "`")]
-                $variant,
-            )+
+        words! {
+            /// Where the organisation lives, or the embedded sandbox.
+            pub enum Region {
+                /// The embedded stand-in.
+                Sandbox = "sandbox",
+                $(
+                    #[doc = concat!("`", $domain, "`")]
+                    $variant = $name,
+                )+
+            }
         }
 
         impl Region {
-            /// All regions, the sandbox first.
-            pub const ALL: &'static [Self] = &[Self::Sandbox, $(Self::$variant),+];
-
-            /// The region as it is configured.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    Self::Sandbox => "sandbox",
-                    $(Self::$variant => $name,)+
-                }
-            }
-
             /// Its domain: the API is at `https://api.{domain}`, the login at
             /// `https://login.{domain}`. The sandbox has none.
             #[must_use]
@@ -60,23 +49,4 @@ regions! {
     ApSoutheast1 = "ap-southeast-1" at "apse1.pure.cloud",
     ApSoutheast2 = "ap-southeast-2" at "mypurecloud.com.au",
     MeCentral1 = "me-central-1" at "mec1.pure.cloud",
-}
-
-/// The text names no region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such region")]
-pub struct NoSuchRegion;
-
-impl FromStr for Region {
-    type Err = NoSuchRegion;
-
-    fn from_str(text: &str) -> Result<Self, NoSuchRegion> {
-        Self::ALL.iter().copied().find(|region| region.name() == text).ok_or(NoSuchRegion)
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use config::ValueKind;
+use serde::Deserialize;
 use tokio_rustls::rustls::{
     self,
     crypto::aws_lc_rs,
@@ -17,16 +17,10 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use super::{
-    files,
-    reader::{self, Reader},
-};
+use super::{error::ConfigErrors, files, layers::Layers, values::pem_path};
 
 pub(super) const CERT: &str = "server.tls_cert";
 pub(super) const KEY: &str = "server.tls_key";
-
-/// What begins a block of PEM, and never a path.
-const PEM_MARK: &str = "-----BEGIN";
 
 /// TLS as it was configured, with the files as they were when they were read.
 #[derive(Clone)]
@@ -113,37 +107,40 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     files::pem(path).map_err(|why| format!("{} {why}", path.display()))
 }
 
-/// TLS, when both files are set; one of them without the other, or files that do not fit, are
-/// complained about.
-pub(super) fn read_from(from: &mut Reader) -> Option<Tls> {
-    let (cert, key) = (path(from, CERT), path(from, KEY));
-    for (name, other) in [(CERT, KEY), (KEY, CERT)] {
-        if from.value(name).is_none() && from.value(other).is_some() {
-            from.complain(
-                name,
-                format!("missing; expected the path of a PEM file, as {other} is set"),
-            );
-        }
-    }
-    let files = TlsFiles { cert: cert?, key: key? };
-    match files.load() {
-        Ok(certified) => Some(Tls { files, certified: Arc::new(certified) }),
-        Err(error) => {
-            from.complain(error.key, error.message);
-            None
+/// The keys of the two files.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsKeys {
+    #[serde(default, deserialize_with = "pem_path")]
+    tls_cert: Option<PathBuf>,
+    #[serde(default, deserialize_with = "pem_path")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// TLS, when both files are set. One of them without the other, or files that do not fit, are
+    /// complained about.
+    ///
+    /// # Errors
+    /// See [`Layers::read`].
+    pub(super) fn read(from: &mut Layers) -> Result<Option<Self>, ConfigErrors> {
+        let keys: TlsKeys = from.read("server", is_tls)?;
+        from.require_both([CERT, KEY], |other| {
+            format!("missing; expected the path of a PEM file, as {other} is set")
+        });
+        let (Some(cert), Some(key)) = (keys.tls_cert, keys.tls_key) else { return Ok(None) };
+        let files = TlsFiles { cert, key };
+        match files.load() {
+            Ok(certified) => Ok(Some(Self { files, certified: Arc::new(certified) })),
+            Err(error) => {
+                from.complain(error.key, error.message);
+                Ok(None)
+            }
         }
     }
 }
 
-fn path(from: &mut Reader, key: &'static str) -> Option<PathBuf> {
-    let is_pem = |kind: &ValueKind| reader::text(kind).is_some_and(|text| text.contains(PEM_MARK));
-    let expected = if from.value(key).is_some_and(|value| is_pem(&value.kind)) {
-        "the path of a PEM file, not its text"
-    } else {
-        "the path of a PEM file"
-    };
-    from.optional(key, expected, |kind| {
-        let text = reader::text(kind).filter(|text| !text.is_empty() && !is_pem(kind))?;
-        (!text.contains(char::is_control)).then(|| PathBuf::from(text))
-    })
+/// Whether the key of `[server]` is one of the two.
+pub(super) fn is_tls(name: &str) -> bool {
+    name.starts_with("tls_")
 }

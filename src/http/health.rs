@@ -18,7 +18,7 @@ pub(super) async fn live() -> Response {
 
 /// `GET /health/ready`: whether transfers can be carried out now, and if not, why.
 pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Failure> {
-    if app.stopping.is_cancelled() {
+    if app.unready.is_cancelled() {
         let detail = "The service is stopping.";
         return Err(Failure::new(Code::ShuttingDown, detail).reasons(vec![detail.to_owned()]));
     }

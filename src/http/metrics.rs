@@ -22,7 +22,7 @@ pub(super) async fn show_metrics(State(app): State<AppState>) -> Response {
     readings.most_connections = Some(app.limits.max_connections);
     let dropped = app.logs.dropped();
     readings.lines_dropped = vec![("audit", dropped.audit), ("other", dropped.other)];
-    if app.stopping.is_cancelled() || !app.keyring.troubles().is_empty() {
+    if app.unready.is_cancelled() || !app.keyring.troubles().is_empty() {
         readings.ready = Some(false);
     }
     let text = app.transfers.metrics().render(&readings);

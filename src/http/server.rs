@@ -41,14 +41,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const CUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a server is told to end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Shutdown {
+    /// Say that the service is not ready; go on as before otherwise. Cancelled at the latest with
+    /// `graceful`.
+    pub unready: CancellationToken,
     /// Accept nothing more, close what has nothing in hand, finish the rest.
     pub graceful: CancellationToken,
     /// The time for that is nearly over: what is still in hand is answered now.
     pub grace_over: CancellationToken,
     /// End at once, whatever is in hand.
     pub now: CancellationToken,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        let graceful = CancellationToken::new();
+        let (grace_over, now) = (CancellationToken::new(), CancellationToken::new());
+        Self { unready: graceful.child_token(), graceful, grace_over, now }
+    }
 }
 
 /// How a server ended.

@@ -32,6 +32,7 @@ pub struct Shared {
     pub(super) streams: Arc<Streams>,
     /// The names requests must be sent to; `None` where callers need credentials.
     pub(super) own_names: Option<OwnNames>,
+    pub(super) unready: CancellationToken,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     pub(super) document: Fixed,
@@ -60,6 +61,7 @@ impl AppState {
         let streams = Arc::new(Streams::new(settings.max_streams_per_caller));
         let own_names = keyring.is_open().then(|| OwnNames::new(settings.bind.ip()));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
+        let unready = shutdown.unready.clone();
         let logs = LogFilter::detached();
         let document = openapi::served(keyring.is_open());
         Self(Arc::new(Shared {
@@ -71,6 +73,7 @@ impl AppState {
             in_flight,
             streams,
             own_names,
+            unready,
             stopping,
             grace_over,
             document,

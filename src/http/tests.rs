@@ -32,6 +32,7 @@ pub(super) fn settings() -> config::Server {
         bind: (Ipv4Addr::LOCALHOST, 0).into(),
         deadline: Duration::from_secs(30),
         shutdown_grace: Duration::from_secs(20),
+        shutdown_delay: Duration::ZERO,
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         max_connections: 100,

@@ -40,6 +40,14 @@ fn all(dialect: Dialect) -> Vec<Migration> {
     texts.into_iter().map(step).collect()
 }
 
+/// Asks for the newest migration a database has seen; fails where there is no such table.
+pub(super) const VERSION: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+
+/// The version of the schema that all migrations together make.
+pub(super) fn newest(dialect: Dialect) -> i64 {
+    all(dialect).iter().map(|step| step.version).max().unwrap_or_default()
+}
+
 /// The steps that a database lacks which has seen `applied` (versions with their checksums), oldest
 /// first.
 ///

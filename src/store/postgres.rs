@@ -24,6 +24,7 @@ use super::{
     OPERATION_LIMIT, OpenError,
     backend::Backend,
     fault::{DbError, OperationError},
+    migrations::VERSION,
     operations::DbOperation,
 };
 use crate::transfer::store::Durability;
@@ -336,6 +337,30 @@ async fn prepare(place: &PgAddress) -> Result<bool, OpenError> {
     // Everything is committed; so it does not matter whether the server sees the end.
     drop(timeout(BEGIN, connection.close()).await);
     Ok(pooled)
+}
+
+/// Connects to what `url` names and changes nothing; host, port and database, and the newest
+/// migration it has seen.
+pub(super) async fn look(url: &str) -> Result<(String, Option<i64>), OpenError> {
+    let place = PgAddress::parse(url)?;
+    let mut connection = first_connection(&place).await?;
+    let look = async {
+        let table = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+        let is_made: bool = sqlx::raw_sql(table).fetch_one(&mut connection).await?.try_get(0)?;
+        let version = if is_made {
+            sqlx::raw_sql(VERSION).fetch_one(&mut connection).await?.try_get(0)?
+        } else {
+            None
+        };
+        Ok((encoding(&mut connection).await?, version))
+    };
+    let looked = timeout(OPERATION_LIMIT, look).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let (encoding, version) = looked.map_err(|error| refused(&place, &error))?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding { place: place.shown(), encoding });
+    }
+    drop(timeout(BEGIN, connection.close()).await);
+    Ok((place.shown(), version))
 }
 
 async fn encoding(connection: &mut PgConnection) -> Result<String, sqlx::Error> {

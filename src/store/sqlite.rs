@@ -87,7 +87,7 @@ impl Sqlite {
 }
 
 /// The file that `url` names; `None` is one in memory. No parameter changes how a file is used.
-fn path_in(url: &str) -> Result<Option<PathBuf>, OpenError> {
+pub(super) fn path_in(url: &str) -> Result<Option<PathBuf>, OpenError> {
     let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));

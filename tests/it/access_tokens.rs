@@ -48,16 +48,16 @@ fn new_key() -> (EncodingKey, Value) {
 async fn issuer(public: &Value) -> (String, Arc<Fetches>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let document = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-    let keys = json!({"keys": [public]});
+    let document = json!({"issuer": url, "jwks_uri": format!("{url}/keys")}).to_string();
+    let keys = json!({"keys": [public]}).to_string();
     let fetches = Arc::new(Fetches::default());
     let router = Router::new()
-        .route("/.well-known/openid-configuration", get(|| async move { document.to_string() }))
+        .route("/.well-known/openid-configuration", get(|| async { document }))
         .route(
             "/keys",
-            get(async move |State(seen): State<Arc<Fetches>>| {
+            get(async |State(seen): State<Arc<Fetches>>| {
                 seen.keys.fetch_add(1, Ordering::SeqCst);
-                keys.to_string()
+                keys
             }),
         )
         .fallback(async |State(seen): State<Arc<Fetches>>| {

@@ -135,6 +135,26 @@ async fn a_stopping_service_takes_no_new_requests() {
 }
 
 #[tokio::test]
+async fn during_the_shutdown_delay_the_service_says_that_it_stops_and_takes_new_connections() {
+    let settings = [("SERVER_SHUTDOWN_DELAY", "9m"), ("SERVER_SHUTDOWN_GRACE", "10m")];
+    let (sandbox, app) = warm(&settings).await;
+    let (probe, transfers) = (app.url("/health/ready"), app.url("/transfers"));
+    let second_signal = app.app().cut();
+    let ((), answer) = tokio::join!(app.shut_down(), async {
+        // Each request on a connection of its own.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let client = client.build().unwrap();
+        let refused = async { while client.get(&probe).send().await.unwrap().status() != 503 {} };
+        soon("a refusal", refused).await;
+        let request = client.post(transfers).json(&plain(CALL, "Support Tier 2"));
+        let answer = send(request).await;
+        second_signal.cancel();
+        answer
+    });
+    assert_eq!((answer.status.as_u16(), sandbox.moves().len()), (201, 1), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_moved_gets_its_priority_also_when_the_service_stops() {
     for (status, retry_after) in [(429, Some("1")), (503, None)] {
         let retry_after = retry_after.map(str::to_owned);

@@ -95,7 +95,7 @@ async fn blanks_around_a_secret_are_left_out_and_check_config_says_so() {
         ("GENESYS_CLIENT_SECRET", " sandbox\n", "GENESYS_CLIENT_SECRET in the environment"),
         ("GENESYS_CLIENT_SECRET_FILE", &in_file, "named by GENESYS_CLIENT_SECRET_FILE"),
         ("STORE_URL_FILE", &url, "named by STORE_URL_FILE"),
-        ("CONFIG_FILE", &toml, "a.toml:2"),
+        ("CONFIG_FILE", &toml, "a.toml"),
     ] {
         let settings = [("GENESYS_CLIENT_ID", "sandbox"), (name, value)];
         let settings = if name == "STORE_URL_FILE" { &settings[1..] } else { &settings };

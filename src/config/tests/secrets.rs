@@ -11,7 +11,7 @@ fn assert_hidden(text: &str) {
 }
 
 fn shown(settings: &Settings) -> String {
-    format!("{settings:?}{settings:#?}{}{:?}", settings.sources.to_toml(), settings.warnings)
+    format!("{settings:?}{settings:#?}{}{:?}", settings.effective, settings.warnings)
 }
 
 #[test]

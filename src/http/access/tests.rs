@@ -40,6 +40,7 @@ fn service(entries: Vec<ApiKey>) -> Router {
         bind: ([127, 0, 0, 1], 0).into(),
         deadline: Duration::from_secs(30),
         shutdown_grace: Duration::from_secs(20),
+        shutdown_delay: Duration::ZERO,
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         max_connections: 10,

@@ -9,7 +9,7 @@ fn list(toml: &str) -> Result<Vec<ApiKey>, Vec<String>> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keys.toml");
     std::fs::write(&path, toml).unwrap();
-    parse(&super::super::super::layers::api_keys_in(&path, "keys.toml").unwrap())
+    parse(&super::super::list::in_file(&path).unwrap())
 }
 
 fn entry(members: &str) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{fold, trim};
+use super::{fold, trim};
 
 /// A pattern over queue names: `*` stands for any run of characters, also none; everything else
 /// for itself, upper and lower case alike, as queue names are compared.
@@ -54,7 +54,7 @@ impl QueuePattern {
         self.folded.starts_with('*') && self.folded.chars().all(|c| c == '*')
     }
 
-    /// Whether the queue is meant whose folded name this is (`crate::names`).
+    /// Whether the queue is meant whose folded name this is (`fold`).
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let Some((head, rest)) = self.folded.split_once('*') else { return self.folded == name };

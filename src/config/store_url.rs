@@ -1,50 +1,22 @@
-//! `[store]`: the durable record.
+//! `store.url`: its forms, and what of it may be shown.
 
-use std::time::Duration;
-
-use config::ValueKind;
 use secrecy::SecretString;
+use serde::{Deserializer, de::Error as _};
 use url::Url;
 
-use super::{
-    reader::{self, Reader},
-    units::{days, hours, minutes, seconds},
-};
+use super::values::{self, Privacy, text};
 
-/// `[store]`
-#[derive(Debug, Clone)]
-pub struct Store {
-    /// `sqlite://PATH`, `sqlite::memory:` or `postgres://…`; may hold a password.
-    pub url: SecretString,
-    /// How long settled transfers are kept.
-    pub retention: Duration,
-    /// How long settled idempotency keys are kept.
-    pub key_retention: Duration,
-    /// How long a process that shares the store and is not heard of is taken to be alive.
-    pub lease: Duration,
-}
-
-const URL: &str = "store.url";
-
-impl Store {
-    pub(super) fn read(from: &mut Reader) -> Self {
-        Self {
-            url: read_url(from),
-            retention: from.duration("store.retention", hours(1)..=days(3650)),
-            key_retention: from.duration("store.key_retention", minutes(1)..=days(365)),
-            lease: from.duration("store.lease", seconds(1)..=minutes(10)),
-        }
-    }
-}
-
-fn read_url(from: &mut Reader) -> SecretString {
-    let given = from.value(URL).and_then(|value| reader::text(&value.kind));
-    if given.is_some_and(has_broken_password) {
-        from.complain(URL, "percent-encode @ / # ? in the password (%40 %2F %23 %3F)");
-        return SecretString::default();
-    }
+/// Reads `store.url`.
+pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
     let expected = "sqlite://PATH, sqlite::memory:, or postgres://USER:PASSWORD@HOST/DATABASE";
-    from.required(URL, SecretString::default(), expected, url)
+    let given = values::read(from, Privacy::Hidden, expected, |kind| {
+        text(kind).filter(|url| has_broken_password(url) || is_known(url)).map(str::to_owned)
+    })?;
+    if has_broken_password(&given) {
+        let encode = "percent-encode @ / # ? in the password (%40 %2F %23 %3F)";
+        return Err(D::Error::custom(encode));
+    }
+    Ok(SecretString::from(given))
 }
 
 /// Whether an `@` stands behind what ends the host: a `/`, `?` or `#` in the password ended it too
@@ -55,15 +27,13 @@ fn has_broken_password(url: &str) -> bool {
     after_host.is_some_and(|(_, after)| after.contains('@'))
 }
 
-fn url(kind: &ValueKind) -> Option<SecretString> {
-    let text = reader::text(kind)?;
-    let known = match text.split_once("://") {
-        _ if text.contains(char::is_control) => false,
+fn is_known(url: &str) -> bool {
+    match url.split_once("://") {
+        _ if url.contains(char::is_control) => false,
         Some(("sqlite", path)) => !path.is_empty() && !path.starts_with('?'),
-        Some(("postgres" | "postgresql", rest)) => !rest.is_empty() && Url::parse(text).is_ok(),
-        _ => text == "sqlite::memory:",
-    };
-    known.then(|| SecretString::from(text))
+        Some(("postgres" | "postgresql", rest)) => !rest.is_empty() && Url::parse(url).is_ok(),
+        _ => url == "sqlite::memory:",
+    }
 }
 
 /// The parameters whose values may be shown.
