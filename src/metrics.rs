@@ -13,7 +13,6 @@ use crate::problem::Code;
 
 mod families;
 mod labels;
-mod process;
 mod readings;
 
 pub use labels::{Attempt, BreakerState, Fetched, Host, Label, Method, StoreOperation};

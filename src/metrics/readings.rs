@@ -1,4 +1,4 @@
-//! Values that are read when somebody scrapes.
+//! Values that are read at each scrape.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use prometheus::{CounterVec, GaugeVec, Opts, Registry, proto::MetricFamily};
 use super::{
     families::register,
     labels::{BreakerState, Host, Label},
-    process,
 };
+
+mod process;
 
 /// What is read at a scrape. What is `None` or empty is not known now, and has no series.
 #[derive(Debug, Clone, Default)]

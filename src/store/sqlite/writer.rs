@@ -1,6 +1,6 @@
 //! The one thread that writes.
 
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::ffi::SQLITE_BUSY;
 use tokio::sync::mpsc;
@@ -90,6 +90,14 @@ impl Writer {
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn DbJob>>) {
         let mut waiting = Vec::with_capacity(BATCH);
         while queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
+            // Where there are fewer cores than work, other requests are about to write, too: one
+            // flush of the disk serves all. Nothing is lost where nothing else wants the core.
+            thread::yield_now();
+            while waiting.len() < BATCH
+                && let Ok(job) = queue.try_recv()
+            {
+                waiting.push(job);
+            }
             waiting.retain(|job| !job.is_abandoned());
             self.carry_out(&mut waiting);
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::readings::Sheet;
+use super::Sheet;
 
 /// What one tick of the kernel's clock is to programs, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
