@@ -59,7 +59,7 @@ pub(super) trait DbOperation: Send + Sync + 'static {
 /// The rows that are not settled, in the words of the partial indexes.
 macro_rules! unsettled {
     () => {
-        "stage IN ('received', 'prepared', 'dispatching', 'unknown')"
+        "(stage = 'received' OR stage = 'prepared' OR stage = 'dispatching' OR stage = 'unknown')"
     };
 }
 use unsettled;
@@ -67,7 +67,7 @@ use unsettled;
 /// The rows that are settled, in the words of the partial indexes.
 macro_rules! settled {
     () => {
-        "stage IN ('accepted', 'confirmed', 'skipped', 'failed')"
+        "(stage = 'accepted' OR stage = 'confirmed' OR stage = 'skipped' OR stage = 'failed')"
     };
 }
 use settled;

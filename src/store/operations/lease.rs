@@ -75,7 +75,7 @@ impl DbOperation for Adopt {
             // Left to itself, the planner walks all ids.
             "transfers t INDEXED BY transfers_unsettled",
             "transfers t",
-            ("t.", unsettled!(), " ORDER BY t.id")
+            (unsettled!(), " ORDER BY t.id")
         );
         // The crossing is in this order: few are awaited.
         let awaited = adopt!(

@@ -129,7 +129,7 @@ impl DbOperation for Reap {
         let transfers = session
             .execute(
                 concat!(
-                    "DELETE FROM transfers WHERE id IN (SELECT t.id FROM transfers t WHERE t.",
+                    "DELETE FROM transfers WHERE id IN (SELECT t.id FROM transfers t WHERE ",
                     settled!(),
                     " AND t.updated_at < $1 AND NOT EXISTS (SELECT 1 FROM idempotency_keys k \
                      WHERE k.transfer_id = t.id AND k.settled_at >= $2) \

@@ -1,9 +1,12 @@
 //! The one thread that writes.
 
-use std::thread::{self, JoinHandle};
+use std::{
+    mem,
+    thread::{self, JoinHandle},
+};
 
 use rusqlite::ffi::SQLITE_BUSY;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     super::fault::{DbError, OperationError},
@@ -23,6 +26,8 @@ pub(super) struct Writer {
     /// What `PRAGMA synchronous` is set to; `None` when not known.
     synchronous: Option<Durability>,
     disk: Option<Disk>,
+    /// Where the jobs come from.
+    runtime: Option<Handle>,
 }
 
 /// What a database in a file has and one in memory has not.
@@ -74,7 +79,7 @@ impl Setback {
 
 impl Writer {
     pub(super) fn in_memory(session: SqliteSession) -> Self {
-        Self { session: Some(session), synchronous: None, disk: None }
+        Self { session: Some(session), synchronous: None, disk: None, runtime: None }
     }
 
     pub(super) fn in_file(
@@ -83,7 +88,8 @@ impl Writer {
         readers: Vec<JoinHandle<()>>,
     ) -> Self {
         let disk = Some(Disk { file, readers });
-        Self { session: Some(session), synchronous: None, disk }
+        let runtime = Handle::try_current().ok();
+        Self { session: Some(session), synchronous: None, disk, runtime }
     }
 
     /// Works until every sender is gone, then closes the database and frees the file.
@@ -114,9 +120,25 @@ impl Writer {
             Err(setback) if jobs.len() > 1 && setback.phase > Phase::Begin => {
                 self.carry_out_each(jobs, setback.phase != Phase::Commit);
             }
-            outcome => {
+            outcome => self.tell(jobs, &outcome.map_err(|setback| setback.trouble())),
+        }
+    }
+
+    /// Tells what waits for these jobs. Several at once are told from within the runtime: each word
+    /// from another thread could wake it anew, and cost more than the job.
+    fn tell(&self, jobs: &mut Vec<Box<dyn DbJob>>, outcome: &Result<(), OperationError>) {
+        match &self.runtime {
+            Some(runtime) if jobs.len() > 1 => {
+                let (jobs, outcome) = (mem::take(jobs), outcome.clone());
+                runtime.spawn(async move {
+                    for job in jobs {
+                        job.finish(outcome.clone());
+                    }
+                });
+            }
+            _ => {
                 for job in jobs.drain(..) {
-                    job.finish(outcome.as_ref().copied().map_err(Setback::trouble));
+                    job.finish(outcome.clone());
                 }
             }
         }
