@@ -72,9 +72,9 @@ pub struct BuildError(String);
 
 /// Everybody who may call. Cheap to clone.
 #[derive(Clone)]
-pub struct Keyring(Arc<Inner>);
+pub struct Keyring(Arc<KeyringInner>);
 
-struct Inner {
+struct KeyringInner {
     /// Who everybody is with `auth.mode = none`.
     anonymous: Option<Arc<Identity>>,
     keys: ArcSwap<ApiKeys>,
@@ -104,7 +104,7 @@ impl Keyring {
         let verifier = |oidc| Verifier::new(oidc, moves_per_conversation, clock);
         let issuer = auth.oidc.as_ref().map(verifier).transpose().map_err(BuildError)?;
         let file = auth.api_keys_file.clone();
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(KeyringInner {
             anonymous: None,
             keys: ArcSwap::from_pointee(ApiKeys::new(&auth.api_keys, moves_per_conversation)),
             file: file.map(|path| Mutex::new(KeyFile::new(path, auth.api_keys.clone()))),
@@ -118,7 +118,7 @@ impl Keyring {
     /// A keyring that asks nobody and lets everybody do everything (`auth.mode = none`).
     #[must_use]
     pub fn open() -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(KeyringInner {
             anonymous: Some(Arc::new(Identity::anonymous())),
             keys: ArcSwap::from_pointee(ApiKeys::new(&[], 0)),
             file: None,

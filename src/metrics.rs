@@ -19,7 +19,7 @@ mod readings;
 pub use labels::{Attempt, BreakerState, Fetched, Host, Label, Method, StoreOperation};
 pub use readings::{BreakerReading, QueueMapReading, RateReading, Readings, TokenReading};
 
-use families::{Http, Store, Transfers, Upstream};
+use families::{HttpMetrics, StoreMetrics, TransferMetrics, UpstreamMetrics};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -32,19 +32,19 @@ const NONE: &str = "none";
 /// The metrics of one service.
 pub struct Metrics {
     registry: Registry,
-    http: Http,
-    transfers: Transfers,
-    upstream: Upstream,
-    store: Store,
+    http: HttpMetrics,
+    transfers: TransferMetrics,
+    upstream: UpstreamMetrics,
+    store: StoreMetrics,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let registry = Registry::new();
-        let http = Http::new(&registry);
-        let transfers = Transfers::new(&registry);
-        let upstream = Upstream::new(&registry);
-        let store = Store::new(&registry);
+        let http = HttpMetrics::new(&registry);
+        let transfers = TransferMetrics::new(&registry);
+        let upstream = UpstreamMetrics::new(&registry);
+        let store = StoreMetrics::new(&registry);
         Self { registry, http, transfers, upstream, store }
     }
 }

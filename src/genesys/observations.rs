@@ -7,7 +7,7 @@ use super::{
     upstream::{Upstream, json},
     wire::{
         QueueMembers,
-        observations::{Data, Filter, Group, Observations, Predicate, Query, Row},
+        observations::{Data, Filter, Group, Observations, Predicate, Row, WaitingQuery},
     },
 };
 use crate::transfer::{
@@ -28,7 +28,7 @@ pub(super) async fn waiting(
     let id = queue.to_string();
     let matches =
         |dimension, value| Predicate { r#type: "dimension", dimension, operator: "matches", value };
-    let query = Query {
+    let query = WaitingQuery {
         filter: Filter {
             r#type: "and",
             predicates: [matches("queueId", id.as_str()), matches("mediaType", VOICE)],

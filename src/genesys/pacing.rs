@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 pub(super) use self::ceiling::RateHeaders;
 use self::{
     ceiling::Ask,
-    line::{Entry, Fate, Line},
+    line::{AskResult, Fate, PacingQueue},
 };
 use super::{
     attempt::Attempt,
@@ -47,18 +47,18 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The rate budget of one OAuth client.
 #[derive(Clone)]
-pub(super) struct Pacer(Arc<Shared>);
+pub(super) struct Pacer(Arc<PacerInner>);
 
-struct Shared {
-    state: Mutex<State>,
+struct PacerInner {
+    state: Mutex<PacingState>,
     changed: Notify,
     shutdown: CancellationToken,
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
 }
 
-struct State {
-    line: Line,
+struct PacingState {
+    line: PacingQueue,
     seats: HashMap<u64, oneshot::Sender<Turn>>,
     /// Whether the task that calls up those who wait is running.
     called_up: bool,
@@ -84,9 +84,9 @@ impl Pacer {
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let line = Line::new(per_minute, reserve, Instant::now());
-        let state = Mutex::new(State { line, seats: HashMap::new(), called_up: false });
-        Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker, metrics }))
+        let line = PacingQueue::new(per_minute, reserve, Instant::now());
+        let state = Mutex::new(PacingState { line, seats: HashMap::new(), called_up: false });
+        Self(Arc::new(PacerInner { state, changed: Notify::new(), shutdown, tracker, metrics }))
     }
 
     /// Notes the budget now, Genesys' own limits, and how many wait in each lane.
@@ -164,7 +164,7 @@ impl Pacer {
         let (entry, turn) = {
             let mut state = self.0.lock();
             let entry = state.line.enter(asked, ctx.lane, ctx.caller.as_ref(), ask, start_by);
-            let turn = if let Entry::Waiting(number) = entry {
+            let turn = if let AskResult::Waiting(number) = entry {
                 let (seat, turn) = oneshot::channel();
                 state.seats.insert(number, seat);
                 Some(turn)
@@ -174,13 +174,13 @@ impl Pacer {
             (entry, turn)
         };
         match (entry, turn) {
-            (Entry::Granted, _) => Ok(self.held(ask)),
-            (Entry::Refused(when), _) => Err(rate_limited(asked, when)),
-            (Entry::Waiting(_), None) => Err(rate_limited(asked, asked + SOON)),
-            (Entry::Waiting(number), Some(turn)) => {
+            (AskResult::Granted, _) => Ok(self.held(ask)),
+            (AskResult::Refused(when), _) => Err(rate_limited(asked, when)),
+            (AskResult::Waiting(_), None) => Err(rate_limited(asked, asked + SOON)),
+            (AskResult::Waiting(number), Some(turn)) => {
                 let _left = Leaver { pacer: self, number };
                 self.call_up();
-                let span = trace::stage(trace::Stage::Wait);
+                let span = trace::stage(trace::TraceStage::Wait);
                 let turn = self.wait(turn, start_by, ctx.outlasts_stop).instrument(span).await;
                 ctx.usage.add_wait(asked.elapsed());
                 turn
@@ -285,14 +285,14 @@ impl Pacer {
         }
     }
 
-    fn settle(&self, change: impl FnOnce(&mut Line)) {
+    fn settle(&self, change: impl FnOnce(&mut PacingQueue)) {
         change(&mut self.0.lock().line);
         self.0.changed.notify_one();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl PacerInner {
+    fn lock(&self) -> MutexGuard<'_, PacingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

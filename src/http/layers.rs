@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     problem::Code,
-    transfer::{Cut, Place, Progress},
+    transfer::{Cut, InFlightPermit, Progress},
 };
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ async fn in_place(app: &AppState, mut request: Request, next: Next) -> Result<Re
         return Err(Failure::new(Code::Overloaded, detail));
     };
     // Shared with the work, which may outlive the answer and the caller.
-    let place = Place::new(permit);
+    let place = InFlightPermit::new(permit);
     request.extensions_mut().insert(place.clone());
     let response = in_time(app, request, next).await;
     drop(place);

@@ -27,7 +27,7 @@ pub struct Shared {
     pub(super) batches: Arc<Batches>,
     pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) streams: Arc<Streams>,
     /// The names requests must be sent to; `None` where callers need credentials.
@@ -51,7 +51,7 @@ impl AppState {
         request_ids: RequestIds,
         shutdown: &Shutdown,
     ) -> Self {
-        let limits = Limits {
+        let limits = ServerLimits {
             deadline: settings.deadline,
             body_timeout: settings.body_timeout,
             max_connections: settings.max_connections,
@@ -110,7 +110,7 @@ impl Deref for AppState {
 /// How long things may take, counted from the arrival of a request's head, and how many there may
 /// be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
     pub(super) max_connections: usize,

@@ -9,7 +9,7 @@ use genesys_transfer::{
     sandbox::{
         faults::{Fault, When},
         ledger::Request,
-        world::{NewConversation, Shape, model::Routing},
+        world::{NewConversation, Shape, model::LegRouting},
     },
 };
 use reqwest::Method;
@@ -64,7 +64,7 @@ impl TestApp {
     }
 
     /// The queue the call waits in and what routing knows about it there.
-    pub(crate) fn waits(&self, conversation: Uuid) -> Option<(Uuid, Routing)> {
+    pub(crate) fn waits(&self, conversation: Uuid) -> Option<(Uuid, LegRouting)> {
         self.sandbox().with(|state| {
             let leg = state.world.conversation(conversation)?.waiting_leg()?;
             Some((leg.queue.as_ref()?.id, leg.routing.clone()?))
@@ -72,7 +72,7 @@ impl TestApp {
     }
 
     /// What routing knows about the call, which waits.
-    pub(crate) fn routing(&self, conversation: Uuid) -> Routing {
+    pub(crate) fn routing(&self, conversation: Uuid) -> LegRouting {
         self.waits(conversation).unwrap().1
     }
 
