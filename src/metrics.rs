@@ -1,9 +1,9 @@
 //! What is counted and measured, for Prometheus: one registry per service, no global state.
 //!
-//! Whoever measures holds an `Arc<Metrics>` and calls a method; labels are enums, route templates
+//! Code that measures holds an `Arc<Metrics>` and calls a method; labels are enums, route templates
 //! or numbers, never texts from outside, so that the number of series has a bound whatever callers
-//! send. Values that are there to be read (ages, budgets) are not kept here: they are asked for
-//! when somebody scrapes, as [`Readings`].
+//! send. Values that can be read at any time (ages, budgets) are not kept here: they are read at
+//! each scrape, as [`Readings`].
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ impl Metrics {
         self.upstream.left_out.with_label_values(&[operation.label()]).inc_by(entries);
     }
 
-    /// Somebody waited for his turn in the rate budget, perhaps in vain.
+    /// A request waited for its turn in the rate budget, perhaps in vain.
     pub fn paced(&self, lane: impl Label, waited: Duration, granted: bool) {
         let lane = [lane.label()];
         self.upstream.pacing.with_label_values(&lane).observe(waited.as_secs_f64());

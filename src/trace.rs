@@ -234,7 +234,7 @@ pub fn stage(stage: TraceStage) -> Span {
     tracing::debug_span!("stage", otel.name = stage.name())
 }
 
-/// Work on a transfer that nobody waits for.
+/// Work on a transfer in the background: no request waits for it.
 #[must_use]
 pub fn background(
     origin: &Origin,

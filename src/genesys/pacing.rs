@@ -64,8 +64,8 @@ struct PacingState {
     called_up: bool,
 }
 
-/// What one who waits is told. Carries the place itself, so that a place called up for somebody
-/// who has left is given back.
+/// What a waiting request is told. Carries the place itself, so that a place granted to a request
+/// that has left is given back.
 type Turn = Result<Held, Instant>;
 
 /// A place that was granted.
@@ -201,7 +201,7 @@ impl Pacer {
             turn = timeout_at(by, turn) => match turn {
                 Ok(Ok(Ok(held))) => Ok(held),
                 Ok(Ok(Err(when))) => Err(rate_limited(Instant::now(), when)),
-                // The one who calls up is late himself: it was the limit all the same.
+                // The task that grants places was late itself: the limit is the reason all the same.
                 Ok(Err(_)) | Err(_) => Err(rate_limited(by, by + SOON)),
             },
             () = self.0.shutdown.cancelled(), if !outlasts_stop => Err(GatewayError::ShuttingDown),
@@ -241,7 +241,7 @@ impl Pacer {
         }
     }
 
-    /// Tells those whose turn it is; the time of the next look, `None` when nobody waits.
+    /// Tells the requests whose turn it is. Returns when to look next, `None` when none waits.
     fn look_at_the_line(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut told = Vec::new();
@@ -258,7 +258,7 @@ impl Pacer {
             state.called_up = next.is_some();
             next
         };
-        // Outside the lock: a place nobody takes is given back, which locks.
+        // Outside the lock: a place that is not taken is given back, which locks.
         for (seat, turn) in told {
             if let Some(seat) = seat {
                 drop(seat.send(turn));
@@ -302,7 +302,7 @@ fn rate_limited(now: Instant, when: Instant) -> GatewayError {
     GatewayError::RateLimited { retry_after, answer: None }
 }
 
-/// Takes a waiter out of the line when his future is dropped.
+/// Takes a request out of the queue when its future is dropped.
 struct Leaver<'a> {
     pacer: &'a Pacer,
     number: u64,

@@ -95,7 +95,7 @@ pub async fn serve(
         () = accept_all(&listener, settings, &host, &connections, &metrics) => {}
         () = follow(tls.as_ref()) => {}
     }
-    // Whoever comes now is refused by the system and may try another instance at once.
+    // From now on the system refuses new connections; clients may try another instance at once.
     drop(listener);
     connections.close();
     tokio::select! {

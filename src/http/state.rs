@@ -40,9 +40,9 @@ pub struct Shared {
 }
 
 impl AppState {
-    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once it
-    /// is told to end by `shutdown` the service says that it is not ready; when the grace is over
-    /// it answers what it has in hand.
+    /// The state for a server with these `settings`, which admits the callers of `keyring`. Once
+    /// `shutdown` begins, the service reports that it is not ready; when the grace is over it
+    /// answers the requests in progress.
     #[must_use]
     pub fn new(
         (transfers, batches): (Arc<Transfers>, Arc<Batches>),
@@ -84,8 +84,7 @@ impl AppState {
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
     pub async fn readiness(&self) -> Readiness {
         let Readiness { ready, mut reasons } = self.transfers.readiness().await;
-        // Only when nobody at all can be recognised, which ends with the first answer of the
-        // issuer.
+        // Only while no caller can be recognised, which ends with the issuer's first answer.
         let unknown = self.keyring.troubles();
         let ready = ready && unknown.is_empty();
         reasons.extend(unknown);

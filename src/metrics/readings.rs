@@ -1,4 +1,4 @@
-//! Values that are read when somebody scrapes.
+//! Values that are read at each scrape.
 
 use std::time::Duration;
 

@@ -80,7 +80,7 @@ impl Traces {
     }
 
     /// The layer that turns spans of [`trace`] into OpenTelemetry's. Events, and spans of other
-    /// crates, stay out: nobody has checked what they say.
+    /// crates, stay out: they may hold anything.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

@@ -48,7 +48,7 @@ impl From<FlightError> for NoKeys {
 }
 
 /// So many tokens with unknown keys may wait for a fetch: each holds a place among the requests in
-/// progress, and may be anybody's.
+/// progress, and may come from any client.
 const MOST_WAITING: usize = 64;
 
 /// Longest a fetch is waited for.

@@ -51,8 +51,8 @@ impl Head {
     }
 }
 
-/// The algorithms that are taken: signatures with a public key only, so that nobody who knows
-/// the issuer's public key can make a token with it (`HS256`), nor anybody at all (`none`).
+/// The accepted algorithms: signatures with a public key only. With `HS256` anyone with the
+/// issuer's public key could make a token; with `none`, anyone at all.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "RS256" => Some(Algorithm::RS256),

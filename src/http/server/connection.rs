@@ -356,7 +356,7 @@ impl HttpBody for TrackedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // Whoever asks for more has taken up what was there.
+        // The next poll shows that the frame before was taken up.
         self.ticket.taken_up();
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_some() {

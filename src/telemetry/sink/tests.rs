@@ -91,7 +91,7 @@ async fn what_does_not_fit_is_dropped_and_counted_and_the_audit_log_longest() {
     let sink = sink(&stream);
     sink.take("first\n", LineKind::Other);
     drop(stream.until(|stream| stream.begun > 0));
-    // From here on the thread is stuck with that line. Whoever logs is not.
+    // From here on the thread is stuck with that line. Code that logs is not.
     for number in 0..1_034 {
         sink.take(&long(number), LineKind::Other);
     }

@@ -109,7 +109,7 @@ impl Transfers {
     async fn send_again(&self, job: &mut Job, command: &MoveCommand, in_vain: Outcome) -> Outcome {
         crate::failpoint!(BeforeSendAgain);
         let begun = Instant::now();
-        // Writing proves that the row is still ours: nobody else judges it meanwhile.
+        // Writing proves that the row is still ours: no other process judges it meanwhile.
         match self.records.step(&mut job.transfer, Stage::Dispatching, KeyChange::Keep).await {
             Ok(()) => {}
             Err(NotRecorded::TakenOver) => return Outcome::TakenOver,

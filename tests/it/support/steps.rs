@@ -105,7 +105,7 @@ impl TestApp {
         self.fault("POST", REPLACE, 1, Fault::Drop { when: When::Before, reset: false });
     }
 
-    /// Moves the call with a lost command, so that nobody knows what became of it; the answer
+    /// Moves the call with a lost command, so that its outcome is unknown; the answer
     /// comes at its deadline.
     pub(crate) async fn transfer_into_the_unknown(&self, conversation: Uuid) -> Answer {
         self.command_is_lost();

@@ -280,7 +280,7 @@ proptest! {
         }
     }
 
-    /// Whoever asks in the neediest lane goes as soon as the minute allows, however many wait in
+    /// A request in the neediest lane goes as soon as the minute allows, however many wait in
     /// the others.
     #[test]
     fn the_neediest_lane_does_not_starve(
@@ -304,7 +304,7 @@ proptest! {
         prop_assert_eq!(fates.first(), Some(&(number, Fate::Granted(REQUEST))));
     }
 
-    /// Whoever was let wait and whose turn can be told is granted at that time, not later.
+    /// A waiting request whose turn can be told is granted at that time, not later.
     #[test]
     fn a_told_time_is_kept(limit in 1u32..10, waiting in 1usize..30) {
         let start = Instant::now();
