@@ -1,4 +1,4 @@
-//! Who calls, and what he may do: API keys and an issuer's access tokens, both as
+//! Who calls, and what the caller may do: API keys and an issuer's access tokens, both as
 //! `Authorization: Bearer` (RFC 6750). Knows neither HTTP types nor routes.
 
 use std::{
@@ -54,7 +54,7 @@ pub enum Credentials<'a> {
     Unreadable,
 }
 
-/// Why nobody was recognised.
+/// Why no caller was recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     /// There were no credentials.
@@ -70,12 +70,12 @@ pub enum Denied {
 #[error("{0}")]
 pub struct BuildError(String);
 
-/// Everybody who may call. Cheap to clone.
+/// All callers with access. Cheap to clone.
 #[derive(Clone)]
-pub struct Keyring(Arc<Inner>);
+pub struct Keyring(Arc<KeyringInner>);
 
-struct Inner {
-    /// Who everybody is with `auth.mode = none`.
+struct KeyringInner {
+    /// The caller of every request with `auth.mode = none`.
     anonymous: Option<Arc<Identity>>,
     keys: ArcSwap<ApiKeys>,
     file: Option<Mutex<KeyFile>>,
@@ -104,7 +104,7 @@ impl Keyring {
         let verifier = |oidc| Verifier::new(oidc, moves_per_conversation, clock);
         let issuer = auth.oidc.as_ref().map(verifier).transpose().map_err(BuildError)?;
         let file = auth.api_keys_file.clone();
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(KeyringInner {
             anonymous: None,
             keys: ArcSwap::from_pointee(ApiKeys::new(&auth.api_keys, moves_per_conversation)),
             file: file.map(|path| Mutex::new(KeyFile::new(path, auth.api_keys.clone()))),
@@ -115,10 +115,10 @@ impl Keyring {
         })))
     }
 
-    /// A keyring that asks nobody and lets everybody do everything (`auth.mode = none`).
+    /// A keyring that needs no credentials and permits everything (`auth.mode = none`).
     #[must_use]
     pub fn open() -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(KeyringInner {
             anonymous: Some(Arc::new(Identity::anonymous())),
             keys: ArcSwap::from_pointee(ApiKeys::new(&[], 0)),
             file: None,
@@ -129,7 +129,7 @@ impl Keyring {
         }))
     }
 
-    /// Whether nobody is asked for credentials (`auth.mode = none`).
+    /// Whether no credentials are needed (`auth.mode = none`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.anonymous.is_some()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
-    config::Batches as Settings,
+    config::BatchSettings,
     problem::{Code, Problem},
     transfer::{
         Caller, Transfers,
@@ -58,14 +58,14 @@ const ADOPTED_AT_ONCE: u32 = 50;
 const LOOKS_IN_A_LEASE: u32 = 4;
 
 /// Renders the response to the request that made a batch. A pure function.
-pub type Render = fn(&BatchState) -> StoredResponse;
+pub type RenderBatch = fn(&BatchState) -> StoredResponse;
 
 /// Moves many calls, and answers questions about that.
 pub struct Batches {
     transfers: Arc<Transfers>,
     store: Arc<dyn BatchStore>,
-    settings: Settings,
-    render: Render,
+    settings: BatchSettings,
+    render: RenderBatch,
     places: Arc<Semaphore>,
     running: Registry,
     watched: Watched,
@@ -78,8 +78,8 @@ impl Batches {
     pub fn new(
         transfers: Arc<Transfers>,
         store: Arc<dyn BatchStore>,
-        settings: Settings,
-        render: Render,
+        settings: BatchSettings,
+        render: RenderBatch,
     ) -> Arc<Self> {
         Arc::new(Self {
             transfers,

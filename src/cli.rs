@@ -72,7 +72,7 @@ pub struct Exit {
     after_help = AFTER_HELP,
     disable_help_subcommand = true
 )]
-struct Raw {
+struct Arguments {
     /// File with settings; wins over the environment variable `CONFIG_FILE`
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -97,7 +97,7 @@ impl Cli {
     /// # Errors
     /// [`Exit`] when help or the version was asked for, or the line is not understood.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
-        let raw = Raw::try_parse_from(words).map_err(|error| Exit {
+        let raw = Arguments::try_parse_from(words).map_err(|error| Exit {
             text: match (error.kind(), error.source()) {
                 // The whole text shows the value: a URL, in which a password may be.
                 (ErrorKind::ValueValidation, Some(expected)) => format!("error: {expected}"),
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         use clap::CommandFactory as _;
-        Raw::command().debug_assert();
+        Arguments::command().debug_assert();
     }
 
     #[test]

@@ -35,9 +35,10 @@ pub use error::{ConfigError, ConfigErrors, one_line};
 pub use files::{pem_without_mark, read_in_time};
 pub use region::Region;
 pub use sections::{
-    Batches, Confirm, Genesys, LogFormat, Sandbox, Server, Store, Telemetry, TransferApi, Transfers,
+    BatchSettings, Confirm, Genesys, LogFormat, SandboxSettings, Server, StoreSettings, Telemetry,
+    TransferApi, TransferSettings,
 };
-pub use tls::{Tls, TlsFileError, TlsFiles};
+pub use tls::{TlsFileError, TlsFiles, TlsSettings};
 pub use values::is_log_filter;
 
 use layers::Layers;
@@ -65,17 +66,17 @@ pub struct Settings {
     /// Genesys Cloud.
     pub genesys: Genesys,
     /// How transfers are carried out.
-    pub transfers: Transfers,
+    pub transfers: TransferSettings,
     /// Many transfers under one id.
-    pub batches: Batches,
+    pub batches: BatchSettings,
     /// The durable record.
-    pub store: Store,
+    pub store: StoreSettings,
     /// Who may call.
     pub auth: Auth,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// The embedded stand-in for Genesys Cloud.
-    pub sandbox: Sandbox,
+    pub sandbox: SandboxSettings,
     /// All of it as TOML, each value with its origin, without secrets.
     pub effective: String,
     /// What is allowed but was hardly meant, one line each, without secrets; to be logged.
@@ -108,7 +109,7 @@ impl Settings {
         if server.max_connections_per_address == 0 {
             server.max_connections_per_address = (server.max_connections / 4).max(1);
         }
-        server.tls = Tls::read(from)?;
+        server.tls = TlsSettings::read(from)?;
         let genesys: Genesys = from.read("genesys", |_| true)?;
         rules::check_hosts(&genesys, from);
         let (region, bind) = (genesys.region, server.bind);

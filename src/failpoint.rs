@@ -66,7 +66,7 @@ points! {
     AfterRouting = "after_routing",
     /// An outcome is known and not recorded.
     BeforeOutcome = "before_outcome",
-    /// An outcome is recorded; nobody was told.
+    /// An outcome is recorded; the caller is not answered yet.
     AfterOutcome = "after_outcome",
     /// `accepted` is recorded; the wait for `confirmed` begins.
     BeforeConfirming = "before_confirming",
@@ -76,7 +76,7 @@ points! {
     AfterAdopting = "after_adopting",
     /// A batch is worked out; nothing of it is recorded.
     BeforeBatch = "before_batch",
-    /// It is recorded; nobody works through it.
+    /// It is recorded; no runner works through it yet.
     AfterBatch = "after_batch",
     /// A call of a batch may go next; its transfer is not recorded.
     BeforeItem = "before_item",
@@ -84,7 +84,7 @@ points! {
     AfterItem = "after_item",
     /// Nothing of a batch is left to do; that is not recorded.
     BeforeBatchEnd = "before_batch_end",
-    /// A row found in `dispatching` is `unknown` now; nobody looked.
+    /// A row found in `dispatching` is `unknown` now; the conversation was not read yet.
     AfterUnknown = "after_unknown",
     /// What became of an `unknown` transfer is known and not recorded.
     BeforeSettling = "before_settling",

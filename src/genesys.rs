@@ -14,8 +14,8 @@ use url::Url;
 
 use self::{
     breaker::Breaker,
-    call::{Kind, Operation, Operations, start_by},
-    credentials::Credentials,
+    call::{CallKind, Operation, Operations, start_by},
+    credentials::ClientCredentials,
     host::{Host, Timeouts, clients},
     pacing::Pacer,
     queues::Queues,
@@ -144,7 +144,7 @@ impl Gateway {
     ) -> Result<Self, SetupError> {
         metrics.know_operations::<Operation>();
         let (api_client, login_client) = clients(settings, &hosts.api, &hosts.login)?;
-        let credentials = Credentials::new(settings, Arc::clone(&clock))?;
+        let credentials = ClientCredentials::new(settings, Arc::clone(&clock))?;
         let counted = || Arc::clone(metrics);
         let breaker = |host| Breaker::new(host, counted());
         let breakers = [breaker(metrics::Host::Login), breaker(metrics::Host::Api)];
@@ -210,14 +210,14 @@ impl Gateway {
 /// The token cache over the login host.
 fn tokens(
     login: Upstream,
-    credentials: Credentials,
+    credentials: ClientCredentials,
     timeout: Duration,
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
 ) -> TokenCache {
     // All tries of one fetch in full, with the pauses between them; callers wait for it no longer
     // than their own deadline.
-    let longest = timeout * Kind::Token.max_attempts() + Duration::from_secs(1);
+    let longest = timeout * CallKind::Token.max_attempts() + Duration::from_secs(1);
     let credentials = Arc::new(credentials);
     let fetch = move || {
         let (login, credentials) = (login.clone(), Arc::clone(&credentials));
@@ -268,7 +268,7 @@ impl CallGateway for Gateway {
         calls: u32,
     ) -> Result<Arc<dyn Reservation>, GatewayError> {
         // What is admitted ends in a command.
-        let by = start_by(ctx, Kind::Command);
+        let by = start_by(ctx, CallKind::Command);
         self.pacer.reserve(ctx, self.operations_of_a_transfer(calls), by).await
     }
 

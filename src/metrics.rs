@@ -1,9 +1,9 @@
 //! What is counted and measured, for Prometheus: one registry per service, no global state.
 //!
-//! Whoever measures holds an `Arc<Metrics>` and calls a method; labels are enums, route templates
+//! Code that measures holds an `Arc<Metrics>` and calls a method; labels are enums, route templates
 //! or numbers, never texts from outside, so that the number of series has a bound whatever callers
-//! send. Values that are there to be read (ages, budgets) are not kept here: they are asked for
-//! when somebody scrapes, as [`Readings`].
+//! send. Values that can be read at any time (ages, budgets) are not kept here: they are read at
+//! each scrape, as [`Readings`].
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ mod readings;
 pub use labels::{Attempt, BreakerState, Fetched, Host, Label, Method, StoreOperation};
 pub use readings::{BreakerReading, QueueMapReading, RateReading, Readings, TokenReading};
 
-use families::{Http, Store, Transfers, Upstream};
+use families::{HttpMetrics, StoreMetrics, TransferMetrics, UpstreamMetrics};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,19 +31,19 @@ const NONE: &str = "none";
 /// The metrics of one service.
 pub struct Metrics {
     registry: Registry,
-    http: Http,
-    transfers: Transfers,
-    upstream: Upstream,
-    store: Store,
+    http: HttpMetrics,
+    transfers: TransferMetrics,
+    upstream: UpstreamMetrics,
+    store: StoreMetrics,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let registry = Registry::new();
-        let http = Http::new(&registry);
-        let transfers = Transfers::new(&registry);
-        let upstream = Upstream::new(&registry);
-        let store = Store::new(&registry);
+        let http = HttpMetrics::new(&registry);
+        let transfers = TransferMetrics::new(&registry);
+        let upstream = UpstreamMetrics::new(&registry);
+        let store = StoreMetrics::new(&registry);
         Self { registry, http, transfers, upstream, store }
     }
 }
@@ -123,7 +123,7 @@ impl Metrics {
         self.upstream.left_out.with_label_values(&[operation.label()]).inc_by(entries);
     }
 
-    /// Somebody waited for his turn in the rate budget, perhaps in vain.
+    /// A request waited for its turn in the rate budget, perhaps in vain.
     pub fn paced(&self, lane: impl Label, waited: Duration, granted: bool) {
         let lane = [lane.label()];
         self.upstream.pacing.with_label_values(&lane).observe(waited.as_secs_f64());

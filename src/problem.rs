@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use catalogue::Entry;
+use catalogue::CodeEntry;
 
 mod catalogue;
 
@@ -89,7 +89,7 @@ codes! {
 }
 
 impl Code {
-    fn entry(self) -> Entry {
+    fn entry(self) -> CodeEntry {
         catalogue::entry(self)
     }
 

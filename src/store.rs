@@ -118,7 +118,7 @@ impl Stores {
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(
-    settings: &config::Store,
+    settings: &config::StoreSettings,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> Result<Stores, OpenError> {

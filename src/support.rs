@@ -6,6 +6,6 @@ mod net;
 mod window;
 
 pub use backoff::Backoff;
-pub use cached::{Cached, Fresh, Joined, Lost, SingleFlight, Source};
+pub use cached::{Cached, FlightError, Fresh, Joined, SingleFlight, Source};
 pub use net::is_loopback;
-pub use window::Window;
+pub use window::SlidingWindow;

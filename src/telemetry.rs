@@ -27,14 +27,14 @@ mod panics;
 mod sink;
 mod traces;
 
-use fields::Fields;
+use fields::EventFields;
 use layer::{LineLayer, Out};
-use line::Line;
+use line::LogLine;
 #[cfg(test)]
 use sink::Dropped;
 
 pub use level::{LogFilter, LogState};
-pub use sink::{Lines, Sink};
+pub use sink::{LineCounts, Sink};
 pub use traces::Traces;
 
 /// Why logging could not be set up or changed.
@@ -87,11 +87,11 @@ pub fn init(settings: &Telemetry) -> Result<Logging, TelemetryError> {
 }
 
 /// The line that says that others were dropped.
-fn dropped(lost: Lines, format: LogFormat) -> String {
-    let mut fields = Fields::new(format);
+fn dropped(lost: LineCounts, format: LogFormat) -> String {
+    let mut fields = EventFields::new(format);
     fields.set("dropped", |line, _| line.push_str(&lost.other.to_string()));
     fields.set("dropped_audit", |line, _| line.push_str(&lost.audit.to_string()));
-    let line = Line {
+    let line = LogLine {
         time: SystemClock.now(),
         level: tracing::Level::WARN,
         target: module_path!(),

@@ -185,7 +185,7 @@ pub fn transfer_came_to(
 
 /// A stage of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum TraceStage {
     /// The queue is looked up.
     Queue,
     /// The requests it will need are reserved in the rate budget.
@@ -210,7 +210,7 @@ pub enum Stage {
     Wait,
 }
 
-impl Stage {
+impl TraceStage {
     const fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",
@@ -230,15 +230,15 @@ impl Stage {
 
 /// A stage of the transfer whose span is open.
 #[must_use]
-pub fn stage(stage: Stage) -> Span {
+pub fn stage(stage: TraceStage) -> Span {
     tracing::debug_span!("stage", otel.name = stage.name())
 }
 
-/// Work on a transfer that nobody waits for.
+/// Work on a transfer in the background: no request waits for it.
 #[must_use]
 pub fn background(
     origin: &Origin,
-    stage: Stage,
+    stage: TraceStage,
     request_id: &str,
     transfer_id: &dyn Display,
 ) -> Span {

@@ -55,14 +55,14 @@ use arrivals::{Arrivals, PendingAnswers};
 use gateway::{CallContext, CallGateway, Lane, QueueListing};
 use ids::{ConversationId, TransferId};
 use model::{QueueRef, Transfer};
-use plan::{Carrier, Plan};
+use plan::{Carrier, MovePlan};
 use readiness::ReadinessProbe;
 use records::Records;
 use recovery::Horizon;
 use store::{StoreError, StoredResponse, TransferFilter, TransferStore};
 
 pub use caller::{Caller, Limits};
-pub use completion::{Completion, Cut, Place, Progress};
+pub use completion::{Completion, Cut, InFlightPermit, Progress};
 pub use problems::from_gateway as describe;
 pub use questions::{LegView, Preview, Verdict};
 pub use readiness::Readiness;
@@ -71,7 +71,7 @@ pub use submission::{Reply, Submission, Wait};
 
 use crate::{
     clock::{Clock, IdSource},
-    config::Transfers as Settings,
+    config::TransferSettings,
     metrics::{Metrics, Readings},
     problem::{Code, FieldError, Problem},
     trace,
@@ -82,7 +82,7 @@ const ANSWER_MARGIN: Duration = Duration::from_millis(250);
 
 /// Renders the record of a transfer as the response to the request that made it. A pure function, so
 /// that the same record always gives the same bytes; what it returns is kept for the key unread.
-pub type Render = fn(&Transfer) -> StoredResponse;
+pub type RenderTransfer = fn(&Transfer) -> StoredResponse;
 
 /// What [`Transfers`] is made of.
 pub struct Parts {
@@ -91,11 +91,11 @@ pub struct Parts {
     /// The durable record.
     pub store: Arc<dyn TransferStore>,
     /// How responses are rendered.
-    pub render: Render,
+    pub render: RenderTransfer,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// `[transfers]` of the settings.
-    pub settings: Settings,
+    pub settings: TransferSettings,
     /// Longest a request may take.
     pub deadline: Duration,
     /// How long settled records are kept.
@@ -118,11 +118,11 @@ pub struct Transfers {
     pub(crate) records: Arc<Records>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: IdSource,
-    pub(crate) settings: Settings,
+    pub(crate) settings: TransferSettings,
     /// A process that was not heard of for this long is taken to be dead (`store.lease`).
     pub(crate) lease: Duration,
     pub(crate) completion: Completion,
-    render: Render,
+    render: RenderTransfer,
     /// Longest a request may take (`server.deadline`).
     deadline: Duration,
     retention: Retention,
@@ -274,7 +274,7 @@ impl Transfers {
         id: TransferId,
         verdict: Verdict,
         reason: Option<String>,
-        place: Option<Place>,
+        place: Option<InFlightPermit>,
     ) -> Result<Transfer, Problem> {
         let transfer = self.find(caller, id).await?;
         if !caller.admin {
@@ -367,7 +367,7 @@ impl Transfers {
     ///
     /// # Errors
     /// `invalid_request`.
-    pub(crate) fn check_priority(&self, plan: &Plan) -> Result<(), Box<Problem>> {
+    pub(crate) fn check_priority(&self, plan: &MovePlan) -> Result<(), Box<Problem>> {
         match plan.priority {
             Some(priority) if !self.gateway.takes_priority(priority) => {
                 Err(Box::new(Problem::invalid(vec![FieldError {

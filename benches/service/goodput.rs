@@ -14,7 +14,7 @@ use super::{
     table::{Table, number},
 };
 
-/// Callers who ask all the time; whoever is told to come back later asks again at once.
+/// Callers that send all the time; one that is told to come back later sends again at once.
 const CALLERS: usize = 16;
 
 /// Requests of a transfer by name.

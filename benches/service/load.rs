@@ -19,7 +19,7 @@ use super::{
 /// No call is moved twice, in no part.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A call that nobody has asked about.
+/// A call that no request has named.
 pub(crate) fn fresh_call() -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("c1000000-0000-4000-8000-{number:012x}")

@@ -23,7 +23,7 @@ use crate::{
 const TIME: Duration = Duration::from_mins(1);
 
 /// What was found.
-pub struct Report {
+pub struct ConnectionReport {
     /// One line a try, as TOML comments, so that the whole output stays a valid file.
     pub text: String,
     /// Whether everything needed is there.
@@ -32,8 +32,8 @@ pub struct Report {
 
 /// Looks at the store, gets a token and the queue list, and tries each permission against ids that
 /// do not exist: Genesys answers 404 to a client that has it, 403 to one that has not.
-pub async fn check(settings: &Settings, around: Surroundings) -> Report {
-    let mut report = Report { text: "\n# Connection\n".to_owned(), all_well: true };
+pub async fn check(settings: &Settings, around: Surroundings) -> ConnectionReport {
+    let mut report = ConnectionReport { text: "\n# Connection\n".to_owned(), all_well: true };
     match store::check(&settings.store).await {
         Ok(found) => report.good("store.url", &found),
         Err(error) => report.bad("store.url", &error.to_string()),
@@ -71,7 +71,7 @@ pub async fn check(settings: &Settings, around: Surroundings) -> Report {
     report
 }
 
-impl Report {
+impl ConnectionReport {
     async fn try_all(
         &mut self,
         gateway: &Gateway,

@@ -21,8 +21,8 @@ pub struct Identity {
     revoked: Revoked,
 }
 
-/// Tells whoever goes on answering a caller that the key he came with is no longer in force, or no
-/// longer allows the same. All of them are equal: it is no part of what a caller may do.
+/// Fires when the key a caller used is no longer in force, or no longer allows the same, so that
+/// responses in progress can end. All values are equal: this is no part of what a caller may do.
 #[derive(Debug, Clone, Default)]
 pub struct Revoked(CancellationToken);
 
@@ -49,14 +49,14 @@ impl Identity {
         Self { caller, permissions, requests_per_minute: None, revoked: Revoked::default() }
     }
 
-    /// Everybody, where nobody is asked.
+    /// The one caller where no credentials are needed.
     pub(super) fn anonymous() -> Self {
         let permissions = BTreeSet::from([Permission::Admin]);
         Self::new(CallerName::new("anonymous"), permissions, Limits::default())
     }
 
     /// The caller of an entry in `auth.api_keys`. An entry without patterns limits nothing: the
-    /// settings demand some of everybody who moves calls, but of an admin.
+    /// settings require patterns of every caller that moves calls, except an admin.
     pub(super) fn of_entry(entry: &ApiKey, moves_per_conversation: u32) -> Self {
         let patterns: Option<Arc<[QueuePattern]>> =
             (!entry.queues.is_empty()).then(|| entry.queues.clone().into());
@@ -82,7 +82,7 @@ impl Identity {
         &self.revoked
     }
 
-    /// The same caller, by a key of his own.
+    /// The same caller with another key.
     pub(super) fn by_another_key(&self) -> Self {
         Self { revoked: Revoked::default(), ..self.clone() }
     }

@@ -18,15 +18,15 @@ const WINDOW: Duration = Duration::from_mins(1);
 const GROUP: Duration = Duration::from_secs(1);
 
 /// The counts of all callers that have a limit. Their number is bounded by the settings.
-pub(super) struct Rates(Mutex<HashMap<CallerName, Window>>);
+pub(super) struct Rates(Mutex<HashMap<CallerName, RateWindow>>);
 
 #[derive(Default)]
-struct Window {
-    groups: VecDeque<Group>,
+struct RateWindow {
+    groups: VecDeque<RateBucket>,
     total: u64,
 }
 
-struct Group {
+struct RateBucket {
     began: Instant,
     latest: Instant,
     count: u64,
@@ -37,7 +37,7 @@ impl Rates {
         Self(Mutex::default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CallerName, Window>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallerName, RateWindow>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,7 +64,7 @@ impl Rates {
     }
 }
 
-impl Window {
+impl RateWindow {
     fn count(&mut self, most: u32, now: Instant) -> Result<(), Duration> {
         self.forget_before(now);
         match self.groups.front() {
@@ -79,7 +79,7 @@ impl Window {
                 group.latest = group.latest.max(now);
                 group.count += 1;
             }
-            _ => self.groups.push_back(Group { began: now, latest: now, count: 1 }),
+            _ => self.groups.push_back(RateBucket { began: now, latest: now, count: 1 }),
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ pub(super) async fn draft_drain(
     let Survey { drain, look, total } = survey(batches, ctx, caller, order).await?;
     let warnings = warnings(batches, ctx, &drain.to).await;
     let shown = sight::oldest(&look, total);
-    let asked = Labels { reason: &order.reason, reference: &order.reference };
+    let asked = ItemLabels { reason: &order.reason, reference: &order.reference };
     Ok(Draft {
         kind: Kind::Drain,
         items: asked.items(&drain, 0, shown.iter().map(|row| (row.conversation_id, row.since))),
@@ -125,7 +125,7 @@ pub(super) async fn draft_planned(
     // The newest ones it showed come after those between: they are found again.
     let known = if shown < plan.total { sight::HALF_A_LOOK } else { plan.items.len() };
     let calls = plan.items.iter().take(known);
-    let asked = Labels { reason: &plan.reason, reference: &plan.reference };
+    let asked = ItemLabels { reason: &plan.reason, reference: &plan.reference };
     let calls = calls.map(|call| (call.conversation_id, call.waiting_since));
     Ok(Draft {
         kind: Kind::Drain,
@@ -223,12 +223,12 @@ async fn warnings(batches: &Batches, ctx: &CallContext, to: &Queue) -> Vec<Warni
 }
 
 /// Why and under which number, as it was asked.
-pub(super) struct Labels<'a> {
+pub(super) struct ItemLabels<'a> {
     pub(super) reason: &'a Option<String>,
     pub(super) reference: &'a Option<String>,
 }
 
-impl Labels<'_> {
+impl ItemLabels<'_> {
     /// Items for `calls`, from `position` on.
     pub(super) fn items(
         &self,

@@ -28,7 +28,7 @@ use crate::{
         ids::TransferId,
         model::Stage,
         permission,
-        plan::{self, Moment, Plan},
+        plan::{self, Moment, MovePlan},
     },
 };
 
@@ -215,7 +215,7 @@ impl Run {
         &self,
         open: &mut Open,
         seen: Option<&Conversation>,
-    ) -> Result<(Plan, Option<(QueueStanding, i64)>), ItemResult> {
+    ) -> Result<(MovePlan, Option<(QueueStanding, i64)>), ItemResult> {
         let plan = self.judged(open, seen, i64::MAX).await?;
         let (Some(since), Some(waited), Some(priority), Some(_)) =
             (open.item.waiting_since, plan.waited_minutes, plan.priority, &self.batch.drain)
@@ -237,7 +237,7 @@ impl Run {
         &self,
         open: &mut Open,
         mut job: Job,
-        plan: Plan,
+        plan: MovePlan,
         slot: &SendSlot,
     ) -> Result<ItemResult, ItemResult> {
         let outcome = engine::dispatch(&self.transfers, &mut job, plan).await;
@@ -341,7 +341,7 @@ impl Run {
         open: &mut Open,
         seen: Option<&Conversation>,
         most_minutes: i64,
-    ) -> Result<Plan, ItemResult> {
+    ) -> Result<MovePlan, ItemResult> {
         match self.judge(&open.item, seen, most_minutes) {
             Ok(plan) => Ok(plan),
             Err(NotMoved::Later(problem)) => Err(self.later(open, *problem).await),
@@ -355,7 +355,7 @@ impl Run {
         item: &Item,
         seen: Option<&Conversation>,
         most_minutes: i64,
-    ) -> Result<Plan, NotMoved> {
+    ) -> Result<MovePlan, NotMoved> {
         let transfers = &self.transfers;
         let Some(conversation) = seen else {
             return plan::blind(&item.request).ok_or_else(|| NotMoved::Fail(judge::unseen()));

@@ -11,7 +11,7 @@ use crate::{
     problem::{Code, Problem},
     trace::TraceParent,
     transfer::{
-        Caller, Limits, Place, Progress,
+        Caller, InFlightPermit, Limits, Progress,
         ids::{BatchId, ConversationId, LanguageId, PlanId, QueueId, SkillId},
         model::{CallerName, Priority, Queue, QueueRef, Status, TransferRequest, Warning},
         store::{KeyScope, StoredResponse},
@@ -334,7 +334,7 @@ pub struct BatchSubmission {
     /// `traceparent`.
     pub traceparent: Option<TraceParent>,
     /// Its place among what the service works on, if that is limited.
-    pub place: Option<Place>,
+    pub place: Option<InFlightPermit>,
     /// How far it has come.
     pub progress: Arc<Progress>,
 }

@@ -55,7 +55,7 @@ pub enum Created {
 
 /// What came of turning an item into a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum TakeResult {
     /// The transfer is recorded.
     Done,
     /// The batch is no longer running, or has another runner: nothing more is to be taken.
@@ -143,13 +143,13 @@ pub trait BatchStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be written, or it is not certain that it was; asked again it answers
-    /// [`Taken::Already`] if it was.
+    /// [`TakeResult::Already`] if it was.
     async fn take_item(
         &self,
         transfer: &Transfer,
         position: u32,
         runner: Uuid,
-    ) -> Result<Taken, StoreError>;
+    ) -> Result<TakeResult, StoreError>;
 
     /// Settles a transfer that was sent in vain, or not at all, and makes its item open again, in
     /// one step: who dies meanwhile leaves both or neither. `transfer` is the one to be recorded,

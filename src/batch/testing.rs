@@ -11,7 +11,7 @@ pub(crate) use floor::{Floor, Stand, call, from, to};
 
 use super::{BatchState, Batches};
 use crate::{
-    config::Batches as Settings,
+    config::BatchSettings,
     transfer::{
         Transfers,
         store::StoredResponse,
@@ -26,7 +26,7 @@ fn plain_response(state: &BatchState) -> StoredResponse {
 
 /// Batches of `transfers`, in the same store.
 fn batches(transfers: &Arc<Transfers>, store: Arc<MemoryStore>) -> Arc<Batches> {
-    let settings = Settings { max_size: 10_000, reserve: 30 };
+    let settings = BatchSettings { max_size: 10_000, reserve: 30 };
     Batches::new(Arc::clone(transfers), store, settings, plain_response)
 }
 

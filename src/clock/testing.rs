@@ -65,7 +65,7 @@ impl Drop for Frozen {
 /// Lets what is between two sockets arrive, and all run that can.
 async fn settle() {
     let kernel = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(5)));
-    // It does not panic, and nobody aborts it.
+    // It does not panic, and nothing aborts it.
     let _ = kernel.await;
     for _ in 0..20 {
         tokio::task::yield_now().await;

@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     region::Region,
     store_url,
-    tls::Tls,
+    tls::TlsSettings,
     values::{
         DAY, HOUR, MINUTE, SECOND, address, duration, flag, integer, internal_url, line,
         log_filter, networks, private_key, secret, share, words,
@@ -64,7 +64,7 @@ pub struct Server {
     pub max_streams_per_caller: usize,
     /// Certificate and key; `None` serves plain HTTP.
     #[serde(skip)]
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSettings>,
 }
 
 /// This machine's own addresses.
@@ -166,7 +166,7 @@ impl Genesys {
 /// `[transfers]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Transfers {
+pub struct TransferSettings {
     /// Whether the conversation is looked at before the command even when the caller names the
     /// leg.
     #[serde(deserialize_with = "flag")]
@@ -197,7 +197,7 @@ words! {
 /// `[batches]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Batches {
+pub struct BatchSettings {
     /// Most calls of one batch.
     #[serde(deserialize_with = "integer::<_, _, 1, 10_000>")]
     pub max_size: u32,
@@ -209,7 +209,7 @@ pub struct Batches {
 /// `[store]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
+pub struct StoreSettings {
     /// `sqlite://PATH`, `sqlite::memory:` or `postgres://…`; may hold a password.
     #[serde(deserialize_with = "store_url::read")]
     pub url: SecretString,
@@ -256,7 +256,7 @@ words! {
 /// `[sandbox]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sandbox {
+pub struct SandboxSettings {
     /// Where the embedded sandbox listens.
     #[serde(deserialize_with = "address")]
     pub bind: SocketAddr,

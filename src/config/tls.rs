@@ -24,14 +24,14 @@ pub(super) const KEY: &str = "server.tls_key";
 
 /// TLS as it was configured, with the files as they were when they were read.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsSettings {
     /// Where certificate and key come from.
     pub files: TlsFiles,
     /// What was in them.
     pub certified: Arc<CertifiedKey>,
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
     }
@@ -117,7 +117,7 @@ struct TlsKeys {
     tls_key: Option<PathBuf>,
 }
 
-impl Tls {
+impl TlsSettings {
     /// TLS, when both files are set. One of them without the other, or files that do not fit, are
     /// complained about.
     ///

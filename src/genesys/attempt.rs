@@ -4,7 +4,7 @@
 
 use std::{error::Error as _, time::Duration};
 
-use super::call::{Kind, Operation};
+use super::call::{CallKind, Operation};
 use crate::{
     outgoing,
     problem::UpstreamAnswer,
@@ -112,12 +112,12 @@ impl<T> Attempt<T> {
     /// How the call may be sent again after this try, as far as the rules of its kind go; whether
     /// time, tries and budget are left is asked elsewhere. Of a command only what was certainly not
     /// carried out is sent again; other calls on any failure that may pass.
-    pub(super) fn repeat(&self, kind: Kind, backoff: Duration) -> Repeat {
-        if kind == Kind::Command && self.class() != Class::A {
+    pub(super) fn repeat(&self, kind: CallKind, backoff: Duration) -> Repeat {
+        if kind == CallKind::Command && self.class() != Class::A {
             return Repeat::Never;
         }
         match self {
-            Self::Status { fresh_token: true, .. } if kind != Kind::Token => Repeat::FreshToken,
+            Self::Status { fresh_token: true, .. } if kind != CallKind::Token => Repeat::FreshToken,
             Self::Status { throttle: Some(throttle), .. } => Repeat::Throttled(throttle.pause),
             Self::Status { answer, .. } if !matches!(answer.status, 408 | 500..=599) => {
                 Repeat::Never
@@ -151,7 +151,7 @@ impl<T> Attempt<T> {
 
     /// What became of a command, told by its [`Class`].
     pub(super) fn sent(self, operation: Operation, backoff: Duration) -> Tried {
-        let repeat = self.repeat(Kind::Command, backoff);
+        let repeat = self.repeat(CallKind::Command, backoff);
         let sent = match (self.class(), self) {
             (Class::A, attempt) => Sent::NotSent(attempt.error(operation)),
             (Class::R, attempt) => Sent::Refused(attempt.error(operation)),

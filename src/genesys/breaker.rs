@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use self::core::{Core, Pass, Refused, Shown};
 use super::{
     attempt::Attempt,
-    call::{Kind, Operation, Request},
+    call::{CallKind, Operation, UpstreamRequest},
 };
 use crate::{
     metrics::{BreakerReading, Host, Metrics},
@@ -62,12 +62,12 @@ impl Breaker {
     ///
     /// # Errors
     /// While the host is given time to recover.
-    pub(super) fn enter(&self, request: &Request<'_>) -> Result<Permit<'_>, GatewayError> {
+    pub(super) fn enter(&self, request: &UpstreamRequest<'_>) -> Result<Permit<'_>, GatewayError> {
         let now = Instant::now();
         let entered = match request.kind() {
-            Kind::Read if request.ctx.insists => Ok(self.lock().enter_anyway(now)),
+            CallKind::Read if request.ctx.insists => Ok(self.lock().enter_anyway(now)),
             // The probe is a read or a token request: a command must not be what finds out.
-            kind => self.lock().enter(now, matches!(kind, Kind::Read | Kind::Token)),
+            kind => self.lock().enter(now, matches!(kind, CallKind::Read | CallKind::Token)),
         };
         // The queue list is fetched again and again, and what it is needed for waits for it anyway:
         // a page that fails alone must not stop the calls that do without.

@@ -15,7 +15,7 @@ use crate::{metrics::Label, transfer::gateway::CallContext};
 
 /// What a repeat of a call would mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CallKind {
     /// Asks for a token: harmless to repeat, final when the credentials are refused.
     Token,
     /// Changes nothing.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     RoutingPatch,
 }
 
-impl Kind {
+impl CallKind {
     /// Most tries of one call; a command's repeats are the domain's.
     pub(super) const fn max_attempts(self) -> u32 {
         match self {
@@ -66,13 +66,13 @@ macro_rules! operations {
         }
 
         impl Operation {
-            fn endpoint(self) -> Endpoint {
+            fn endpoint(self) -> OperationSpec {
                 match self {
-                    $(Self::$variant => Endpoint {
+                    $(Self::$variant => OperationSpec {
                         name: $name,
                         path: $path,
                         method: Method::$method,
-                        kind: Kind::$kind,
+                        kind: CallKind::$kind,
                         body_limit: $limit,
                         permission: $permission,
                     },)+
@@ -111,11 +111,11 @@ operations! {
         PATCH "/api/v2/communications/conversations/{}", Command, SMALL, "conversation:update";
 }
 
-struct Endpoint {
+struct OperationSpec {
     name: &'static str,
     path: &'static str,
     method: Method,
-    kind: Kind,
+    kind: CallKind,
     body_limit: usize,
     permission: &'static str,
 }
@@ -129,7 +129,7 @@ impl Operation {
     }
 
     /// How it must be treated.
-    pub(super) fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> CallKind {
         self.endpoint().kind
     }
 
@@ -235,7 +235,7 @@ impl<T> IndexMut<Operation> for PerOperation<T> {
 }
 
 /// A request as it goes out, whatever the number of tries. No `Debug`: it carries credentials.
-pub(super) struct Request<'a> {
+pub(super) struct UpstreamRequest<'a> {
     /// Which operation.
     pub operation: Operation,
     /// Where to.
@@ -248,15 +248,15 @@ pub(super) struct Request<'a> {
     pub ctx: &'a CallContext,
 }
 
-impl Request<'_> {
+impl UpstreamRequest<'_> {
     /// How it must be treated.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> CallKind {
         self.operation.kind()
     }
 
     /// Whether it does something to a conversation.
     pub(super) fn changes(&self) -> bool {
-        matches!(self.kind(), Kind::Command | Kind::RoutingPatch)
+        matches!(self.kind(), CallKind::Command | CallKind::RoutingPatch)
     }
 
     /// The last moment at which a try may begin.
@@ -266,7 +266,7 @@ impl Request<'_> {
 }
 
 /// The last moment at which a call of `kind` may begin.
-pub(super) fn start_by(ctx: &CallContext, kind: Kind) -> Instant {
+pub(super) fn start_by(ctx: &CallContext, kind: CallKind) -> Instant {
     // An instant before the clock's zero cannot be made; "now" is then early enough.
     ctx.deadline.checked_sub(kind.needs()).unwrap_or_else(Instant::now)
 }

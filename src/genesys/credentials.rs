@@ -21,7 +21,7 @@ const ASSERTION_SECONDS: i64 = 240;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The client's proof of who it is.
-pub(super) enum Credentials {
+pub(super) enum ClientCredentials {
     /// `Authorization: Basic`.
     Secret {
         /// The whole header, marked sensitive.
@@ -49,7 +49,7 @@ pub(super) struct TokenRequest {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct AssertionClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -58,7 +58,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-impl Credentials {
+impl ClientCredentials {
     /// Takes the key when there is one, else the secret.
     pub(super) fn new(
         settings: &config::Genesys,
@@ -93,7 +93,7 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Secret { .. } => "Secret",
@@ -119,7 +119,7 @@ impl Signer {
 
     fn assertion(&self, token_url: &Url) -> Result<String, String> {
         let now = self.clock.now();
-        let claims = Claims {
+        let claims = AssertionClaims {
             iss: &self.client_id,
             sub: &self.client_id,
             aud: token_url.as_str(),

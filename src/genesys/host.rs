@@ -25,7 +25,7 @@ use super::{
     SetupError,
     attempt::{Attempt, Throttle},
     breaker::Breaker,
-    call::{Kind, Operation, Request},
+    call::{CallKind, Operation, UpstreamRequest},
     pacing::{Pacer, RateHeaders},
     reading::{self, Body, End, Misread},
     retry::{Call, Retries},
@@ -137,12 +137,12 @@ impl Timeouts {
         }
     }
 
-    const fn of(self, kind: Kind) -> Duration {
+    const fn of(self, kind: CallKind) -> Duration {
         match kind {
-            Kind::Token => self.token,
-            Kind::Read => self.read,
-            Kind::Command => self.command,
-            Kind::RoutingPatch => self.patch,
+            CallKind::Token => self.token,
+            CallKind::Read => self.read,
+            CallKind::Command => self.command,
+            CallKind::RoutingPatch => self.patch,
         }
     }
 }
@@ -257,7 +257,7 @@ impl Host {
         };
         let clock = clock_offset(response.headers(), self.clock.now(), began);
         let body_by = match kind {
-            Kind::Command => (Instant::now() + COMMAND_BODY).min(deadline),
+            CallKind::Command => (Instant::now() + COMMAND_BODY).min(deadline),
             _ => head_by,
         };
         let limit = call.request.operation.body_limit();
@@ -277,7 +277,7 @@ impl Host {
         let request = call.request;
         let departing = leave(request).map_err(Attempt::HeldBack)?;
         request.ctx.usage.count_attempt();
-        let mut report = Report::new(&self.metrics, request, call.attempt);
+        let mut report = AttemptReport::new(&self.metrics, request, call.attempt);
         let exchange = async {
             // Within the span, which the request names as its parent.
             self.client.execute(outgoing_request(request, authorization)).await
@@ -354,7 +354,10 @@ impl Host {
 }
 
 /// The request as the HTTP client takes it.
-fn outgoing_request(request: &Request<'_>, authorization: Option<HeaderValue>) -> reqwest::Request {
+fn outgoing_request(
+    request: &UpstreamRequest<'_>,
+    authorization: Option<HeaderValue>,
+) -> reqwest::Request {
     let mut out = reqwest::Request::new(request.operation.method(), request.url.clone());
     let headers = out.headers_mut();
     headers.insert(ACCEPT, JSON);
@@ -417,7 +420,7 @@ fn pause_after_429(asked: Option<Duration>, attempt: u32, unit: f64) -> Throttle
 
 /// Notes that what changes a conversation leaves now; what is to be told when it certainly was not
 /// carried out, unless a try before it has left.
-fn leave<'a>(request: &'a Request<'_>) -> Result<Option<&'a Departure>, GatewayError> {
+fn leave<'a>(request: &'a UpstreamRequest<'_>) -> Result<Option<&'a Departure>, GatewayError> {
     if !request.changes() {
         return Ok(None);
     }
@@ -431,7 +434,7 @@ fn leave<'a>(request: &'a Request<'_>) -> Result<Option<&'a Departure>, GatewayE
 }
 
 /// One request, reported when this is dropped: also when its time is over.
-struct Report<'a> {
+struct AttemptReport<'a> {
     metrics: &'a Metrics,
     span: Span,
     operation: Operation,
@@ -440,8 +443,8 @@ struct Report<'a> {
     outcome: Label,
 }
 
-impl<'a> Report<'a> {
-    fn new(metrics: &'a Metrics, request: &Request<'_>, attempt: u32) -> Self {
+impl<'a> AttemptReport<'a> {
+    fn new(metrics: &'a Metrics, request: &UpstreamRequest<'_>, attempt: u32) -> Self {
         let operation = request.operation;
         let (method, host) = (operation.method(), request.url.host_str());
         let span = trace::attempt(operation.name(), method.as_str(), host, attempt - 1);
@@ -478,7 +481,7 @@ impl<'a> Report<'a> {
     }
 }
 
-impl Drop for Report<'_> {
+impl Drop for AttemptReport<'_> {
     fn drop(&mut self) {
         match self.outcome {
             Label::TimedOut => trace::attempt_failed(&self.span, "timeout"),

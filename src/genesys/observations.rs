@@ -7,7 +7,7 @@ use super::{
     upstream::{Upstream, json},
     wire::{
         QueueMembers,
-        observations::{Data, Filter, Group, Observations, Predicate, Query, Row},
+        observations::{Data, Filter, Group, Observations, Predicate, Row, WaitingQuery},
     },
 };
 use crate::transfer::{
@@ -28,7 +28,7 @@ pub(super) async fn waiting(
     let id = queue.to_string();
     let matches =
         |dimension, value| Predicate { r#type: "dimension", dimension, operator: "matches", value };
-    let query = Query {
+    let query = WaitingQuery {
         filter: Filter {
             r#type: "and",
             predicates: [matches("queueId", id.as_str()), matches("mediaType", VOICE)],
@@ -87,7 +87,7 @@ fn view(answer: &Observations, queue: QueueId) -> Result<WaitingCalls, GatewayEr
         }
     }
     if left_out > 0 && !is_told {
-        // Taken for an empty queue, everybody in it would be left behind.
+        // If this were taken for an empty queue, all calls in it would be left behind.
         let detail = "what it says of those who wait in the queue cannot be read".to_owned();
         return Err(GatewayError::Unreadable { detail, answer: None });
     }

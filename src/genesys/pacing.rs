@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 pub(super) use self::ceiling::RateHeaders;
 use self::{
     ceiling::Ask,
-    line::{Entry, Fate, Line},
+    line::{AskResult, Fate, PacingQueue},
 };
 use super::{
     attempt::Attempt,
@@ -47,25 +47,25 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The rate budget of one OAuth client.
 #[derive(Clone)]
-pub(super) struct Pacer(Arc<Shared>);
+pub(super) struct Pacer(Arc<PacerInner>);
 
-struct Shared {
-    state: Mutex<State>,
+struct PacerInner {
+    state: Mutex<PacingState>,
     changed: Notify,
     shutdown: CancellationToken,
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
 }
 
-struct State {
-    line: Line,
+struct PacingState {
+    line: PacingQueue,
     seats: HashMap<u64, oneshot::Sender<Turn>>,
     /// Whether the task that calls up those who wait is running.
     called_up: bool,
 }
 
-/// What one who waits is told. Carries the place itself, so that a place called up for somebody
-/// who has left is given back.
+/// What a waiting request is told. Carries the place itself, so that a place granted to a request
+/// that has left is given back.
 type Turn = Result<Held, Instant>;
 
 /// A place that was granted.
@@ -84,9 +84,9 @@ impl Pacer {
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let line = Line::new(per_minute, reserve, Instant::now());
-        let state = Mutex::new(State { line, seats: HashMap::new(), called_up: false });
-        Self(Arc::new(Shared { state, changed: Notify::new(), shutdown, tracker, metrics }))
+        let line = PacingQueue::new(per_minute, reserve, Instant::now());
+        let state = Mutex::new(PacingState { line, seats: HashMap::new(), called_up: false });
+        Self(Arc::new(PacerInner { state, changed: Notify::new(), shutdown, tracker, metrics }))
     }
 
     /// Notes the budget now, Genesys' own limits, and how many wait in each lane.
@@ -164,7 +164,7 @@ impl Pacer {
         let (entry, turn) = {
             let mut state = self.0.lock();
             let entry = state.line.enter(asked, ctx.lane, ctx.caller.as_ref(), ask, start_by);
-            let turn = if let Entry::Waiting(number) = entry {
+            let turn = if let AskResult::Waiting(number) = entry {
                 let (seat, turn) = oneshot::channel();
                 state.seats.insert(number, seat);
                 Some(turn)
@@ -174,13 +174,13 @@ impl Pacer {
             (entry, turn)
         };
         match (entry, turn) {
-            (Entry::Granted, _) => Ok(self.held(ask)),
-            (Entry::Refused(when), _) => Err(rate_limited(asked, when)),
-            (Entry::Waiting(_), None) => Err(rate_limited(asked, asked + SOON)),
-            (Entry::Waiting(number), Some(turn)) => {
+            (AskResult::Granted, _) => Ok(self.held(ask)),
+            (AskResult::Refused(when), _) => Err(rate_limited(asked, when)),
+            (AskResult::Waiting(_), None) => Err(rate_limited(asked, asked + SOON)),
+            (AskResult::Waiting(number), Some(turn)) => {
                 let _left = Leaver { pacer: self, number };
                 self.call_up();
-                let span = trace::stage(trace::Stage::Wait);
+                let span = trace::stage(trace::TraceStage::Wait);
                 let turn = self.wait(turn, start_by, ctx.outlasts_stop).instrument(span).await;
                 ctx.usage.add_wait(asked.elapsed());
                 turn
@@ -201,7 +201,7 @@ impl Pacer {
             turn = timeout_at(by, turn) => match turn {
                 Ok(Ok(Ok(held))) => Ok(held),
                 Ok(Ok(Err(when))) => Err(rate_limited(Instant::now(), when)),
-                // The one who calls up is late himself: it was the limit all the same.
+                // The task that grants places was late itself: the limit is the reason all the same.
                 Ok(Err(_)) | Err(_) => Err(rate_limited(by, by + SOON)),
             },
             () = self.0.shutdown.cancelled(), if !outlasts_stop => Err(GatewayError::ShuttingDown),
@@ -241,7 +241,7 @@ impl Pacer {
         }
     }
 
-    /// Tells those whose turn it is; the time of the next look, `None` when nobody waits.
+    /// Tells the requests whose turn it is. Returns when to look next, `None` when none waits.
     fn look_at_the_line(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut told = Vec::new();
@@ -258,7 +258,7 @@ impl Pacer {
             state.called_up = next.is_some();
             next
         };
-        // Outside the lock: a place nobody takes is given back, which locks.
+        // Outside the lock: a place that is not taken is given back, which locks.
         for (seat, turn) in told {
             if let Some(seat) = seat {
                 drop(seat.send(turn));
@@ -285,14 +285,14 @@ impl Pacer {
         }
     }
 
-    fn settle(&self, change: impl FnOnce(&mut Line)) {
+    fn settle(&self, change: impl FnOnce(&mut PacingQueue)) {
         change(&mut self.0.lock().line);
         self.0.changed.notify_one();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl PacerInner {
+    fn lock(&self) -> MutexGuard<'_, PacingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -302,7 +302,7 @@ fn rate_limited(now: Instant, when: Instant) -> GatewayError {
     GatewayError::RateLimited { retry_after, answer: None }
 }
 
-/// Takes a waiter out of the line when his future is dropped.
+/// Takes a request out of the queue when its future is dropped.
 struct Leaver<'a> {
     pacer: &'a Pacer,
     number: u64,

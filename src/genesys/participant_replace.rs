@@ -74,7 +74,10 @@ const fn transfer_type(kind: TransferType) -> &'static str {
     }
 }
 
-fn view(id: ConversationId, read: &wire::Conversation<'_>) -> Result<Conversation, GatewayError> {
+fn view(
+    id: ConversationId,
+    read: &wire::WireConversation<'_>,
+) -> Result<Conversation, GatewayError> {
     same_conversation(id, &read.id)?;
     let participants = &read.participants.items;
     let legs: Vec<Leg> = participants.iter().map(leg).collect();

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     load::{PageRate, Paging},
-    map::{Found, QueueMap, SharedMap},
+    map::{QueueMap, QueueMatch, SharedMap},
     misses::Misses,
 };
 use super::{
@@ -55,12 +55,12 @@ const LOAD_REST: Duration = Duration::from_secs(1);
 /// The directory; clones share it.
 #[derive(Clone)]
 pub(super) struct Queues {
-    map: Cached<List>,
+    map: Cached<QueueSource>,
     misses: Arc<Misses>,
 }
 
 /// The list of all queues at Genesys.
-struct List {
+struct QueueSource {
     upstream: Upstream,
     pacer: Pacer,
     page_rate: PageRate,
@@ -82,7 +82,7 @@ impl Queues {
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let list = List {
+        let list = QueueSource {
             upstream,
             pacer,
             page_rate: PageRate::new(),
@@ -116,11 +116,11 @@ impl Queues {
             QueueRef::Id(_) => self.map.at_hand(),
             QueueRef::Name(_) => Some(self.map.get(by).await.map_err(QueueError::Gateway)?),
         };
-        let doubted = match map.as_ref().map_or(Found::None, |map| map.find(queue)) {
-            Found::One(found) if !self.misses.is_doubted(found.id) => return Ok(found),
-            Found::One(found) => Some(found),
-            Found::Many(queues) => return Err(QueueError::Ambiguous(queues)),
-            Found::None => None,
+        let doubted = match map.as_ref().map_or(QueueMatch::None, |map| map.find(queue)) {
+            QueueMatch::One(found) if !self.misses.is_doubted(found.id) => return Ok(found),
+            QueueMatch::One(found) => Some(found),
+            QueueMatch::Many(queues) => return Err(QueueError::Ambiguous(queues)),
+            QueueMatch::None => None,
         };
         let (queues, wanted) = (self.clone(), queue.clone());
         let doubted_id = doubted.as_ref().map(|found| found.id);
@@ -128,9 +128,9 @@ impl Queues {
         let looked = self.misses.look_up(queue, doubted.is_some(), by, look).await;
         match (looked, doubted) {
             // A doubt that cannot be settled does not stop a transfer: the command will tell.
-            (Ok(Found::One(found)), _) | (Err(_), Some(found)) => Ok(found),
-            (Ok(Found::Many(queues)), _) => Err(QueueError::Ambiguous(queues)),
-            (Ok(Found::None), _) => {
+            (Ok(QueueMatch::One(found)), _) | (Err(_), Some(found)) => Ok(found),
+            (Ok(QueueMatch::Many(queues)), _) => Err(QueueError::Ambiguous(queues)),
+            (Ok(QueueMatch::None), _) => {
                 let closest = match (queue, self.map.current()) {
                     (QueueRef::Name(name), Some(map)) => map.closest(name.as_str()),
                     _ => Vec::new(),
@@ -144,8 +144,8 @@ impl Queues {
     /// The queue with that id, if the map knows it; nothing is asked for.
     pub(super) fn known(&self, id: QueueId) -> Option<Queue> {
         match self.map.current()?.find(&QueueRef::Id(id)) {
-            Found::One(queue) => Some(queue),
-            Found::Many(_) | Found::None => None,
+            QueueMatch::One(queue) => Some(queue),
+            QueueMatch::Many(_) | QueueMatch::None => None,
         }
     }
 
@@ -202,7 +202,7 @@ impl Queues {
         &self,
         wanted: &QueueRef,
         doubted: Option<QueueId>,
-    ) -> Result<Found, GatewayError> {
+    ) -> Result<QueueMatch, GatewayError> {
         let upstream = &self.map.source().upstream;
         let ctx = CallContext::new(Instant::now() + LOOK_UP_DEADLINE, Lane::Single);
         let found = match wanted {
@@ -214,14 +214,16 @@ impl Queues {
             self.map.update(|map| Arc::new(map.changed(&found, gone)));
         }
         Ok(match wanted {
-            QueueRef::Id(_) => found.into_iter().next().map_or(Found::None, Found::One),
+            QueueRef::Id(_) => found.into_iter().next().map_or(QueueMatch::None, QueueMatch::One),
             // Others of that name may be in the map alone.
-            QueueRef::Name(_) => self.map.current().map_or(Found::None, |map| map.find(wanted)),
+            QueueRef::Name(_) => {
+                self.map.current().map_or(QueueMatch::None, |map| map.find(wanted))
+            }
         })
     }
 }
 
-impl List {
+impl QueueSource {
     /// Notes that the map is used.
     fn is_used(&self) {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -233,7 +235,7 @@ impl List {
     }
 }
 
-impl Source for List {
+impl Source for QueueSource {
     type Value = SharedMap;
     type Error = GatewayError;
 

@@ -118,7 +118,7 @@ pub(super) enum Misread {
 
 /// Makes a value of the body of a 2xx with that media type; also how many entries of its lists were
 /// left out.
-pub(super) type Read<'a, T> =
+pub(super) type BodyReader<'a, T> =
     dyn Fn(Option<&str>, &Body) -> Result<(T, u64), Misread> + Send + Sync + 'a;
 
 /// Reads a whole JSON document with `parse`, in one pass. Only when that fails it is read again, a

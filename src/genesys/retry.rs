@@ -14,13 +14,13 @@ use tower::retry::Policy;
 
 use super::{
     attempt::Attempt,
-    call::{Kind, Request},
-    reading::Read,
+    call::{CallKind, UpstreamRequest},
+    reading::BodyReader,
 };
 use crate::{
     clock::Random,
     metrics::Metrics,
-    support::{Backoff, Window},
+    support::{Backoff, SlidingWindow},
     transfer::{class::Class, gateway::Repeat},
 };
 
@@ -31,9 +31,9 @@ pub(super) const BACKOFF: Backoff =
 /// One call on its way through the stack; a repeat copies it, which costs nothing.
 pub(super) struct Call<'a, T> {
     /// What goes out with each try.
-    pub request: &'a Request<'a>,
+    pub request: &'a UpstreamRequest<'a>,
     /// How a good answer is read.
-    pub read: &'a Read<'a, T>,
+    pub read: &'a BodyReader<'a, T>,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// Whether this try follows a pause.
@@ -46,7 +46,11 @@ pub(super) struct Call<'a, T> {
 
 impl<'a, T> Call<'a, T> {
     /// The call's try number `attempt`.
-    pub(super) const fn new(request: &'a Request<'a>, read: &'a Read<'a, T>, attempt: u32) -> Self {
+    pub(super) const fn new(
+        request: &'a UpstreamRequest<'a>,
+        read: &'a BodyReader<'a, T>,
+        attempt: u32,
+    ) -> Self {
         Self { request, read, attempt, paused: false, fresh_token: false, unclear: false }
     }
 }
@@ -61,9 +65,9 @@ impl<T> Copy for Call<'_, T> {}
 
 /// The repeats to one host. Jitter is drawn anew for every pause.
 #[derive(Clone)]
-pub(super) struct Retries(Arc<Shared>);
+pub(super) struct Retries(Arc<RetriesInner>);
 
-struct Shared {
+struct RetriesInner {
     budget: Mutex<Budget>,
     random: Arc<dyn Random>,
     shutdown: CancellationToken,
@@ -78,7 +82,7 @@ impl Retries {
         metrics: Arc<Metrics>,
     ) -> Self {
         let budget = Mutex::new(Budget::new(Instant::now()));
-        Self(Arc::new(Shared { budget, random, shutdown, metrics }))
+        Self(Arc::new(RetriesInner { budget, random, shutdown, metrics }))
     }
 
     /// The back-off after try number `attempt`.
@@ -176,7 +180,7 @@ impl<'a, T> Policy<Call<'a, T>, Attempt<T>, Infallible> for Retries {
 /// these may have set its values, the call as a whole may have. A refusal stands, because the same
 /// request would have been refused before.
 fn stay_unclear<T>(call: &Call<'_, T>, last: &mut Attempt<T>) {
-    if call.request.kind() == Kind::RoutingPatch && call.unclear && last.class() == Class::A {
+    if call.request.kind() == CallKind::RoutingPatch && call.unclear && last.class() == Class::A {
         *last = Attempt::Broken("an earlier try brought no certain answer".to_owned());
     }
 }
@@ -196,13 +200,13 @@ struct Budget {
     floor: f64,
     share: f64,
     filled_at: Instant,
-    firsts: Window<6>,
+    firsts: SlidingWindow<6>,
 }
 
 impl Budget {
     /// A budget as at start.
     fn new(now: Instant) -> Self {
-        let firsts = Window::new(Duration::from_secs(10), now);
+        let firsts = SlidingWindow::new(Duration::from_secs(10), now);
         Self { floor: IN_HAND, share: 0.0, filled_at: now, firsts }
     }
 

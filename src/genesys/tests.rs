@@ -64,7 +64,7 @@ fn settings_for(acts: &[Act]) -> config::Genesys {
     }
 }
 
-/// An address that is ours and at which nobody listens, while the socket lives.
+/// An address of ours without a listener, while the socket lives.
 fn nobody() -> (TcpSocket, Url) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

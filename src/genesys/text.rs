@@ -33,7 +33,7 @@ pub(super) fn tidy(text: &str, max: usize) -> String {
     out.chars().filter(|c| !c.is_control()).take(max).collect()
 }
 
-/// What credentials follow in a header that somebody quotes.
+/// Whether `word` is a scheme that credentials follow in a quoted header.
 fn is_scheme(word: &str) -> bool {
     let word = word.trim_matches(|c: char| !c.is_alphabetic());
     word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")

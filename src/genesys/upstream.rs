@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::{
     attempt::Attempt,
-    call::{Operation, Request},
-    credentials::Credentials,
+    call::{Operation, UpstreamRequest},
+    credentials::ClientCredentials,
     host::{Host, Tries},
-    reading::{self, Body, Misread, Read},
+    reading::{self, Body, BodyReader, Misread},
     retry::{Call, Retries},
     token::Grant,
     wire,
@@ -40,9 +40,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Calls to one host of Genesys Cloud. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Upstream(Arc<Shared>);
+pub(super) struct Upstream(Arc<UpstreamInner>);
 
-struct Shared {
+struct UpstreamInner {
     stack: Retry<Retries, Tries>,
     host: Arc<Host>,
     base: Url,
@@ -60,7 +60,7 @@ impl Upstream {
             .retry(host.retries.clone())
             .service(Tries(Arc::clone(&host)));
         let base_path = base.path().trim_end_matches('/').to_owned();
-        Self(Arc::new(Shared { stack, host, base, base_path, over }))
+        Self(Arc::new(UpstreamInner { stack, host, base, base_path, over }))
     }
 
     /// A request for `operation`, with `ids` in its path.
@@ -69,16 +69,16 @@ impl Upstream {
         ctx: &'a CallContext,
         operation: Operation,
         ids: &[Uuid],
-    ) -> Request<'a> {
+    ) -> UpstreamRequest<'a> {
         let mut url = self.0.base.clone();
         url.set_path(&operation.path(&self.0.base_path, ids));
-        Request { operation, url, body: None, authorization: None, ctx }
+        UpstreamRequest { operation, url, body: None, authorization: None, ctx }
     }
 
     /// Reads what `parse` makes of a JSON document, and how Genesys' clock differs from ours.
     pub(super) async fn read<T: Send>(
         &self,
-        request: Request<'_>,
+        request: UpstreamRequest<'_>,
         parse: impl Fn(&str) -> serde_json::Result<T> + Send + Sync,
     ) -> Result<(T, ClockOffset), GatewayError> {
         let read = |_: Option<&str>, body: &Body| -> Result<(T, u64), Misread> {
@@ -88,12 +88,12 @@ impl Upstream {
     }
 
     /// Sets absolute values.
-    pub(super) async fn patch(&self, request: Request<'_>) -> Result<(), GatewayError> {
+    pub(super) async fn patch(&self, request: UpstreamRequest<'_>) -> Result<(), GatewayError> {
         self.send(&request, &reading::taken).await.set(request.operation)
     }
 
     /// Sends a command, for the `attempt`th time.
-    pub(super) async fn command(&self, request: Request<'_>, attempt: u32) -> Tried {
+    pub(super) async fn command(&self, request: UpstreamRequest<'_>, attempt: u32) -> Tried {
         let call = Call::new(&request, &reading::taken, attempt);
         let retries = &self.0.host.retries;
         if attempt > 1 {
@@ -119,7 +119,7 @@ impl Upstream {
     pub(super) async fn token(
         &self,
         ctx: &CallContext,
-        credentials: &Credentials,
+        credentials: &ClientCredentials,
     ) -> Result<Grant, GatewayError> {
         let mut request = self.request(ctx, Operation::Token, &[]);
         let unsent = |detail| GatewayError::Unreadable { detail, answer: None };
@@ -131,7 +131,11 @@ impl Upstream {
         grant(&answer)
     }
 
-    async fn send<T: Send>(&self, request: &Request<'_>, read: &Read<'_, T>) -> Attempt<T> {
+    async fn send<T: Send>(
+        &self,
+        request: &UpstreamRequest<'_>,
+        read: &BodyReader<'_, T>,
+    ) -> Attempt<T> {
         let call = Call::new(request, read, 1);
         let came = self.cut_short(request, true, self.0.stack.clone(), call).await;
         warn_of_refusal(request, came.status());
@@ -141,7 +145,7 @@ impl Upstream {
     /// Runs a call through `stack`; the end of the service cuts it short.
     async fn cut_short<'a, T, S>(
         &self,
-        request: &Request<'_>,
+        request: &UpstreamRequest<'_>,
         is_new: bool,
         mut stack: S,
         call: Call<'a, T>,
@@ -172,7 +176,7 @@ impl Upstream {
 }
 
 /// What a call comes to that the end of the service cuts short.
-fn ended<T>(request: &Request<'_>) -> Attempt<T> {
+fn ended<T>(request: &UpstreamRequest<'_>) -> Attempt<T> {
     if request.changes() && !request.ctx.departure.call_off() {
         return Attempt::Broken("the service stopped before an answer came".to_owned());
     }
@@ -194,7 +198,7 @@ pub(super) fn json(body: &impl Serialize) -> Result<Option<(&'static str, Bytes)
 }
 
 /// Notes a 401 that stands: a new token did not help, or would not.
-fn warn_of_refusal(request: &Request<'_>, status: Option<u16>) {
+fn warn_of_refusal(request: &UpstreamRequest<'_>, status: Option<u16>) {
     let operation = request.operation;
     if status == Some(401) && operation != Operation::Token {
         request.ctx.usage.warn(Warning {

@@ -99,7 +99,7 @@ pub(super) struct QueueEntity {
     pub id: QueueId,
     pub name: String,
     #[serde(default, deserialize_with = "lenient")]
-    pub division: Option<Named>,
+    pub division: Option<NamedEntity>,
 }
 
 /// How many people are in a queue (`Queue`).
@@ -115,7 +115,7 @@ pub(super) struct QueueMembers {
 
 /// Anything with a name.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Named {
+pub(super) struct NamedEntity {
     #[serde(default)]
     pub name: Option<String>,
 }
@@ -130,7 +130,7 @@ pub(super) struct Reference<'a> {
 /// `Conversation`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Conversation<'a> {
+pub(super) struct WireConversation<'a> {
     #[serde(borrow)]
     pub id: Text<'a>,
     #[serde(default, deserialize_with = "lenient")]

@@ -24,7 +24,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// What is asked of whoever brought no credentials (RFC 6750, section 3).
+/// The challenge to a request without credentials (RFC 6750, section 3).
 pub(super) const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"genesys-transfer\"");
 
@@ -51,7 +51,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
     }
 }
 
-/// What is as good as what a route needs: whoever may begin a batch may also see how his go.
+/// The permission that also opens a route: a caller that may start batches may read its own.
 pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
     let looks = matches!(method.as_str(), "GET" | "HEAD");
     (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     problem::Code,
-    transfer::{Cut, Place, Progress},
+    transfer::{Cut, InFlightPermit, Progress},
 };
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ async fn for_callers(State(app): State<AppState>, mut request: Request, next: Ne
         Ok(caller) => caller,
         Err(response) => return response,
     };
-    // Refused before any work is done: an answer the caller cannot read helps nobody.
+    // Refused before any work is done: the caller could not read the answer.
     let mut response = match check_accept(&request) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
@@ -151,7 +151,7 @@ fn size(headers: &HeaderMap) -> usize {
 }
 
 async fn in_place(app: &AppState, mut request: Request, next: Next) -> Result<Response, Failure> {
-    // A probe must tell "busy" from "broken", and whoever wants to see that it is busy must get in.
+    // A probe must tell "busy" from "broken", so health and metrics are served when it is busy.
     if is_watching(request.uri().path()) {
         return in_time(app, request, next).await;
     }
@@ -160,7 +160,7 @@ async fn in_place(app: &AppState, mut request: Request, next: Next) -> Result<Re
         return Err(Failure::new(Code::Overloaded, detail));
     };
     // Shared with the work, which may outlive the answer and the caller.
-    let place = Place::new(permit);
+    let place = InFlightPermit::new(permit);
     request.extensions_mut().insert(place.clone());
     let response = in_time(app, request, next).await;
     drop(place);

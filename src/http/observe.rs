@@ -40,7 +40,7 @@ pub(super) async fn observe(
     } else {
         trace::request(known_method(&method), &id, sent.as_ref())
     };
-    let mut line = Line::new(&id, &method, now, Arc::clone(app.transfers.metrics()));
+    let mut line = RequestLogLine::new(&id, &method, now, Arc::clone(app.transfers.metrics()));
     line.trace_id = trace::trace_id(&span, sent.as_ref());
     request.extensions_mut().insert(Arrival::new(&id, now, &app));
     let response = next.run(request).instrument(span.clone()).await;
@@ -115,7 +115,7 @@ fn without_body(response: Response) -> Response {
 
 /// The log line of one request, and its place in the metrics. Written when it is dropped, so that
 /// a caller who hung up leaves one too.
-struct Line {
+struct RequestLogLine {
     metrics: Arc<Metrics>,
     _in_flight: InFlight,
     trace_id: Option<String>,
@@ -129,7 +129,7 @@ struct Line {
     told: Option<Told>,
 }
 
-impl Line {
+impl RequestLogLine {
     fn new(request_id: &str, method: &Method, began: Instant, metrics: Arc<Metrics>) -> Self {
         Self {
             _in_flight: metrics.request_begins(),
@@ -176,7 +176,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for RequestLogLine {
     fn drop(&mut self) {
         self.count();
         let told = self.told.take().unwrap_or_default();

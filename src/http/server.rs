@@ -16,8 +16,8 @@ use crate::{
     metrics::{InFlight, Metrics},
     problem::Code,
 };
-use connection::Host;
-use places::{Place, Places};
+use connection::ConnectionContext;
+use places::{ConnectionSlot, Places};
 use refusal::Refusals;
 
 mod activity;
@@ -85,7 +85,8 @@ pub async fn serve(
     let stop = shutdown.graceful.clone();
     let acceptor = tls.as_ref().map(Tls::acceptor);
     let header_timeout = settings.header_timeout;
-    let host = Host::new(router, acceptor, refusals, header_timeout, stop, cut.clone());
+    let host =
+        ConnectionContext::new(router, acceptor, refusals, header_timeout, stop, cut.clone());
     let host = Arc::new(host);
     let connections = TaskTracker::new();
     tokio::select! {
@@ -94,7 +95,7 @@ pub async fn serve(
         () = accept_all(&listener, settings, &host, &connections, &metrics) => {}
         () = follow(tls.as_ref()) => {}
     }
-    // Whoever comes now is refused by the system and may try another instance at once.
+    // From now on the system refuses new connections; clients may try another instance at once.
     drop(listener);
     connections.close();
     tokio::select! {
@@ -121,7 +122,7 @@ async fn follow(tls: Option<&Tls>) {
 async fn accept_all(
     listener: &TcpListener,
     settings: &config::Server,
-    host: &Arc<Host>,
+    host: &Arc<ConnectionContext>,
     connections: &TaskTracker,
     metrics: &Metrics,
 ) {
@@ -140,7 +141,12 @@ async fn accept_all(
     }
 }
 
-async fn hold(stream: TcpStream, host: Arc<Host>, place: Place, open: InFlight) {
+async fn hold(
+    stream: TcpStream,
+    host: Arc<ConnectionContext>,
+    place: ConnectionSlot,
+    open: InFlight,
+) {
     host.talk(stream, &place.activity).await;
     drop((place, open));
 }

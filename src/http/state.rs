@@ -27,7 +27,7 @@ pub struct Shared {
     pub(super) batches: Arc<Batches>,
     pub(super) keyring: Keyring,
     pub(super) request_ids: RequestIds,
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) streams: Arc<Streams>,
     /// The names requests must be sent to; `None` where callers need credentials.
@@ -40,9 +40,9 @@ pub struct Shared {
 }
 
 impl AppState {
-    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once it
-    /// is told to end by `shutdown` the service says that it is not ready; when the grace is over
-    /// it answers what it has in hand.
+    /// The state for a server with these `settings`, which admits the callers of `keyring`. Once
+    /// `shutdown` begins, the service reports that it is not ready; when the grace is over it
+    /// answers the requests in progress.
     #[must_use]
     pub fn new(
         (transfers, batches): (Arc<Transfers>, Arc<Batches>),
@@ -51,7 +51,7 @@ impl AppState {
         request_ids: RequestIds,
         shutdown: &Shutdown,
     ) -> Self {
-        let limits = Limits {
+        let limits = ServerLimits {
             deadline: settings.deadline,
             body_timeout: settings.body_timeout,
             max_connections: settings.max_connections,
@@ -84,8 +84,7 @@ impl AppState {
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
     pub async fn readiness(&self) -> Readiness {
         let Readiness { ready, mut reasons } = self.transfers.readiness().await;
-        // Only when nobody at all can be recognised, which ends with the first answer of the
-        // issuer.
+        // Only while no caller can be recognised, which ends with the issuer's first answer.
         let unknown = self.keyring.troubles();
         let ready = ready && unknown.is_empty();
         reasons.extend(unknown);
@@ -110,7 +109,7 @@ impl Deref for AppState {
 /// How long things may take, counted from the arrival of a request's head, and how many there may
 /// be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
     pub(super) max_connections: usize,

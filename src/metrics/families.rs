@@ -16,7 +16,7 @@ const STORE_LATENCY: &[f64] =
 const WAIT: &[f64] = &[0.001, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
 /// Requests of callers.
-pub(super) struct Http {
+pub(super) struct HttpMetrics {
     pub requests: IntCounterVec,
     pub latency: HistogramVec,
     pub in_flight: IntGauge,
@@ -25,7 +25,7 @@ pub(super) struct Http {
     pub refused: IntCounterVec,
 }
 
-impl Http {
+impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let labels = ["route", "method", "status"];
         let http = Self {
@@ -77,16 +77,16 @@ impl Http {
 }
 
 /// Transfers.
-pub(super) struct Transfers {
+pub(super) struct TransferMetrics {
     pub outcomes: IntCounterVec,
 }
 
-impl Transfers {
+impl TransferMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let outcomes = counter(
             registry,
             "genesys_transfer_transfers_total",
-            "Transfers by outcome and problem code. One that became unknown counts again with the \
+            "TransferMetrics by outcome and problem code. One that became unknown counts again with the \
              outcome it settles to.",
             &["outcome", "code"],
         );
@@ -99,7 +99,7 @@ impl Transfers {
 }
 
 /// Requests to Genesys, and what keeps them in order.
-pub(super) struct Upstream {
+pub(super) struct UpstreamMetrics {
     pub requests: IntCounterVec,
     pub latency: HistogramVec,
     pub retries: IntCounterVec,
@@ -111,7 +111,7 @@ pub(super) struct Upstream {
     pub breaker_opened: IntCounterVec,
 }
 
-impl Upstream {
+impl UpstreamMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let upstream = Self {
             requests: counter(
@@ -184,12 +184,12 @@ impl Upstream {
 }
 
 /// The record.
-pub(super) struct Store {
+pub(super) struct StoreMetrics {
     pub latency: HistogramVec,
     pub errors: IntCounterVec,
 }
 
-impl Store {
+impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let store = Self {
             latency: histogram(

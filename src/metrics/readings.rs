@@ -189,7 +189,7 @@ impl Readings {
 pub(super) struct Sheet(Registry);
 
 /// Labels with their values.
-type Labels<'a> = [(&'a str, &'a str)];
+type LabelPairs<'a> = [(&'a str, &'a str)];
 
 impl Sheet {
     /// A gauge of the service, if it has a value.
@@ -200,7 +200,7 @@ impl Sheet {
     }
 
     /// A gauge of the service with a series for each of `values`, which have the same labels.
-    fn labelled(&self, name: &str, help: &str, values: &[(&Labels<'_>, f64)]) {
+    fn labelled(&self, name: &str, help: &str, values: &[(&LabelPairs<'_>, f64)]) {
         self.gauges(&format!("genesys_transfer_{name}"), help, values);
     }
 
@@ -219,7 +219,7 @@ impl Sheet {
     }
 
     /// A counter with a series for each of `values`, which have the same labels.
-    fn totals(&self, name: &str, help: &str, values: &[(&Labels<'_>, f64)]) {
+    fn totals(&self, name: &str, help: &str, values: &[(&LabelPairs<'_>, f64)]) {
         let Some((labels, _)) = values.first() else { return };
         let names: Vec<_> = labels.iter().map(|(name, _)| *name).collect();
         let family = register(&self.0, CounterVec::new(Opts::new(name, help), &names));
@@ -229,7 +229,7 @@ impl Sheet {
         }
     }
 
-    fn gauges(&self, name: &str, help: &str, values: &[(&Labels<'_>, f64)]) {
+    fn gauges(&self, name: &str, help: &str, values: &[(&LabelPairs<'_>, f64)]) {
         let Some((labels, _)) = values.first() else { return };
         let names: Vec<_> = labels.iter().map(|(name, _)| *name).collect();
         let family = register(&self.0, GaugeVec::new(Opts::new(name, help), &names));

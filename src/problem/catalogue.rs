@@ -11,17 +11,17 @@ pub(super) use words::{meaning, remedy};
 
 /// What is fixed about a code.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct CodeEntry {
     pub status: u16,
     pub title: &'static str,
     pub retryable: bool,
 }
 
-const fn e(status: u16, title: &'static str, retryable: bool) -> Entry {
-    Entry { status, title, retryable }
+const fn e(status: u16, title: &'static str, retryable: bool) -> CodeEntry {
+    CodeEntry { status, title, retryable }
 }
 
-pub(super) const fn entry(code: Code) -> Entry {
+pub(super) const fn entry(code: Code) -> CodeEntry {
     match code {
         Code::MalformedJson => e(400, "The body is not valid JSON", false),
         Code::IdempotencyKeyInvalid => e(400, "The Idempotency-Key header is not valid", false),

@@ -8,7 +8,7 @@ use super::{
     faults::{Fault, FaultOrder, StatusAnswer, When},
     seed,
     state::{SandboxCore, State},
-    world::{Act, Media, NewConversation, Shape, WorldError},
+    world::{Act, MediaType, NewConversation, Shape, WorldError},
 };
 
 /// A situation; [`Scenario::about`] says which.
@@ -137,7 +137,7 @@ async fn life_goes_on(core: &SandboxCore) {
         tokio::time::sleep(OUTAGE_BEAT).await;
         let now = core.clock.now();
         core.with(|state| {
-            let waiting = state.world.waiting_ids(seed::SUPPORT_TIER_1, Media::Voice);
+            let waiting = state.world.waiting_ids(seed::SUPPORT_TIER_1, MediaType::Voice);
             let at = |part: usize| waiting.get(waiting.len().saturating_mul(part) / 4).copied();
             // An act may no longer fit by the time it comes; then nothing happens.
             let _ = match beat % 8 {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::world::{Division, Media, NewConversation, Shape, World, WorldError};
+use super::world::{Division, MediaType, NewConversation, Shape, World, WorldError};
 
 /// The queue most seeded conversations belong to.
 pub const SUPPORT_TIER_1: Uuid = queue(1);
@@ -113,7 +113,7 @@ fn conversations() -> Vec<NewConversation> {
         age: SignedDuration::from_mins(minutes),
         ..NewConversation::default()
     };
-    let other = |id: Uuid, shape: Shape, media: Media| NewConversation {
+    let other = |id: Uuid, shape: Shape, media: MediaType| NewConversation {
         media,
         queue: Some(SALES),
         ..voice(id, shape, 4)
@@ -138,8 +138,8 @@ fn conversations() -> Vec<NewConversation> {
         voice(CONFERENCE_CALL, Shape::Conference, 9),
         voice(CONSULT_CALL, Shape::Consult, 6),
         voice(CUSTOMER_GONE_CALL, Shape::CustomerGone, 8),
-        other(MESSAGE, Shape::Connected, Media::Message),
-        other(EMAIL, Shape::Waiting, Media::Email),
-        other(CALLBACK, Shape::Connected, Media::Callback),
+        other(MESSAGE, Shape::Connected, MediaType::Message),
+        other(EMAIL, Shape::Waiting, MediaType::Email),
+        other(CALLBACK, Shape::Connected, MediaType::Callback),
     ]
 }

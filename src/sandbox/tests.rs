@@ -124,7 +124,7 @@ async fn error(response: Response) -> (u16, String) {
 
 #[tokio::test]
 async fn stopped_sandbox_closes_its_connections_and_its_port() {
-    // Two sockets of one port, so that nobody else gets it when the one that listens is closed.
+    // Two sockets of one port, so that no other process gets it when the one that listens is closed.
     let [kept, listening] = [(); 2].map(|()| TcpSocket::new_v4().unwrap());
     for socket in [&kept, &listening] {
         socket.set_reuseport(true).unwrap();

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::world::{
-    Division, Media, Supervision, WorldConversation, WorldQueue,
-    model::{LegSession, RecentTransfer, Routing, WorldLeg},
+    Division, MediaType, SupervisorMode, WorldConversation, WorldQueue,
+    model::{LegRouting, LegSession, RecentTransfer, WorldLeg},
 };
 
 /// A time with milliseconds, as Genesys writes it.
@@ -120,7 +120,7 @@ fn transfer(transfer: &RecentTransfer) -> Value {
 
 /// SDK model `Participant`.
 fn participant(conversation: &WorldConversation, leg: &WorldLeg) -> Value {
-    let sessions = |media: Media| -> Value {
+    let sessions = |media: MediaType| -> Value {
         let of_media = leg.sessions.iter().filter(|_| media == conversation.media);
         of_media.map(|one| session(conversation, leg, one)).collect()
     };
@@ -131,12 +131,12 @@ fn participant(conversation: &WorldConversation, leg: &WorldLeg) -> Value {
         "queueId": leg.queue_id(),
         "queueName": leg.queue.as_ref().map(|queue| &queue.name),
         "participantType": if leg.purpose.is_outside() { "External" } else { "Internal" },
-        "calls": sessions(Media::Voice),
-        "callbacks": sessions(Media::Callback),
-        "chats": sessions(Media::Chat),
+        "calls": sessions(MediaType::Voice),
+        "callbacks": sessions(MediaType::Callback),
+        "chats": sessions(MediaType::Chat),
         "cobrowsesessions": [],
-        "emails": sessions(Media::Email),
-        "messages": sessions(Media::Message),
+        "emails": sessions(MediaType::Email),
+        "messages": sessions(MediaType::Message),
         "screenshares": [],
         "socialExpressions": [],
         "videos": [],
@@ -170,7 +170,7 @@ fn call_participant(conversation: &WorldConversation, leg: &WorldLeg) -> Value {
 /// What both forms of a participant share.
 fn leg_outline(conversation: &WorldConversation, leg: &WorldLeg) -> Value {
     let (ani, dnis) = (&conversation.ani, &conversation.dnis);
-    let supervised = |how: Supervision| {
+    let supervised = |how: SupervisorMode| {
         let is_so = leg.supervision == Some(how);
         is_so.then(|| conversation.supervised_by(leg)).flatten()
     };
@@ -186,9 +186,9 @@ fn leg_outline(conversation: &WorldConversation, leg: &WorldLeg) -> Value {
         "wrapupRequired": false,
         "mediaRoles": ["full"],
         "conversationRoutingData": routing_data(leg),
-        "monitoredParticipantId": supervised(Supervision::Monitor),
-        "coachedParticipantId": supervised(Supervision::Coach),
-        "bargedParticipantId": supervised(Supervision::BargeIn),
+        "monitoredParticipantId": supervised(SupervisorMode::Monitor),
+        "coachedParticipantId": supervised(SupervisorMode::Coach),
+        "bargedParticipantId": supervised(SupervisorMode::BargeIn),
         "attributes": leg.attributes,
     })
 }
@@ -201,12 +201,12 @@ fn routing_data(leg: &WorldLeg) -> Option<Value> {
 }
 
 /// SDK model `RoutingConversationAttributesResponse`.
-pub fn routing_attributes(routing: &Routing) -> Value {
+pub fn routing_attributes(routing: &LegRouting) -> Value {
     let label = routing.label.map(|id| link("routing/utilization/labels", id));
     with(routing_outline(routing), json!({"label": label}))
 }
 
-fn routing_outline(routing: &Routing) -> Value {
+fn routing_outline(routing: &LegRouting) -> Value {
     let skills = routing.skills.iter().map(|id| link("routing/skills", *id));
     json!({
         "priority": routing.priority,
@@ -235,9 +235,9 @@ fn session(conversation: &WorldConversation, leg: &WorldLeg, session: &LegSessio
         "disconnectedTime": session.disconnected.map(time),
         "provider": provider(media),
         "afterCallWorkRequired": false,
-        "type": (media == Media::Message).then_some("webmessaging"),
+        "type": (media == MediaType::Message).then_some("webmessaging"),
     });
-    if media != Media::Voice {
+    if media != MediaType::Voice {
         return shared;
     }
     let address = |number: &str, name: Option<&str>| json!({"name": name, "addressNormalized": number, "addressRaw": number});
@@ -257,18 +257,22 @@ fn session(conversation: &WorldConversation, leg: &WorldLeg, session: &LegSessio
 }
 
 /// Who carries a medium.
-fn provider(media: Media) -> &'static str {
+fn provider(media: MediaType) -> &'static str {
     match media {
-        Media::Voice => "Edge",
-        Media::Callback => "PureCloud Callback",
-        Media::Chat => "PureCloud Webchat v2",
-        Media::Email => "PureCloud Email",
-        Media::Message => "PureCloud Messaging",
+        MediaType::Voice => "Edge",
+        MediaType::Callback => "PureCloud Callback",
+        MediaType::Chat => "PureCloud Webchat v2",
+        MediaType::Email => "PureCloud Email",
+        MediaType::Message => "PureCloud Messaging",
     }
 }
 
 /// SDK model `ObservationValue`: `leg` waits in a queue since it started.
-pub fn observation(conversation: &WorldConversation, leg: &WorldLeg, routing: &Routing) -> Value {
+pub fn observation(
+    conversation: &WorldConversation,
+    leg: &WorldLeg,
+    routing: &LegRouting,
+) -> Value {
     let customer = conversation.participants.iter().find(|leg| leg.purpose.is_outside());
     json!({
         "observationDate": time(leg.started),

@@ -20,7 +20,7 @@ mod shape;
 pub use changes::{Act, QueueChoice, ReplaceOrder, RoutingEdit, only};
 pub use line::{Staleness, WaitingRow, WaitingRows};
 pub use model::{
-    Blocked, Division, Media, Move, NamedQueue, Purpose, Supervision, TransferKind,
+    Blocked, Division, LegPurpose, MediaType, Move, NamedQueue, SupervisorMode, TransferKind,
     WorldConversation, WorldError, WorldQueue, stamp,
 };
 pub use shape::{LegSpec, NewConversation, Shape};
@@ -44,7 +44,7 @@ pub struct World {
     by_name: BTreeSet<(String, Uuid)>,
     divisions: Vec<Division>,
     conversations: HashMap<Uuid, WorldConversation>,
-    lines: HashMap<(Uuid, Media), WaitingLine>,
+    lines: HashMap<(Uuid, MediaType), WaitingLine>,
     /// How truthful the waiting-calls query is.
     pub staleness: Staleness,
     left: u64,
@@ -146,7 +146,7 @@ impl World {
     fn move_in_lines(
         &mut self,
         id: Uuid,
-        media: Media,
+        media: MediaType,
         before: Option<(Uuid, Timestamp)>,
         after: Option<(Uuid, Timestamp)>,
         now: Timestamp,
@@ -168,19 +168,25 @@ impl World {
     }
 
     /// What waits in a queue by one medium, as the analytics API shows it; at most `cap` rows, the oldest and the newest half of them when there are more.
-    pub fn waiting(&self, queue: Uuid, media: Media, cap: usize, now: Timestamp) -> WaitingRows {
+    pub fn waiting(
+        &self,
+        queue: Uuid,
+        media: MediaType,
+        cap: usize,
+        now: Timestamp,
+    ) -> WaitingRows {
         self.lines
             .get(&(queue, media))
             .map_or_else(WaitingRows::default, |line| line.rows(cap, now))
     }
 
     /// How many conversations of one medium really wait in a queue, whatever a stale query says.
-    pub fn really_waiting(&self, queue: Uuid, media: Media) -> usize {
+    pub fn really_waiting(&self, queue: Uuid, media: MediaType) -> usize {
         self.lines.get(&(queue, media)).map_or(0, WaitingLine::len)
     }
 
     /// The conversations that wait in a queue by one medium, in the order they are served.
-    pub fn served_next(&self, queue: Uuid, media: Media) -> Vec<Served> {
+    pub fn served_next(&self, queue: Uuid, media: MediaType) -> Vec<Served> {
         let served = |id: Uuid| {
             let leg = self.conversation(id)?.waiting_leg()?;
             let priority = leg.routing.as_ref().map_or(0, |routing| routing.priority);
@@ -195,7 +201,7 @@ impl World {
     }
 
     /// Ids of the conversations that wait in a queue by one medium, longest wait first.
-    pub fn waiting_ids(&self, queue: Uuid, media: Media) -> Vec<Uuid> {
+    pub fn waiting_ids(&self, queue: Uuid, media: MediaType) -> Vec<Uuid> {
         self.lines.get(&(queue, media)).map_or_else(Vec::new, WaitingLine::ids)
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     batch::{
         Batch, DrainEdge, Item, Plan, Tally,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, TakeResult},
     },
     problem::Problem,
     transfer::{
@@ -106,7 +106,7 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         transfer: &Transfer,
         position: u32,
         runner: Uuid,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<TakeResult, StoreError> {
         self.record(TakeItem::new(transfer, position, runner)).await
     }
 

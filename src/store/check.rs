@@ -23,7 +23,7 @@ use crate::config;
 ///
 /// # Errors
 /// Why a start would fail; see [`OpenError`].
-pub async fn check(settings: &config::Store) -> Result<String, OpenError> {
+pub async fn check(settings: &config::StoreSettings) -> Result<String, OpenError> {
     let url = settings.url.expose_secret();
     if !url.starts_with("sqlite:") {
         let (place, found) = postgres::look(url).await?;

@@ -18,7 +18,7 @@ pub trait Source: Send + Sync + 'static {
     /// The value, cheap to clone.
     type Value: Clone + Send + Sync + 'static;
     /// Why it cannot be had.
-    type Error: Clone + Send + Sync + From<Lost> + 'static;
+    type Error: Clone + Send + Sync + From<FlightError> + 'static;
 
     /// The longest that [`Cached::keep`] waits for a load.
     const LONGEST_LOAD: Duration;
@@ -62,7 +62,7 @@ pub struct Fresh<V> {
 
 /// Why a load brought nothing, not even an error of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
+pub enum FlightError {
     /// It did not end in time.
     #[error("it took too long")]
     TooLate,
@@ -72,15 +72,15 @@ pub enum Lost {
 }
 
 /// The last good value of a [`Source`]. Clones share it.
-pub struct Cached<S: Source>(Arc<Shared<S>>);
+pub struct Cached<S: Source>(Arc<CachedInner<S>>);
 
-struct Shared<S: Source> {
+struct CachedInner<S: Source> {
     source: S,
-    state: Mutex<State<S>>,
+    state: Mutex<CacheState<S>>,
     flight: SingleFlight<Result<S::Value, S::Error>>,
 }
 
-struct State<S: Source> {
+struct CacheState<S: Source> {
     fresh: Option<Fresh<S::Value>>,
     /// Counts changes of the value.
     version: u64,
@@ -99,9 +99,9 @@ impl<S: Source> Clone for Cached<S> {
 impl<S: Source> Cached<S> {
     /// Nothing loaded yet; loads run on `tracker`.
     pub fn new(source: S, tracker: TaskTracker) -> Self {
-        let state = State { fresh: None, version: 0, failure: None, ended_at: None };
+        let state = CacheState { fresh: None, version: 0, failure: None, ended_at: None };
         let flight = SingleFlight::new(tracker);
-        Self(Arc::new(Shared { source, state: Mutex::new(state), flight }))
+        Self(Arc::new(CachedInner { source, state: Mutex::new(state), flight }))
     }
 
     /// Where it comes from.
@@ -243,8 +243,8 @@ impl<S: Source> Cached<S> {
     }
 }
 
-impl<S: Source> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
+impl<S: Source> CachedInner<S> {
+    fn lock(&self) -> MutexGuard<'_, CacheState<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -278,7 +278,7 @@ impl<S: Source> Shared<S> {
     }
 }
 
-impl<S: Source> State<S> {
+impl<S: Source> CacheState<S> {
     fn good(&self, now: Instant) -> Option<&Fresh<S::Value>> {
         self.fresh.as_ref().filter(|fresh| now < fresh.ends_at)
     }
@@ -340,10 +340,10 @@ impl<T: Clone> Joined<T> {
     ///
     /// # Errors
     /// When it is not there by then, or the task died.
-    pub async fn outcome(mut self, by: Instant) -> Result<T, Lost> {
+    pub async fn outcome(mut self, by: Instant) -> Result<T, FlightError> {
         let ready = timeout_at(by, self.0.wait_for(Option::is_some)).await;
-        let told = ready.map_err(|_| Lost::TooLate)?;
-        told.ok().and_then(|outcome| outcome.clone()).ok_or(Lost::Died)
+        let told = ready.map_err(|_| FlightError::TooLate)?;
+        told.ok().and_then(|outcome| outcome.clone()).ok_or(FlightError::Died)
     }
 }
 

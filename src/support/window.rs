@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Counts events of the last `STEPS` steps of equal length, the present one included, so that an
 /// event counts for at least `STEPS - 1` of them. Memory is bounded.
 #[derive(Debug)]
-pub struct Window<const STEPS: usize> {
+pub struct SlidingWindow<const STEPS: usize> {
     step: Duration,
     began: Instant,
     /// Number of the present step since the beginning.
@@ -16,7 +16,7 @@ pub struct Window<const STEPS: usize> {
     sum: u64,
 }
 
-impl<const STEPS: usize> Window<STEPS> {
+impl<const STEPS: usize> SlidingWindow<STEPS> {
     /// Nothing has happened yet; `step` is longer than zero.
     #[must_use]
     pub const fn new(step: Duration, now: Instant) -> Self {
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_event_counts_for_its_time_and_not_longer() {
         let began = Instant::now();
-        let mut window = Window::<3>::new(SECOND, began);
+        let mut window = SlidingWindow::<3>::new(SECOND, began);
         window.add(began + SECOND / 2);
         window.add(began + SECOND);
         for (after, expected) in [(1, 2), (2, 2), (3, 1), (4, 0), (1_000_000, 0)] {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_clock_that_stands_still_or_goes_back_forgets_nothing() {
         let began = Instant::now();
-        let mut window = Window::<3>::new(SECOND, began);
+        let mut window = SlidingWindow::<3>::new(SECOND, began);
         window.add(began + SECOND * 2);
         assert_eq!(window.sum(began), 1);
     }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_time_is_told_at_which_events_no_longer_count() {
         let began = Instant::now();
-        let mut window = Window::<3>::new(SECOND, began);
+        let mut window = SlidingWindow::<3>::new(SECOND, began);
         window.add(began);
         window.add(began + SECOND);
         let now = began + SECOND;

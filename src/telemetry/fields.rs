@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 8 * 1024;
 
 /// Name and value of each field, in the order they were recorded.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct EventFields {
     /// Of an event: its message, not escaped.
     pub(super) message: String,
     /// Of an event that came through the `log` crate: its true target.
@@ -30,11 +30,11 @@ pub(super) struct Fields {
 
 /// Which fields are kept.
 pub(super) struct Of<'a> {
-    fields: &'a mut Fields,
+    fields: &'a mut EventFields,
     span: bool,
 }
 
-impl Fields {
+impl EventFields {
     /// No fields yet.
     pub(super) fn new(format: LogFormat) -> Self {
         Self { format, ..Self::default() }

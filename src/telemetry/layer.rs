@@ -15,9 +15,9 @@ use tracing_subscriber::{
 };
 
 use super::{
-    fields::Fields,
-    line::Line,
-    sink::{Kind, Sink},
+    fields::EventFields,
+    line::LogLine,
+    sink::{LineKind, Sink},
 };
 use crate::{clock::Clock, config::LogFormat};
 
@@ -35,7 +35,7 @@ pub(super) enum Out {
 }
 
 impl Out {
-    fn take(&self, line: &str, kind: Kind) {
+    fn take(&self, line: &str, kind: LineKind) {
         match self {
             Self::Sink(sink) => sink.take(line, kind),
             #[cfg(test)]
@@ -60,14 +60,14 @@ impl LineLayer {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::new(self.format);
+        let mut fields = EventFields::new(self.format);
         attributes.record(&mut fields.of_span());
         span.extensions_mut().replace(fields);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+        if let Some(fields) = span.extensions_mut().get_mut::<EventFields>() {
             values.record(&mut fields.of_span());
         }
     }
@@ -80,10 +80,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let spans: Vec<_> =
             context.event_scope(event).into_iter().flat_map(Scope::from_root).collect();
         let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
-        let of_spans = extensions.iter().filter_map(|of_span| of_span.get::<Fields>());
+        let of_spans = extensions.iter().filter_map(|of_span| of_span.get::<EventFields>());
         let fields: Vec<_> = of_spans.chain([&own]).collect();
         let target = own.log_target.as_deref().unwrap_or_else(|| event.metadata().target());
-        let line = Line {
+        let line = LogLine {
             time: self.clock.now(),
             level: *event.metadata().level(),
             target,
@@ -91,7 +91,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         };
         text.clear();
         line.write(self.format, &fields, &mut text);
-        let kind = if target == AUDIT { Kind::Audit } else { Kind::Other };
+        let kind = if target == AUDIT { LineKind::Audit } else { LineKind::Other };
         self.out.take(&text, kind);
         if text.capacity() <= KEPT {
             SCRATCH.set((own, text));
@@ -104,5 +104,5 @@ const KEPT: usize = 16 * 1024;
 
 thread_local! {
     /// The memory of the line before.
-    static SCRATCH: Cell<(Fields, String)> = Cell::default();
+    static SCRATCH: Cell<(EventFields, String)> = Cell::default();
 }

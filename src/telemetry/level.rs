@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::{
     TelemetryError,
-    sink::{Dropped, Lines},
+    sink::{Dropped, LineCounts},
 };
 use crate::config;
 
@@ -23,17 +23,17 @@ const ALWAYS: &str = "audit=info,panic=error";
 
 /// The filter in force. Cheap to clone.
 #[derive(Clone)]
-pub struct LogFilter(Arc<Inner>);
+pub struct LogFilter(Arc<LogFilterInner>);
 
-struct Inner {
+struct LogFilterInner {
     handle: reload::Handle<EnvFilter, Registry>,
-    state: Mutex<State>,
+    state: Mutex<FilterState>,
     dropped: Dropped,
     /// The layer itself, where no subscriber holds it.
     _layer: Option<Box<dyn Any + Send + Sync>>,
 }
 
-struct State {
+struct FilterState {
     configured: String,
     present: String,
     until: Option<Timestamp>,
@@ -80,18 +80,18 @@ impl LogFilter {
         dropped: Dropped,
         layer: Option<Box<dyn Any + Send + Sync>>,
     ) -> Self {
-        let state = Mutex::new(State {
+        let state = Mutex::new(FilterState {
             configured: filter.to_owned(),
             present: filter.to_owned(),
             until: None,
             fallback: None,
         });
-        Self(Arc::new(Inner { handle, state, dropped, _layer: layer }))
+        Self(Arc::new(LogFilterInner { handle, state, dropped, _layer: layer }))
     }
 
     /// How many lines were dropped, because the log was not read.
     #[must_use]
-    pub fn dropped(&self) -> Lines {
+    pub fn dropped(&self) -> LineCounts {
         self.0.dropped.lines()
     }
 
@@ -150,7 +150,7 @@ impl LogFilter {
         }
     }
 
-    fn put(&self, state: &mut State, filter: &str) -> Result<(), TelemetryError> {
+    fn put(&self, state: &mut FilterState, filter: &str) -> Result<(), TelemetryError> {
         // Fails only when the subscriber is gone, and then there is nothing to filter.
         self.0.handle.reload(parse(filter)?).map_err(|_| TelemetryError::AlreadySet)?;
         if let Some(fallback) = state.fallback.take() {
@@ -161,12 +161,12 @@ impl LogFilter {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FilterState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl FilterState {
     fn shown(&self) -> LogState {
         LogState {
             filter: self.present.clone(),

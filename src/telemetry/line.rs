@@ -5,25 +5,25 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::fields::{Fields, quote};
+use super::fields::{EventFields, quote};
 use crate::config::{LogFormat, one_line};
 
 /// Members every JSON line has; a field of the same name gets `field_` before it.
 const OWN: [&str; 4] = ["timestamp", "level", "target", "message"];
 
 /// What a line says beside its fields.
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     pub time: Timestamp,
     pub level: Level,
     pub target: &'a str,
     pub message: &'a str,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// Writes the line in `format` to `out`, with its line end. Nothing within breaks it. `fields`
     /// are those of the outermost span to those of the event itself; of two fields with one name
     /// the inner counts.
-    pub(super) fn write(&self, format: LogFormat, fields: &[&Fields], out: &mut String) {
+    pub(super) fn write(&self, format: LogFormat, fields: &[&EventFields], out: &mut String) {
         let begin = out.len();
         // Microseconds: enough to order events, short enough to read. Writing to a String does not
         // fail.

@@ -39,7 +39,7 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// What a line is, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LineKind {
     /// What was done to calls.
     Audit,
     /// Any other line.
@@ -48,18 +48,18 @@ pub(super) enum Kind {
 
 /// Numbers of lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct LineCounts {
     /// Of the audit log.
     pub audit: u64,
     /// All others.
     pub other: u64,
 }
 
-impl Lines {
-    fn add(&mut self, kind: Kind) {
+impl LineCounts {
+    fn add(&mut self, kind: LineKind) {
         match kind {
-            Kind::Audit => self.audit += 1,
-            Kind::Other => self.other += 1,
+            LineKind::Audit => self.audit += 1,
+            LineKind::Other => self.other += 1,
         }
     }
 }
@@ -69,34 +69,34 @@ impl Lines {
 pub(super) struct Dropped(Arc<[AtomicU64; 2]>);
 
 impl Dropped {
-    fn add(&self, lines: Lines) {
+    fn add(&self, lines: LineCounts) {
         let [audit, other] = &*self.0;
         audit.fetch_add(lines.audit, Ordering::Relaxed);
         other.fetch_add(lines.other, Ordering::Relaxed);
     }
 
-    pub(super) fn lines(&self) -> Lines {
+    pub(super) fn lines(&self) -> LineCounts {
         let [audit, other] = &*self.0;
-        Lines { audit: audit.load(Ordering::Relaxed), other: other.load(Ordering::Relaxed) }
+        LineCounts { audit: audit.load(Ordering::Relaxed), other: other.load(Ordering::Relaxed) }
     }
 }
 
 /// Takes lines without ever waiting. Cheap to clone.
 #[derive(Clone)]
-pub struct Sink(Arc<Shared>);
+pub struct Sink(Arc<SinkInner>);
 
-struct Shared {
-    state: Mutex<State>,
+struct SinkInner {
+    state: Mutex<SinkState>,
     filled: Condvar,
     emptied: Notify,
     dropped: Dropped,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: Batch,
+struct SinkState {
+    waiting: PendingLines,
     /// Dropped since the last line that said so.
-    lost: Lines,
+    lost: LineCounts,
     /// The thread waits to be woken.
     idle: bool,
     /// The thread has lines that are not written yet.
@@ -105,9 +105,9 @@ struct State {
 
 /// Lines to be written at once.
 #[derive(Default)]
-struct Batch {
+struct PendingLines {
     text: String,
-    lines: Lines,
+    lines: LineCounts,
 }
 
 impl Sink {
@@ -118,9 +118,9 @@ impl Sink {
     /// The thread cannot be started.
     pub(super) fn new(
         stream: impl Write + Send + 'static,
-        tell: impl Fn(Lines) -> String + Send + 'static,
+        tell: impl Fn(LineCounts) -> String + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SinkInner {
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Notify::new(),
@@ -138,12 +138,12 @@ impl Sink {
     }
 
     /// Takes a whole line, or drops it.
-    pub(super) fn take(&self, line: &str, kind: Kind) {
+    pub(super) fn take(&self, line: &str, kind: LineKind) {
         let mut state = self.0.lock();
-        let room = if kind == Kind::Audit { ROOM_WITH_AUDIT } else { ROOM };
+        let room = if kind == LineKind::Audit { ROOM_WITH_AUDIT } else { ROOM };
         if state.waiting.text.len().saturating_add(line.len()) > room {
             state.lost.add(kind);
-            let mut one = Lines::default();
+            let mut one = LineCounts::default();
             one.add(kind);
             self.0.dropped.add(one);
             return;
@@ -158,7 +158,7 @@ impl Sink {
 
     /// Takes the text with which a command ends.
     pub fn say(&self, text: &str) {
-        self.take(&format!("{}\n", text.trim_end()), Kind::Audit);
+        self.take(&format!("{}\n", text.trim_end()), LineKind::Audit);
     }
 
     /// Waits until all lines are written, or until `by`.
@@ -183,27 +183,27 @@ impl fmt::Debug for Sink {
     }
 }
 
-impl State {
+impl SinkState {
     fn is_empty(&self) -> bool {
         self.waiting.text.is_empty() && !self.writing
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SinkInner {
+    fn lock(&self) -> MutexGuard<'_, SinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread's work; ends with the process.
-    fn write(&self, mut stream: impl Write, tell: impl Fn(Lines) -> String) {
-        let mut batch = Batch::default();
+    fn write(&self, mut stream: impl Write, tell: impl Fn(LineCounts) -> String) {
+        let mut batch = PendingLines::default();
         loop {
             let lost = self.next(&mut batch);
             if write_all(&mut stream, &batch.text).is_err() {
                 // There is nowhere left to say so now.
                 self.lose(batch.lines);
             }
-            if lost != Lines::default() && write_all(&mut stream, &tell(lost)).is_err() {
+            if lost != LineCounts::default() && write_all(&mut stream, &tell(lost)).is_err() {
                 self.untold(lost);
             }
             batch.text.clear();
@@ -212,7 +212,7 @@ impl Shared {
     }
 
     /// Waits for lines and swaps them into `batch`; how many were dropped after them.
-    fn next(&self, batch: &mut Batch) -> Lines {
+    fn next(&self, batch: &mut PendingLines) -> LineCounts {
         let mut state = self.lock();
         state.writing = false;
         while state.waiting.text.is_empty() {
@@ -224,17 +224,17 @@ impl Shared {
         drop(state);
         thread::sleep(COMPANY);
         let mut state = self.lock();
-        batch.lines = Lines::default();
+        batch.lines = LineCounts::default();
         mem::swap(batch, &mut state.waiting);
         mem::take(&mut state.lost)
     }
 
-    fn lose(&self, lines: Lines) {
+    fn lose(&self, lines: LineCounts) {
         self.dropped.add(lines);
         self.untold(lines);
     }
 
-    fn untold(&self, lines: Lines) {
+    fn untold(&self, lines: LineCounts) {
         let mut state = self.lock();
         state.lost.audit += lines.audit;
         state.lost.other += lines.other;

@@ -80,7 +80,7 @@ impl Traces {
     }
 
     /// The layer that turns spans of [`trace`] into OpenTelemetry's. Events, and spans of other
-    /// crates, stay out: nobody has checked what they say.
+    /// crates, stay out: they may hold anything.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -140,12 +140,12 @@ fn resource() -> Resource {
 #[derive(Debug)]
 struct Reporting<E> {
     inner: E,
-    lost: Mutex<Lost>,
+    lost: Mutex<LostSpans>,
 }
 
 /// Spans that were lost and not reported yet.
 #[derive(Debug, Default)]
-struct Lost {
+struct LostSpans {
     spans: usize,
     reported: Option<Instant>,
 }
@@ -163,7 +163,7 @@ impl<E> Reporting<E> {
         }
         let reason: String = error.to_string().chars().take(200).collect();
         tracing::warn!(spans = lost.spans, reason, "spans could not be sent to the collector");
-        *lost = Lost { spans: 0, reported: Some(Instant::now()) };
+        *lost = LostSpans { spans: 0, reported: Some(Instant::now()) };
     }
 }
 

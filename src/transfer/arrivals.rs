@@ -146,7 +146,7 @@ fn confirm_in_background(transfers: &Arc<Transfers>, transfer: Transfer) {
     let transfers = Arc::clone(transfers);
     let span = trace::background(
         &trace::Origin::here(),
-        trace::Stage::Confirm,
+        trace::TraceStage::Confirm,
         &transfer.request_id,
         &transfer.id,
     );

@@ -19,18 +19,18 @@ pub type AnswerSender<T> = oneshot::Sender<Result<T, Problem>>;
 /// A permit that is held until the work of a command is done, also when its caller was answered
 /// before or has gone.
 #[derive(Clone)]
-pub struct Place(Arc<dyn Send + Sync>);
+pub struct InFlightPermit(Arc<dyn Send + Sync>);
 
-impl Place {
+impl InFlightPermit {
     /// Gives `permit` back, by dropping it, when the last copy of this is dropped.
     pub fn new(permit: impl Send + Sync + 'static) -> Self {
         Self(Arc::new(permit))
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for InFlightPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Place, held by {}", Arc::strong_count(&self.0))
+        write!(f, "InFlightPermit, held by {}", Arc::strong_count(&self.0))
     }
 }
 
@@ -68,7 +68,7 @@ impl Completion {
     pub(crate) async fn run<T, W>(
         &self,
         span: Span,
-        place: Option<Place>,
+        place: Option<InFlightPermit>,
         cut: Option<(Instant, &Progress)>,
         work: impl FnOnce(AnswerSender<T>) -> W,
     ) -> Result<T, Problem>
@@ -110,7 +110,7 @@ impl Completion {
     pub(crate) async fn run_whole<T: Send + 'static>(
         &self,
         span: Span,
-        place: Option<Place>,
+        place: Option<InFlightPermit>,
         cut: Option<(Instant, &Progress)>,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {

@@ -11,9 +11,9 @@ use super::{
     gateway::{CallContext, MoveCommand, Sent},
     model::{Stage, Transfer, TransferRequest},
     permission,
-    plan::{self, Plan, PlannedAction},
+    plan::{self, MovePlan, PlannedAction},
     problems,
-    records::Lost,
+    records::NotRecorded,
     store::{KeyChange, StoredResponse},
     submission::Wait,
 };
@@ -80,7 +80,7 @@ impl Outcome {
 /// Carries a recorded transfer (its row is in `received`) to its outcome and records that.
 /// Returns the transfer as it then stands.
 pub(crate) async fn carry_out(transfers: &Arc<Transfers>, mut job: Job) -> Transfer {
-    let prepared = prepare(transfers, &job).instrument(trace::stage(trace::Stage::Look)).await;
+    let prepared = prepare(transfers, &job).instrument(trace::stage(trace::TraceStage::Look)).await;
     crate::failpoint!(AfterLook);
     let outcome = match prepared {
         Ok(plan) => dispatch(transfers, &mut job, plan).await,
@@ -90,7 +90,7 @@ pub(crate) async fn carry_out(transfers: &Arc<Transfers>, mut job: Job) -> Trans
 }
 
 /// Looks at the conversation and decides what to do.
-pub(super) async fn prepare(transfers: &Transfers, job: &Job) -> Result<Plan, Box<Problem>> {
+pub(super) async fn prepare(transfers: &Transfers, job: &Job) -> Result<MovePlan, Box<Problem>> {
     let request = &job.transfer.request;
     if !transfers.settings.verify
         && let Some(plan) = plan::blind(request)
@@ -123,7 +123,7 @@ async fn row_not_found(transfers: &Transfers, job: &mut Job) -> Outcome {
 
 /// Makes the intention of a transfer that is recorded as `received` durable, then sends the
 /// command and learns what became of it.
-pub(crate) async fn dispatch(transfers: &Transfers, job: &mut Job, plan: Plan) -> Outcome {
+pub(crate) async fn dispatch(transfers: &Transfers, job: &mut Job, plan: MovePlan) -> Outcome {
     if let Err(problem) = in_time(&job.ctx) {
         return Outcome::not_sent(*problem);
     }
@@ -137,11 +137,11 @@ pub(crate) async fn dispatch(transfers: &Transfers, job: &mut Job, plan: Plan) -
     let recorded = transfers
         .records
         .step(&mut job.transfer, Stage::Received, KeyChange::Keep)
-        .instrument(trace::stage(trace::Stage::Dispatching));
+        .instrument(trace::stage(trace::TraceStage::Dispatching));
     match recorded.await {
         Ok(()) => command(transfers, job, plan, intended).await,
-        Err(Lost::TakenOver) => row_not_found(transfers, job).await,
-        Err(Lost::Store(error)) => {
+        Err(NotRecorded::TakenOver) => row_not_found(transfers, job).await,
+        Err(NotRecorded::Store(error)) => {
             // Whether the write counted is not certain, but that nothing was sent is.
             job.transfer.stage = Stage::Received;
             Outcome::not_sent(problems::from_store(&error))
@@ -154,7 +154,7 @@ pub(crate) async fn dispatch(transfers: &Transfers, job: &mut Job, plan: Plan) -
 pub(super) async fn command(
     transfers: &Transfers,
     job: &mut Job,
-    plan: Plan,
+    plan: MovePlan,
     intended: Instant,
 ) -> Outcome {
     crate::failpoint!(AfterDispatching);
@@ -164,7 +164,7 @@ pub(super) async fn command(
     crate::failpoint!(BeforeSend);
     match plan.action {
         PlannedAction::RoutingOnly if !transfers.gateway.command_carries_routing() => {
-            let span = trace::stage(trace::Stage::Routing);
+            let span = trace::stage(trace::TraceStage::Routing);
             routing::set_routing_only(transfers, job, &plan).instrument(span).await
         }
         PlannedAction::Move | PlannedAction::RoutingOnly => {
@@ -196,7 +196,7 @@ pub(crate) fn calls_needed(transfers: &Transfers, request: &TransferRequest) -> 
     look + 1 + u32::from(routing)
 }
 
-pub(crate) fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
+pub(crate) fn adopt_plan(transfer: &mut Transfer, plan: &MovePlan) {
     transfer.participant_id = plan.participant_id;
     transfer.previous.clone_from(&plan.previous);
     transfer.picture.clone_from(&plan.picture);
@@ -204,7 +204,7 @@ pub(crate) fn adopt_plan(transfer: &mut Transfer, plan: &Plan) {
     transfer.waited_minutes = plan.waited_minutes;
 }
 
-fn move_command(transfer: &Transfer, plan: &Plan) -> MoveCommand {
+fn move_command(transfer: &Transfer, plan: &MovePlan) -> MoveCommand {
     MoveCommand {
         conversation_id: transfer.request.conversation_id,
         participant_id: plan.participant_id,

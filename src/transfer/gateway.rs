@@ -29,7 +29,7 @@ use super::{
 use crate::{
     metrics::{Label, Readings},
     problem::{FieldError, UpstreamAnswer},
-    support::Lost,
+    support::FlightError,
     trace::TraceParent,
 };
 
@@ -270,11 +270,11 @@ pub enum GatewayError {
     ShuttingDown,
 }
 
-impl From<Lost> for GatewayError {
-    fn from(lost: Lost) -> Self {
+impl From<FlightError> for GatewayError {
+    fn from(lost: FlightError) -> Self {
         match lost {
-            Lost::TooLate => Self::DeadlineExceeded,
-            Lost::Died => {
+            FlightError::TooLate => Self::DeadlineExceeded,
+            FlightError::Died => {
                 Self::Unavailable { retry_after: Duration::from_secs(1), detail: lost.to_string() }
             }
         }

@@ -30,7 +30,7 @@ pub enum PlannedAction {
 
 /// A transfer, worked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct MovePlan {
     /// Move or only set.
     pub action: PlannedAction,
     /// The leg that is replaced; `None` where the API has no legs.
@@ -50,9 +50,9 @@ pub struct Plan {
 /// Plans a transfer without a look, for `transfers.verify = false`: possible only when the leg is
 /// named and nothing depends on how the conversation stands.
 #[must_use]
-pub fn blind(request: &TransferRequest) -> Option<Plan> {
+pub fn blind(request: &TransferRequest) -> Option<MovePlan> {
     let participant_id = request.participant_id?;
-    (!request.keep_place).then(|| Plan {
+    (!request.keep_place).then(|| MovePlan {
         action: PlannedAction::Move,
         participant_id: Some(participant_id),
         previous: None,
@@ -73,7 +73,7 @@ pub fn plan(
     conversation: &Conversation,
     now: Timestamp,
     carrier: Carrier,
-) -> Result<Plan, Box<Problem>> {
+) -> Result<MovePlan, Box<Problem>> {
     plan_at_most(request, queue, conversation, Moment { now, most_minutes: i64::MAX }, carrier)
 }
 
@@ -96,7 +96,7 @@ pub fn plan_at_most(
     conversation: &Conversation,
     Moment { now, most_minutes }: Moment,
     carrier: Carrier,
-) -> Result<Plan, Box<Problem>> {
+) -> Result<MovePlan, Box<Problem>> {
     let chosen = legs::choose(conversation, request.participant_id)?;
     let Some(leg) = conversation.legs.get(chosen.index) else {
         return Err(Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")));
@@ -128,7 +128,7 @@ pub fn plan_at_most(
         // A move keeps the priority: setting the same one again would waste a request.
         routing.priority = None;
     }
-    Ok(Plan {
+    Ok(MovePlan {
         action,
         participant_id: leg.participant_id,
         previous: Some(Previous {

@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a step was not recorded.
 #[derive(Debug)]
-pub enum Lost {
+pub enum NotRecorded {
     /// The store failed; whether it wrote is not certain.
     Store(StoreError),
     /// The row is no longer where we left it: another process took it over.
@@ -119,13 +119,13 @@ impl Records {
     /// holds an answer rendered from it: who rendered that has set it before.
     ///
     /// # Errors
-    /// See [`Lost`].
+    /// See [`NotRecorded`].
     pub async fn step(
         &self,
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), NotRecorded> {
         self.step_if(transfer, Expected { stage: from, owner: Some(self.owner) }, key).await
     }
 
@@ -134,14 +134,14 @@ impl Records {
         transfer: &mut Transfer,
         expected: Expected,
         key: KeyChange,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), NotRecorded> {
         transfer.updated_at = self.updated(transfer, &key);
         match self.store.update(transfer, &expected, key, Durability::Power).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Lost::TakenOver),
+            Ok(false) => Err(NotRecorded::TakenOver),
             Err(error) => {
                 self.failed.store(true, Ordering::Relaxed);
-                Err(Lost::Store(error))
+                Err(NotRecorded::Store(error))
             }
         }
     }
@@ -197,11 +197,11 @@ impl Records {
         crate::failpoint!(AfterOutcome);
         match written {
             Ok(()) => true,
-            Err(Lost::TakenOver) => {
+            Err(NotRecorded::TakenOver) => {
                 tracing::warn!(transfer_id = %transfer.id, "another process settles this transfer");
                 false
             }
-            Err(Lost::Store(error)) => {
+            Err(NotRecorded::Store(error)) => {
                 tracing::error!(
                     transfer_id = %transfer.id, operation = error.operation, cause = %error.cause,
                     "the outcome could not be written; kept in memory and tried again"
@@ -236,17 +236,17 @@ impl Records {
                     self.saved(id);
                     continue;
                 }
-                Err(Lost::TakenOver) => {
+                Err(NotRecorded::TakenOver) => {
                     self.tell_if_written(id, &outcome).await;
                     self.saved(id);
                     continue;
                 }
-                Err(Lost::Store(_)) if stopping => {
+                Err(NotRecorded::Store(_)) if stopping => {
                     tracing::error!(transfer_id = %id, "stopped with an unwritten outcome");
                     self.saved(id);
                     continue;
                 }
-                Err(Lost::Store(_)) => self.tried(id, transfer),
+                Err(NotRecorded::Store(_)) => self.tried(id, transfer),
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -304,7 +304,7 @@ impl Records {
         &self,
         transfer: &mut Transfer,
         outcome: &Unwritten,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), NotRecorded> {
         self.write_wherever_it_stands(transfer, outcome.from, outcome.key.clone()).await?;
         if outcome.settles {
             audit::settled(transfer);
@@ -319,18 +319,18 @@ impl Records {
         transfer: &mut Transfer,
         from: Stage,
         key: KeyChange,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), NotRecorded> {
         let Some(also) = Stage::outcome_also_from(from, transfer.stage) else {
             return self.step(transfer, from, key).await;
         };
         let owner = (also.whose == Whose::Ours).then_some(self.owner);
         let or_else = Expected { stage: also.stage, owner };
         match self.step(transfer, from, key.clone()).await {
-            Err(Lost::TakenOver) => {}
+            Err(NotRecorded::TakenOver) => {}
             other => return other,
         }
         match self.step_if(transfer, or_else, key).await {
-            Err(Lost::TakenOver) => self.record_anew(transfer).await,
+            Err(NotRecorded::TakenOver) => self.record_anew(transfer).await,
             other => other,
         }
     }
@@ -338,14 +338,16 @@ impl Records {
     /// A database that crashed may have lost a transfer that nothing was sent for yet: its record
     /// did not wait for the disk. The answer that tells the outcome names it, so it is recorded
     /// now.
-    async fn record_anew(&self, transfer: &Transfer) -> Result<(), Lost> {
-        if self.store.get(transfer.id).await.map_err(Lost::Store)?.is_some() {
-            return Err(Lost::TakenOver);
+    async fn record_anew(&self, transfer: &Transfer) -> Result<(), NotRecorded> {
+        if self.store.get(transfer.id).await.map_err(NotRecorded::Store)?.is_some() {
+            return Err(NotRecorded::TakenOver);
         }
         let inserted = self.store.insert(transfer, None, self.owner, Durability::Power).await;
-        match inserted.map_err(Lost::Store)? {
+        match inserted.map_err(NotRecorded::Store)? {
             Inserted::Done => Ok(()),
-            Inserted::KeyTaken(_) | Inserted::ConversationTaken { .. } => Err(Lost::TakenOver),
+            Inserted::KeyTaken(_) | Inserted::ConversationTaken { .. } => {
+                Err(NotRecorded::TakenOver)
+            }
         }
     }
 

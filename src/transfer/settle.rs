@@ -237,7 +237,7 @@ pub(super) async fn recover_dispatched(transfers: &Arc<Transfers>, mut transfer:
 }
 
 fn settle_span(transfer: &Transfer, origin: &Origin) -> Span {
-    trace::background(origin, trace::Stage::Settle, &transfer.request_id, &transfer.id)
+    trace::background(origin, trace::TraceStage::Settle, &transfer.request_id, &transfer.id)
 }
 
 /// The values a transfer asked to be set beside the queue.

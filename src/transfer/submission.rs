@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     caller::Caller,
-    completion::{Place, Progress},
+    completion::{InFlightPermit, Progress},
     ids::TransferId,
     model::TransferRequest,
     store::{KeyScope, StoredResponse},
@@ -42,7 +42,7 @@ pub struct Submission {
     /// `traceparent` and `tracestate`.
     pub traceparent: Option<TraceParent>,
     /// Its place among what the service works on, if that is limited.
-    pub place: Option<Place>,
+    pub place: Option<InFlightPermit>,
     /// How far it has come.
     pub progress: Arc<Progress>,
 }

@@ -91,7 +91,7 @@ async fn carry_out_new(
     new: &New,
 ) -> Result<Reply, Problem> {
     let prepared =
-        engine::prepare(transfers, &job).instrument(trace::stage(trace::Stage::Look)).await;
+        engine::prepare(transfers, &job).instrument(trace::stage(trace::TraceStage::Look)).await;
     crate::failpoint!(AfterLook);
     let plan = match prepared.and_then(|plan| engine::in_time(&job.ctx).map(|()| plan)) {
         Ok(plan) => plan,
@@ -132,7 +132,7 @@ async fn refuse(
     add_up(&mut transfer, &job.ctx);
     transfers.count(&transfer);
     let recorded = transfers.records.begin(&transfer, None, Durability::Power);
-    match recorded.instrument(trace::stage(trace::Stage::Record)).await {
+    match recorded.instrument(trace::stage(trace::TraceStage::Record)).await {
         Ok(_) => {
             new.progress.recorded_as(&transfer);
             Ok(reply(transfers, &transfer))
@@ -153,8 +153,8 @@ async fn record(
     new: &New,
 ) -> Result<Option<Reply>, Problem> {
     let stage = match transfer.stage {
-        Stage::Dispatching => trace::Stage::Dispatching,
-        _ => trace::Stage::Record,
+        Stage::Dispatching => trace::TraceStage::Dispatching,
+        _ => trace::TraceStage::Record,
     };
     let inserted = transfers.records.begin(transfer, new.claim.as_ref(), Durability::Power);
     match inserted.instrument(trace::stage(stage)).await? {
@@ -206,13 +206,13 @@ async fn begin(transfers: &Transfers, mut submission: Submission) -> Result<Begu
     ctx.departure = Arc::clone(&submission.progress.departure);
     let limits = &submission.caller.limits;
     let queue = permission::permitted_queue(transfers, &ctx, limits, &submission.request.queue)
-        .instrument(trace::stage(trace::Stage::Queue))
+        .instrument(trace::stage(trace::TraceStage::Queue))
         .await?;
     limits.check_priority(submission.request.priority).map_err(|problem| *problem)?;
     permission::check_repetition(transfers, limits, submission.request.conversation_id).await?;
     let calls = calls_needed(transfers, &submission.request);
     let admitted =
-        transfers.gateway.admit(&ctx, calls).instrument(trace::stage(trace::Stage::Admit));
+        transfers.gateway.admit(&ctx, calls).instrument(trace::stage(trace::TraceStage::Admit));
     ctx.admission = Some(admitted.await.map_err(problems::from_gateway)?);
     let Submission { caller, request, request_id, wait, progress, .. } = submission;
     let now = transfers.clock.now();

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Confirm, QueuePattern, Transfers as Settings},
+    config::{Confirm, QueuePattern, TransferSettings},
     problem::{Code, Problem},
 };
 
@@ -141,7 +141,7 @@ pub(crate) fn parts(
         store,
         render: plain_response,
         clock: Arc::new(SystemClock),
-        settings: Settings {
+        settings: TransferSettings {
             verify: true,
             confirm: Confirm::OnRequest,
             resend_after_5xx,

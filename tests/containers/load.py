@@ -3,9 +3,9 @@
 
 Usage: load.py SERVICE SANDBOX API_KEY PHASE_FILE
 
-A caller repeats his request, with its key, until he knows. The phase file says `kills`, `restarts`
+A caller repeats a request, with its key, until the outcome is known. The phase file says `kills`, `restarts`
 (the first answer to each request must be the service's own, a success or a refusal that says when
-to come back: none is cut off, none finds nobody), or `end`. The sandbox's ledger is what really happened: no
+to come back: none is cut off, none finds no listener), or `end`. The sandbox's ledger is what really happened: no
 call is asked for twice, moved twice, or said to have moved when it did not; every one has a record.
 """
 

@@ -1,4 +1,4 @@
-//! The structure is a promise too: who may import whom, where the outside crates may be named,
+//! The structure is a promise too: which module may import which, where the outside crates may be named,
 //! how long a file may be.
 
 use std::{

@@ -1,4 +1,4 @@
-//! The program as a process: how it ends, and what it tells whoever started it.
+//! The program as a process: how it ends, and what it prints.
 
 use std::process::{Output, Stdio};
 
@@ -49,7 +49,7 @@ async fn sigterm_ends_a_service_that_still_waits_for_its_store() {
 
 #[tokio::test]
 async fn a_healthcheck_that_fails_says_why() {
-    // A port that is ours and on which nobody listens.
+    // A port that is ours and has no listener.
     let nobody = TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/health/ready", nobody.local_addr().unwrap());

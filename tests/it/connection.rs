@@ -35,7 +35,7 @@ fn pointing_to(url: &str, secret: &str) -> Settings {
     Settings::load(&Args::default(), &settings).unwrap()
 }
 
-async fn report(app: &TestApp, secret: &str) -> connect::Report {
+async fn report(app: &TestApp, secret: &str) -> connect::ConnectionReport {
     connect::check(&pointing_at(app, secret), Surroundings::default()).await
 }
 
@@ -77,7 +77,7 @@ async fn wrong_credentials_are_told_without_showing_them() {
 }
 
 /// The lines of the report about the store.
-fn about_the_store(report: &connect::Report) -> String {
+fn about_the_store(report: &connect::ConnectionReport) -> String {
     let lines = report.text.lines().filter(|line| line.contains("store.url"));
     lines.collect::<Vec<_>>().join("\n")
 }

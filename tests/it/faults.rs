@@ -70,7 +70,7 @@ fn throttled(retry_after: &str) -> Fault {
     Fault::Status(StatusAnswer { retry_after, ..StatusAnswer::new(429) })
 }
 
-/// A status with an address to go to, which nobody must follow.
+/// A status with an address to go to, which must not be followed.
 fn redirect(status: u16) -> Fault {
     let location = ("location".to_owned(), "/api/v2/elsewhere".to_owned());
     Fault::Status(StatusAnswer { headers: [location].into(), ..StatusAnswer::new(status) })

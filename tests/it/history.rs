@@ -219,8 +219,8 @@ async fn only_an_unknown_transfer_can_be_settled() {
         let answer = app.settle(id, "not_moved").await;
         app.assert_problem(&answer, 409, "conflict").await;
     }
-    let nobody = app.settle(&json!(Uuid::from_u128(42)), "moved").await;
-    app.assert_problem(&nobody, 404, "not_found").await;
+    let missing = app.settle(&json!(Uuid::from_u128(42)), "moved").await;
+    app.assert_problem(&missing, 404, "not_found").await;
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn call_after_call(
         let body = plain(call, "Support Tier 2");
         let mut heard = insist(&site, &mut place, &body, &headers, 8).await;
         if heard.last.as_ref().unwrap().status == 504 {
-            // Nobody knows, and the customer has had enough: now it can be known.
+            // The outcome is unknown, and the customer hangs up: now it can be known.
             site.sandbox.act(call, Act::HangUp).unwrap();
             let end = insist(&site, &mut place, &body, &headers, u32::MAX).await;
             heard.named.extend(end.named);

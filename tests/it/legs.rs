@@ -2,7 +2,7 @@
 
 use genesys_transfer::sandbox::{
     seed,
-    world::{Act, LegSpec, NewConversation, Purpose, Shape, model::SessionState},
+    world::{Act, LegPurpose, LegSpec, NewConversation, Shape, model::SessionState},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -59,7 +59,7 @@ async fn every_word_for_ringing_keeps_a_call_where_it_is() {
     use SessionState::{Alerting, Contacting, Dialing, Offering};
     let app = TestApp::start().await;
     for state in [Alerting, Dialing, Contacting, Offering] {
-        let call = legs(&app, &[spec(Purpose::Acd), LegSpec::new(Purpose::Agent, state)]);
+        let call = legs(&app, &[spec(LegPurpose::Acd), LegSpec::new(LegPurpose::Agent, state)]);
         let answer = app.transfer(call, "Support Tier 2").await;
         assert_eq!(answer.outcome().1, "conversation_ringing", "{state:?}");
     }
@@ -69,7 +69,7 @@ async fn every_word_for_ringing_keeps_a_call_where_it_is() {
 #[tokio::test]
 async fn flows_and_users_are_replaced_too() {
     let app = TestApp::start().await;
-    for purpose in [Purpose::User, Purpose::Workflow, Purpose::Botflow] {
+    for purpose in [LegPurpose::User, LegPurpose::Workflow, LegPurpose::Botflow] {
         let call = legs(&app, &[spec(purpose)]);
         let transfer = app.transfer(call, "Support Tier 2").await.json();
         assert_eq!(transfer["previous"]["purpose"], purpose.word());
@@ -80,7 +80,7 @@ async fn flows_and_users_are_replaced_too() {
 #[tokio::test]
 async fn a_call_without_a_leg_that_can_be_replaced_is_not_transferable() {
     let app = TestApp::start().await;
-    for others in [vec![], vec![spec(Purpose::Voicemail)], vec![spec(Purpose::External)]] {
+    for others in [vec![], vec![spec(LegPurpose::Voicemail)], vec![spec(LegPurpose::External)]] {
         let call = legs(&app, &others);
         let answer = app.transfer(call, "Support Tier 2").await;
         app.assert_problem(&answer, 409, "conversation_not_transferable").await;
@@ -104,8 +104,8 @@ async fn an_ambiguous_call_names_its_agents_and_moves_by_the_one_that_is_named()
 #[tokio::test]
 async fn a_connected_and_a_held_agent_are_several() {
     let app = TestApp::start().await;
-    let held = LegSpec { held: true, ..spec(Purpose::Agent) };
-    let call = legs(&app, &[spec(Purpose::Agent), held]);
+    let held = LegSpec { held: true, ..spec(LegPurpose::Agent) };
+    let call = legs(&app, &[spec(LegPurpose::Agent), held]);
     let answer = app.transfer(call, "Support Tier 2").await;
     assert_eq!(answer.outcome(), (409, "participant_ambiguous".to_owned()));
     assert_eq!(answer.json()["candidates"][1]["state"], "held");
@@ -143,8 +143,8 @@ async fn the_customers_leg_is_pointed_at_when_it_is_named() {
 #[tokio::test]
 async fn the_outside_party_of_an_outbound_call_is_its_customer() {
     let app = TestApp::start().await;
-    let outside = LegSpec { id: Some(Uuid::from_u128(7)), ..spec(Purpose::External) };
-    let call = conversation(&app, vec![outside, spec(Purpose::Agent)]);
+    let outside = LegSpec { id: Some(Uuid::from_u128(7)), ..spec(LegPurpose::External) };
+    let call = conversation(&app, vec![outside, spec(LegPurpose::Agent)]);
     let more = json!({"participantId": Uuid::from_u128(7)});
     let refused = app.submit(with(call, "Support Tier 2", &more)).await;
     assert_eq!(refused.outcome(), (422, "invalid_request".to_owned()));
@@ -241,13 +241,13 @@ async fn a_refused_change_of_priority_moves_nothing() {
     assert_eq!((app.commands(), app.routing(seed::WAITING_CALL).priority), (0, 5));
 }
 
-fn spec(purpose: Purpose) -> LegSpec {
+fn spec(purpose: LegPurpose) -> LegSpec {
     LegSpec::new(purpose, SessionState::Connected)
 }
 
 /// A call of a customer and these legs.
 fn legs(app: &TestApp, others: &[LegSpec]) -> Uuid {
-    let all = [&[spec(Purpose::Customer)], others].concat();
+    let all = [&[spec(LegPurpose::Customer)], others].concat();
     conversation(app, all)
 }
 

@@ -9,7 +9,7 @@ use genesys_transfer::{
         Sandbox,
         faults::{Fault, FaultOrder, StatusAnswer},
         seed,
-        world::Media,
+        world::MediaType,
     },
 };
 use reqwest::Method;
@@ -168,7 +168,7 @@ async fn a_call_that_moved_gets_its_priority_also_when_the_service_stops() {
         let settled = app.settled(CALL).await;
         assert_eq!((answer.status.as_u16(), &settled["warnings"]), (201, &json!([])), "{status}");
         let served = sandbox.with(|state| {
-            let line = state.world.served_next(seed::SUPPORT_TIER_2, Media::Voice);
+            let line = state.world.served_next(seed::SUPPORT_TIER_2, MediaType::Voice);
             line.into_iter()
                 .map(|served| (served.conversation, served.priority))
                 .collect::<Vec<_>>()

@@ -2,7 +2,9 @@
 
 use genesys_transfer::sandbox::{
     seed,
-    world::{Act, LegSpec, NewConversation, Purpose, Shape, Supervision, model::SessionState},
+    world::{
+        Act, LegPurpose, LegSpec, NewConversation, Shape, SupervisorMode, model::SessionState,
+    },
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -20,23 +22,23 @@ const BRIEF: (&str, &str) = ("SERVER_DEADLINE", "8s");
 
 const SUPERVISOR: Uuid = Uuid::from_u128(7);
 
-fn spec(purpose: Purpose) -> LegSpec {
+fn spec(purpose: LegPurpose) -> LegSpec {
     LegSpec::new(purpose, SessionState::Connected)
 }
 
 /// A supervisor's leg.
-fn supervisor(how: Supervision, state: SessionState) -> LegSpec {
+fn supervisor(how: SupervisorMode, state: SessionState) -> LegSpec {
     let id = Some(SUPERVISOR);
-    LegSpec { id, supervision: Some(how), ..LegSpec::new(Purpose::Agent, state) }
+    LegSpec { id, supervision: Some(how), ..LegSpec::new(LegPurpose::Agent, state) }
 }
 
 fn listening(state: SessionState) -> [LegSpec; 2] {
-    [Supervision::Monitor, Supervision::Coach].map(|how| supervisor(how, state))
+    [SupervisorMode::Monitor, SupervisorMode::Coach].map(|how| supervisor(how, state))
 }
 
 /// A call in Support Tier 1 of a customer and these legs.
 fn call(app: &TestApp, others: &[&LegSpec]) -> Uuid {
-    let customer = spec(Purpose::Customer);
+    let customer = spec(LegPurpose::Customer);
     let legs = [&customer].into_iter().chain(others.iter().copied()).cloned().collect();
     let new = NewConversation {
         legs: Some(legs),
@@ -52,7 +54,7 @@ async fn a_call_that_a_supervisor_listens_to_goes_by_the_leg_it_would_go_by_with
     let app = TestApp::start().await;
     let states = [SessionState::Connected, SessionState::Alerting];
     for listener in states.into_iter().flat_map(listening) {
-        for purpose in [Purpose::Agent, Purpose::User, Purpose::Acd, Purpose::Ivr] {
+        for purpose in [LegPurpose::Agent, LegPurpose::User, LegPurpose::Acd, LegPurpose::Ivr] {
             let leg = spec(purpose);
             for legs in [[&leg, &listener], [&listener, &leg]] {
                 let call = call(&app, &legs);
@@ -81,8 +83,8 @@ async fn a_call_that_only_a_supervisor_is_on_is_not_transferable() {
 #[tokio::test]
 async fn a_supervisor_who_barged_in_is_an_agent() {
     let app = TestApp::start().await;
-    let barged = supervisor(Supervision::BargeIn, SessionState::Connected);
-    let both = call(&app, &[&spec(Purpose::Agent), &barged]);
+    let barged = supervisor(SupervisorMode::BargeIn, SessionState::Connected);
+    let both = call(&app, &[&spec(LegPurpose::Agent), &barged]);
     let answer = app.transfer(both, "Support Tier 2").await;
     assert_eq!(answer.outcome(), (409, "participant_ambiguous".to_owned()));
     let alone = call(&app, &[&barged]);
@@ -94,7 +96,7 @@ async fn a_supervisor_who_barged_in_is_an_agent() {
 async fn candidates_are_agents_and_nobody_who_listens() {
     let app = TestApp::start().await;
     let [listener, _] = listening(SessionState::Connected);
-    let call = call(&app, &[&spec(Purpose::Agent), &listener, &spec(Purpose::Agent)]);
+    let call = call(&app, &[&spec(LegPurpose::Agent), &listener, &spec(LegPurpose::Agent)]);
     let ambiguous = app.transfer(call, "Support Tier 2").await.json();
     let ids: Vec<&Value> =
         ambiguous["candidates"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
@@ -106,7 +108,7 @@ async fn candidates_are_agents_and_nobody_who_listens() {
 async fn a_listening_leg_that_is_named_is_pointed_at() {
     let app = TestApp::start().await;
     for listener in listening(SessionState::Connected) {
-        let call = call(&app, &[&spec(Purpose::Agent), &listener]);
+        let call = call(&app, &[&spec(LegPurpose::Agent), &listener]);
         let body = with(call, "Support Tier 2", &json!({"participantId": SUPERVISOR}));
         let answer = app.submit(body).await;
         app.assert_problem(&answer, 422, "invalid_request").await;
@@ -136,7 +138,7 @@ async fn a_drain_moves_calls_that_a_supervisor_listens_to() {
     app.sandbox().act(seed::WAITING_CALL, Act::HangUp).unwrap();
     let [connected, _] = listening(SessionState::Connected);
     let [_, rings] = listening(SessionState::Alerting);
-    let calls = [&connected, &rings].map(|leg| call(&app, &[&spec(Purpose::Acd), leg]));
+    let calls = [&connected, &rings].map(|leg| call(&app, &[&spec(LegPurpose::Acd), leg]));
 
     let batch = app.carried_out(&drain(json!({}))).await;
 

@@ -1,4 +1,4 @@
-//! The API's description and its page: complete, true, and open to everybody.
+//! The API's description and its page: complete, true, and open to every caller.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -1,5 +1,5 @@
 //! The store goes away under load and comes back: nothing is sent twice, nothing is forgotten, and
-//! nobody restarts anything.
+//! nothing is restarted.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Arc};
 

@@ -48,7 +48,7 @@ async fn a_map_past_its_lifetime_serves_on_while_no_newer_one_can_be_had() {
     let down = Fault::Status(StatusAnswer::new(404));
     app.sandbox().order(FaultOrder::next("GET", QUEUES, down).forever()).unwrap();
     let refused = |it: &Request| it.path == QUEUES && it.status == Some(404);
-    // Whoever asks for a map past its lifetime starts the search for a newer one.
+    // A request for a map past its lifetime starts the search for a newer one.
     let newer = async {
         while !app.sandbox().requests().iter().any(refused) {
             app.get("/queues").await;
@@ -203,7 +203,7 @@ async fn organisation(queues: usize) -> Arc<Sandbox> {
     sandbox
 }
 
-/// A page in the middle is hit by `fault`, whoever asks and however often.
+/// A page in the middle is hit by `fault`, for every caller and however often.
 fn spoil_a_page(sandbox: &Sandbox, fault: Fault) {
     let page = format!("{QUEUES}?*pageNumber=3&*");
     sandbox.order(FaultOrder::next("GET", &page, fault).forever()).unwrap();

@@ -120,7 +120,7 @@ fn unclear_commands() -> [(Fault, usize); 6] {
     ]
 }
 
-/// Two callers insist with one key while nobody knows what became of the command.
+/// Two callers insist with one key while the outcome of the command is unknown.
 async fn insisting_on_one_key(site: Site, processes: Vec<Arc<Process>>) {
     // One after the other: failures in a row would keep later commands back.
     for (fault, commands) in unclear_commands() {
@@ -258,7 +258,7 @@ async fn replicas_keep_to_one_limit_together() {
     let site = site.set("SERVER_DEADLINE", "10m");
     let store = PgPool::connect(&site.settings()["STORE_URL"]).await.unwrap();
     let replicas = replicas(&site).await;
-    // Two requests for each of 80 transfers are asked for, and nobody gives up.
+    // Two requests for each of 80 transfers are asked for, and no caller gives up.
     let bodies = (0..80).map(|n| (plain(site.call(), "Support Tier 2"), format!("k-{n}")));
     let answers = send_at_once(&replicas, bodies.collect());
     // Two that kept to what is theirs at first, a quarter each, would send 30 in a minute at most.

@@ -17,7 +17,7 @@ use crate::support::{
 
 const SLOW: usize = 1_000;
 
-/// As long as it may be: nobody is turned away meanwhile.
+/// As long as it may be: no caller is turned away meanwhile.
 const HEADER_TIMEOUT: (&str, &str) = ("SERVER_HEADER_TIMEOUT", "5m");
 
 /// Both ends of this test need a file for each connection; the usual limit is 1024.

@@ -8,7 +8,7 @@ use genesys_transfer::sandbox::{
     faults::{Fault, FaultOrder, Garbage, StatusAnswer},
     ledger::Request,
     seed,
-    world::Media,
+    world::MediaType,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ async fn a_call_that_moved_gets_its_priority_after_the_restart_when_the_time_is_
     assert_eq!(settled["id"], answer.json()["transferId"]);
     assert_eq!((&settled["status"], &settled["warnings"]), (&json!("accepted"), &json!([])));
     let served = sandbox.with(|state| {
-        let line = state.world.served_next(seed::SUPPORT_TIER_2, Media::Voice);
+        let line = state.world.served_next(seed::SUPPORT_TIER_2, MediaType::Voice);
         line.into_iter().map(|served| (served.conversation, served.priority)).collect::<Vec<_>>()
     });
     assert!(served.contains(&(CALL, 7)), "{served:?}");

@@ -80,7 +80,7 @@ async fn a_second_401_ends_the_request_and_does_not_ask_for_ever_more_tokens() {
         outcomes.push(app.transfer(app.fresh_call(), "Support Tier 2").await.outcome());
     }
     assert!(outcomes.iter().all(|it| *it == (502, "genesys_credentials_rejected".to_owned())));
-    // The first asks twice, with one token more; nobody else tries a third.
+    // The first asks twice, with one token more; no other request tries a third.
     assert_eq!((app.seen(TOKEN), app.seen("/conversations/"), app.commands()), (1, 6, 0));
 }
 
@@ -156,7 +156,7 @@ async fn a_token_is_replaced_before_it_ends_and_nobody_sees_a_401() {
         assert_eq!((app.seen(TOKEN), app.seen(QUEUES)), (tokens, 1));
         assert_eq!(transfers(&app, 5).await, [201].into());
         let before = sandbox.with(|state| state.ledger.totals().finished);
-        // A moment before its end; nobody asks for anything.
+        // A moment before its end; no request is made.
         let time = Duration::from_secs(599);
         genesys_clock.advance(SignedDuration::try_from(time).unwrap());
         clock.passes(time).await;

@@ -66,7 +66,7 @@ def prepare_list(transfers, call, exists):
 
 
 def prepare_drain(body):
-    """Of few calls, so that some are left, and that whoever watches the batch soon sees its end."""
+    """Of few calls, so that some are left, and that a watcher of the batch soon sees its end."""
     body["limit"] = min(body.get("limit") or 5, 5)
     queues = next(DRAINS)
     if queues is not None:

@@ -8,7 +8,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{head::Head, keys::KeySet};
-use crate::support::{Cached, Fresh, Lost, Source};
+use crate::support::{Cached, FlightError, Fresh, Source};
 
 /// Keys are fetched again this often, so that one that was withdrawn does not stay in force.
 const FRESH: Duration = Duration::from_mins(10);
@@ -41,14 +41,14 @@ struct Keys(Arc<dyn KeySource>);
 #[derive(Debug, Clone)]
 struct NoKeys(String);
 
-impl From<Lost> for NoKeys {
-    fn from(lost: Lost) -> Self {
+impl From<FlightError> for NoKeys {
+    fn from(lost: FlightError) -> Self {
         Self(lost.to_string())
     }
 }
 
 /// So many tokens with unknown keys may wait for a fetch: each holds a place among the requests in
-/// progress, and may be anybody's.
+/// progress, and may come from any client.
 const MOST_WAITING: usize = 64;
 
 /// Longest a fetch is waited for.

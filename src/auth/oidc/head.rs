@@ -18,7 +18,7 @@ pub(super) struct Head {
 /// The members that are looked at. `jku`, `jwk`, `x5u` and `x5c` are not: keys come from the
 /// issuer, whatever a token says.
 #[derive(Deserialize)]
-struct Raw {
+struct RawHead {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
@@ -38,7 +38,7 @@ impl Head {
             return Err("neither an API key nor a signed token");
         };
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(header).map_err(|_| "header is not base64url")?;
-        let raw: Raw = serde_json::from_slice(&bytes).map_err(|_| "header is malformed")?;
+        let raw: RawHead = serde_json::from_slice(&bytes).map_err(|_| "header is malformed")?;
         let algorithm = algorithm(&raw.alg).ok_or("algorithm is not taken")?;
         if !raw.typ.as_deref().is_none_or(is_access_token) {
             return Err("type is not that of an access token");
@@ -51,8 +51,8 @@ impl Head {
     }
 }
 
-/// The algorithms that are taken: signatures with a public key only, so that nobody who knows
-/// the issuer's public key can make a token with it (`HS256`), nor anybody at all (`none`).
+/// The accepted algorithms: signatures with a public key only. With `HS256` anyone with the
+/// issuer's public key could make a token; with `none`, anyone at all.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "RS256" => Some(Algorithm::RS256),

@@ -8,7 +8,7 @@ use super::{ItemResult, Open, Run};
 use crate::{
     batch::{
         Batch, Item,
-        store::Taken,
+        store::TakeResult,
         trouble::{Pauses, Trouble},
     },
     problem::Problem,
@@ -17,7 +17,7 @@ use crate::{
         engine::{self, Job},
         ids::TransferId,
         model::{Stage, Transfer},
-        plan::Plan,
+        plan::MovePlan,
         problems,
         store::KeyChange,
     },
@@ -82,11 +82,11 @@ impl Run {
         loop {
             let store = &self.batches.store;
             match store.take_item(transfer, position, transfers.records.owner()).await {
-                Ok(Taken::Done) => return Ok(Recording::New),
-                Ok(Taken::Already(id)) if id == transfer.id => return Ok(Recording::Again),
-                Ok(Taken::Already(_)) => return Err(ItemResult::Taken),
-                Ok(Taken::Stopped) => return Err(ItemResult::Stopped),
-                Ok(Taken::ConversationTaken(other)) => {
+                Ok(TakeResult::Done) => return Ok(Recording::New),
+                Ok(TakeResult::Already(id)) if id == transfer.id => return Ok(Recording::Again),
+                Ok(TakeResult::Already(_)) => return Err(ItemResult::Taken),
+                Ok(TakeResult::Stopped) => return Err(ItemResult::Stopped),
+                Ok(TakeResult::ConversationTaken(other)) => {
                     let id = transfer.request.conversation_id;
                     let problem = problems::transfer_in_progress(id, Some(other));
                     return Err(Box::pin(self.later(open, problem)).await);
@@ -104,7 +104,7 @@ impl Run {
         }
     }
 
-    pub(super) fn transfer(&self, open: &Open, plan: Option<&Plan>) -> Transfer {
+    pub(super) fn transfer(&self, open: &Open, plan: Option<&MovePlan>) -> Transfer {
         let transfers = &self.transfers;
         let now = transfers.clock.now();
         let Item { request, queue, .. } = &open.item;

@@ -8,7 +8,7 @@ use super::{ADMISSION, Close, Open, Runner, Unread};
 use crate::{
     batch::{
         Batch, Drain, Item,
-        drain::Labels,
+        drain::ItemLabels,
         sight::{self, News},
         trouble::Trouble,
     },
@@ -216,7 +216,7 @@ impl Runner {
 
     /// Records calls that came to light.
     async fn found(&mut self, drain: &Drain, calls: &[WaitingCall], hidden: bool) -> bool {
-        let asked = Labels { reason: &self.batch.reason, reference: &self.batch.reference };
+        let asked = ItemLabels { reason: &self.batch.reason, reference: &self.batch.reference };
         let first = self.known_count();
         let calls = calls.iter().map(|call| (call.conversation_id, call.since));
         let items = asked.items(drain, first, calls);

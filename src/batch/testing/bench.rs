@@ -127,7 +127,7 @@ impl BatchBench {
         self.batches.transfers(&caller(), id, None, 10_000).await.unwrap()
     }
 
-    /// Dies, as far as others can see: nothing more is done, nobody is told.
+    /// Dies, as far as others can see: nothing more is done or reported.
     pub(crate) async fn die(self) {
         self.stop.cancel();
         self.tracker.close();

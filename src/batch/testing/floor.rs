@@ -80,9 +80,9 @@ pub(crate) struct Floor {
     pub broken: Mutex<HashMap<ConversationId, GatewayError>>,
     /// Errors for the next looks at a queue.
     pub failing_looks: Mutex<VecDeque<GatewayError>>,
-    /// So many of the next looks show nobody.
+    /// So many of the next looks show no call.
     pub empty_looks: Mutex<u32>,
-    /// Looks at this queue show nobody.
+    /// Looks at this queue show no call.
     pub empty_looks_at: Mutex<Option<QueueId>>,
     /// Calls whose rows cannot be read.
     pub unreadable: Mutex<HashSet<ConversationId>>,

@@ -67,7 +67,7 @@ fn failures_of_a_command_have_their_class() {
 
 #[test]
 fn a_command_is_repeated_only_when_it_was_certainly_not_carried_out() {
-    let repeat = |attempt: Attempt<()>| attempt.repeat(Kind::Command, BACKOFF);
+    let repeat = |attempt: Attempt<()>| attempt.repeat(CallKind::Command, BACKOFF);
     assert_eq!(repeat(Attempt::NothingLeft("x".to_owned())), Repeat::After(BACKOFF));
     assert_eq!(repeat(throttled()), Repeat::Throttled(PAUSE));
     assert_eq!(repeat(unauthorized(true)), Repeat::FreshToken);
@@ -77,13 +77,13 @@ fn a_command_is_repeated_only_when_it_was_certainly_not_carried_out() {
         Attempt::HeldBack(GatewayError::ShuttingDown),
     ]);
     for attempt in never.chain((100..=999).map(|code| status(code, true))) {
-        assert_eq!(attempt.repeat(Kind::Command, BACKOFF), Repeat::Never, "{attempt:?}");
+        assert_eq!(attempt.repeat(CallKind::Command, BACKOFF), Repeat::Never, "{attempt:?}");
     }
 }
 
 #[test]
 fn reads_tokens_and_patches_are_repeated_on_passing_failures_only() {
-    for kind in [Kind::Token, Kind::Read, Kind::RoutingPatch] {
+    for kind in [CallKind::Token, CallKind::Read, CallKind::RoutingPatch] {
         let failures = unanswered().into_iter().chain([unreadable()]);
         for attempt in failures.chain([Attempt::NothingLeft("x".to_owned())]) {
             assert_eq!(attempt.repeat(kind, BACKOFF), Repeat::After(BACKOFF), "{attempt:?}");
@@ -99,7 +99,7 @@ fn reads_tokens_and_patches_are_repeated_on_passing_failures_only() {
 
 #[test]
 fn refused_credentials_are_final_for_the_token_call() {
-    assert_eq!(unauthorized(true).repeat(Kind::Token, BACKOFF), Repeat::Never);
+    assert_eq!(unauthorized(true).repeat(CallKind::Token, BACKOFF), Repeat::Never);
 }
 
 /// What the client makes of an HTTP/2 server that resets the stream for `reason`.

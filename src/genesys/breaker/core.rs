@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     metrics::BreakerState,
-    support::{Backoff, Window},
+    support::{Backoff, SlidingWindow},
 };
 
 /// Failures in a row that open it. Failures of calls that were under way together count once: it
@@ -48,7 +48,7 @@ pub(super) struct Pass {
 pub(super) struct Refused(pub Duration);
 
 #[derive(Debug)]
-enum State {
+enum CircuitState {
     Closed,
     Open { until: Instant },
     HalfOpen { probing: bool },
@@ -57,23 +57,23 @@ enum State {
 /// The breaker of one host.
 #[derive(Debug)]
 pub(super) struct Core {
-    state: State,
+    state: CircuitState,
     epoch: u64,
     /// How often it opened since it was last closed.
     openings: u32,
     in_a_row: u32,
     /// Failures that counted for a row, ever.
     failures: u64,
-    good: Window<WINDOW>,
-    bad: Window<WINDOW>,
+    good: SlidingWindow<WINDOW>,
+    bad: SlidingWindow<WINDOW>,
 }
 
 impl Core {
     /// A closed breaker.
     pub(super) fn new(now: Instant) -> Self {
-        let window = || Window::new(Duration::from_secs(1), now);
+        let window = || SlidingWindow::new(Duration::from_secs(1), now);
         Self {
-            state: State::Closed,
+            state: CircuitState::Closed,
             epoch: 0,
             openings: 0,
             in_a_row: 0,
@@ -85,19 +85,21 @@ impl Core {
 
     /// Asks to call. Only a call that may probe (never a command) gets through half-open.
     pub(super) fn enter(&mut self, now: Instant, may_probe: bool) -> Result<Pass, Refused> {
-        if let State::Open { until } = self.state {
+        if let CircuitState::Open { until } = self.state {
             if now < until {
                 return Err(Refused(until - now));
             }
-            self.become_(State::HalfOpen { probing: false });
+            self.become_(CircuitState::HalfOpen { probing: false });
         }
         match &mut self.state {
-            State::HalfOpen { probing } if *probing || !may_probe => Err(Refused(PROBE_WAIT)),
-            State::HalfOpen { probing } => {
+            CircuitState::HalfOpen { probing } if *probing || !may_probe => {
+                Err(Refused(PROBE_WAIT))
+            }
+            CircuitState::HalfOpen { probing } => {
                 *probing = true;
                 Ok(self.pass())
             }
-            State::Closed | State::Open { .. } => Ok(self.pass()),
+            CircuitState::Closed | CircuitState::Open { .. } => Ok(self.pass()),
         }
     }
 
@@ -117,39 +119,41 @@ impl Core {
             return false;
         }
         match (&mut self.state, shown) {
-            (State::Closed, shown) => self.count(now, pass, shown),
-            (State::HalfOpen { .. }, Shown::Good) => self.close(),
-            (State::HalfOpen { .. }, Shown::Bad) => self.open(now),
-            (State::HalfOpen { probing }, Shown::Nothing) => *probing = false,
-            (State::Open { .. }, _) => {}
+            (CircuitState::Closed, shown) => self.count(now, pass, shown),
+            (CircuitState::HalfOpen { .. }, Shown::Good) => self.close(),
+            (CircuitState::HalfOpen { .. }, Shown::Bad) => self.open(now),
+            (CircuitState::HalfOpen { probing }, Shown::Nothing) => *probing = false,
+            (CircuitState::Open { .. }, _) => {}
         }
         // Changing state ends the epoch, so it was not open before.
-        matches!(self.state, State::Open { .. }) && pass.epoch != self.epoch
+        matches!(self.state, CircuitState::Open { .. }) && pass.epoch != self.epoch
     }
 
     /// Whether a probe is due, so that a command should be preceded by a read.
     pub(super) fn wants_probe(&self, now: Instant) -> bool {
         match self.state {
-            State::Closed => false,
-            State::Open { until } => now >= until,
-            State::HalfOpen { probing } => !probing,
+            CircuitState::Closed => false,
+            CircuitState::Open { until } => now >= until,
+            CircuitState::HalfOpen { probing } => !probing,
         }
     }
 
     /// Whether calls are refused for now, and for how long.
     pub(super) fn open_until(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Open { until } => until.checked_duration_since(now).filter(|d| !d.is_zero()),
-            State::Closed | State::HalfOpen { .. } => None,
+            CircuitState::Open { until } => {
+                until.checked_duration_since(now).filter(|d| !d.is_zero())
+            }
+            CircuitState::Closed | CircuitState::HalfOpen { .. } => None,
         }
     }
 
     /// Whether calls are let through now.
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         match self.state {
-            State::Closed => BreakerState::Closed,
-            State::Open { until } if now < until => BreakerState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+            CircuitState::Closed => BreakerState::Closed,
+            CircuitState::Open { until } if now < until => BreakerState::Open,
+            CircuitState::Open { .. } | CircuitState::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
@@ -177,17 +181,17 @@ impl Core {
 
     fn open(&mut self, now: Instant) {
         self.openings = self.openings.saturating_add(1);
-        self.become_(State::Open { until: now + OPEN.pause(self.openings) });
+        self.become_(CircuitState::Open { until: now + OPEN.pause(self.openings) });
     }
 
     fn close(&mut self) {
-        self.become_(State::Closed);
+        self.become_(CircuitState::Closed);
         (self.openings, self.in_a_row) = (0, 0);
         self.good.clear();
         self.bad.clear();
     }
 
-    fn become_(&mut self, state: State) {
+    fn become_(&mut self, state: CircuitState) {
         self.state = state;
         self.epoch += 1;
     }

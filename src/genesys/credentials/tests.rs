@@ -21,16 +21,16 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::new("2026-11-22T12:00:00Z".parse().unwrap()))
 }
 
-fn with_key(pem: &str) -> Result<Credentials, SetupError> {
+fn with_key(pem: &str) -> Result<ClientCredentials, SetupError> {
     let key = Some(SecretString::from(pem.to_owned()));
-    Credentials::new(&config::Genesys { private_key: key, ..settings() }, clock())
+    ClientCredentials::new(&config::Genesys { private_key: key, ..settings() }, clock())
 }
 
 fn url() -> Url {
     Url::parse("https://login.example.org/oauth/token").unwrap()
 }
 
-fn form(credentials: &Credentials) -> HashMap<String, String> {
+fn form(credentials: &ClientCredentials) -> HashMap<String, String> {
     let request = credentials.token_request(&url()).unwrap();
     url::form_urlencoded::parse(request.form.as_bytes()).into_owned().collect()
 }
@@ -92,7 +92,7 @@ fn keys_that_cannot_sign_are_refused_at_start() {
 
 #[test]
 fn a_secret_goes_into_a_sensitive_basic_header() {
-    let credentials = Credentials::new(&settings(), clock()).unwrap();
+    let credentials = ClientCredentials::new(&settings(), clock()).unwrap();
     let request = credentials.token_request(&url()).unwrap();
     let header = request.authorization.unwrap();
     assert_eq!(header, format!("Basic {}", STANDARD.encode("client-1:secret-1")));
@@ -104,7 +104,7 @@ fn a_secret_goes_into_a_sensitive_basic_header() {
 #[test]
 fn missing_credentials_are_named() {
     let no_id = config::Genesys { client_id: None, ..settings() };
-    assert_eq!(Credentials::new(&no_id, clock()).err(), Some(SetupError::NoClientId));
+    assert_eq!(ClientCredentials::new(&no_id, clock()).err(), Some(SetupError::NoClientId));
     let no_secret = config::Genesys { client_secret: None, ..settings() };
-    assert_eq!(Credentials::new(&no_secret, clock()).err(), Some(SetupError::NoSecret));
+    assert_eq!(ClientCredentials::new(&no_secret, clock()).err(), Some(SetupError::NoSecret));
 }

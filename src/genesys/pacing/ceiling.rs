@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::window::Window;
+use super::window::RequestWindow;
 use crate::{
     genesys::call::{Operation, Operations},
     metrics::RateReading,
@@ -98,12 +98,12 @@ struct Limit {
     told_by: Operations,
     told_at: Instant,
     until: Instant,
-    window: Known,
+    window: WindowCount,
 }
 
 /// What is known about the window that ends at [`Limit::until`].
 #[derive(Debug, Clone, Copy)]
-enum Known {
+enum WindowCount {
     /// How many requests Genesys counted: the highest number seen, because answers overtake each
     /// other.
     Counted(u64),
@@ -116,8 +116,8 @@ impl Limit {
     fn room(&self, busy: u64) -> u64 {
         let used = match self.window {
             // A request on its way may or may not be in the count: it is taken not to be.
-            Known::Counted(count) => count + busy,
-            Known::LetGo(let_go) => let_go,
+            WindowCount::Counted(count) => count + busy,
+            WindowCount::LetGo(let_go) => let_go,
         };
         self.allowed.saturating_sub(used)
     }
@@ -132,10 +132,10 @@ impl Limit {
             && until.saturating_duration_since(self.until) <= SAME_WINDOW
             && self.until.saturating_duration_since(until) <= SAME_WINDOW;
         let seen = match self.window {
-            Known::Counted(seen) if same => seen,
-            Known::Counted(_) | Known::LetGo(_) => 0,
+            WindowCount::Counted(seen) if same => seen,
+            WindowCount::Counted(_) | WindowCount::LetGo(_) => 0,
         };
-        self.window = Known::Counted(count.max(seen));
+        self.window = WindowCount::Counted(count.max(seen));
         (self.until, self.told_at) = (until, now);
     }
 
@@ -189,7 +189,7 @@ impl Ceilings {
     pub(super) fn hold(
         &mut self,
         now: Instant,
-        window: &Window,
+        window: &RequestWindow,
         ask: Ask,
         ahead: &Ahead,
         spare: u64,
@@ -203,9 +203,9 @@ impl Ceilings {
             }
             let ahead = if scope == Operations::ALL { ahead.all } else { *ahead_of_it };
             let fits = match (ask, limit.window) {
-                (Ask::Ticket(_), Known::LetGo(_)) => true,
+                (Ask::Ticket(_), WindowCount::LetGo(_)) => true,
                 // It is among those on their way already.
-                (Ask::Ticket(_), Known::Counted(count)) => {
+                (Ask::Ticket(_), WindowCount::Counted(count)) => {
                     limit.allowed >= count + window.in_flight.of(scope)
                 }
                 (Ask::Request(_) | Ask::Reserve(_), _) => {
@@ -217,9 +217,9 @@ impl Ceilings {
                 continue;
             }
             let until = match limit.window {
-                Known::Counted(_) => limit.until,
+                WindowCount::Counted(_) => limit.until,
                 // The first answer of the new window is awaited: that is soon.
-                Known::LetGo(_) => now,
+                WindowCount::LetGo(_) => now,
             };
             let held = if scope == Operations::ALL { &mut hold.shared } else { &mut hold.own };
             *held = (*held).max(Some(until));
@@ -246,7 +246,7 @@ impl Ceilings {
     }
 
     /// The limit of all requests, if one is known.
-    pub(super) fn of_all(&mut self, now: Instant, window: &Window) -> Option<RateReading> {
+    pub(super) fn of_all(&mut self, now: Instant, window: &RequestWindow) -> Option<RateReading> {
         let widest = self.widest;
         self.each(now, window).find(|reading| reading.limit == widest)
     }
@@ -255,7 +255,7 @@ impl Ceilings {
     pub(super) fn each(
         &mut self,
         now: Instant,
-        window: &Window,
+        window: &RequestWindow,
     ) -> impl Iterator<Item = RateReading> {
         self.advance(now, window);
         self.limits.iter().map(|limit| RateReading {
@@ -275,7 +275,7 @@ impl Ceilings {
         let widest = self.widest;
         for limit in &mut self.limits {
             let need = ask.need_of(limit.scope(widest));
-            if let Known::LetGo(let_go) = &mut limit.window {
+            if let WindowCount::LetGo(let_go) = &mut limit.window {
                 *let_go += need;
             }
         }
@@ -286,7 +286,7 @@ impl Ceilings {
         let widest = self.widest;
         for limit in &mut self.limits {
             let count = operations.and(limit.scope(widest)).count();
-            if let Known::LetGo(let_go) = &mut limit.window {
+            if let WindowCount::LetGo(let_go) = &mut limit.window {
                 *let_go = let_go.saturating_sub(count);
             }
         }
@@ -296,7 +296,7 @@ impl Ceilings {
     pub(super) fn answered(
         &mut self,
         now: Instant,
-        window: &Window,
+        window: &RequestWindow,
         operation: Operation,
         headers: Option<RateHeaders>,
     ) {
@@ -305,7 +305,7 @@ impl Ceilings {
         let widest = self.widest;
         for limit in &mut self.limits {
             let scope = limit.scope(widest);
-            if let (Known::LetGo(let_go), true) =
+            if let (WindowCount::LetGo(let_go), true) =
                 (&mut limit.window, operation.and(scope).count() > 0)
             {
                 // Headers tell of the limit nearest to its end: this one has room.
@@ -338,7 +338,7 @@ impl Ceilings {
                     told_by: operation,
                     told_at: now,
                     until,
-                    window: Known::Counted(count),
+                    window: WindowCount::Counted(count),
                 },
             ),
         }
@@ -364,10 +364,10 @@ impl Ceilings {
     }
 
     /// Begins a new window where one has ended.
-    fn advance(&mut self, now: Instant, window: &Window) {
+    fn advance(&mut self, now: Instant, window: &RequestWindow) {
         let widest = self.widest;
         for limit in self.limits.iter_mut().filter(|limit| now >= limit.until) {
-            limit.window = Known::LetGo(window.busy(limit.scope(widest)));
+            limit.window = WindowCount::LetGo(window.busy(limit.scope(widest)));
             limit.until = now + WINDOW;
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     ceiling::{Ahead, Ask, Ceilings, Hold, RateHeaders},
     share::Share,
-    window::Window,
+    window::RequestWindow,
 };
 use crate::{
     genesys::call::{Operation, Operations, PerOperation},
@@ -24,12 +24,12 @@ const LANES: usize = 5;
 
 /// The answer to an [`Ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum AskResult {
     /// Go.
     Granted,
     /// It would take until then, which is too late.
     Refused(Instant),
-    /// Wait; [`Line::pump`] will name this number.
+    /// Wait; [`PacingQueue::pump`] will name this number.
     Waiting(u64),
 }
 
@@ -73,11 +73,11 @@ impl Waiting {
 
 /// The line of one OAuth client.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct PacingQueue {
     /// Share of every limit, in percent, that batches and background loads leave untouched
     /// (`batches.reserve`).
     reserve: u64,
-    window: Window,
+    window: RequestWindow,
     ceilings: Ceilings,
     share: Share,
     /// Whether those that wait were told times that no longer hold.
@@ -98,13 +98,13 @@ const fn rank(lane: Lane) -> usize {
     }
 }
 
-impl Line {
+impl PacingQueue {
     /// An empty line with a limit per minute, of which `reserve` percent are kept for single
     /// transfers.
     pub(super) fn new(limit: u32, reserve: u32, now: Instant) -> Self {
         Self {
             reserve: u64::from(reserve.min(100)),
-            window: Window::new(limit, now),
+            window: RequestWindow::new(limit, now),
             ceilings: Ceilings::default(),
             share: Share::default(),
             news: false,
@@ -159,21 +159,21 @@ impl Line {
         caller: Option<&CallerName>,
         ask: Ask,
         start_by: Instant,
-    ) -> Entry {
+    ) -> AskResult {
         let rank = rank(lane);
         let Some((round, place)) = self.waiting.get(rank).map(|waiting| waiting.place(caller))
         else {
-            return Entry::Refused(start_by);
+            return AskResult::Refused(start_by);
         };
         let (ahead, first) = self.ahead(now, rank, place);
         let hold = self.hold(now, rank, ask, &ahead);
         if first && hold.is_none() {
             self.grant(ask);
-            return Entry::Granted;
+            return AskResult::Granted;
         }
         let when = hold.end(now);
         if when > start_by {
-            return Entry::Refused(when);
+            return AskResult::Refused(when);
         }
         let number = self.next_number;
         self.next_number += 1;
@@ -181,7 +181,7 @@ impl Line {
             self.news |= place < line.len();
             line.insert(place, Waiter { number, ask, start_by, caller: caller.cloned(), round });
         }
-        Entry::Waiting(number)
+        AskResult::Waiting(number)
     }
 
     /// What waits in front of a place in a lane, and whether nothing there takes part in what all
@@ -230,7 +230,7 @@ impl Line {
         fates
     }
 
-    /// When [`Line::pump`] has something to do again, if nothing else happens.
+    /// When [`PacingQueue::pump`] has something to do again, if nothing else happens.
     pub(super) fn next_change(&mut self, now: Instant) -> Option<Instant> {
         let all = self.waiting.iter().flat_map(|waiting| &waiting.line);
         let mut soonest = all.map(|waiter| waiter.start_by).min()?;
@@ -284,7 +284,7 @@ impl Line {
         self.share.took_back(tickets.count());
     }
 
-    /// What of this minute's limit is used; holds until [`Line::keep_to`].
+    /// What of this minute's limit is used; holds until [`PacingQueue::keep_to`].
     pub(super) fn used(&mut self, now: Instant) -> RateUse {
         self.share.hold();
         RateUse { limit: self.window.limit(), spent: self.window.spent(now) }

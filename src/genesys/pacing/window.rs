@@ -22,25 +22,25 @@ pub(super) const FORGOTTEN: Duration = Duration::from_millis(500 * STEPS as u64)
 
 /// Requests of the last minute.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct RequestWindow {
     limit: u64,
-    answered: support::Window<STEPS>,
+    answered: support::SlidingWindow<STEPS>,
     /// Let go, not answered yet.
-    pub in_flight: Tally,
+    pub in_flight: OperationCounts,
     /// Reserved, not let go yet.
-    pub reserved: Tally,
+    pub reserved: OperationCounts,
     /// What other replicas of the service have taken out of the same minute.
     pub others: u64,
 }
 
-impl Window {
+impl RequestWindow {
     /// An empty window; `limit` is at least 1.
     pub(super) fn new(limit: u32, now: Instant) -> Self {
         Self {
             limit: u64::from(limit.max(1)),
-            answered: support::Window::new(STEP, now),
-            in_flight: Tally::default(),
-            reserved: Tally::default(),
+            answered: support::SlidingWindow::new(STEP, now),
+            in_flight: OperationCounts::default(),
+            reserved: OperationCounts::default(),
             others: 0,
         }
     }
@@ -93,12 +93,12 @@ impl Window {
 
 /// Requests, counted by operation.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct OperationCounts {
     each: PerOperation<u64>,
     total: u64,
 }
 
-impl Tally {
+impl OperationCounts {
     /// How many there are of these operations.
     pub(super) fn of(&self, operations: Operations) -> u64 {
         if operations == Operations::ALL {

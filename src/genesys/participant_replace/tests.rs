@@ -9,7 +9,7 @@ const QUEUE: &str = "33333333-3333-4333-8333-333333333333";
 
 fn read(body: &Value) -> Result<Conversation, GatewayError> {
     let text = body.to_string();
-    let parsed: wire::Conversation<'_> = serde_json::from_str(&text).unwrap();
+    let parsed: wire::WireConversation<'_> = serde_json::from_str(&text).unwrap();
     view(ID.parse().unwrap(), &parsed)
 }
 
@@ -186,7 +186,7 @@ fn an_answer_about_another_conversation_is_not_used() {
 #[test]
 fn a_conversation_without_participants_member_is_unreadable() {
     assert!(
-        serde_json::from_str::<wire::Conversation<'_>>(&json!({"id": ID}).to_string()).is_err()
+        serde_json::from_str::<wire::WireConversation<'_>>(&json!({"id": ID}).to_string()).is_err()
     );
 }
 
@@ -238,10 +238,10 @@ proptest! {
     fn no_answer_panics_or_shows_an_ended_leg_as_alive(participant in any_json()) {
         let body = json!({"id": ID, "participants": [participant]});
         let text = body.to_string();
-        let parsed = serde_json::from_str::<wire::Conversation<'_>>(&text);
+        let parsed = serde_json::from_str::<wire::WireConversation<'_>>(&text);
         // What can be read in one pass is the same.
         let strictly = wire::listed::strictly(|| {
-            let read = serde_json::from_str::<wire::Conversation<'_>>(&text);
+            let read = serde_json::from_str::<wire::WireConversation<'_>>(&text);
             read.ok().map(|read| view(ID.parse().unwrap(), &read).unwrap())
         });
         if let Ok(parsed) = parsed {

@@ -15,7 +15,7 @@ use crate::{
         upstream::Upstream,
         wire::{QueueEntity, QueuePage},
     },
-    support::Window,
+    support::SlidingWindow,
     transfer::{
         gateway::{CallContext, GatewayError, Lane},
         ids::QueueId,
@@ -40,12 +40,12 @@ const MOST_FOUND_PAGES: u64 = 3;
 
 /// Limits how many pages are requested in any minute, over all loads.
 #[derive(Debug)]
-pub(super) struct PageRate(Mutex<Window<121>>);
+pub(super) struct PageRate(Mutex<SlidingWindow<121>>);
 
 impl PageRate {
     /// None requested yet.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Window::new(MINUTE / 120, Instant::now())))
+        Self(Mutex::new(SlidingWindow::new(MINUTE / 120, Instant::now())))
     }
 
     /// Waits until one more page may be requested, with `most` (at least one) in any minute.
@@ -95,7 +95,7 @@ pub(super) async fn all(
     };
     let first = fetch(1, paging.page_size).await?;
     let first_total = first.total;
-    let mut read = Read::begin(paging.page_size, &first);
+    let mut read = PagesRead::begin(paging.page_size, &first);
     let size = read.page_size;
     let mut pages = read.add(first)?;
     let mut next = 2;
@@ -125,7 +125,7 @@ pub(super) async fn named(
     name: &QueueName,
 ) -> Result<Vec<Queue>, GatewayError> {
     let first = page(upstream, ctx, 1, LARGE_PAGE, Some(name)).await?;
-    let mut read = Read::begin(LARGE_PAGE, &first);
+    let mut read = PagesRead::begin(LARGE_PAGE, &first);
     let mut pages = read.add(first)?;
     let mut next = 2;
     while next <= pages.min(MOST_FOUND_PAGES) {
@@ -175,7 +175,7 @@ async fn page(
 }
 
 /// What was read so far.
-struct Read {
+struct PagesRead {
     /// Queues on a page: as many as were asked for, or as few as Genesys says it gave.
     page_size: u64,
     queues: Vec<Queue>,
@@ -185,7 +185,7 @@ struct Read {
     total: Option<u64>,
 }
 
-impl Read {
+impl PagesRead {
     /// Nothing, of a list whose first page this is.
     fn begin(asked: u64, first: &QueuePage) -> Self {
         // Asked for in pages of another size, the rest would not begin where this one ends.

@@ -16,7 +16,7 @@ use crate::{
 
 /// What a look into the map found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum QueueMatch {
     /// Exactly one.
     One(Queue),
     /// Several have that name, none of them spelt like it, or several.
@@ -29,7 +29,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct QueueMap {
     /// Sorted by folded name.
-    queues: Vec<Known>,
+    queues: Vec<IndexedQueue>,
     by_id: HashMap<QueueId, u32>,
     closest: Closest,
     /// When it was loaded.
@@ -39,13 +39,13 @@ pub(super) struct QueueMap {
 }
 
 #[derive(Debug)]
-struct Known {
+struct IndexedQueue {
     queue: Queue,
     /// Its name as [`fold`] gives it.
     folded: String,
 }
 
-impl Known {
+impl IndexedQueue {
     fn place(&self) -> (&str, &str, QueueId) {
         (&self.folded, &self.queue.name, self.queue.id)
     }
@@ -59,8 +59,8 @@ impl QueueMap {
         for queue in queues {
             unique.insert(queue.id, queue);
         }
-        let known = |queue: Queue| Known { folded: fold(&queue.name), queue };
-        let mut queues: Vec<Known> = unique.into_values().map(known).collect();
+        let known = |queue: Queue| IndexedQueue { folded: fold(&queue.name), queue };
+        let mut queues: Vec<IndexedQueue> = unique.into_values().map(known).collect();
         queues.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         let mut map = Self {
             by_id: HashMap::with_capacity(queues.len()),
@@ -69,7 +69,7 @@ impl QueueMap {
             loaded_at,
             loaded,
         };
-        for (index, Known { queue, folded }) in (0u32..).zip(&queues) {
+        for (index, IndexedQueue { queue, folded }) in (0u32..).zip(&queues) {
             map.closest.add(folded, index);
             map.by_id.insert(queue.id, index);
         }
@@ -83,17 +83,17 @@ impl QueueMap {
     }
 
     /// Finds a queue. Names: one that is spelt the same wins, else one whatever the case.
-    pub(super) fn find(&self, queue: &QueueRef) -> Found {
+    pub(super) fn find(&self, queue: &QueueRef) -> QueueMatch {
         match queue {
             QueueRef::Id(id) => match self.by_id.get(id).and_then(|index| self.at(*index)) {
-                Some(known) => Found::One(known.queue.clone()),
-                None => Found::None,
+                Some(known) => QueueMatch::One(known.queue.clone()),
+                None => QueueMatch::None,
             },
             QueueRef::Name(name) => self.named(name.as_str()),
         }
     }
 
-    fn named(&self, name: &str) -> Found {
+    fn named(&self, name: &str) -> QueueMatch {
         let folded = fold(name);
         let first = self.queues.partition_point(|known| known.folded < folded);
         let alike = self.queues.iter().skip(first).take_while(|known| known.folded == folded);
@@ -106,9 +106,9 @@ impl QueueMap {
             }
         }
         match queues.len() {
-            0 => Found::None,
-            1 => queues.pop().map_or(Found::None, Found::One),
-            _ => Found::Many(queues),
+            0 => QueueMatch::None,
+            1 => queues.pop().map_or(QueueMatch::None, QueueMatch::One),
+            _ => QueueMatch::Many(queues),
         }
     }
 
@@ -135,7 +135,7 @@ impl QueueMap {
         Self::new(kept.collect(), self.loaded_at, self.loaded)
     }
 
-    fn at(&self, index: u32) -> Option<&Known> {
+    fn at(&self, index: u32) -> Option<&IndexedQueue> {
         self.queues.get(usize::try_from(index).ok()?)
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{LOOK_UP_REST, map::Found};
+use super::{LOOK_UP_REST, map::QueueMatch};
 use crate::{
     names::fold,
     support::{Joined, SingleFlight},
@@ -29,19 +29,19 @@ const SEARCHES_AT_ONCE: u32 = 10;
 /// What is remembered about queues that are not in the map, or should not be trusted to be.
 pub(super) struct Misses {
     tracker: TaskTracker,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<SearchState>>,
 }
 
-struct State {
+struct SearchState {
     /// By folded name, or by id.
-    looked: HashMap<Key, Looked>,
+    looked: HashMap<SearchKey, Looked>,
     /// Queues for which a command was refused, with when; `true` until looked for.
     doubted: HashMap<QueueId, (bool, Instant)>,
     /// When the whole burst is allowed again.
     burst_at: Instant,
 }
 
-impl State {
+impl SearchState {
     /// Whether one more search is allowed; it is counted then.
     fn may_search(&mut self, now: Instant) -> bool {
         let burst_at = self.burst_at.max(now) + LOOK_UP_REST;
@@ -54,21 +54,21 @@ impl State {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
+enum SearchKey {
     Name(String),
     Id(QueueId),
 }
 
-type Outcome = Result<Found, GatewayError>;
+type SearchResult = Result<QueueMatch, GatewayError>;
 
 struct Looked {
-    flight: Arc<SingleFlight<Outcome>>,
+    flight: Arc<SingleFlight<SearchResult>>,
     began: Instant,
     /// What Genesys said, and when.
-    told: Option<(Found, Instant)>,
+    told: Option<(QueueMatch, Instant)>,
 }
 
-impl Key {
+impl SearchKey {
     fn of(queue: &QueueRef) -> Self {
         match queue {
             QueueRef::Name(name) => Self::Name(fold(name.as_str())),
@@ -80,8 +80,11 @@ impl Key {
 impl Misses {
     /// Nothing remembered.
     pub(super) fn new(tracker: TaskTracker) -> Self {
-        let state =
-            State { looked: HashMap::new(), doubted: HashMap::new(), burst_at: Instant::now() };
+        let state = SearchState {
+            looked: HashMap::new(),
+            doubted: HashMap::new(),
+            burst_at: Instant::now(),
+        };
         Self { tracker, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -96,10 +99,10 @@ impl Misses {
         is_doubted: bool,
         by: Instant,
         look: W,
-    ) -> Outcome
+    ) -> SearchResult
     where
         W: FnOnce() -> F + Send + 'static,
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = SearchResult> + Send + 'static,
     {
         match self.join(queue, is_doubted, look) {
             Ok(joined) => joined.outcome(by).await?,
@@ -112,12 +115,12 @@ impl Misses {
         queue: &QueueRef,
         is_doubted: bool,
         look: W,
-    ) -> Result<Joined<Outcome>, Found>
+    ) -> Result<Joined<SearchResult>, QueueMatch>
     where
         W: FnOnce() -> F + Send + 'static,
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = SearchResult> + Send + 'static,
     {
-        let (key, now) = (Key::of(queue), Instant::now());
+        let (key, now) = (SearchKey::of(queue), Instant::now());
         let mut state = self.lock();
         if let Some(looked) = state.looked.get(&key) {
             if let Some(running) = looked.flight.under_way() {
@@ -130,8 +133,8 @@ impl Misses {
         }
         // Ids must be found while there is no list, and cost no more than the look at a
         // conversation would. A doubt follows a command, of which there are few.
-        if matches!(key, Key::Name(_)) && !is_doubted && !state.may_search(now) {
-            return Err(Found::None);
+        if matches!(key, SearchKey::Name(_)) && !is_doubted && !state.may_search(now) {
+            return Err(QueueMatch::None);
         }
         make_room(&mut state.looked, |looked| looked.began);
         let looked = state.looked.entry(key.clone()).or_insert_with(|| Looked {
@@ -157,7 +160,7 @@ impl Misses {
         let now = Instant::now();
         let mut state = self.lock();
         make_room(&mut state.doubted, |(_, at)| *at);
-        if let Some(looked) = state.looked.get_mut(&Key::Id(id)) {
+        if let Some(looked) = state.looked.get_mut(&SearchKey::Id(id)) {
             looked.told = None;
         }
         let recently = state.doubted.get(&id).is_some_and(|(_, at)| now < *at + LOOK_UP_REST);
@@ -182,7 +185,7 @@ impl Misses {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SearchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,7 +237,12 @@ mod tests {
         }
 
         /// Whether Genesys was asked, and what came of it.
-        async fn ask(&self, queue: &QueueRef, is_doubted: bool, there: Outcome) -> (bool, Outcome) {
+        async fn ask(
+            &self,
+            queue: &QueueRef,
+            is_doubted: bool,
+            there: SearchResult,
+        ) -> (bool, SearchResult) {
             let (before, looks) = (self.looks.load(Ordering::SeqCst), Arc::clone(&self.looks));
             let look = move || async move {
                 looks.fetch_add(1, Ordering::SeqCst);
@@ -250,8 +258,8 @@ mod tests {
             let before = self.looks.load(Ordering::SeqCst);
             for number in names {
                 assert_eq!(
-                    self.ask(&named(number), false, Ok(Found::None)).await.1,
-                    Ok(Found::None)
+                    self.ask(&named(number), false, Ok(QueueMatch::None)).await.1,
+                    Ok(QueueMatch::None)
                 );
             }
             self.looks.load(Ordering::SeqCst) - before
@@ -288,20 +296,26 @@ mod tests {
         bench.searches(0..50).await;
         for number in 0..50 {
             let id = QueueRef::Id(QueueId::new(Uuid::from_u128(number)));
-            assert_eq!(bench.ask(&id, false, Ok(Found::None)).await, (true, Ok(Found::None)));
+            assert_eq!(
+                bench.ask(&id, false, Ok(QueueMatch::None)).await,
+                (true, Ok(QueueMatch::None))
+            );
         }
-        let (asked, outcome) = bench.ask(&named(60), true, Ok(Found::One(queue()))).await;
-        assert_eq!((asked, outcome), (true, Ok(Found::One(queue()))));
+        let (asked, outcome) = bench.ask(&named(60), true, Ok(QueueMatch::One(queue()))).await;
+        assert_eq!((asked, outcome), (true, Ok(QueueMatch::One(queue()))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_was_found_is_asked_for_again_once_a_command_was_refused() {
         let bench = Bench::new();
-        let (by_id, found) = (QueueRef::Id(id()), Ok(Found::One(queue())));
+        let (by_id, found) = (QueueRef::Id(id()), Ok(QueueMatch::One(queue())));
         assert_eq!(bench.ask(&by_id, false, found.clone()).await, (true, found.clone()));
-        assert_eq!(bench.ask(&by_id, false, Ok(Found::None)).await, (false, found));
+        assert_eq!(bench.ask(&by_id, false, Ok(QueueMatch::None)).await, (false, found));
         bench.misses.doubt(id());
-        assert_eq!(bench.ask(&by_id, false, Ok(Found::None)).await, (true, Ok(Found::None)));
+        assert_eq!(
+            bench.ask(&by_id, false, Ok(QueueMatch::None)).await,
+            (true, Ok(QueueMatch::None))
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -309,6 +323,9 @@ mod tests {
         let bench = Bench::new();
         let error = Err(GatewayError::DeadlineExceeded);
         assert_eq!(bench.ask(&named(1), false, error.clone()).await, (true, error));
-        assert_eq!(bench.ask(&named(1), false, Ok(Found::None)).await, (true, Ok(Found::None)));
+        assert_eq!(
+            bench.ask(&named(1), false, Ok(QueueMatch::None)).await,
+            (true, Ok(QueueMatch::None))
+        );
     }
 }

@@ -37,7 +37,7 @@ fn repeated(
 ) -> (Vec<bool>, Attempt<()>) {
     let ctx = CallContext::new(Instant::now() + left, Lane::Single);
     let url = Url::parse("http://host/").unwrap();
-    let request = Request { operation, url, body: None, authorization: None, ctx: &ctx };
+    let request = UpstreamRequest { operation, url, body: None, authorization: None, ctx: &ctx };
     let mut call = Call::new(&request, &reading::taken, 1);
     let mut again = Vec::new();
     let mut last = Ok(lost());

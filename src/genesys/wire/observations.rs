@@ -14,7 +14,7 @@ use crate::transfer::ids::ConversationId;
 /// `QueueObservationQuery`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::genesys) struct Query<'a> {
+pub(in crate::genesys) struct WaitingQuery<'a> {
     pub filter: Filter<'a>,
     pub metrics: [&'static str; 1],
     pub detail_metrics: [&'static str; 1],
@@ -47,7 +47,7 @@ pub(in crate::genesys) struct Observations {
 #[derive(Debug, Deserialize)]
 pub(in crate::genesys) struct Group {
     #[serde(default)]
-    pub group: Option<Key>,
+    pub group: Option<GroupKey>,
     /// Without it nothing waits.
     #[serde(default)]
     pub data: Option<Listed<Data>>,
@@ -56,7 +56,7 @@ pub(in crate::genesys) struct Group {
 /// Its `group`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::genesys) struct Key {
+pub(in crate::genesys) struct GroupKey {
     #[serde(default, deserialize_with = "lenient")]
     pub queue_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]

@@ -73,7 +73,7 @@ fn a_page_of_queues_is_read_with_its_counts_names_and_divisions() {
 
 #[test]
 fn a_conversation_is_read_with_everything_the_rules_look_at() {
-    let moved: Conversation<'_> = serde_json::from_str(fixture!("conversation-moved")).unwrap();
+    let moved: WireConversation<'_> = serde_json::from_str(fixture!("conversation-moved")).unwrap();
     assert!(!moved.recent_transfers.items.is_empty());
     let replaced = moved.participants.items.iter().find(|participant| {
         participant.purpose.as_deref() == Some("agent") && participant.end_time.is_some()
@@ -98,7 +98,7 @@ fn what_genesys_documents_is_read_in_one_pass_and_as_it_is_read_value_by_value()
         fixture!("conversation-message"),
         fixture!("conversation-waiting"),
     ] {
-        let read = || format!("{:?}", serde_json::from_str::<Conversation<'_>>(text).unwrap());
+        let read = || format!("{:?}", serde_json::from_str::<WireConversation<'_>>(text).unwrap());
         assert_eq!(listed::strictly(read), listed::counted(read).0);
     }
     let text = fixture!("queue-page");
@@ -108,7 +108,7 @@ fn what_genesys_documents_is_read_in_one_pass_and_as_it_is_read_value_by_value()
 
 #[test]
 fn an_ended_conversation_is_read_as_ended() {
-    let over: Conversation<'_> = serde_json::from_str(fixture!("conversation-ended")).unwrap();
+    let over: WireConversation<'_> = serde_json::from_str(fixture!("conversation-ended")).unwrap();
     assert!(over.end_time.is_some());
 }
 

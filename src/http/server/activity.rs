@@ -22,7 +22,7 @@ pub(super) const STALL: Duration = Duration::from_secs(40);
 
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CloseReason {
     /// A request's head began and did not end in time, or none ever began.
     HeadLate,
     /// Nothing was asked for a long time.
@@ -43,13 +43,13 @@ pub(super) enum Protocol {
 #[derive(Debug)]
 pub(super) struct Activity {
     header_timeout: Duration,
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
     changed: Notify,
     gave_way: CancellationToken,
 }
 
 #[derive(Debug)]
-struct State {
+struct ActivityState {
     protocol: Protocol,
     /// Requests in hand or being answered.
     requests: usize,
@@ -62,14 +62,14 @@ struct State {
     next_ticket: u64,
     /// Whether a request had a body.
     bodies: bool,
-    /// When the connection looks for a [`Verdict`] by itself.
+    /// When the connection looks for a [`CloseReason`] by itself.
     looks_at: Option<Instant>,
 }
 
 impl Activity {
     /// A connection accepted at `now`, which must bring a whole head within `header_timeout`.
     pub(super) fn new(header_timeout: Duration, now: Instant) -> Arc<Self> {
-        let state = State {
+        let state = ActivityState {
             protocol: Protocol::Http1,
             requests: 0,
             head_since: Some(now),
@@ -110,7 +110,7 @@ impl Activity {
         self.gave_way.cancelled().await;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +156,7 @@ impl Activity {
         Some(Ticket { activity: Arc::clone(self), number })
     }
 
-    /// When to look for a [`Verdict`] again; `None` while requests are in hand, which have
+    /// When to look for a [`CloseReason`] again; `None` while requests are in hand, which have
     /// deadlines of their own. Until then only what makes it sooner is told.
     pub(super) fn due(&self) -> Option<Instant> {
         let mut state = self.state();
@@ -164,7 +164,7 @@ impl Activity {
         state.looks_at
     }
 
-    fn due_by(&self, state: &State) -> Option<Instant> {
+    fn due_by(&self, state: &ActivityState) -> Option<Instant> {
         match (state.requests, state.head_since) {
             (0, Some(since)) => Some(since + self.header_timeout),
             (0, None) => Some(state.quiet_since + IDLE),
@@ -173,7 +173,7 @@ impl Activity {
     }
 
     /// To wake the connection's task for each request would cost more than all other bookkeeping.
-    fn tell_if_sooner(&self, state: &mut State) {
+    fn tell_if_sooner(&self, state: &mut ActivityState) {
         let due = self.due_by(state);
         if due.is_some_and(|due| state.looks_at.is_none_or(|looks_at| due < looks_at)) {
             state.looks_at = due;
@@ -182,13 +182,13 @@ impl Activity {
     }
 
     /// Whether the connection must end at `now`, and why.
-    pub(super) fn verdict(&self, now: Instant) -> Option<Verdict> {
+    pub(super) fn verdict(&self, now: Instant) -> Option<CloseReason> {
         let state = self.state();
         let late = self.due_by(&state).is_some_and(|due| due <= now);
         let verdict = match (state.requests, state.head_since) {
-            (0, Some(_)) => Verdict::HeadLate,
-            (0, None) => Verdict::Idle,
-            _ => Verdict::Stalled,
+            (0, Some(_)) => CloseReason::HeadLate,
+            (0, None) => CloseReason::Idle,
+            _ => CloseReason::Stalled,
         };
         late.then_some(verdict)
     }

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    activity::{Activity, Protocol, STALL, Ticket, Verdict},
+    activity::{Activity, CloseReason, Protocol, STALL, Ticket},
     refusal::Refusals,
     stream::{Opened, Stream},
     wire::Wire,
@@ -69,7 +69,7 @@ const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// What all connections of a server share.
-pub(super) struct Host {
+pub(super) struct ConnectionContext {
     router: Router,
     tls: Option<TlsAcceptor>,
     refusals: Refusals,
@@ -81,7 +81,7 @@ pub(super) struct Host {
     http2: http2::Builder<TokioExecutor>,
 }
 
-impl Host {
+impl ConnectionContext {
     /// A host for `router`, over TLS or not; `stop` lets connections finish what they have in
     /// hand, `cut` ends them.
     pub(super) fn new(
@@ -183,9 +183,9 @@ impl Host {
             None if misread => {
                 self.refuse(socket, &self.refusals.answer(Code::InvalidHeader)).await;
             }
-            Some(Verdict::HeadLate) => self.refuse_late_head(socket).await,
+            Some(CloseReason::HeadLate) => self.refuse_late_head(socket).await,
             None => self.linger(socket, activity.quiet_since() + LINGER).await,
-            Some(Verdict::Idle | Verdict::Stalled) => {}
+            Some(CloseReason::Idle | CloseReason::Stalled) => {}
         }
     }
 
@@ -200,7 +200,7 @@ impl Host {
         &self,
         mut connection: Pin<&mut C>,
         activity: &Activity,
-    ) -> Option<Verdict> {
+    ) -> Option<CloseReason> {
         let mut stopping = false;
         // When a connection that was told to end is looked at, for having nothing in hand.
         let mut look_at = None;
@@ -217,7 +217,7 @@ impl Host {
                 () = until(look_at), if look_at.is_some() => {
                     look_at = None;
                     if activity.has_nothing_in_hand() {
-                        return Some(Verdict::Idle);
+                        return Some(CloseReason::Idle);
                     }
                 }
                 () = activity.changed() => {}
@@ -226,7 +226,7 @@ impl Host {
                     match activity.verdict(now) {
                         // A request may be on its way: the connection says that it ends, and
                         // ends when nothing is in hand.
-                        Some(Verdict::Idle) if end_by.is_none() => {
+                        Some(CloseReason::Idle) if end_by.is_none() => {
                             connection.as_mut().graceful_shutdown();
                             end_by = Some(now + STALL);
                         }
@@ -356,7 +356,7 @@ impl HttpBody for TrackedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // Whoever asks for more has taken up what was there.
+        // The next poll shows that the frame before was taken up.
         self.ticket.taken_up();
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_some() {

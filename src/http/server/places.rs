@@ -31,21 +31,21 @@ pub(super) struct Places {
     most_per_address: usize,
     unlimited: Vec<IpNet>,
     header_timeout: Duration,
-    taken: Mutex<Taken>,
+    taken: Mutex<OpenConnections>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct OpenConnections {
     count: usize,
     next: u64,
     /// By address; none is listed without a connection.
     connections: HashMap<IpAddr, HashMap<u64, Arc<Activity>>>,
 }
 
-/// What came of looking for a place.
-enum Found {
-    Place(Place),
+/// The result of looking for a free slot.
+enum SlotSearch {
+    Slot(ConnectionSlot),
     /// The address has all its places, and is using them.
     AddressFull,
     /// All places are in use.
@@ -64,48 +64,48 @@ impl Places {
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, OpenConnections> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a connection from `address`. Where there is none, the idlest connection, of the
     /// same address or of all, gives way. While none is idle, this waits for a place, but an address
     /// that has all its places gets `None` at once.
-    pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionSlot> {
         // An IPv4 address is the same on a socket for both families.
         let address = address.to_canonical();
         loop {
             match self.look(address) {
-                Found::Place(place) => return Some(place),
-                Found::AddressFull => return None,
+                SlotSearch::Slot(place) => return Some(place),
+                SlotSearch::AddressFull => return None,
                 // Or until a connection may have become idle.
-                Found::Full => {
+                SlotSearch::Full => {
                     let _ = timeout(IDLE_AT_LEAST, self.freed.notified()).await;
                 }
             }
         }
     }
 
-    fn look(self: &Arc<Self>, address: IpAddr) -> Found {
+    fn look(self: &Arc<Self>, address: IpAddr) -> SlotSearch {
         let mut taken = self.taken();
         let limited = !self.unlimited.iter().any(|net| net.contains(&address));
         let own = taken.connections.get(&address).map_or(0, HashMap::len);
         if limited && own >= self.most_per_address && !taken.make_room(Some(address)) {
-            return Found::AddressFull;
+            return SlotSearch::AddressFull;
         }
         if taken.count >= self.most && !taken.make_room(None) {
-            return Found::Full;
+            return SlotSearch::Full;
         }
         taken.count += 1;
         taken.next += 1;
         let number = taken.next;
         let activity = Activity::new(self.header_timeout, Instant::now());
         taken.connections.entry(address).or_default().insert(number, Arc::clone(&activity));
-        Found::Place(Place { places: Arc::clone(self), address, number, activity })
+        SlotSearch::Slot(ConnectionSlot { places: Arc::clone(self), address, number, activity })
     }
 }
 
-impl Taken {
+impl OpenConnections {
     /// Ends the idlest connection, of `address` if one is given, and frees its place; `false` when
     /// none is idle.
     fn make_room(&mut self, address: Option<IpAddr>) -> bool {
@@ -137,9 +137,9 @@ impl Taken {
     }
 }
 
-/// The place of one connection, until dropped.
+/// The slot of one connection, until dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     places: Arc<Places>,
     address: IpAddr,
     number: u64,
@@ -147,7 +147,7 @@ pub(super) struct Place {
     pub(super) activity: Arc<Activity>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         if self.places.taken().free(self.address, self.number) {
             self.places.freed.notify_one();

@@ -28,7 +28,7 @@ impl Refusals {
         self.problem(&Problem::new(code, detail(code)))
     }
 
-    /// The same for whoever speaks plain HTTP where TLS is spoken.
+    /// The same for plain HTTP on a TLS port.
     pub(super) fn not_tls(&self) -> Vec<u8> {
         let detail = "Plain HTTP was sent to a port where the service speaks HTTPS.";
         let hint = "Send the request to the same address with https://.";

@@ -46,7 +46,7 @@ impl Tls {
     ///
     /// # Errors
     /// When the cryptography library cannot serve these versions.
-    pub fn new(settings: &config::Tls) -> Result<Self, rustls::Error> {
+    pub fn new(settings: &config::TlsSettings) -> Result<Self, rustls::Error> {
         let certificate = Arc::new(Certificate(ArcSwap::new(Arc::clone(&settings.certified))));
         // Named, because the process has no default to fall back to.
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -129,7 +129,7 @@ mod tests {
         std::fs::copy(fixture("tls-key.pem"), &key).unwrap();
         let files = TlsFiles { cert, key };
         let certified = Arc::new(files.load().unwrap());
-        let tls = Tls::new(&config::Tls { files, certified }).unwrap();
+        let tls = Tls::new(&config::TlsSettings { files, certified }).unwrap();
         (folder, tls)
     }
 

@@ -1,4 +1,4 @@
-//! Each [`Code`] in plain words, for whoever is on duty.
+//! Each [`Code`] in plain words, for the operator on duty.
 
 use super::Code;
 

@@ -15,7 +15,9 @@ use crate::sandbox::{
     handler::{Context, json},
     ledger::Effect,
     wire,
-    world::{Media, Move, QueueChoice, RoutingEdit, TransferKind, WorldConversation, WorldError},
+    world::{
+        MediaType, Move, QueueChoice, RoutingEdit, TransferKind, WorldConversation, WorldError,
+    },
 };
 
 /// Highest priority, up and down (SDK, `RoutingConversationAttributesRequest.priority`).
@@ -34,7 +36,7 @@ pub fn whole(context: &mut Context<'_>, id: Uuid) -> ApiResult {
 /// `GET /api/v2/conversations/calls/{id}`
 pub fn calls(context: &mut Context<'_>, id: Uuid) -> ApiResult {
     let conversation = find(context, id)?;
-    if conversation.media != Media::Voice {
+    if conversation.media != MediaType::Voice {
         return Err(forbidden(context, &WorldError::UnknownConversation));
     }
     Ok(model(wire::call_conversation(conversation)))

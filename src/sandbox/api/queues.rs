@@ -12,7 +12,7 @@ use crate::sandbox::{
     handler::Context,
     state::EmptyQueue,
     wire,
-    world::{Media, WaitingRow, World, WorldError, WorldQueue, model::WorldLeg, name_fits},
+    world::{MediaType, WaitingRow, World, WorldError, WorldQueue, model::WorldLeg, name_fits},
 };
 
 /// Page size when none is asked for.
@@ -189,7 +189,7 @@ impl ClauseJoin {
 }
 
 impl ObservationPredicate {
-    fn holds(&self, queue: &str, media: Media) -> bool {
+    fn holds(&self, queue: &str, media: MediaType) -> bool {
         let value = self.value.as_deref().map(str::to_ascii_lowercase);
         match self.operator {
             PredicateOperator::Matches => value.is_some_and(|value| match self.dimension {
@@ -207,7 +207,7 @@ impl ObservationFilter {
         self.predicates.iter().chain(self.clauses.iter().flat_map(|clause| &clause.predicates))
     }
 
-    fn holds(&self, queue: &str, media: Media) -> bool {
+    fn holds(&self, queue: &str, media: MediaType) -> bool {
         let single = self.predicates.iter().map(|predicate| predicate.holds(queue, media));
         let grouped = self.clauses.iter().map(|clause| {
             clause.join.of(clause.predicates.iter().map(|predicate| predicate.holds(queue, media)))
@@ -254,7 +254,7 @@ pub fn observations(context: &mut Context<'_>, (): ()) -> ApiResult {
     let mut results = Vec::new();
     for queue in query.filter.queues()?.into_iter().filter(|id| world.queue(*id).is_some()) {
         let text = queue.to_string();
-        for media in Media::ALL.into_iter().filter(|media| query.filter.holds(&text, *media)) {
+        for media in MediaType::ALL.into_iter().filter(|media| query.filter.holds(&text, *media)) {
             let rows = world.waiting(queue, media, cap, context.now);
             let empty = (rows.count == 0).then_some(context.state.behaviour.empty_queue);
             let data = match empty {

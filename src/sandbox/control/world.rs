@@ -12,7 +12,7 @@ use crate::sandbox::{
     handler::Context,
     wire::time,
     world::{
-        Act, Blocked, Media, NewConversation, World, WorldConversation, WorldError, WorldQueue,
+        Act, Blocked, MediaType, NewConversation, World, WorldConversation, WorldError, WorldQueue,
         model::WorldLeg, only,
     },
 };
@@ -26,7 +26,7 @@ const MAX_NAME: usize = 256;
 
 fn queue_view(world: &World, queue: &WorldQueue) -> Value {
     let waiting =
-        Media::ALL.into_iter().map(|media| (media, world.really_waiting(queue.id, media)));
+        MediaType::ALL.into_iter().map(|media| (media, world.really_waiting(queue.id, media)));
     json!({
         "id": queue.id,
         "name": queue.name,
@@ -98,7 +98,7 @@ pub fn show_queue(context: &mut Context<'_>, id: Uuid) -> ControlResult {
     let world = &context.state.world;
     let queue = world.queue(id).ok_or(WorldError::UnknownQueue)?;
     let mut view = queue_view(world, queue);
-    let line = world.served_next(id, Media::Voice);
+    let line = world.served_next(id, MediaType::Voice);
     let served = line.iter().take(next).map(|served| {
         json!({
             "conversationId": served.conversation,

@@ -81,7 +81,7 @@ async fn many_conversations_wait_one_second_apart() {
     let now = bench.sandbox.now();
     let rows = bench
         .sandbox
-        .with(|state| state.world.waiting(seed::RETENTION, world::Media::Voice, 100, now).rows);
+        .with(|state| state.world.waiting(seed::RETENTION, world::MediaType::Voice, 100, now).rows);
     let listed: Vec<Value> = rows.iter().map(|row| json!(row.conversation)).collect();
     assert_eq!(json!(listed), made["ids"]);
     assert_eq!((now - rows[0].since).get_seconds(), 2);
@@ -327,7 +327,7 @@ async fn queue_outage_leaves_three_hundred_calls_waiting() {
 
     let waiting = bench
         .sandbox
-        .with(|state| state.world.really_waiting(seed::SUPPORT_TIER_1, world::Media::Voice));
+        .with(|state| state.world.really_waiting(seed::SUPPORT_TIER_1, world::MediaType::Voice));
     assert_eq!(waiting, 301);
 }
 

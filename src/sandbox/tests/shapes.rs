@@ -4,7 +4,7 @@
 use serde_json::Map;
 
 use super::*;
-use crate::sandbox::world::{Media, Shape};
+use crate::sandbox::world::{MediaType, Shape};
 
 const MODELS: &str = include_str!("../../../tests/fixtures/genesys/models.json");
 
@@ -102,7 +102,7 @@ fn fixtures_have_only_members_of_the_models() {
 async fn conversations_of_every_shape_and_medium_have_the_models_members() {
     let bench = Bench::with(Options { requests_per_minute: 10_000, ..Options::default() }).await;
     for shape in Shape::ALL {
-        for media in Media::ALL {
+        for media in MediaType::ALL {
             let (skills, language) = (vec![seed::SKILL], Some(seed::SKILL));
             let queue = Some(seed::SUPPORT_TIER_1);
             let new =
@@ -110,7 +110,7 @@ async fn conversations_of_every_shape_and_medium_have_the_models_members() {
             let id = bench.sandbox.add_conversation(new).unwrap();
             let seen = bench.json(&format!("/api/v2/conversations/{id}")).await;
             assert_is("Conversation", &seen);
-            if media == Media::Voice {
+            if media == MediaType::Voice {
                 let seen = bench.json(&format!("/api/v2/conversations/calls/{id}")).await;
                 assert_is("CallConversation", &seen);
             }

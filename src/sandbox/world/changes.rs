@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Blocked, MAX_PARTICIPANTS, Move, NamedQueue, Purpose, TransferKind, World, WorldConversation,
-    WorldError, WorldQueue,
+    Blocked, LegPurpose, MAX_PARTICIPANTS, Move, NamedQueue, TransferKind, World,
+    WorldConversation, WorldError, WorldQueue,
     model::{
-        Disconnect, LegSession, RECENT_TRANSFERS, RecentTransfer, Routing, SessionState,
-        Supervision, WorldLeg,
+        Disconnect, LegRouting, LegSession, RECENT_TRANSFERS, RecentTransfer, SessionState,
+        SupervisorMode, WorldLeg,
     },
     shape::{LegSpec, LegTimes, NewConversation, addresses, name_of},
 };
@@ -139,16 +139,16 @@ impl World {
         times: &LegTimes,
     ) -> Result<WorldLeg, WorldError> {
         let (started, now) = (times.start(spec), times.now);
-        let through_queue = matches!(spec.purpose, Purpose::Acd | Purpose::Agent);
+        let through_queue = matches!(spec.purpose, LegPurpose::Acd | LegPurpose::Agent);
         let queue = match spec.queue_id {
             Some(id) => Some(self.queue_ref(id)?),
             None => queue.filter(|_| through_queue).cloned(),
         };
-        let routing = (through_queue && queue.is_some()).then(|| Routing {
+        let routing = (through_queue && queue.is_some()).then(|| LegRouting {
             priority: new.priority,
             skills: new.skills.clone(),
             language: new.language,
-            ..Routing::default()
+            ..LegRouting::default()
         });
         let session = |state, at| LegSession::new(self.new_id(now), state, at);
         let mut first = session(spec.state, started);
@@ -169,7 +169,7 @@ impl World {
         if spec.ended {
             let how = match spec.purpose {
                 _ if outside => Disconnect::Endpoint,
-                Purpose::Agent | Purpose::User => Disconnect::Peer,
+                LegPurpose::Agent | LegPurpose::User => Disconnect::Peer,
                 _ => Disconnect::Transfer,
             };
             leg.end(how, times.end(spec));
@@ -211,9 +211,9 @@ impl World {
             if strip_skills && order.kind == TransferKind::Unattended {
                 routing.skills.clear();
             }
-            let waited = leg.purpose == Purpose::Acd;
+            let waited = leg.purpose == LegPurpose::Acd;
             for leg in &mut conversation.participants {
-                let goes_too = leg.purpose == Purpose::Acd || (waited && leg.is_ringing());
+                let goes_too = leg.purpose == LegPurpose::Acd || (waited && leg.is_ringing());
                 if leg.id == order.participant {
                     leg.end(Disconnect::Transfer, now);
                 } else if goes_too && !leg.purpose.is_outside() {
@@ -271,7 +271,7 @@ impl World {
                 }
             }
             let language = conversation.routing().and_then(|routing| routing.language);
-            let routing = Routing { priority, skills, language, ..Routing::default() };
+            let routing = LegRouting { priority, skills, language, ..LegRouting::default() };
             let moved = join_queue(conversation, ids, target, routing, now);
             Ok(Move { from_queue_id: from, ..moved })
         })
@@ -283,7 +283,7 @@ impl World {
         conversation: Uuid,
         edit: RoutingEdit,
         now: Timestamp,
-    ) -> Result<Routing, WorldError> {
+    ) -> Result<LegRouting, WorldError> {
         self.edit_open(conversation, now, |conversation, _| {
             let waiting = conversation.waiting_leg().map(|leg| leg.id);
             let mut legs = conversation.participants.iter_mut();
@@ -314,7 +314,7 @@ impl World {
             Act::Monitor => {
                 add_agent(conversation, ids, SessionState::Connected, now)?;
                 if let Some(leg) = conversation.participants.last_mut() {
-                    leg.supervision = Some(Supervision::Monitor);
+                    leg.supervision = Some(SupervisorMode::Monitor);
                 }
                 Ok(())
             }
@@ -392,7 +392,7 @@ fn join_queue(
     conversation: &mut WorldConversation,
     ids: &IdSource,
     queue: NamedQueue,
-    routing: Routing,
+    routing: LegRouting,
     now: Timestamp,
 ) -> Move {
     let (id, to) = (ids.next(now), queue.id);
@@ -401,7 +401,7 @@ fn join_queue(
         name: Some(queue.name.clone()),
         queue: Some(queue),
         routing: Some(routing),
-        ..WorldLeg::new(id, Purpose::Acd, now, session)
+        ..WorldLeg::new(id, LegPurpose::Acd, now, session)
     });
     Move {
         seq: 0,
@@ -424,7 +424,7 @@ fn add_agent(
     room_for_a_leg(conversation)?;
     let mut open = conversation.participants.iter().rev().filter(|leg| leg.is_open());
     let queue = open.find_map(|leg| leg.queue.clone());
-    let purpose = if queue.is_some() { Purpose::Agent } else { Purpose::User };
+    let purpose = if queue.is_some() { LegPurpose::Agent } else { LegPurpose::User };
     let routing = queue.as_ref().and_then(|_| conversation.routing().cloned());
     let (id, user) = (ids.next(now), ids.next(now));
     let session = LegSession::new(ids.next(now), state, now);
@@ -458,7 +458,7 @@ fn answer(
         }
     }
     // Genesys ends an answered queue leg with the same word as a moved one.
-    end_where(conversation, Disconnect::Transfer, now, |leg| leg.purpose == Purpose::Acd);
+    end_where(conversation, Disconnect::Transfer, now, |leg| leg.purpose == LegPurpose::Acd);
     Ok(())
 }
 

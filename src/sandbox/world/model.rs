@@ -17,7 +17,7 @@ pub const RECENT_TRANSFERS: usize = 20;
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Media {
+pub enum MediaType {
     #[default]
     Voice,
     Callback,
@@ -26,7 +26,7 @@ pub enum Media {
     Message,
 }
 
-impl Media {
+impl MediaType {
     pub const ALL: [Self; 5] =
         [Self::Voice, Self::Callback, Self::Chat, Self::Email, Self::Message];
 }
@@ -34,7 +34,7 @@ impl Media {
 /// What a leg is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Purpose {
+pub enum LegPurpose {
     Customer,
     External,
     /// An agent, reached through a queue.
@@ -53,7 +53,7 @@ pub enum Purpose {
     Station,
 }
 
-impl Purpose {
+impl LegPurpose {
     /// The word Genesys uses.
     pub fn word(self) -> String {
         json!(self).as_str().unwrap_or_default().to_owned()
@@ -73,7 +73,7 @@ impl Purpose {
 /// What a supervisor does on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Supervision {
+pub enum SupervisorMode {
     /// Listens, unheard.
     Monitor,
     /// Listens, heard by the agent only.
@@ -98,9 +98,9 @@ pub enum SessionState {
 impl SessionState {
     /// The state as a session of `media` shows it; e-mails and messages know fewer states.
     #[must_use]
-    pub fn shown(self, media: Media) -> Self {
+    pub fn shown(self, media: MediaType) -> Self {
         match self {
-            state if !matches!(media, Media::Email | Media::Message) => state,
+            state if !matches!(media, MediaType::Email | MediaType::Message) => state,
             Self::Dialing | Self::Contacting | Self::Offering => Self::Alerting,
             Self::Terminated => Self::Disconnected,
             state => state,
@@ -244,7 +244,7 @@ impl LegSession {
 
 /// What routing knows about a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Routing {
+pub struct LegRouting {
     /// One point counts as one minute of waiting.
     pub priority: i64,
     pub skills: Vec<Uuid>,
@@ -257,25 +257,25 @@ pub struct Routing {
 #[derive(Clone)]
 pub struct WorldLeg {
     pub id: Uuid,
-    pub purpose: Purpose,
+    pub purpose: LegPurpose,
     pub name: Option<String>,
     /// The queue it is, or was reached through.
     pub queue: Option<NamedQueue>,
     pub user: Option<Uuid>,
     /// What it does as a supervisor, when it is one.
-    pub supervision: Option<Supervision>,
+    pub supervision: Option<SupervisorMode>,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     /// Several when it consults.
     pub sessions: Vec<LegSession>,
-    pub routing: Option<Routing>,
+    pub routing: Option<LegRouting>,
     /// Free-form data set by flows.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl WorldLeg {
     /// An open leg with nothing but that.
-    pub fn new(id: Uuid, purpose: Purpose, started: Timestamp, session: LegSession) -> Self {
+    pub fn new(id: Uuid, purpose: LegPurpose, started: Timestamp, session: LegSession) -> Self {
         Self {
             id,
             purpose,
@@ -298,7 +298,8 @@ impl WorldLeg {
 
     /// Whether the customer hears this user of the organisation, or will.
     pub fn is_agent(&self) -> bool {
-        let listens = matches!(self.supervision, Some(Supervision::Monitor | Supervision::Coach));
+        let listens =
+            matches!(self.supervision, Some(SupervisorMode::Monitor | SupervisorMode::Coach));
         self.purpose.is_staff() && !listens
     }
 
@@ -356,7 +357,7 @@ pub struct RecentTransfer {
 #[derive(Clone)]
 pub struct WorldConversation {
     pub id: Uuid,
-    pub media: Media,
+    pub media: MediaType,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     /// The customer's number or address.
@@ -387,7 +388,7 @@ impl WorldConversation {
         self.participants
             .iter()
             .rev()
-            .find(|leg| leg.purpose == Purpose::Acd && leg.queue.is_some() && leg.is_connected())
+            .find(|leg| leg.purpose == LegPurpose::Acd && leg.queue.is_some() && leg.is_connected())
     }
 
     /// The queue leg when the conversation waits in it and rings nowhere.
@@ -407,7 +408,7 @@ impl WorldConversation {
     }
 
     /// What routing last knew: the newest leg that carries it.
-    pub fn routing(&self) -> Option<&Routing> {
+    pub fn routing(&self) -> Option<&LegRouting> {
         self.participants.iter().rev().find_map(|leg| leg.routing.as_ref())
     }
 
@@ -426,7 +427,7 @@ impl WorldConversation {
             None if self.any(|leg| talks(leg) && !held(leg)) => "connected",
             None if self.any(talks) => "held",
             None if self.is_ringing() => "ringing",
-            None if self.any(|leg| leg.purpose == Purpose::Acd && leg.is_open()) => "queued",
+            None if self.any(|leg| leg.purpose == LegPurpose::Acd && leg.is_open()) => "queued",
             None => "connected",
         }
     }

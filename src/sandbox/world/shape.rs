@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Media, NamedQueue, Purpose, before,
-    model::{SessionState, Supervision},
+    LegPurpose, MediaType, NamedQueue, before,
+    model::{SessionState, SupervisorMode},
 };
 
 /// A ready-made set of legs.
@@ -63,13 +63,13 @@ impl Shape {
 
     pub(super) fn legs(self) -> Vec<LegSpec> {
         use SessionState::{Alerting, Connected, Dialing};
-        let customer = LegSpec::new(Purpose::Customer, Connected);
-        let menu = LegSpec::new(Purpose::Ivr, Connected);
+        let customer = LegSpec::new(LegPurpose::Customer, Connected);
+        let menu = LegSpec::new(LegPurpose::Ivr, Connected);
         let menu_done = LegSpec { ended: true, ..menu.clone() };
-        let queue = LegSpec::new(Purpose::Acd, Connected);
+        let queue = LegSpec::new(LegPurpose::Acd, Connected);
         let queue_done = LegSpec { ended: true, ..queue.clone() };
-        let agent = LegSpec::new(Purpose::Agent, Connected);
-        let rings = LegSpec::new(Purpose::Agent, Alerting);
+        let agent = LegSpec::new(LegPurpose::Agent, Connected);
+        let rings = LegSpec::new(LegPurpose::Agent, Alerting);
         match self {
             Self::Connected => vec![customer, menu_done, queue_done, agent],
             Self::Held => {
@@ -77,7 +77,7 @@ impl Shape {
             }
             Self::Waiting => vec![customer, menu_done, queue],
             Self::Ringing => vec![customer, menu_done, queue, rings],
-            Self::RingingDirect => vec![customer, LegSpec::new(Purpose::User, Alerting)],
+            Self::RingingDirect => vec![customer, LegSpec::new(LegPurpose::User, Alerting)],
             Self::Ivr => vec![customer, menu],
             Self::Ended => {
                 let over = |leg: LegSpec| LegSpec { ended: true, ..leg };
@@ -89,7 +89,8 @@ impl Shape {
                 vec![customer, menu_done, queue_done, asks, rings]
             }
             Self::Monitored => {
-                let listens = LegSpec { supervision: Some(Supervision::Monitor), ..agent.clone() };
+                let listens =
+                    LegSpec { supervision: Some(SupervisorMode::Monitor), ..agent.clone() };
                 vec![customer, menu_done, queue_done, agent, listens]
             }
             Self::CustomerGone => {
@@ -105,7 +106,7 @@ impl Shape {
 pub struct LegSpec {
     /// Made when absent.
     pub id: Option<Uuid>,
-    pub purpose: Purpose,
+    pub purpose: LegPurpose,
     #[serde(default = "connected")]
     pub state: SessionState,
     #[serde(default)]
@@ -117,7 +118,7 @@ pub struct LegSpec {
     /// Another queue than the conversation's.
     pub queue_id: Option<Uuid>,
     /// What it does as a supervisor, when it is one.
-    pub supervision: Option<Supervision>,
+    pub supervision: Option<SupervisorMode>,
 }
 
 fn connected() -> SessionState {
@@ -126,7 +127,7 @@ fn connected() -> SessionState {
 
 impl LegSpec {
     /// A leg with one session in that state.
-    pub fn new(purpose: Purpose, state: SessionState) -> Self {
+    pub fn new(purpose: LegPurpose, state: SessionState) -> Self {
         Self {
             id: None,
             purpose,
@@ -152,7 +153,7 @@ pub struct NewConversation {
     /// Ids for the shape's legs, by position; used by the seed.
     #[serde(skip)]
     pub leg_ids: Vec<Uuid>,
-    pub media: Media,
+    pub media: MediaType,
     #[serde(rename = "queueId")]
     pub queue: Option<Uuid>,
     pub priority: i64,
@@ -178,7 +179,7 @@ impl Default for NewConversation {
             shape: Shape::default(),
             legs: None,
             leg_ids: Vec::new(),
-            media: Media::Voice,
+            media: MediaType::Voice,
             queue: None,
             priority: 0,
             skills: Vec::new(),
@@ -208,43 +209,45 @@ impl LegTimes {
     pub(super) fn new(age: SignedDuration, specs: &[LegSpec], now: Timestamp) -> Self {
         let since = before(now, age);
         let queued = before(since, QUEUE);
-        let queue_left = specs.iter().any(|leg| leg.purpose == Purpose::Acd && leg.ended);
+        let queue_left = specs.iter().any(|leg| leg.purpose == LegPurpose::Acd && leg.ended);
         let menu_left = if queue_left { queued } else { since };
         Self { began: before(since, MENU), menu_left, queued, since, now }
     }
 
     pub(super) fn start(&self, spec: &LegSpec) -> Timestamp {
         match spec.purpose {
-            Purpose::Customer | Purpose::External | Purpose::Ivr => self.began,
-            Purpose::Acd if spec.ended => self.queued,
+            LegPurpose::Customer | LegPurpose::External | LegPurpose::Ivr => self.began,
+            LegPurpose::Acd if spec.ended => self.queued,
             _ => self.since,
         }
     }
 
     pub(super) fn end(&self, spec: &LegSpec) -> Timestamp {
-        if spec.purpose == Purpose::Ivr { self.menu_left } else { self.since }
+        if spec.purpose == LegPurpose::Ivr { self.menu_left } else { self.since }
     }
 }
 
 /// The display name of a leg.
-pub(super) fn name_of(purpose: Purpose, queue: Option<&NamedQueue>) -> Option<String> {
+pub(super) fn name_of(purpose: LegPurpose, queue: Option<&NamedQueue>) -> Option<String> {
     match purpose {
-        Purpose::Customer | Purpose::External => Some("Sample Customer".to_owned()),
-        Purpose::Agent | Purpose::User => Some("Sample Agent".to_owned()),
-        Purpose::Acd => queue.map(|queue| queue.name.clone()),
-        Purpose::Ivr => Some("Main Menu".to_owned()),
+        LegPurpose::Customer | LegPurpose::External => Some("Sample Customer".to_owned()),
+        LegPurpose::Agent | LegPurpose::User => Some("Sample Agent".to_owned()),
+        LegPurpose::Acd => queue.map(|queue| queue.name.clone()),
+        LegPurpose::Ivr => Some("Main Menu".to_owned()),
         _ => None,
     }
 }
 
 /// Fictitious addresses (numbers of the 555-01xx block, domains of RFC 2606).
-pub(super) fn addresses(media: Media, id: Uuid) -> (String, String) {
+pub(super) fn addresses(media: MediaType, id: Uuid) -> (String, String) {
     let last = id.as_bytes().last().copied().unwrap_or_default() % 100;
     match media {
-        Media::Voice | Media::Callback => {
+        MediaType::Voice | MediaType::Callback => {
             (format!("tel:+1317555{:04}", 100 + u32::from(last)), "tel:+13175550100".to_owned())
         }
-        Media::Email => (format!("customer{last}@example.com"), "support@example.org".to_owned()),
-        Media::Chat | Media::Message => (format!("visitor-{last}"), "web".to_owned()),
+        MediaType::Email => {
+            (format!("customer{last}@example.com"), "support@example.org".to_owned())
+        }
+        MediaType::Chat | MediaType::Message => (format!("visitor-{last}"), "web".to_owned()),
     }
 }

@@ -25,7 +25,7 @@ fn moved(world: &mut World, conversation: Uuid, position: u8) -> Move {
 }
 
 fn waiting_in(world: &World, queue: Uuid) -> Vec<Uuid> {
-    world.waiting_ids(queue, Media::Voice)
+    world.waiting_ids(queue, MediaType::Voice)
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn waiting_call_changes_lines_and_starts_waiting_anew() {
 
     assert!(waiting_in(&world, seed::SUPPORT_TIER_1).is_empty());
     assert_eq!(waiting_in(&world, seed::SUPPORT_TIER_2), [seed::WAITING_CALL]);
-    let rows = world.waiting(seed::SUPPORT_TIER_2, Media::Voice, 100, at(3));
+    let rows = world.waiting(seed::SUPPORT_TIER_2, MediaType::Voice, 100, at(3));
     assert_eq!(rows.rows[0].since, at(2));
 }
 
@@ -158,13 +158,13 @@ fn answered_call_leaves_the_line_without_a_recent_transfer() {
 #[test]
 fn unanswered_ringing_puts_the_call_back_where_it_stood() {
     let mut world = seeded();
-    let before = world.waiting(seed::SUPPORT_TIER_1, Media::Voice, 100, at(0));
+    let before = world.waiting(seed::SUPPORT_TIER_1, MediaType::Voice, 100, at(0));
     world.act(seed::WAITING_CALL, Act::Ring, at(1)).unwrap();
-    assert_eq!(world.really_waiting(seed::SUPPORT_TIER_1, Media::Voice), 0);
+    assert_eq!(world.really_waiting(seed::SUPPORT_TIER_1, MediaType::Voice), 0);
 
     world.act(seed::WAITING_CALL, Act::RingOut, at(2)).unwrap();
 
-    assert_eq!(world.waiting(seed::SUPPORT_TIER_1, Media::Voice, 100, at(2)), before);
+    assert_eq!(world.waiting(seed::SUPPORT_TIER_1, MediaType::Voice, 100, at(2)), before);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn more_rows_than_fit_show_the_oldest_and_the_newest_half() {
     let mut world = seeded();
     many_waiting(&mut world, 300);
 
-    let rows = world.waiting(seed::RETENTION, Media::Voice, 100, at(0));
+    let rows = world.waiting(seed::RETENTION, MediaType::Voice, 100, at(0));
 
     let ages: Vec<i64> = rows.rows.iter().map(|row| (at(0) - row.since).get_seconds()).collect();
     let expected: Vec<i64> = (250..300).rev().chain((0..50).rev()).collect();
@@ -241,7 +241,7 @@ fn exactly_as_many_rows_as_fit_are_not_truncated() {
     let mut world = seeded();
     many_waiting(&mut world, 100);
 
-    let rows = world.waiting(seed::RETENTION, Media::Voice, 100, at(0));
+    let rows = world.waiting(seed::RETENTION, MediaType::Voice, 100, at(0));
 
     assert_eq!((rows.rows.len(), rows.truncated), (100, false));
 }
@@ -254,10 +254,10 @@ fn stale_rows_go_away_after_the_lag_and_ghosts_never_do() {
     for id in waiting_in(&world, seed::RETENTION) {
         world.act(id, Act::HangUp, at(1)).unwrap();
     }
-    let shown = |second| world.waiting(seed::RETENTION, Media::Voice, 100, at(second)).count;
+    let shown = |second| world.waiting(seed::RETENTION, MediaType::Voice, 100, at(second)).count;
 
     assert_eq!((shown(2), shown(10), shown(11), shown(1_000_000)), (2, 2, 1, 1));
-    assert_eq!(world.really_waiting(seed::RETENTION, Media::Voice), 0);
+    assert_eq!(world.really_waiting(seed::RETENTION, MediaType::Voice), 0);
 }
 
 #[test]
@@ -320,12 +320,12 @@ proptest! {
                 None => drop(world.patch_move(id, seed::RETENTION, 1, Vec::new(), now)),
             }
         }
-        let mut expected: Vec<(Uuid, Media, Uuid)> = world.conversations()
+        let mut expected: Vec<(Uuid, MediaType, Uuid)> = world.conversations()
             .filter_map(|it| Some((it.waiting_leg()?.queue.as_ref()?.id, it.media, it.id)))
             .collect();
         let mut listed = Vec::new();
         for queue in world.queues() {
-            for media in Media::ALL {
+            for media in MediaType::ALL {
                 let ids = world.waiting_ids(queue.id, media);
                 listed.extend(ids.into_iter().map(|id| (queue.id, media, id)));
             }

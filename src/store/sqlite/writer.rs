@@ -39,7 +39,7 @@ struct Disk {
 
 /// How far a transaction came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+enum TransactionPhase {
     /// The connection was not ready.
     Ready,
     /// The transaction was not begun.
@@ -53,11 +53,11 @@ enum Phase {
 /// Why a transaction did not come about.
 struct Setback {
     fault: DbError,
-    phase: Phase,
+    phase: TransactionPhase,
 }
 
 impl Setback {
-    fn at<F: Into<DbError>>(phase: Phase) -> impl FnOnce(F) -> Self {
+    fn at<F: Into<DbError>>(phase: TransactionPhase) -> impl FnOnce(F) -> Self {
         move |fault| Self { fault: fault.into(), phase }
     }
 
@@ -68,11 +68,12 @@ impl Setback {
             DbError::Sqlite(error) => error.sqlite_error(),
             _ => None,
         };
-        self.phase == Phase::Begin && code.is_some_and(|code| code.extended_code == SQLITE_BUSY)
+        self.phase == TransactionPhase::Begin
+            && code.is_some_and(|code| code.extended_code == SQLITE_BUSY)
     }
 
     fn trouble(&self) -> OperationError {
-        let certain = self.phase != Phase::Commit;
+        let certain = self.phase != TransactionPhase::Commit;
         OperationError { cause: self.fault.to_string(), certain }
     }
 }
@@ -117,8 +118,8 @@ impl Writer {
             return;
         }
         match self.transaction(jobs) {
-            Err(setback) if jobs.len() > 1 && setback.phase > Phase::Begin => {
-                self.carry_out_each(jobs, setback.phase != Phase::Commit);
+            Err(setback) if jobs.len() > 1 && setback.phase > TransactionPhase::Begin => {
+                self.carry_out_each(jobs, setback.phase != TransactionPhase::Commit);
             }
             outcome => self.tell(jobs, &outcome.map_err(|setback| setback.trouble())),
         }
@@ -169,7 +170,7 @@ impl Writer {
     }
 
     fn transaction(&mut self, jobs: &mut [Box<dyn DbJob>]) -> Result<(), Setback> {
-        let session = self.ready(jobs).map_err(Setback::at(Phase::Ready))?;
+        let session = self.ready(jobs).map_err(Setback::at(TransactionPhase::Ready))?;
         let outcome = commit_all(session, jobs);
         if outcome.as_ref().is_err_and(|setback| !setback.is_busy()) {
             self.recover();
@@ -245,9 +246,9 @@ impl Writer {
 
 fn commit_all(session: &mut SqliteSession, jobs: &mut [Box<dyn DbJob>]) -> Result<(), Setback> {
     // IMMEDIATE takes the write lock at once: a later step can then not find the file changed.
-    session.again("BEGIN IMMEDIATE").map_err(Setback::at(Phase::Begin))?;
+    session.again("BEGIN IMMEDIATE").map_err(Setback::at(TransactionPhase::Begin))?;
     for job in jobs {
-        job.apply(session).map_err(Setback::at(Phase::Work))?;
+        job.apply(session).map_err(Setback::at(TransactionPhase::Work))?;
     }
-    session.again("COMMIT").map_err(Setback::at(Phase::Commit))
+    session.again("COMMIT").map_err(Setback::at(TransactionPhase::Commit))
 }

@@ -45,7 +45,7 @@ async fn the_work_goes_on_when_the_first_to_ask_leaves() {
 async fn work_that_died_is_started_anew() {
     let flight: SingleFlight<u32> = SingleFlight::new(TaskTracker::new());
     let first = flight.join(|| async { panic!("on purpose") });
-    assert_eq!(first.outcome(soon()).await, Err(Lost::Died));
+    assert_eq!(first.outcome(soon()).await, Err(FlightError::Died));
     assert_eq!(flight.join(|| async { 2 }).outcome(soon()).await, Ok(2));
 }
 
@@ -54,7 +54,7 @@ async fn one_that_waits_too_long_is_told_so() {
     let flight: SingleFlight<u32> = SingleFlight::new(TaskTracker::new());
     let joined = flight.join(std::future::pending);
     let by = Instant::now() + Duration::from_millis(5);
-    assert_eq!(joined.outcome(by).await, Err(Lost::TooLate));
+    assert_eq!(joined.outcome(by).await, Err(FlightError::TooLate));
 }
 
 /// Counts its loads; lasts 100 s and is loaded again after 60 s.
@@ -66,22 +66,22 @@ struct Counter {
 
 impl Source for Arc<Counter> {
     type Value = u32;
-    type Error = Lost;
+    type Error = FlightError;
 
     const LONGEST_LOAD: Duration = Duration::from_secs(5);
 
-    async fn load(&self, _: bool, _: bool) -> Result<Fresh<u32>, Lost> {
+    async fn load(&self, _: bool, _: bool) -> Result<Fresh<u32>, FlightError> {
         let value = self.loads.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
         if self.fails.load(Ordering::SeqCst) {
-            return Err(Lost::Died);
+            return Err(FlightError::Died);
         }
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         Ok(Fresh { value, refresh_at: at(60), ends_at: at(100) })
     }
 
-    fn rest(&self, _: &Lost, _: bool) -> Duration {
+    fn rest(&self, _: &FlightError, _: bool) -> Duration {
         Duration::from_secs(10)
     }
 }
@@ -125,7 +125,7 @@ async fn a_failure_rests_and_leaves_the_last_good_value() {
     assert_eq!(counter.loads.load(Ordering::SeqCst), 2);
     pass(40).await;
     for _ in 0..5 {
-        assert_eq!(cached.get(soon()).await, Err(Lost::Died));
+        assert_eq!(cached.get(soon()).await, Err(FlightError::Died));
     }
     assert_eq!(counter.loads.load(Ordering::SeqCst), 3);
 }

@@ -53,7 +53,7 @@ impl Write for Stuck {
     }
 }
 
-fn told(lost: Lines) -> String {
+fn told(lost: LineCounts) -> String {
     format!("dropped {} and {} of the audit log\n", lost.other, lost.audit)
 }
 
@@ -76,7 +76,7 @@ async fn lines_come_out_whole_and_in_order() {
     stream.with(|stream| stream.open = true);
     let sink = sink(&stream);
     for number in 0..1_000 {
-        sink.take(&format!("{number}\n"), Kind::Other);
+        sink.take(&format!("{number}\n"), LineKind::Other);
     }
 
     sink.flush(far()).await;
@@ -89,16 +89,16 @@ async fn lines_come_out_whole_and_in_order() {
 async fn what_does_not_fit_is_dropped_and_counted_and_the_audit_log_longest() {
     let stream = Stuck::default();
     let sink = sink(&stream);
-    sink.take("first\n", Kind::Other);
+    sink.take("first\n", LineKind::Other);
     drop(stream.until(|stream| stream.begun > 0));
-    // From here on the thread is stuck with that line. Whoever logs is not.
+    // From here on the thread is stuck with that line. Code that logs is not.
     for number in 0..1_034 {
-        sink.take(&long(number), Kind::Other);
+        sink.take(&long(number), LineKind::Other);
     }
     for number in 0..3_080 {
-        sink.take(&long(number), Kind::Audit);
+        sink.take(&long(number), LineKind::Audit);
     }
-    let lost = Lines { audit: 8, other: 10 };
+    let lost = LineCounts { audit: 8, other: 10 };
     assert_eq!(sink.dropped().lines(), lost);
 
     stream.with(|stream| stream.open = true);
@@ -107,7 +107,7 @@ async fn what_does_not_fit_is_dropped_and_counted_and_the_audit_log_longest() {
     let lines = stream.lines();
     assert_eq!(lines.len(), 1 + 4 * 1024 + 1);
     assert_eq!(lines.last().unwrap(), told(lost).trim_end());
-    sink.take("again\n", Kind::Other);
+    sink.take("again\n", LineKind::Other);
     sink.flush(far()).await;
     assert_eq!(stream.lines().last().unwrap(), "again");
 }
@@ -117,11 +117,11 @@ async fn lines_that_cannot_be_written_are_counted_and_told_of_when_they_can() {
     let stream = Stuck::default();
     stream.with(|stream| *stream = Stream { open: true, failing: 1, ..Stream::default() });
     let sink = sink(&stream);
-    sink.take("lost\n", Kind::Audit);
+    sink.take("lost\n", LineKind::Audit);
     sink.flush(far()).await;
-    assert_eq!(sink.dropped().lines(), Lines { audit: 1, other: 0 });
+    assert_eq!(sink.dropped().lines(), LineCounts { audit: 1, other: 0 });
 
-    sink.take("written\n", Kind::Other);
+    sink.take("written\n", LineKind::Other);
     sink.flush(far()).await;
 
     assert_eq!(stream.lines(), ["written", "dropped 0 and 1 of the audit log"]);
@@ -131,7 +131,7 @@ async fn lines_that_cannot_be_written_are_counted_and_told_of_when_they_can() {
 async fn the_end_waits_for_a_stream_that_is_not_read_no_longer_than_it_may() {
     let stream = Stuck::default();
     let sink = sink(&stream);
-    sink.take("unread\n", Kind::Other);
+    sink.take("unread\n", LineKind::Other);
     let began = Instant::now();
 
     sink.flush(began + Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! One line for each transfer that is settled, whoever and whatever settled it.
+//! One line for each transfer that is settled, whatever settled it.
 
 use std::{
     sync::{Arc, atomic::Ordering},

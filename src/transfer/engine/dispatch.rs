@@ -19,7 +19,7 @@ use crate::{
         legs,
         model::{Stage, Transfer},
         plan, problems,
-        records::Lost,
+        records::NotRecorded,
         store::KeyChange,
         watch,
     },
@@ -35,7 +35,7 @@ impl Transfers {
     /// Sends the command once; a second time only after a complete 500 or 503 that certainly had
     /// no effect, if the settings allow.
     pub(super) async fn send_and_learn(&self, job: &mut Job, command: &MoveCommand) -> Outcome {
-        let span = trace::stage(trace::Stage::Send);
+        let span = trace::stage(trace::TraceStage::Send);
         let sent = self.send(job, command).instrument(span).await;
         crate::failpoint!(AfterSend);
         if let Some(tell) = job.on_sent.take() {
@@ -109,11 +109,11 @@ impl Transfers {
     async fn send_again(&self, job: &mut Job, command: &MoveCommand, in_vain: Outcome) -> Outcome {
         crate::failpoint!(BeforeSendAgain);
         let begun = Instant::now();
-        // Writing proves that the row is still ours: nobody else judges it meanwhile.
+        // Writing proves that the row is still ours: no other process judges it meanwhile.
         match self.records.step(&mut job.transfer, Stage::Dispatching, KeyChange::Keep).await {
             Ok(()) => {}
-            Err(Lost::TakenOver) => return Outcome::TakenOver,
-            Err(Lost::Store(error)) => {
+            Err(NotRecorded::TakenOver) => return Outcome::TakenOver,
+            Err(NotRecorded::Store(error)) => {
                 return Outcome::sent_in_vain(problems::from_store(&error));
             }
         }
@@ -121,7 +121,7 @@ impl Transfers {
         if self.is_held_up(begun) {
             return in_vain;
         }
-        let span = trace::stage(trace::Stage::Send);
+        let span = trace::stage(trace::TraceStage::Send);
         match self.send(job, command).instrument(span).await {
             Sent::Finished(answer) => {
                 let again = self.after_5xx(job, answer.clone(), false).await;
@@ -152,7 +152,7 @@ impl Transfers {
         answer: UpstreamAnswer,
         may_send_again: bool,
     ) -> Option<Outcome> {
-        let span = trace::stage(trace::Stage::Learn);
+        let span = trace::stage(trace::TraceStage::Learn);
         let finding = watch::watch_after_5xx(self, &job.transfer, &job.ctx).instrument(span).await;
         match finding {
             Finding::Unmoved => {
@@ -171,7 +171,7 @@ impl Transfers {
         detail: &str,
         answer: Option<UpstreamAnswer>,
     ) -> Outcome {
-        let span = trace::stage(trace::Stage::Learn);
+        let span = trace::stage(trace::TraceStage::Learn);
         let finding = watch::watch_in_request(self, &job.transfer, &job.ctx).instrument(span).await;
         outcome_of(job, finding, detail, answer)
     }
@@ -192,7 +192,7 @@ impl Transfers {
         };
         let ctx = job.ctx.in_lane(Lane::Settling);
         let id = job.transfer.request.conversation_id;
-        let span = trace::stage(trace::Stage::Learn);
+        let span = trace::stage(trace::TraceStage::Learn);
         let look = self.gateway.conversation(&ctx, id).instrument(span).await;
         let problem = match look {
             Ok(conversation) => why_refused(&job.transfer, &conversation, unexplained),

@@ -73,7 +73,7 @@ async fn finish_accepted(transfers: &Arc<Transfers>, mut job: Job, from: Stage) 
     crate::failpoint!(BeforeConfirming);
     let until = job.ctx.deadline.min(Instant::now() + wait);
     let ctx = job.ctx.until(until);
-    let span = trace::stage(trace::Stage::Confirm);
+    let span = trace::stage(trace::TraceStage::Confirm);
     if arrivals::arrives(transfers, &job.transfer, &ctx).instrument(span).await {
         crate::failpoint!(BeforeConfirmed);
         job.transfer.stage = Stage::Confirmed;

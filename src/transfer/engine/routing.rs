@@ -13,7 +13,7 @@ use crate::{
         arrival::{Evidence, RoutingStep},
         gateway::{CallContext, GatewayError, Lane, RoutingChange},
         model::{Transfer, Warning},
-        plan::Plan,
+        plan::MovePlan,
         problems, watch,
     },
 };
@@ -38,7 +38,11 @@ pub(in crate::transfer) const ROUTING_NOT_APPLIED: &str = "routing_attributes_no
 
 /// The call waits in the target queue already: only priority, skills or language are set.
 /// These are absolute values, so the call may be repeated.
-pub(super) async fn set_routing_only(transfers: &Transfers, job: &mut Job, plan: &Plan) -> Outcome {
+pub(super) async fn set_routing_only(
+    transfers: &Transfers,
+    job: &mut Job,
+    plan: &MovePlan,
+) -> Outcome {
     let ctx = job.ctx.in_lane(Lane::Command);
     let id = job.transfer.request.conversation_id;
     match transfers.gateway.set_routing(&ctx, id, &plan.routing).await {
@@ -67,7 +71,7 @@ pub(super) async fn set_routing_after_move(
         None => job.ctx.clone(),
     };
     let set = set_routing_on_arrival(transfers, &job.transfer, &ctx, change);
-    let set = set.instrument(trace::stage(trace::Stage::Routing)).await;
+    let set = set.instrument(trace::stage(trace::TraceStage::Routing)).await;
     crate::failpoint!(AfterRouting);
     if let Err(detail) = set {
         if transfers.completion.over.is_cancelled() {

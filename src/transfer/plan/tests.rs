@@ -40,7 +40,7 @@ fn waiting_since(minutes: i64, priority: Option<i64>) -> Conversation {
     conversation(vec![customer(), Leg { since, routing, ..waiting(2, queue(5)) }])
 }
 
-fn plan_of(request: &TransferRequest, conversation: &Conversation, c: Carrier) -> Plan {
+fn plan_of(request: &TransferRequest, conversation: &Conversation, c: Carrier) -> MovePlan {
     plan(request, &target(queue(9)), conversation, now(), c).unwrap()
 }
 

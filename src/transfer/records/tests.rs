@@ -93,7 +93,7 @@ async fn a_dispatching_write_whose_end_was_not_seen_does_not_leave_the_row_there
     bench.store.unheard.store(1, Ordering::SeqCst);
     let mut transfer = Transfer { stage: Stage::Dispatching, ..bench.transfer.clone() };
     let lost = bench.records.step(&mut transfer, Stage::Received, KeyChange::Keep).await;
-    assert!(matches!(lost, Err(Lost::Store(_))));
+    assert!(matches!(lost, Err(NotRecorded::Store(_))));
     bench.conclude(Stage::Received, Stage::Failed).await;
     assert_eq!(bench.stored().await, Stage::Failed);
 }

@@ -28,7 +28,7 @@ use crate::{
 pub(crate) enum Effect {
     Never,
     After(Duration),
-    /// Somebody else moves the call to another queue instead.
+    /// Another party moves the call to another queue instead.
     ElsewhereAfter(Duration),
     /// The customer hangs up instead.
     HangUpAfter(Duration),

@@ -96,7 +96,7 @@ impl MemoryStore {
         rows.keys.retain(|_, (_, transfer, _)| *transfer != id);
     }
 
-    /// Everybody was silent for a while.
+    /// All processes were silent for a while.
     pub(crate) fn forget_heartbeats(&self) {
         self.rows.lock().unwrap().alive.clear();
     }

@@ -28,7 +28,7 @@ async fn begin(site: &Site, process: &Process) -> String {
 }
 
 /// The batch once it is finished and everything is settled. Of a call that was about to be sent
-/// when its process died nobody can say whether it was; its customer hangs up.
+/// when its process died it cannot be known whether it was; its customer hangs up.
 async fn finished(site: &Site, process: &Process, id: &str) -> Value {
     let look = || async { process.get(&format!("/batches/{id}")).await.json() };
     until(|| async { (!look().await["finishedAt"].is_null()).then_some(()) }).await;

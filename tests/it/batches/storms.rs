@@ -1,4 +1,4 @@
-//! Genesys refuses or fails for a while: batches wait, and nobody is lost sight of.
+//! Genesys refuses or fails for a while: batches wait, and no call is lost sight of.
 
 use genesys_transfer::sandbox::faults::{Fault, StatusAnswer};
 use serde_json::json;

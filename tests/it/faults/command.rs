@@ -137,7 +137,7 @@ async fn after_a_500_the_command_does_not_go_again_when_that_is_switched_off() {
 
 #[tokio::test]
 async fn a_host_that_takes_no_connection_got_no_command_and_the_key_stays_free() {
-    // Two sockets of one port, so that nobody else gets it when the one that listens is closed.
+    // Two sockets of one port, so that no other process gets it when the one that listens is closed.
     let [kept, listening] = [(); 2].map(|()| TcpSocket::new_v4().unwrap());
     for socket in [&kept, &listening] {
         socket.set_reuseport(true).unwrap();

@@ -16,7 +16,7 @@ on_both_stores!(
     a_key_has_one_row_whoever_writes_it,
 );
 
-/// Runs `text` as somebody else's client; whether the database took it. `NEW_ID` is a fresh id.
+/// Runs `text` as another client; whether the database took it. `NEW_ID` is a fresh id.
 async fn takes(fixture: &Fixture, text: &str) -> bool {
     if fixture.url.starts_with("sqlite") {
         let text = text.replace("NEW_ID", "randomblob(16)");

@@ -1,4 +1,4 @@
-//! The file: made, kept to ourselves, shared with nobody.
+//! The file: made, kept to ourselves, not shared.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 

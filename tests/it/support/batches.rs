@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_transfer::sandbox::{
     Sandbox, seed,
-    world::{Media, NewConversation, Shape},
+    world::{MediaType, NewConversation, Shape},
 };
 use jiff::SignedDuration;
 use reqwest::{Method, Response, header};
@@ -55,7 +55,7 @@ pub(crate) fn crowd(sandbox: &Sandbox, count: i64) -> Vec<Uuid> {
 /// The calls that wait in a queue, in the order they are served.
 pub(crate) fn line(sandbox: &Sandbox, queue: Uuid) -> Vec<Uuid> {
     sandbox.with(|state| {
-        let served = state.world.served_next(queue, Media::Voice);
+        let served = state.world.served_next(queue, MediaType::Voice);
         served.into_iter().map(|served| served.conversation).collect()
     })
 }

@@ -18,7 +18,7 @@ use genesys_transfer::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// An id nobody else has.
+/// An id used nowhere else.
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {
     static IDS: OnceLock<IdSource> = OnceLock::new();
     IDS.get_or_init(IdSource::default).next(now)

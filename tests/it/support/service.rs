@@ -240,7 +240,7 @@ impl TestApp {
         self.sandbox().add_conversation(new).unwrap()
     }
 
-    /// The answer to a request of which nobody knows what became of it: as soon as its command is
+    /// The answer to a request whose outcome is unknown: as soon as its command is
     /// at Genesys, nearly all the time passes that there is for the answer.
     pub(crate) async fn at_the_deadline(&self, request: impl Future<Output = Answer>) -> Answer {
         let (clock, before) = (Frozen::now(), self.commands());
@@ -257,7 +257,7 @@ impl TestApp {
         soon("a command", self.sandbox().until(|state| come(state) >= count)).await;
     }
 
-    /// Waits until nobody can connect to the service any more, which is how its stop begins.
+    /// Waits until no client can connect to the service any more, which is how its stop begins.
     pub(crate) fn stopping(&self) -> impl Future<Output = ()> + use<> {
         let address = self.address;
         let refused = async move { while TcpStream::connect(address).await.is_ok() {} };

@@ -9,7 +9,7 @@ use genesys_transfer::{
     sandbox::{
         faults::{Fault, When},
         ledger::Request,
-        world::{NewConversation, Shape, model::Routing},
+        world::{NewConversation, Shape, model::LegRouting},
     },
 };
 use reqwest::Method;
@@ -64,7 +64,7 @@ impl TestApp {
     }
 
     /// The queue the call waits in and what routing knows about it there.
-    pub(crate) fn waits(&self, conversation: Uuid) -> Option<(Uuid, Routing)> {
+    pub(crate) fn waits(&self, conversation: Uuid) -> Option<(Uuid, LegRouting)> {
         self.sandbox().with(|state| {
             let leg = state.world.conversation(conversation)?.waiting_leg()?;
             Some((leg.queue.as_ref()?.id, leg.routing.clone()?))
@@ -72,7 +72,7 @@ impl TestApp {
     }
 
     /// What routing knows about the call, which waits.
-    pub(crate) fn routing(&self, conversation: Uuid) -> Routing {
+    pub(crate) fn routing(&self, conversation: Uuid) -> LegRouting {
         self.waits(conversation).unwrap().1
     }
 
@@ -105,7 +105,7 @@ impl TestApp {
         self.fault("POST", REPLACE, 1, Fault::Drop { when: When::Before, reset: false });
     }
 
-    /// Moves the call with a lost command, so that nobody knows what became of it; the answer
+    /// Moves the call with a lost command, so that its outcome is unknown; the answer
     /// comes at its deadline.
     pub(crate) async fn transfer_into_the_unknown(&self, conversation: Uuid) -> Answer {
         self.command_is_lost();

@@ -117,7 +117,7 @@ pub(crate) async fn open_with(
 }
 
 async fn open_stores(url: &str, clock: Arc<ManualClock>) -> Result<Stores, OpenError> {
-    let settings = config::Store {
+    let settings = config::StoreSettings {
         url: url.to_owned().into(),
         retention: Duration::from_hours(90 * 24),
         key_retention: Duration::from_hours(72),

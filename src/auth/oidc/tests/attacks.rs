@@ -4,7 +4,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::*;
 
-/// The public half of the issuer's RSA key, as anybody may have it.
+/// The public half of the issuer's RSA key, which anyone may have.
 const RSA_PUBLIC: &str = include_str!("rsa-public.pem");
 
 fn part(value: &Value) -> String {

@@ -10,12 +10,12 @@ fn headers(allowed: u32, count: u32, reset: u64) -> RateHeaders {
 /// All that answers have told of, and the requests under way.
 struct Bench {
     ceilings: Ceilings,
-    window: Window,
+    window: RequestWindow,
 }
 
 impl Bench {
     fn new(now: Instant) -> Self {
-        Self { ceilings: Ceilings::default(), window: Window::new(1_000_000, now) }
+        Self { ceilings: Ceilings::default(), window: RequestWindow::new(1_000_000, now) }
     }
 
     fn told(

@@ -30,13 +30,19 @@ fn operations(count: u32) -> Operations {
     all.into_iter().take(count as usize).collect()
 }
 
-fn enter(line: &mut Line, now: Instant, lane: Lane, ask: Ask, start_by: Instant) -> Entry {
+fn enter(
+    line: &mut PacingQueue,
+    now: Instant,
+    lane: Lane,
+    ask: Ask,
+    start_by: Instant,
+) -> AskResult {
     line.enter(now, lane, None, ask, start_by)
 }
 
-fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
+fn burst(line: &mut PacingQueue, now: Instant, who: Lane, until: Instant) -> u64 {
     let mut granted = 0;
-    while enter(line, now, who, REQUEST, until) == Entry::Granted {
+    while enter(line, now, who, REQUEST, until) == AskResult::Granted {
         granted += 1;
     }
     granted
@@ -45,7 +51,7 @@ fn burst(line: &mut Line, now: Instant, who: Lane, until: Instant) -> u64 {
 #[test]
 fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 300);
     (0..300).for_each(|_| line.answer(now, GET));
     assert_eq!(burst(&mut line, now + secs(60), Lane::Single, now + secs(60)), 0);
@@ -55,18 +61,18 @@ fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
 #[test]
 fn one_who_cannot_go_in_time_is_told_when_he_could() {
     let now = Instant::now();
-    let mut line = Line::new(1, RESERVE, now);
-    assert_eq!(enter(&mut line, now, Lane::Single, REQUEST, now), Entry::Granted);
+    let mut line = PacingQueue::new(1, RESERVE, now);
+    assert_eq!(enter(&mut line, now, Lane::Single, REQUEST, now), AskResult::Granted);
     line.answer(now, GET);
     let entry = enter(&mut line, now, Lane::Single, REQUEST, now + secs(30));
-    let Entry::Refused(when) = entry else { panic!("{entry:?}") };
+    let AskResult::Refused(when) = entry else { panic!("{entry:?}") };
     assert!((secs(60)..=secs(61)).contains(&(when - now)), "{:?}", when - now);
 }
 
 #[test]
 fn a_batch_never_takes_the_reserve_of_singles() {
     let now = Instant::now();
-    let mut line = Line::new(100, RESERVE, now);
+    let mut line = PacingQueue::new(100, RESERVE, now);
     assert_eq!(burst(&mut line, now, Lane::Batch, now), 70);
     assert_eq!(burst(&mut line, now, Lane::Refresh, now), 0);
     assert_eq!(burst(&mut line, now, Lane::Single, now), 30);
@@ -75,7 +81,7 @@ fn a_batch_never_takes_the_reserve_of_singles() {
 #[test]
 fn the_neediest_goes_first_and_each_lane_in_order() {
     let now = Instant::now();
-    let mut line = Line::new(3, RESERVE, now);
+    let mut line = PacingQueue::new(3, RESERVE, now);
     burst(&mut line, now, Lane::Single, now);
     (0..3).for_each(|_| line.answer(now, GET));
     let by = now + secs(90);
@@ -90,7 +96,7 @@ fn the_neediest_goes_first_and_each_lane_in_order() {
 #[test]
 fn a_429_rests_its_lane_and_those_with_less_need() {
     let now = Instant::now();
-    let mut line = Line::new(100, RESERVE, now);
+    let mut line = PacingQueue::new(100, RESERVE, now);
     line.pause(Lane::Single, None, now + secs(10));
     for (lane, rests) in [
         (Lane::Settling, false),
@@ -100,26 +106,26 @@ fn a_429_rests_its_lane_and_those_with_less_need() {
         (Lane::Refresh, true),
     ] {
         let entry = enter(&mut line, now, lane, REQUEST, now + secs(5));
-        assert_eq!(entry != Entry::Granted, rests, "{lane:?}");
+        assert_eq!(entry != AskResult::Granted, rests, "{lane:?}");
     }
 }
 
 #[test]
 fn a_pause_sends_away_at_once_who_would_wait_in_vain() {
     let now = Instant::now();
-    let mut line = Line::new(100, RESERVE, now);
+    let mut line = PacingQueue::new(100, RESERVE, now);
     line.pause(Lane::Single, None, now + secs(2));
     let entry = enter(&mut line, now, Lane::Single, REQUEST, now + secs(20));
     line.pause(Lane::Single, None, now + secs(60));
     let fates = line.pump(now);
-    assert_eq!(entry, Entry::Waiting(0));
+    assert_eq!(entry, AskResult::Waiting(0));
     assert_eq!(fates, [(0, Fate::Refused(now + secs(60)))]);
 }
 
 #[test]
 fn headers_lower_the_limit_at_once_until_their_window_ends() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, GET, headers(180, 178, 20));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 2);
     assert_eq!(burst(&mut line, now + secs(21), Lane::Single, now + secs(21)), 178);
@@ -128,37 +134,37 @@ fn headers_lower_the_limit_at_once_until_their_window_ends() {
 #[test]
 fn reserved_requests_go_without_asking_for_room_again() {
     let now = Instant::now();
-    let mut line = Line::new(3, RESERVE, now);
+    let mut line = PacingQueue::new(3, RESERVE, now);
     assert_eq!(
         enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now),
-        Entry::Granted
+        AskResult::Granted
     );
     assert_eq!(burst(&mut line, now, Lane::Settling, now), 0);
     for operation in operations(3).iter() {
         line.take_ticket(operation, operation);
         let ticket = Ask::Ticket(operation);
-        assert_eq!(enter(&mut line, now, Lane::Single, ticket, now), Entry::Granted);
+        assert_eq!(enter(&mut line, now, Lane::Single, ticket, now), AskResult::Granted);
     }
 }
 
 #[test]
 fn reserved_requests_are_not_stuck_in_a_window_without_answers() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, GET, headers(2, 2, 1));
     let later = now + secs(2);
     assert_eq!(
         enter(&mut line, later, Lane::Single, Ask::Reserve(operations(2)), later),
-        Entry::Granted
+        AskResult::Granted
     );
     line.take_ticket(GET, GET);
-    assert_eq!(enter(&mut line, later, Lane::Single, Ask::Ticket(GET), later), Entry::Granted);
+    assert_eq!(enter(&mut line, later, Lane::Single, Ask::Ticket(GET), later), AskResult::Granted);
 }
 
 #[test]
 fn what_was_reserved_and_not_used_is_there_again() {
     let now = Instant::now();
-    let mut line = Line::new(3, RESERVE, now);
+    let mut line = PacingQueue::new(3, RESERVE, now);
     enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now);
     line.give_back(operations(3));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 3);
@@ -213,7 +219,7 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..250),
     ) {
         let mut now = Instant::now();
-        let mut line = Line::new(limit, RESERVE, now);
+        let mut line = PacingQueue::new(limit, RESERVE, now);
         let (mut sent, mut tickets): (Vec<Sent>, u32) = (Vec::new(), 0);
         for step in steps {
             let mut gone = 0;
@@ -221,12 +227,12 @@ proptest! {
                 Step::Pass(ms) => now += Duration::from_millis(ms),
                 Step::Ask(lane) => {
                     let entry = enter(&mut line, now, lane, REQUEST, now + secs(90));
-                    gone += u32::from(entry == Entry::Granted);
+                    gone += u32::from(entry == AskResult::Granted);
                 }
                 Step::Reserve(calls) => {
                     let calls = calls.min(line.largest(Lane::Single, operations(calls)));
                     let ask = Ask::Reserve(operations(calls));
-                    if calls > 0 && enter(&mut line, now, Lane::Single, ask, now) == Entry::Granted {
+                    if calls > 0 && enter(&mut line, now, Lane::Single, ask, now) == AskResult::Granted {
                         tickets += calls;
                     }
                 }
@@ -234,9 +240,9 @@ proptest! {
                     tickets -= 1;
                     line.take_ticket(GET, GET);
                     match enter(&mut line, now, Lane::Command, Ask::Ticket(GET), now + secs(90)) {
-                        Entry::Granted => gone += 1,
-                        Entry::Waiting(_) => {}
-                        Entry::Refused(_) => line.cancel(GET),
+                        AskResult::Granted => gone += 1,
+                        AskResult::Waiting(_) => {}
+                        AskResult::Refused(_) => line.cancel(GET),
                     }
                 }
                 Step::Answer(index) => {
@@ -274,7 +280,7 @@ proptest! {
         }
     }
 
-    /// Whoever asks in the neediest lane goes as soon as the minute allows, however many wait in
+    /// A request in the neediest lane goes as soon as the minute allows, however many wait in
     /// the others.
     #[test]
     fn the_neediest_lane_does_not_starve(
@@ -282,14 +288,14 @@ proptest! {
         others in proptest::collection::vec(any_lane(), 0..60),
     ) {
         let now = Instant::now();
-        let mut line = Line::new(limit, RESERVE, now);
+        let mut line = PacingQueue::new(limit, RESERVE, now);
         burst(&mut line, now, Lane::Batch, now);
         burst(&mut line, now, Lane::Single, now);
         (0..limit).for_each(|_| line.answer(now, GET));
         for lane in others.into_iter().filter(|lane| *lane != Lane::Settling) {
             enter(&mut line, now, lane, REQUEST, now + secs(3600));
         }
-        let Entry::Waiting(number) =
+        let AskResult::Waiting(number) =
             enter(&mut line, now, Lane::Settling, REQUEST, now + secs(61))
         else {
             return Err(TestCaseError::fail("it was not let in"));
@@ -298,11 +304,11 @@ proptest! {
         prop_assert_eq!(fates.first(), Some(&(number, Fate::Granted(REQUEST))));
     }
 
-    /// Whoever was let wait and whose turn can be told is granted at that time, not later.
+    /// A waiting request whose turn can be told is granted at that time, not later.
     #[test]
     fn a_told_time_is_kept(limit in 1u32..10, waiting in 1usize..30) {
         let start = Instant::now();
-        let mut line = Line::new(limit, RESERVE, start);
+        let mut line = PacingQueue::new(limit, RESERVE, start);
         burst(&mut line, start, Lane::Single, start);
         (0..limit).for_each(|_| line.answer(start, GET));
         for _ in 0..waiting {
@@ -324,9 +330,9 @@ proptest! {
 #[test]
 fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
     let now = Instant::now();
-    let mut line = Line::new(10, 30, now);
+    let mut line = PacingQueue::new(10, 30, now);
     line.keep_to(now, Some(RateShare { others: 0, left: 0, parts: 3 }));
-    let Entry::Waiting(number) = enter(&mut line, now, Lane::Single, REQUEST, now + secs(20))
+    let AskResult::Waiting(number) = enter(&mut line, now, Lane::Single, REQUEST, now + secs(20))
     else {
         panic!("it may wait for the next round");
     };
@@ -338,7 +344,7 @@ fn one_whose_turn_the_other_replicas_took_is_told_at_once() {
 #[test]
 fn a_share_ends_with_the_next_round() {
     let now = Instant::now();
-    let mut line = Line::new(300, 30, now);
+    let mut line = PacingQueue::new(300, 30, now);
     line.keep_to(now, Some(RateShare { others: 100, left: 20, parts: 3 }));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 20);
     assert_eq!(line.used(now), RateUse { limit: 300, spent: 20 });
@@ -350,16 +356,17 @@ fn a_share_ends_with_the_next_round() {
 #[test]
 fn a_used_up_limit_of_one_operation_keeps_no_other_request_waiting() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, GET, headers(300, 1, 50));
     line.observe(now, QUERY, headers(60, 60, 40));
     let by = now + secs(45);
     let query = enter(&mut line, now, Lane::Settling, Ask::Request(QUERY), by);
-    let (Entry::Waiting(first), get) = (query, enter(&mut line, now, Lane::Single, REQUEST, by))
+    let (AskResult::Waiting(first), get) =
+        (query, enter(&mut line, now, Lane::Single, REQUEST, by))
     else {
         panic!("{query:?}")
     };
-    assert_eq!((get, line.pump(now)), (Entry::Granted, vec![]));
+    assert_eq!((get, line.pump(now)), (AskResult::Granted, vec![]));
     let ends = line.next_change(now).unwrap();
     assert_eq!(ends, now + secs(40));
     assert_eq!(line.pump(ends), [(first, Fate::Granted(Ask::Request(QUERY)))]);
@@ -368,7 +375,7 @@ fn a_used_up_limit_of_one_operation_keeps_no_other_request_waiting() {
 #[test]
 fn a_request_for_a_used_up_limit_does_not_overtake_one_that_waits_for_it() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, QUERY, headers(300, 1, 50));
     for operation in operations(2).iter() {
         line.observe(now, operation, headers(60, 59, 50));
@@ -376,31 +383,31 @@ fn a_request_for_a_used_up_limit_does_not_overtake_one_that_waits_for_it() {
     let by = now + secs(90);
     let reserve = enter(&mut line, now, Lane::Single, Ask::Reserve(operations(2)), by);
     let behind = enter(&mut line, now, Lane::Single, REQUEST, by);
-    assert_eq!((reserve, behind), (Entry::Waiting(0), Entry::Waiting(1)));
+    assert_eq!((reserve, behind), (AskResult::Waiting(0), AskResult::Waiting(1)));
     assert_eq!(line.pump(now), []);
 }
 
 #[test]
 fn a_429_that_names_the_used_up_limit_of_one_operation_rests_that_operation_alone() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, GET, headers(300, 1, 50));
     for (told, rests) in [(headers(60, 20, 50), true), (headers(60, 61, 50), false)] {
-        let mut line = Line::new(300, RESERVE, now);
+        let mut line = PacingQueue::new(300, RESERVE, now);
         line.observe(now, GET, headers(300, 1, 50));
         line.observe(now, QUERY, told);
         line.pause(Lane::Single, told, now + secs(10));
         let query = enter(&mut line, now, Lane::Single, Ask::Request(QUERY), now);
-        assert_ne!(query, Entry::Granted);
+        assert_ne!(query, AskResult::Granted);
         let get = enter(&mut line, now, Lane::Single, REQUEST, now);
-        assert_eq!(get != Entry::Granted, rests, "{told:?}");
+        assert_eq!(get != AskResult::Granted, rests, "{told:?}");
     }
 }
 
 /// Requests of these callers, in the order in which they are let go one at a time.
 fn order(callers: &[&str]) -> Vec<usize> {
     let now = Instant::now();
-    let mut line = Line::new(1, RESERVE, now);
+    let mut line = PacingQueue::new(1, RESERVE, now);
     burst(&mut line, now, Lane::Single, now);
     line.answer(now, GET);
     for caller in callers {
@@ -427,19 +434,19 @@ fn callers_in_one_lane_take_turns() {
 #[test]
 fn one_that_asks_again_and_again_gets_every_other_turn() {
     let start = Instant::now();
-    let mut line = Line::new(1, RESERVE, start);
+    let mut line = PacingQueue::new(1, RESERVE, start);
     burst(&mut line, start, Lane::Single, start);
     line.answer(start, GET);
     let (busy, quiet) = (CallerName::new("busy"), CallerName::new("quiet"));
     let by = start + secs(36_000);
-    let enter = |line: &mut Line, now, caller| match line.enter(
+    let enter = |line: &mut PacingQueue, now, caller| match line.enter(
         now,
         Lane::Single,
         Some(caller),
         REQUEST,
         by,
     ) {
-        Entry::Waiting(number) => number,
+        AskResult::Waiting(number) => number,
         other => panic!("{other:?}"),
     };
     for _ in 0..20 {
@@ -466,13 +473,13 @@ fn one_that_asks_again_and_again_gets_every_other_turn() {
 #[test]
 fn one_that_cannot_go_in_time_behind_another_callers_request_is_told_at_once() {
     let now = Instant::now();
-    let mut line = Line::new(2, RESERVE, now);
+    let mut line = PacingQueue::new(2, RESERVE, now);
     burst(&mut line, now, Lane::Single, now);
     (0..2).for_each(|_| line.answer(now, GET));
     let (busy, quiet) = (CallerName::new("busy"), CallerName::new("quiet"));
     for caller in [&busy, &busy, &quiet] {
         let entry = line.enter(now, Lane::Single, Some(caller), REQUEST, now + secs(90));
-        assert!(matches!(entry, Entry::Waiting(_)), "{entry:?}");
+        assert!(matches!(entry, AskResult::Waiting(_)), "{entry:?}");
     }
     let fates = line.pump(now);
     assert!(matches!(fates[..], [(1, Fate::Refused(when))] if when > now + secs(90)), "{fates:?}");
@@ -481,12 +488,12 @@ fn one_that_cannot_go_in_time_behind_another_callers_request_is_told_at_once() {
 #[test]
 fn a_reservation_takes_one_request_out_of_a_limit_for_one_of_its_operations() {
     let now = Instant::now();
-    let mut line = Line::new(300, RESERVE, now);
+    let mut line = PacingQueue::new(300, RESERVE, now);
     line.observe(now, QUERY, headers(300, 1, 50));
     line.observe(now, Operation::ReplaceWithQueue, headers(2, 0, 50));
     let mut reserve = || enter(&mut line, now, Lane::Single, Ask::Reserve(operations(3)), now);
-    assert_eq!([reserve(), reserve()], [Entry::Granted; 2]);
-    assert_eq!(reserve(), Entry::Refused(now + secs(50)));
+    assert_eq!([reserve(), reserve()], [AskResult::Granted; 2]);
+    assert_eq!(reserve(), AskResult::Refused(now + secs(50)));
     line.give_back(operations(3));
     assert_eq!(burst(&mut line, now, Lane::Single, now), 300 - 1 - 3);
 }

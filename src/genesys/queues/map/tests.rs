@@ -20,18 +20,18 @@ fn named(name: &str) -> QueueRef {
 #[test]
 fn an_exact_name_wins_over_another_case() {
     let map = map(&["support", "Support", "SUPPORT"]);
-    assert_eq!(map.find(&named("Support")), Found::One(queue(2, "Support")));
+    assert_eq!(map.find(&named("Support")), QueueMatch::One(queue(2, "Support")));
 }
 
 #[test]
 fn without_an_exact_match_the_only_one_of_another_case_is_taken() {
     let map = map(&["Support Tier 2", "Sales"]);
-    assert_eq!(map.find(&named("  sUPPORT tier 2 ")), Found::One(queue(1, "Support Tier 2")));
+    assert_eq!(map.find(&named("  sUPPORT tier 2 ")), QueueMatch::One(queue(1, "Support Tier 2")));
 }
 
 #[test]
 fn several_of_another_case_are_ambiguous() {
-    let Found::Many(queues) = map(&["support", "SUPPORT"]).find(&named("Support")) else {
+    let QueueMatch::Many(queues) = map(&["support", "SUPPORT"]).find(&named("Support")) else {
         panic!("one was taken")
     };
     assert_eq!(queues.len(), 2);
@@ -39,13 +39,13 @@ fn several_of_another_case_are_ambiguous() {
 
 #[test]
 fn the_same_name_in_two_divisions_is_ambiguous() {
-    assert!(matches!(map(&["Sales", "Sales"]).find(&named("Sales")), Found::Many(_)));
+    assert!(matches!(map(&["Sales", "Sales"]).find(&named("Sales")), QueueMatch::Many(_)));
 }
 
 #[test]
 fn letters_beyond_ascii_fold_too() {
     let map = map(&["ÜBERSICHT Ärger"]);
-    assert!(matches!(map.find(&named("übersicht ärger")), Found::One(_)));
+    assert!(matches!(map.find(&named("übersicht ärger")), QueueMatch::One(_)));
 }
 
 /// Names that differ in case, in how an accent is written, or in blanks that do not show.
@@ -64,7 +64,11 @@ fn a_queue_is_found_and_searched_by_every_way_to_write_its_name() {
             let map = map(&["Billing", queue_name]);
             for name in names {
                 let found = map.find(&named(name));
-                assert_eq!(found, Found::One(queue(2, queue_name)), "{name:?}, {queue_name:?}");
+                assert_eq!(
+                    found,
+                    QueueMatch::One(queue(2, queue_name)),
+                    "{name:?}, {queue_name:?}"
+                );
                 assert_eq!(map.search(name), [queue(2, queue_name)], "{name:?}, {queue_name:?}");
             }
         }
@@ -79,9 +83,13 @@ fn queues_whose_names_differ_only_so_are_all_candidates() {
         (["Sales", "sales"], "SALES"),
     ] {
         let map = map(&names);
-        let Found::Many(found) = map.find(&named(asked)) else { panic!("{asked:?}: one") };
+        let QueueMatch::Many(found) = map.find(&named(asked)) else { panic!("{asked:?}: one") };
         assert_eq!(found.len(), 2, "{asked:?}");
-        assert_eq!(map.find(&named(names[0])), Found::One(queue(1, names[0])), "spelt like it");
+        assert_eq!(
+            map.find(&named(names[0])),
+            QueueMatch::One(queue(1, names[0])),
+            "spelt like it"
+        );
     }
 }
 
@@ -89,7 +97,7 @@ fn queues_whose_names_differ_only_so_are_all_candidates() {
 fn spellings_that_look_the_same_are_all_candidates() {
     for names in [["Caf\u{e9}", "Cafe\u{301}"], ["Sales", "Sales\u{200b}"]] {
         for name in names {
-            assert!(matches!(map(&names).find(&named(name)), Found::Many(_)), "{name:?}");
+            assert!(matches!(map(&names).find(&named(name)), QueueMatch::Many(_)), "{name:?}");
         }
     }
 }
@@ -105,7 +113,7 @@ fn a_part_of_a_name_is_found_as_it_stands_in_the_name() {
 
 #[test]
 fn spaces_around_genesys_own_names_do_not_hide_them() {
-    assert!(matches!(map(&[" Sales "]).find(&named("Sales")), Found::One(_)));
+    assert!(matches!(map(&[" Sales "]).find(&named("Sales")), QueueMatch::One(_)));
 }
 
 #[test]
@@ -113,8 +121,8 @@ fn an_entry_seen_twice_while_the_list_moved_is_one_queue() {
     let queues = vec![queue(1, "Old name"), queue(2, "Sales"), queue(1, "New name")];
     let map = QueueMap::new(queues, Timestamp::UNIX_EPOCH, Instant::now());
     assert_eq!(map.len(), 2);
-    assert_eq!(map.find(&QueueRef::Id(queue(1, "").id)), Found::One(queue(1, "New name")));
-    assert_eq!(map.find(&named("Old name")), Found::None);
+    assert_eq!(map.find(&QueueRef::Id(queue(1, "").id)), QueueMatch::One(queue(1, "New name")));
+    assert_eq!(map.find(&named("Old name")), QueueMatch::None);
 }
 
 #[test]
@@ -156,11 +164,11 @@ proptest! {
         for (number, name) in (1u128..).zip(&names) {
             let Some(asked) = QueueName::parse(name) else { continue };
             match map.find(&QueueRef::Name(asked)) {
-                Found::One(found) => prop_assert_eq!(found.name.trim(), name.trim()),
-                Found::Many(found) => {
+                QueueMatch::One(found) => prop_assert_eq!(found.name.trim(), name.trim()),
+                QueueMatch::Many(found) => {
                     prop_assert!(found.iter().any(|queue| queue.id.uuid().as_u128() == number));
                 }
-                Found::None => prop_assert!(false, "{:?} is not found", name),
+                QueueMatch::None => prop_assert!(false, "{:?} is not found", name),
             }
         }
     }

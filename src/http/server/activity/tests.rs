@@ -15,7 +15,7 @@ async fn a_connection_that_asks_nothing_is_late() {
 
     assert_eq!(activity.due(), Some(start + HEAD));
     assert_eq!(activity.verdict(start + HEAD - Duration::from_millis(1)), None);
-    assert_eq!(activity.verdict(start + HEAD), Some(Verdict::HeadLate));
+    assert_eq!(activity.verdict(start + HEAD), Some(CloseReason::HeadLate));
 }
 
 #[tokio::test(start_paused = true)]
@@ -35,7 +35,7 @@ async fn between_requests_a_connection_may_idle() {
     drop(activity.begin(false));
 
     assert_eq!(activity.verdict(start + HEAD), None);
-    assert_eq!(activity.verdict(start + IDLE), Some(Verdict::Idle));
+    assert_eq!(activity.verdict(start + IDLE), Some(CloseReason::Idle));
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,7 +48,7 @@ async fn the_first_byte_of_the_next_head_starts_its_time() {
     activity.read(byte + Duration::from_secs(9));
 
     assert_eq!(activity.due(), Some(byte + HEAD));
-    assert_eq!(activity.verdict(byte + HEAD), Some(Verdict::HeadLate));
+    assert_eq!(activity.verdict(byte + HEAD), Some(CloseReason::HeadLate));
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +80,7 @@ async fn an_answer_that_is_not_read_ends_the_connection() {
     unread.handed_over(start);
 
     assert_eq!(activity.due(), Some(start + STALL));
-    assert_eq!(activity.verdict(start + STALL), Some(Verdict::Stalled));
+    assert_eq!(activity.verdict(start + STALL), Some(CloseReason::Stalled));
     unread.taken_up();
     assert_eq!(activity.due(), None);
 }

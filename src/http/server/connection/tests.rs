@@ -37,8 +37,8 @@ async fn a_stream_that_is_not_read_is_ended_also_when_buffers_take_it_all() {
         .route("/read", get(async move || watched(Told(ends, "read"))));
     let refusals = Refusals::new(request_ids(), Arc::default());
     let (timeout, stop) = (Duration::from_mins(1), CancellationToken::new());
-    let host = Host::new(router, None, refusals, timeout, stop.clone(), stop);
-    let host = Arc::new(Host { stall: Duration::from_millis(300), ..host });
+    let host = ConnectionContext::new(router, None, refusals, timeout, stop.clone(), stop);
+    let host = Arc::new(ConnectionContext { stall: Duration::from_millis(300), ..host });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut open = Vec::new();

@@ -22,11 +22,11 @@ fn from(number: u8) -> IpAddr {
 }
 
 /// A place, which must be found before long.
-async fn take(places: &Arc<Places>, address: IpAddr) -> Place {
+async fn take(places: &Arc<Places>, address: IpAddr) -> ConnectionSlot {
     timeout(Duration::from_mins(1), places.take(address)).await.expect("a place").unwrap()
 }
 
-fn gave_way(place: &Place) -> bool {
+fn gave_way(place: &ConnectionSlot) -> bool {
     place.activity.begin(false).is_none()
 }
 

@@ -13,7 +13,7 @@ use crate::{batch::Plan, metrics::StoreOperation, transfer::ids::PlanId};
 /// Expired plans that go when a new one comes: more than come, so that they do not pile up.
 const FORGOTTEN_AT_ONCE: i64 = 20;
 
-/// A plan that expired so long ago is of no use to anybody, whatever the clocks of replicas say.
+/// A plan that expired so long ago is expired for every replica, even if their clocks differ.
 /// Microseconds.
 const MARGIN: i64 = 60_000_000;
 

@@ -17,7 +17,7 @@ use super::{
     held, hold_shared,
 };
 use crate::{
-    batch::{BatchStatus, store::Taken},
+    batch::{BatchStatus, store::TakeResult},
     metrics::StoreOperation,
     problem::Problem,
     transfer::{
@@ -58,11 +58,11 @@ impl TakeItem {
 impl DbOperation for TakeItem {
     const NAME: StoreOperation = StoreOperation::BatchTakeItem;
 
-    type Output = Taken;
+    type Output = TakeResult;
 
-    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Taken, DbError> {
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<TakeResult, DbError> {
         let Some(held) = hold_shared(session, self.batch_id).await? else {
-            return Ok(Taken::Stopped);
+            return Ok(TakeResult::Stopped);
         };
         let text = held!(
             S,
@@ -72,22 +72,22 @@ impl DbOperation for TakeItem {
         let item = session.row(text, &self.place(), |row| row.maybe_id(0)).await?;
         // First of all: a caller that asks again must hear that its transfer is there.
         if let Some(id) = item.ok_or_else(|| Unreadable("there is no such item".to_owned()))? {
-            return Ok(Taken::Already(TransferId::new(id)));
+            return Ok(TakeResult::Already(TransferId::new(id)));
         }
         let closing = self.settled
             && held.runner == self.runner
             && held.batch.status == BatchStatus::Cancelled;
         if !held.runs_at(self.runner) && !closing {
-            return Ok(Taken::Stopped);
+            return Ok(TakeResult::Stopped);
         }
         if !self.row.add(session).await? {
             let other = unsettled_of(session, self.row.conversation_id).await?;
-            return Ok(Taken::ConversationTaken(other.id));
+            return Ok(TakeResult::ConversationTaken(other.id));
         }
         let [id, position] = self.place();
         let text = "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";
         session.execute(text, &[id, position, Param::Id(self.row.id.uuid())]).await?;
-        Ok(Taken::Done)
+        Ok(TakeResult::Done)
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     batch::{
         Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, Taken},
+        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, TakeResult},
     },
     problem::Problem,
     transfer::{
@@ -203,7 +203,7 @@ impl BatchStore for MemoryStore {
         transfer: &Transfer,
         position: u32,
         runner: Uuid,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<TakeResult, StoreError> {
         self.broken()?;
         let mut rows = self.rows.lock().unwrap();
         let in_the_way = rows.in_the_way(transfer).map(|other| other.id);
@@ -211,21 +211,21 @@ impl BatchStore for MemoryStore {
         let row = rows.batches.row(transfer.batch_id.unwrap())?;
         let cancelled = row.batch.status == BatchStatus::Cancelled;
         if row.runner != runner || !(row.runs_at(runner) || cancelled && settled) {
-            return Ok(Taken::Stopped);
+            return Ok(TakeResult::Stopped);
         }
         let (_, taken) = row.items.get_mut(&position).unwrap();
         if let Some(id) = taken {
-            return Ok(Taken::Already(*id));
+            return Ok(TakeResult::Already(*id));
         }
         if let Some(other) = in_the_way.filter(|_| !settled) {
-            return Ok(Taken::ConversationTaken(other));
+            return Ok(TakeResult::ConversationTaken(other));
         }
         *taken = Some(transfer.id);
         rows.transfers.insert(transfer.id, (transfer.clone(), runner));
         if self.unheard_takes.swap(0, Ordering::SeqCst) > 0 {
             return Err(StoreError { operation: "take", cause: "end not seen".to_owned() });
         }
-        Ok(Taken::Done)
+        Ok(TakeResult::Done)
     }
 
     async fn reopen_item(

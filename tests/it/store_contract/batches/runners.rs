@@ -1,4 +1,4 @@
-//! One runner per batch; what he and callers change.
+//! One runner per batch; what it and callers change.
 
 use std::slice;
 

@@ -1,7 +1,7 @@
 //! Items: each becomes one transfer, by the batch's runner, while the batch runs.
 
 use genesys_transfer::{
-    batch::{BatchStatus, store::Taken},
+    batch::{BatchStatus, store::TakeResult},
     clock::Clock,
     problem::{Code, Problem},
     transfer::{
@@ -48,7 +48,7 @@ async fn taken_item_is_a_transfer_and_open_no_more(fixture: Fixture) {
 
     let taken = fixture.batches.take_item(&row, 1, fixture.owner).await.unwrap();
 
-    assert_eq!(taken, Taken::Done);
+    assert_eq!(taken, TakeResult::Done);
     assert_eq!(fixture.store.get(row.id).await.unwrap(), Some(row));
     let open = fixture.batches.open_items(batch.id, 0, 10).await.unwrap();
     assert_eq!(open, [items[0].clone(), items[2].clone()]);
@@ -62,7 +62,7 @@ async fn item_is_taken_once(fixture: Fixture) {
 
     let again = fixture.batches.take_item(&second, 0, fixture.owner).await.unwrap();
 
-    assert_eq!(again, Taken::Already(first.id));
+    assert_eq!(again, TakeResult::Already(first.id));
     assert_eq!(fixture.store.get(second.id).await.unwrap(), None);
 }
 
@@ -71,10 +71,10 @@ async fn only_the_runner_takes(fixture: Fixture) {
     let row = transfer_of(&batch, &items[0]);
     let other = fresh_id(Timestamp::UNIX_EPOCH);
 
-    assert_eq!(fixture.batches.take_item(&row, 0, other).await.unwrap(), Taken::Stopped);
+    assert_eq!(fixture.batches.take_item(&row, 0, other).await.unwrap(), TakeResult::Stopped);
 
     let skipped = failed(row, Stage::Skipped, Code::NoLongerWaiting);
-    assert_eq!(fixture.batches.take_item(&skipped, 0, other).await.unwrap(), Taken::Stopped);
+    assert_eq!(fixture.batches.take_item(&skipped, 0, other).await.unwrap(), TakeResult::Stopped);
     assert_eq!(fixture.store.get(skipped.id).await.unwrap(), None);
 }
 
@@ -83,11 +83,14 @@ async fn nothing_is_taken_of_a_cancelled_batch_but_what_is_settled(fixture: Fixt
     fixture.batches.cancel_batch(batch.id, fixture.clock.now()).await.unwrap();
     let row = transfer_of(&batch, &items[0]);
 
-    assert_eq!(fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(), Taken::Stopped);
+    assert_eq!(
+        fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(),
+        TakeResult::Stopped
+    );
 
     let skipped = failed(row, Stage::Skipped, Code::Cancelled);
     let taken = fixture.batches.take_item(&skipped, 0, fixture.owner).await.unwrap();
-    assert_eq!(taken, Taken::Done);
+    assert_eq!(taken, TakeResult::Done);
 }
 
 async fn who_asks_again_hears_that_his_transfer_is_there(fixture: Fixture) {
@@ -97,7 +100,7 @@ async fn who_asks_again_hears_that_his_transfer_is_there(fixture: Fixture) {
     fixture.batches.cancel_batch(batch.id, fixture.clock.now()).await.unwrap();
 
     let again = fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
-    assert_eq!(again, Taken::Already(row.id));
+    assert_eq!(again, TakeResult::Already(row.id));
 }
 
 async fn one_conversation_has_one_unsettled_transfer(fixture: Fixture) {
@@ -108,10 +111,10 @@ async fn one_conversation_has_one_unsettled_transfer(fixture: Fixture) {
     let row = transfer_of(&batch, &items[0]);
 
     let taken = fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap();
-    assert_eq!(taken, Taken::ConversationTaken(single.id));
+    assert_eq!(taken, TakeResult::ConversationTaken(single.id));
 
     fixture.settle(&mut single, Stage::Failed).await;
-    assert_eq!(fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(), Taken::Done);
+    assert_eq!(fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(), TakeResult::Done);
 }
 
 async fn settled_transfer_takes_no_place(fixture: Fixture) {
@@ -121,7 +124,7 @@ async fn settled_transfer_takes_no_place(fixture: Fixture) {
     fixture.record(&single).await;
 
     let row = failed(transfer_of(&batch, &items[0]), Stage::Failed, Code::ConversationEnded);
-    assert_eq!(fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(), Taken::Done);
+    assert_eq!(fixture.batches.take_item(&row, 0, fixture.owner).await.unwrap(), TakeResult::Done);
 }
 
 async fn after_a_cancel_nothing_more_is_taken(fixture: Fixture) {
@@ -143,9 +146,9 @@ async fn cancelled_while_taking(fixture: &Fixture) {
     replica.cancel_batch(batch.id, fixture.clock.now()).await.unwrap();
     let there = fixture.batches.tally(batch.id, Timestamp::MIN).await.unwrap().last_minute;
 
-    let mut taken = u32::from(first == Taken::Done);
+    let mut taken = u32::from(first == TakeResult::Done);
     for taker in takers {
-        taken += u32::from(taker.await.unwrap() == Taken::Done);
+        taken += u32::from(taker.await.unwrap() == TakeResult::Done);
     }
     assert_eq!(taken, there);
 }
@@ -159,7 +162,7 @@ async fn of_many_who_take_an_item_one_does(fixture: Fixture) {
         tokio::spawn(async move { store.take_item(&row, 0, runner).await.unwrap() })
     });
     let taken = futures_util::future::join_all(takers).await;
-    let done = taken.iter().filter(|taken| *taken.as_ref().unwrap() == Taken::Done).count();
+    let done = taken.iter().filter(|taken| *taken.as_ref().unwrap() == TakeResult::Done).count();
     assert_eq!(done, 1, "{taken:?}");
     assert_eq!(fixture.store.unsettled().await.unwrap(), 1);
 }
