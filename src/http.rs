@@ -41,7 +41,7 @@ mod tests;
 mod transfers;
 mod views;
 
-pub use openapi::description;
+pub use openapi::{description, description_3_0};
 pub use server::{Finished, Shutdown, Tls, serve};
 pub use state::{AppState, RequestIds};
 pub use views::JsonAnswers;
@@ -53,6 +53,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/docs/", get(docs::lead_to_page))
         .route("/docs/{file}", get(docs::show_file))
         .route("/openapi.json", get(openapi::describe_api))
+        .route("/openapi-3.0.json", get(openapi::describe_api_3_0))
         .route("/problems", get(problems::list_problems))
         .route("/problems/{code}", get(problems::explain_problem))
         .route_layer(from_fn(layers::check_no_query));

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use utoipa::openapi::Ref;
 
 use super::{
     answer::{Failure, ok},
@@ -38,7 +39,7 @@ pub(super) async fn explain_problem(
 /// The operations of this module.
 pub(super) fn entries() -> Vec<Entry> {
     let one = json!(ProblemPage::from(Code::QueueNotFound));
-    let codes = fields::one_of(Code::ALL.iter().map(|code| code.as_str()));
+    let codes = Ref::from_schema_name("ProblemCode");
     vec![
         Entry::get("/problems", "listProblems", "List all problem codes")
             .tag("Meta")

@@ -1,12 +1,16 @@
 //! What handlers and layers share.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{fixed::Fixed, openapi, own_names::OwnNames, server::Shutdown, streams::Streams};
+use super::{fixed::Fixed, own_names::OwnNames, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
     clock::{Clock, IdSource},
@@ -32,7 +36,9 @@ pub struct Shared {
     pub(super) own_names: Option<OwnNames>,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
-    pub(super) document: Fixed,
+    /// The API's description, once it was asked for.
+    pub(super) document: OnceLock<Fixed>,
+    pub(super) document_3_0: OnceLock<Fixed>,
     pub(super) logs: LogFilter,
 }
 
@@ -59,7 +65,6 @@ impl AppState {
         let own_names = keyring.is_open().then(|| OwnNames::new(settings.bind.ip()));
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let logs = LogFilter::detached();
-        let document = openapi::served(keyring.is_open());
         Self(Arc::new(Shared {
             service,
             keyring,
@@ -70,7 +75,8 @@ impl AppState {
             own_names,
             stopping,
             grace_over,
-            document,
+            document: OnceLock::new(),
+            document_3_0: OnceLock::new(),
             logs,
         }))
     }

@@ -9,12 +9,12 @@ use crate::{
             Answer, Entry,
             failures::{GENESYS, QUEUE_LOOK_UP},
             fields,
-            shapes::BatchEventShape,
+            shapes::{BatchEventShape, BatchOrPlan},
         },
         query::described as query,
         requests::batches::described::BatchBody,
         transfers::example_of,
-        views::{BatchPage, BatchView, PlanView, TransferPage},
+        views::{BatchPage, BatchView, TransferPage},
     },
     problem::Code,
 };
@@ -31,7 +31,7 @@ pub(in crate::http) fn entries() -> Vec<Entry> {
 
 fn create() -> Entry {
     let batch = Answer::new("The batch is recorded and begins.")
-        .json::<BatchView<'_>>(batch("running"))
+        .json::<BatchOrPlan>(batch("running"))
         .with_always("Location")
         .with("Idempotent-Replayed")
         .leads_to("findBatch", "The batch as it then stands.")
@@ -53,7 +53,7 @@ fn create() -> Entry {
         .header("Idempotency-Key")
         .header("traceparent")
         .body::<BatchBody>(&requests())
-        .answer(200, Answer::new("What a dry run would move.").json::<PlanView<'_>>(plan()))
+        .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan>(plan()))
         .answer(202, batch)
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)

@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    KnownFormat, Object, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat, Type,
+    KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Required, Schema, SchemaFormat,
+    Type,
     extensions::Extensions,
     header::{Header, HeaderBuilder},
     path::{Parameter, ParameterBuilder, ParameterIn},
     schema::SchemaType,
 };
 
-/// A UUID in its hyphenated form, in either case; nothing else is taken.
-const UUID: &str = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$";
 /// Text without control characters.
 pub(in crate::http) const LINE: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]*$";
 /// The same with line breaks and tabs.
@@ -46,7 +45,6 @@ pub(in crate::http) fn uuid() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-        .pattern(Some(UUID))
 }
 
 /// Text of at most `max` characters that fits `pattern`.
@@ -70,10 +68,15 @@ pub(in crate::http) fn or_null(field: ObjectBuilder) -> Object {
     if let SchemaType::Type(kind) = &field.schema_type {
         field.schema_type = SchemaType::from_iter([kind.clone(), Type::Null]);
     }
-    if let Some(words) = &mut field.enum_values {
-        words.push(Value::Null);
-    }
     field
+}
+
+/// One of the words of the schema `name`, or `null`, which counts as absent.
+pub(in crate::http) fn named_or_null(name: &str, about: &str) -> OneOfBuilder {
+    OneOfBuilder::new()
+        .item(Ref::from_schema_name(name))
+        .item(Object::with_type(Type::Null))
+        .description(Some(about))
 }
 
 /// A parameter in the query string, optional.

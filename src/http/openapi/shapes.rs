@@ -8,13 +8,16 @@ use std::borrow::Cow;
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type},
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
 };
 use uuid::Uuid;
 
 use super::fields::{also, one_of, whole};
 use crate::{
-    http::requests::TRANSFER_TYPES,
+    http::{
+        requests::TRANSFER_TYPES,
+        views::{BatchView, PlanView},
+    },
     problem::Code,
     transfer::{batch::BatchStatus, model::Status},
 };
@@ -56,12 +59,13 @@ impl ToSchema for CodeWord {
     }
 }
 
-/// Whether the agent stays on until the transfer is taken.
+/// The words for how the agent leaves.
 pub(in crate::http) struct TransferTypeWord;
 
 impl PartialSchema for TransferTypeWord {
     fn schema() -> RefOr<Schema> {
-        one_of(TRANSFER_TYPES.map(|(word, _)| word)).into()
+        let about = "Whether the agent stays on until the transfer is taken.";
+        one_of(TRANSFER_TYPES.map(|(word, _)| word)).description(Some(about)).into()
     }
 }
 
@@ -138,7 +142,7 @@ impl PartialSchema for BatchEventShape {
             .description(Some("A server-sent event. A comment for people comes before each."))
             .property("id", text().description(Some("A number; `end` of the last.")))
             .required("id")
-            .property("event", one_of(["progress", "transfer", "end"]))
+            .property("event", Ref::from_schema_name("BatchEventKind"))
             .required("event")
             .property("data", data)
             .required("data")
@@ -149,6 +153,41 @@ impl PartialSchema for BatchEventShape {
 impl ToSchema for BatchEventShape {
     fn name() -> Cow<'static, str> {
         "BatchEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let kind = one_of(["progress", "transfer", "end"]).description(Some("What it tells."));
+        schemas.push(("BatchEventKind".to_owned(), kind.into()));
+    }
+}
+
+/// What `POST /batches` answers: the batch, or of a dry run the plan. One type for both statuses,
+/// because generated clients often have one type for all answers of an operation.
+pub(in crate::http) struct BatchOrPlan;
+
+impl PartialSchema for BatchOrPlan {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .item(Ref::from_schema_name("Batch"))
+            .item(Ref::from_schema_name("Plan"))
+            .description(Some("The batch; of a dry run (200) the plan."))
+            .into()
+    }
+}
+
+impl ToSchema for BatchOrPlan {
+    fn name() -> Cow<'static, str> {
+        "BatchOrPlan".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        for (name, schema) in
+            [(BatchView::name(), BatchView::schema()), (PlanView::name(), PlanView::schema())]
+        {
+            schemas.push((name.into_owned(), schema));
+        }
+        BatchView::schemas(schemas);
+        PlanView::schemas(schemas);
     }
 }
 
@@ -184,27 +223,20 @@ pub(in crate::http) struct FieldErrorShape {
 /// One of several things a request may have meant: a queue, or a participant.
 #[derive(ToSchema)]
 #[schema(as = Candidate)]
-#[serde(untagged)]
-pub(in crate::http) enum CandidateShape {
-    /// A queue with the name asked for.
-    Queue {
-        /// Goes into `queueId`.
-        id: Uuid,
-        /// Its exact name.
-        name: String,
-        /// The name of its division, when known.
-        #[schema(required)]
-        division: Option<String>,
-    },
-    /// A leg that could be replaced.
-    Participant {
-        /// Goes into `participantId`.
-        id: Uuid,
-        /// What the leg is for, in Genesys' words.
-        purpose: String,
-        /// How it stands.
-        state: String,
-    },
+pub(in crate::http) struct CandidateShape {
+    /// Goes into `queueId`, or into `participantId`.
+    id: Uuid,
+    /// The exact name of a queue.
+    #[schema(required = false)]
+    name: String,
+    /// The name of a queue's division, when known.
+    division: Option<String>,
+    /// What a leg is for, in Genesys' words.
+    #[schema(required = false)]
+    purpose: String,
+    /// The state of a leg.
+    #[schema(required = false)]
+    state: String,
 }
 
 /// The leg that was replaced, as it was before.

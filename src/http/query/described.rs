@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use utoipa::openapi::{
-    KnownFormat, ObjectBuilder, SchemaFormat, Type,
+    KnownFormat, ObjectBuilder, Ref, SchemaFormat, Type,
     path::{Parameter, ParameterBuilder},
 };
 
 use super::{
-    super::openapi::fields::{LINE, NAME, one_of, query, text, uuid, whole},
-    BatchStatus, DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, MAX_TIME, QueueName, Status,
+    super::openapi::fields::{LINE, NAME, query, text, uuid, whole},
+    DEFAULT_PAGE, MAX_PAGE, MAX_REFERENCE, MAX_TIME, QueueName,
 };
 
 /// A cursor: 17 bytes, the first of them the version, in base64url.
@@ -25,11 +25,11 @@ pub(in crate::http) fn transfers() -> Vec<Parameter> {
     [
         query("conversationId", "Only transfers of this call.", uuid()),
         query("queueId", "Only transfers to this queue.", uuid()),
-        query("status", "Only transfers that stand so.", one_of(Status::ALL.map(Status::as_str))),
+        query("status", "Only transfers with this status.", Ref::from_schema_name("Status")),
         query("reference", "Only transfers with this ticket number.", text(MAX_REFERENCE, LINE)),
         query("since", "Only transfers made at this time or later.", since)
             .example(Some(json!("2026-03-27T09:30:00Z"))),
-        limit("Transfers on a page."),
+        limit("Transfers on a page at most."),
         cursor(CURSOR),
     ]
     .into_iter()
@@ -38,7 +38,8 @@ pub(in crate::http) fn transfers() -> Vec<Parameter> {
 }
 
 fn limit(about: &str) -> ParameterBuilder {
-    query("limit", about, whole(1, i64::from(MAX_PAGE)).default(Some(json!(DEFAULT_PAGE))))
+    let about = format!("{about} {DEFAULT_PAGE} when absent.");
+    query("limit", &about, whole(1, i64::from(MAX_PAGE)))
 }
 
 fn cursor(pattern: &str) -> ParameterBuilder {
@@ -48,14 +49,14 @@ fn cursor(pattern: &str) -> ParameterBuilder {
 
 /// The parameters of `GET /batches`.
 pub(in crate::http) fn batches() -> [Parameter; 3] {
-    let words = one_of(BatchStatus::ALL.map(BatchStatus::as_str));
-    let status = query("status", "Only batches that stand so.", words);
-    [status, limit("Batches on a page."), cursor(BATCH_CURSOR)].map(ParameterBuilder::build)
+    let words = Ref::from_schema_name("BatchStatus");
+    let status = query("status", "Only batches with this status.", words);
+    [status, limit("Batches on a page at most."), cursor(BATCH_CURSOR)].map(ParameterBuilder::build)
 }
 
 /// The parameters of `GET /batches/{id}/transfers`.
 pub(in crate::http) fn batch_transfers() -> [Parameter; 2] {
-    [limit("Transfers on a page."), cursor(CURSOR)].map(ParameterBuilder::build)
+    [limit("Transfers on a page at most."), cursor(CURSOR)].map(ParameterBuilder::build)
 }
 
 /// The parameters of `GET /conversations/{id}`.

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 
-use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ArrayBuilder, ObjectBuilder, RefOr, Schema, Type,
+        ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type,
         schema::{AdditionalProperties, SchemaType},
     },
 };
 
 use super::{
-    super::openapi::fields::{LINE, LINES, NAME, also, one_of, or_null, text, uuid, whole},
-    MAX_FILTER, MAX_REASON, MAX_REFERENCE, MAX_SKILLS, OUTCOMES, TRANSFER_TYPES,
+    super::openapi::fields::{
+        LINE, LINES, NAME, named_or_null, one_of, or_null, text, uuid, whole,
+    },
+    super::openapi::shapes::TransferTypeWord,
+    MAX_FILTER, MAX_REASON, MAX_REFERENCE, MAX_SKILLS, OUTCOMES,
 };
 use crate::transfer::model::{Priority, QueueName};
 
@@ -23,6 +25,10 @@ pub(in crate::http) struct TransferBody;
 impl ToSchema for TransferBody {
     fn name() -> Cow<'static, str> {
         "TransferRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((TransferTypeWord::name().into_owned(), TransferTypeWord::schema()));
     }
 }
 
@@ -46,30 +52,24 @@ impl PartialSchema for TransferBody {
             .property("skillIds", skills())
             .property("languageId", or_null(language()))
             .property("keepPlace", or_null(ObjectBuilder::new().schema_type(Type::Boolean)
-                .default(Some(json!(false)))
                 .description(Some(
                     "The caller keeps the time already waited: its minutes are added to the \
-                     priority.",
+                     priority. `false` when absent.",
                 ))))
             .property("participantId", or_null(uuid().description(Some(
                 "The leg to replace, when the usual choice is not wanted.",
             ))))
-            .property("transferType", or_null(one_of(TRANSFER_TYPES.map(|(word, _)| word))
-                .default(Some(json!("unattended")))
-                .description(Some("Whether the agent stays on until the transfer is taken."))))
+            .property("transferType", named_or_null(
+                "TransferType",
+                "Whether the agent stays on until the transfer is taken; `unattended` when absent.",
+            ))
             .property("reason", or_null(reason()))
             .property("reference", or_null(text(MAX_REFERENCE, LINE).description(Some(
                 "Your own ticket number; `GET /transfers?reference=` finds it.",
             ))))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
-            .extensions(Some(also("oneOf", json!([named_by("queueName"), named_by("queueId")]))))
             .into()
     }
-}
-
-/// The condition that this member is there and not `null`.
-pub(super) fn named_by(member: &str) -> serde_json::Value {
-    json!({"required": [member], "properties": {member: {"type": "string"}}})
 }
 
 pub(super) fn queue_name() -> ObjectBuilder {
@@ -104,13 +104,19 @@ impl ToSchema for SettleBody {
     fn name() -> Cow<'static, str> {
         "SettleRequest".into()
     }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let outcome =
+            one_of(OUTCOMES.map(|(word, _)| word)).description(Some("Whether the call moved."));
+        schemas.push(("SettleOutcome".to_owned(), outcome.into()));
+    }
 }
 
 impl PartialSchema for SettleBody {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .description(Some("What an operator saw in Genesys."))
-            .property("outcome", one_of(OUTCOMES.map(|(word, _)| word)))
+            .property("outcome", Ref::from_schema_name("SettleOutcome"))
             .required("outcome")
             .property("reason", or_null(reason()))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
