@@ -175,6 +175,10 @@ pub(super) struct ProblemBody<'a> {
     hint: &'a str,
     /// Whether the same request with the same key may be sent again and may then succeed.
     retryable: bool,
+    /// After how many seconds; the same number as in `Retry-After`, where an answer has that header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    retry_after_seconds: Option<u64>,
     /// The request it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -212,6 +216,7 @@ impl<'a> ProblemBody<'a> {
             detail: &problem.detail,
             hint: problem.hint.as_deref().unwrap_or_else(|| problem.code.remedy()),
             retryable: problem.is_retryable(),
+            retry_after_seconds: retry_after(problem),
             request_id,
             transfer_id: problem.transfer_id,
             upstream: problem.upstream.as_ref(),
