@@ -167,7 +167,6 @@ pub(super) struct ProblemBody<'a> {
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    #[schema(value_type = shapes::CodeWord)]
     code: Code,
     /// What happened this time.
     detail: &'a str,

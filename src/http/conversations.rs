@@ -15,6 +15,7 @@ use super::{
         fields,
     },
     query,
+    rules::uuid,
     state::{AppState, Arrival},
     views::PreviewView,
 };
@@ -59,8 +60,8 @@ pub(super) fn entries() -> Vec<Entry> {
     )
     .tag("Conversations")
     .about("Nothing is moved. With a target queue the answer also says how it would fare there.")
-    .parameters([fields::in_path("id", about, fields::uuid(), call)])
-    .parameters(query::described::target())
+    .parameters([fields::in_path("id", about, uuid(), call)])
+    .parameters(fields::query::<query::TargetQuery>())
     .answer(200, Answer::new("What would happen.").json::<PreviewView<'_>>(preview))
     .can_fail(&GENESYS)
     .can_fail(&QUEUE_LOOK_UP)

@@ -4,6 +4,8 @@
 //! Each module of handlers describes its own operations as [`Entry`]s; [`operations`] gathers
 //! them. A test finds routes that are served but not described, and the other way round.
 
+use std::mem;
+
 use axum::{
     extract::State,
     http::HeaderMap,
@@ -85,6 +87,10 @@ pub fn description(open: bool) -> OpenApi {
         components.schemas.extend(entry.schemas());
         let (path, method) = entry.place();
         paths.add_path_operation(path, vec![method], entry.operation(open));
+    }
+    for schema in components.schemas.values_mut() {
+        let untidy = mem::replace(schema, RefOr::T(Schema::default()));
+        *schema = fields::tidied(untidy);
     }
     components.examples.extend(failures::examples());
     components.headers.extend(fields::answer_headers());

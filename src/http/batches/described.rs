@@ -11,8 +11,9 @@ use crate::{
             fields,
             shapes::{BatchEventShape, BatchOrPlan},
         },
-        query::described as query,
-        requests::batches::described::BatchBody,
+        query::{BatchQuery, BatchTransferQuery},
+        requests::BatchBody,
+        rules::uuid,
         transfers::example_of,
         views::{BatchPage, BatchView, TransferPage},
     },
@@ -74,7 +75,7 @@ fn list() -> Entry {
     Entry::get("/batches", "listBatches", "List batches, newest first")
         .tag("Batches")
         .about("A caller sees its own batches, an admin all.")
-        .parameters(query::batches())
+        .parameters(fields::query::<BatchQuery>())
         .answer(200, Answer::new("A page of batches.").json::<BatchPage<'_>>(page))
         .can_fail(&[Code::StoreUnavailable])
 }
@@ -110,7 +111,7 @@ fn transfers() -> Entry {
         .tag("Batches")
         .about("Newest first. A call becomes a transfer when its turn has come.")
         .parameters([id()])
-        .parameters(query::batch_transfers())
+        .parameters(fields::query::<BatchTransferQuery>())
         .answer(200, Answer::new("A page of transfers.").json::<TransferPage<'_>>(page))
         .can_fail(&[Code::NotFound, Code::StoreUnavailable])
 }
@@ -136,7 +137,7 @@ fn watch() -> Entry {
 
 fn id() -> Parameter {
     let about = "The batch's id. What is no UUID names nothing: 404.";
-    fields::in_path("id", about, fields::uuid(), ID)
+    fields::in_path("id", about, uuid(), ID)
 }
 
 /// The batch in either form.

@@ -12,107 +12,25 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::fields::{also, one_of, whole};
+use super::fields::also;
 use crate::{
     http::{
-        requests::TRANSFER_TYPES,
+        rules::{one_of, text},
         views::{BatchView, PlanView},
     },
     problem::Code,
-    transfer::{batch::BatchStatus, model::Status},
 };
-
-/// Where a transfer stands.
-pub(in crate::http) struct StatusWord;
-
-impl PartialSchema for StatusWord {
-    fn schema() -> RefOr<Schema> {
-        let about = "`pending`: recorded, not settled. `accepted`: Genesys took the command. \
-                     `confirmed`: seen waiting in, or answered from, the target queue. `skipped`: \
-                     never sent, in a batch only. `failed`: it certainly did not happen. \
-                     `unknown`: it may have happened; the service goes on finding out. Nothing \
-                     leaves `confirmed`, `failed` or `skipped`.";
-        one_of(Status::ALL.map(Status::as_str)).description(Some(about)).into()
-    }
-}
-
-impl ToSchema for StatusWord {
-    fn name() -> Cow<'static, str> {
-        "Status".into()
-    }
-}
-
-/// A problem code.
-pub(in crate::http) struct CodeWord;
-
-impl PartialSchema for CodeWord {
-    fn schema() -> RefOr<Schema> {
-        one_of(Code::ALL.iter().map(|code| code.as_str()))
-            .description(Some("A problem code; `GET /problems/{code}` explains it."))
-            .into()
-    }
-}
-
-impl ToSchema for CodeWord {
-    fn name() -> Cow<'static, str> {
-        "ProblemCode".into()
-    }
-}
-
-/// The words for how the agent leaves.
-pub(in crate::http) struct TransferTypeWord;
-
-impl PartialSchema for TransferTypeWord {
-    fn schema() -> RefOr<Schema> {
-        let about = "Whether the agent stays on until the transfer is taken.";
-        one_of(TRANSFER_TYPES.map(|(word, _)| word)).description(Some(about)).into()
-    }
-}
-
-impl ToSchema for TransferTypeWord {
-    fn name() -> Cow<'static, str> {
-        "TransferType".into()
-    }
-}
-
-/// How a batch was asked for.
-#[derive(ToSchema)]
-#[schema(as = BatchKind)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::http) enum BatchKindShape {
-    /// A list of transfers.
-    List,
-    /// Whoever waits in a queue.
-    Drain,
-}
-
-/// How a batch stands.
-pub(in crate::http) struct BatchStatusWord;
-
-impl PartialSchema for BatchStatusWord {
-    fn schema() -> RefOr<Schema> {
-        let about = "`running`: calls are being moved, or wait for it. `completed`: every call is \
-                     settled, or `unknown` and being settled. `cancelled`: stopped; what was not \
-                     yet sent is skipped. `failed`: it could not start; `error` says why.";
-        one_of(BatchStatus::ALL.map(BatchStatus::as_str)).description(Some(about)).into()
-    }
-}
-
-impl ToSchema for BatchStatusWord {
-    fn name() -> Cow<'static, str> {
-        "BatchStatus".into()
-    }
-}
 
 /// Why calls of a batch did not move.
 pub(in crate::http) struct ReasonsShape;
 
 impl PartialSchema for ReasonsShape {
     fn schema() -> RefOr<Schema> {
+        let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .property_names(Some(one_of(Code::ALL.iter().map(|code| code.as_str()))))
-            .additional_properties(Some(whole(1, i64::from(u32::MAX))))
+            .additional_properties(Some(count))
             .description(Some(
                 "For every problem code, how many calls failed or were skipped because of it, most \
                  frequent first; they add up to `failed` and `skipped`.",
@@ -132,7 +50,6 @@ pub(in crate::http) struct BatchEventShape;
 
 impl PartialSchema for BatchEventShape {
     fn schema() -> RefOr<Schema> {
-        let text = || ObjectBuilder::new().schema_type(Type::String);
         let forms = ["Batch", "Transfer"].map(Ref::from_schema_name);
         let data = text()
             .content_media_type("application/json")

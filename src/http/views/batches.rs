@@ -22,9 +22,7 @@ pub(in crate::http) struct BatchView<'a> {
     /// Its id (UUIDv7).
     #[schema(value_type = Uuid)]
     id: BatchId,
-    #[schema(value_type = shapes::BatchKindShape)]
     kind: Kind,
-    #[schema(value_type = shapes::BatchStatusWord)]
     status: BatchStatus,
     /// Calls it is about: of a drain those that waited when it began, seen yet or not.
     total: u32,
