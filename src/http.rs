@@ -32,8 +32,10 @@ mod own_names;
 mod problems;
 mod query;
 mod queues;
+mod request_ids;
 mod requests;
 mod rules;
+mod schema;
 mod server;
 mod state;
 mod streams;
@@ -43,8 +45,9 @@ mod transfers;
 mod views;
 
 pub use openapi::{description, description_3_0};
+pub use request_ids::RequestIds;
 pub use server::{Finished, Shutdown, Tls, serve};
-pub use state::{AppState, RequestIds};
+pub use state::AppState;
 pub use views::JsonAnswers;
 
 /// All routes of the service, with everything around them.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{access::CHALLENGE, openapi::shapes};
+use super::openapi::shapes;
 use crate::{
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
     transfer::store::Answer,
@@ -23,6 +23,10 @@ mod tests;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What an answer to a request without credentials says (RFC 6750, section 3).
+pub(super) const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"genesys-transfer\"");
 
 /// Why a request is not carried out. As a response it is only a mark with the right status:
 /// [`render`] writes its body where the request id is known, so that errors of handlers, of axum

@@ -10,12 +10,12 @@ use serde_json::json;
 use super::{
     answer::{Failure, ok},
     openapi::{
-        Answer, Entry,
+        entry::{Answer, Entry},
         failures::{GENESYS, QUEUE_LOOK_UP},
         fields,
     },
     query,
-    rules::uuid,
+    schema::uuid,
     state::{AppState, Arrival},
     views::PreviewView,
 };

@@ -10,7 +10,10 @@ use axum::{
 use super::{
     answer::Failure,
     fixed::Fixed,
-    openapi::{Answer, Entry, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        fields,
+    },
 };
 use crate::problem::Code;
 

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     answer::{Failure, ok},
     body::{MAX_BODY, take_json},
-    openapi::{Answer, Entry},
+    openapi::entry::{Answer, Entry},
     query,
     requests::{self, LogLevelBody},
     state::{AppState, Arrival},

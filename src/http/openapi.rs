@@ -22,7 +22,7 @@ use utoipa::{
     },
 };
 
-pub(super) use entry::{Answer, Entry};
+use entry::{Answer, Entry, SCHEMES};
 
 use super::{
     answer::{ProblemBody, json_bytes},
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::problem::Code;
 
-mod entry;
+pub(super) mod entry;
 pub(super) mod failures;
 pub(super) mod fields;
 mod older;
@@ -43,9 +43,6 @@ pub(super) mod shapes;
 mod tests;
 
 const JSON: &str = "application/json";
-
-/// The names of the security schemes.
-const SCHEMES: [&str; 2] = ["apiKey", "accessToken"];
 
 /// Every operation of the service, in the order of the document.
 fn operations() -> Vec<Entry> {
@@ -192,5 +189,3 @@ fn entries() -> Vec<Entry> {
         document("/openapi-3.0.json", "describeApi30", "The same in OpenAPI 3.0.3"),
     ]
 }
-
-type Named = (String, RefOr<Schema>);

@@ -10,7 +10,10 @@ use utoipa::openapi::Ref;
 
 use super::{
     answer::{Failure, ok},
-    openapi::{Answer, Entry, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        fields,
+    },
     views::{ProblemPage, ProblemPages},
 };
 use crate::problem::Code;

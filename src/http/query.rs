@@ -15,7 +15,8 @@ use super::{
     checked::{Checked, Fields, Rule, Wrong, query},
     errors::Errors,
     requests::Reference,
-    rules::{Text, check_text, described, string, text, wrong},
+    rules::{Text, check_text, string, wrong},
+    schema::{described, text},
 };
 use crate::{
     names::trim,

@@ -9,7 +9,11 @@ use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
-    openapi::{Answer, Entry, failures::GENESYS, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        failures::GENESYS,
+        fields,
+    },
     query,
     state::{AppState, Arrival},
     views::QueuesView,

@@ -10,7 +10,8 @@ use super::{
     answer::Failure,
     checked::{Checked, Fields, Rule, Wrong, body},
     errors::Errors,
-    rules::{Ids, Text, described, string, text, wrong},
+    rules::{Ids, Text, string, wrong},
+    schema::{described, text},
 };
 use crate::{
     config,

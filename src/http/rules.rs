@@ -5,10 +5,13 @@ use std::{borrow::Cow, collections::HashSet, hash::Hash, str::FromStr};
 use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type},
+    openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema, Type},
 };
 
-use super::checked::{Rule, Wrong, kind};
+use super::{
+    checked::{Rule, Wrong, kind},
+    schema::{described, one_of, text, uuid},
+};
 use crate::{
     problem::Code,
     transfer::{
@@ -47,21 +50,6 @@ pub(super) fn string<'j>(json: &'j str, expected: &str) -> Result<Cow<'j, str>, 
     text.map(Cow::from).map_err(|_| wrong("must not hold unpaired surrogates"))
 }
 
-/// The description of a string.
-pub(super) fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-/// The description of one of a few words.
-pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
-    text().enum_values(Some(words))
-}
-
-/// The description of a UUID.
-pub(super) fn uuid() -> ObjectBuilder {
-    text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-}
-
 fn read_uuid<T: FromStr>(json: &str) -> Result<T, Wrong> {
     let text = string(json, "a UUID in a string")?;
     text.parse().map_err(|_| wrong("must be a UUID, 36 characters with hyphens"))
@@ -78,30 +66,6 @@ macro_rules! ids {
 }
 
 ids!(ConversationId, LanguageId, ParticipantId, PlanId, QueueId, SkillId);
-
-/// Describes a type where it stands: it is no component.
-macro_rules! described {
-    ([$($generics:tt)+] $type:ty, $schema:expr) => {
-        impl<$($generics)+> ::utoipa::PartialSchema for $type {
-            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
-                $schema.into()
-            }
-        }
-
-        impl<$($generics)+> ::utoipa::ToSchema for $type {}
-    };
-    ($type:ty, $schema:expr) => {
-        impl ::utoipa::PartialSchema for $type {
-            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
-                $schema.into()
-            }
-        }
-
-        impl ::utoipa::ToSchema for $type {}
-    };
-}
-
-pub(super) use described;
 
 /// At most `MAX` different ids.
 pub(super) struct Ids<T, const MAX: usize>(pub(super) Vec<T>);

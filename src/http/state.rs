@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{fixed::Fixed, own_names::OwnNames, server::Shutdown, streams::Streams};
+use super::{
+    fixed::Fixed, own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams,
+};
 use crate::{
     auth::Keyring,
-    clock::{Clock, IdSource},
     config::Server,
     telemetry::LogFilter,
     transfer::{Readiness, service::Service},
@@ -114,29 +114,6 @@ pub(super) struct Limits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
     pub(super) max_connections: usize,
-}
-
-/// Makes ids for requests that bring none.
-#[derive(Clone)]
-pub struct RequestIds {
-    clock: Arc<dyn Clock>,
-    ids: Arc<IdSource>,
-}
-
-impl RequestIds {
-    /// Ids that carry the time of `clock`.
-    #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, ids: Arc<IdSource>) -> Self {
-        Self { clock, ids }
-    }
-
-    pub(super) fn make(&self) -> String {
-        self.ids.next(self.clock.now()).to_string()
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
 }
 
 /// What is known of a request before work on it begins.

@@ -26,7 +26,7 @@ mod batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use batches::{BatchPage, BatchView, PlanView};
+pub(super) use batches::{BatchOrPlan, BatchPage, BatchView, PlanView};
 
 /// RFC 3339 in UTC with milliseconds, always the same width, so that texts sort like times.
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

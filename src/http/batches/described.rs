@@ -6,16 +6,16 @@ use utoipa::openapi::path::Parameter;
 use crate::{
     http::{
         openapi::{
-            Answer, Entry,
+            entry::{Answer, Entry},
             failures::{GENESYS, QUEUE_LOOK_UP},
             fields,
-            shapes::{BatchEventShape, BatchOrPlan},
+            shapes::BatchEventShape,
         },
         query::{BatchQuery, BatchTransferQuery},
         requests::BatchBody,
-        rules::uuid,
+        schema::uuid,
         transfers::example_of,
-        views::{BatchPage, BatchView, TransferPage},
+        views::{BatchOrPlan, BatchPage, BatchView, TransferPage},
     },
     problem::Code,
 };

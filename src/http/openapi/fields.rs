@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use crate::http::rules::{one_of, text};
+use crate::http::schema::{one_of, text};
 
 /// An `Idempotency-Key`: 1 to 255 visible ASCII characters, bare or as a quoted string.
 const KEY: &str = "^(?:[!#-~][!-~]{0,254}|\"(?:[!#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\")$";

@@ -8,16 +8,13 @@ use std::borrow::Cow;
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+    openapi::{ObjectBuilder, Ref, RefOr, Schema, Type},
 };
 use uuid::Uuid;
 
 use super::fields::also;
 use crate::{
-    http::{
-        rules::{one_of, text},
-        views::{BatchView, PlanView},
-    },
+    http::schema::{one_of, text},
     problem::Code,
 };
 
@@ -75,36 +72,6 @@ impl ToSchema for BatchEventShape {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         let kind = one_of(["progress", "transfer", "end"]).description(Some("What it tells."));
         schemas.push(("BatchEventKind".to_owned(), kind.into()));
-    }
-}
-
-/// What `POST /batches` answers: the batch, or of a dry run the plan. One type for both statuses,
-/// because generated clients often have one type for all answers of an operation.
-pub(in crate::http) struct BatchOrPlan;
-
-impl PartialSchema for BatchOrPlan {
-    fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new()
-            .item(Ref::from_schema_name("Batch"))
-            .item(Ref::from_schema_name("Plan"))
-            .description(Some("The batch; of a dry run (200) the plan."))
-            .into()
-    }
-}
-
-impl ToSchema for BatchOrPlan {
-    fn name() -> Cow<'static, str> {
-        "BatchOrPlan".into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        for (name, schema) in
-            [(BatchView::name(), BatchView::schema()), (PlanView::name(), PlanView::schema())]
-        {
-            schemas.push((name.into_owned(), schema));
-        }
-        BatchView::schemas(schemas);
-        PlanView::schemas(schemas);
     }
 }
 

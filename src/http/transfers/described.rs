@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::{
     openapi::{
-        Answer, Entry,
+        entry::{Answer, Entry},
         failures::{GENESYS, QUEUE_LOOK_UP},
         fields,
     },
     query::TransferQuery,
     requests::{SettleBody, TransferBody},
-    rules::uuid,
+    schema::uuid,
     views::{TransferPage, TransferView},
 };
 use crate::problem::Code;
