@@ -15,14 +15,14 @@ mod access;
 mod answer;
 mod batches;
 mod body;
+mod checked;
 mod conversations;
 mod docs;
+mod errors;
 mod fallback;
-mod fields;
 mod fixed;
 mod head;
 mod health;
-mod json;
 mod layers;
 mod log_level;
 mod metrics;
@@ -32,7 +32,10 @@ mod own_names;
 mod problems;
 mod query;
 mod queues;
+mod request_ids;
 mod requests;
+mod rules;
+mod schema;
 mod server;
 mod state;
 mod streams;
@@ -41,9 +44,10 @@ mod tests;
 mod transfers;
 mod views;
 
-pub use openapi::description;
+pub use openapi::{description, description_3_0};
+pub use request_ids::RequestIds;
 pub use server::{Finished, Shutdown, Tls, serve};
-pub use state::{AppState, RequestIds};
+pub use state::AppState;
 pub use views::{batch_response, transfer_response};
 
 /// All routes of the service, with everything around them.
@@ -53,6 +57,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/docs/", get(docs::lead_to_page))
         .route("/docs/{file}", get(docs::show_file))
         .route("/openapi.json", get(openapi::describe_api))
+        .route("/openapi-3.0.json", get(openapi::describe_api_3_0))
         .route("/problems", get(problems::list_problems))
         .route("/problems/{code}", get(problems::explain_problem))
         .route_layer(from_fn(layers::check_no_query));

@@ -10,8 +10,7 @@ use axum::{
 };
 
 use super::{
-    answer::Failure,
-    metrics,
+    answer::{CHALLENGE, Failure},
     state::{AppState, Arrival},
 };
 use crate::{
@@ -24,11 +23,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The challenge to a request without credentials (RFC 6750, section 3).
-pub(super) const CHALLENGE: HeaderValue =
-    HeaderValue::from_static("Bearer realm=\"genesys-transfer\"");
-
-/// The same for credentials that are not valid.
+/// The challenge for credentials that are not valid (RFC 6750, section 3).
 const INVALID: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"genesys-transfer\", error=\"invalid_token\"");
 
@@ -43,7 +38,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
         ("POST", "/batches") | ("DELETE", "/batches/{id}") => &[BatchesWrite],
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
         ("GET" | "HEAD", "/queues") => &[QueuesRead],
-        ("GET" | "HEAD", metrics::PATH) => &[MetricsRead],
+        ("GET" | "HEAD", "/metrics") => &[MetricsRead],
         // Costs requests to Genesys and changes which queue a name stands for.
         ("POST", "/queues/refresh") => &[QueuesRead, TransfersWrite],
         // Also `POST /transfers/{id}/settle`.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{access::CHALLENGE, openapi::shapes};
+use super::openapi::shapes;
 use crate::{
     problem::{Candidate, Code, FieldError, Problem, UpstreamAnswer},
     transfer::store::StoredResponse,
@@ -23,6 +23,10 @@ mod tests;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What an answer to a request without credentials says (RFC 6750, section 3).
+pub(super) const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"genesys-transfer\"");
 
 /// Why a request is not carried out. As a response it is only a mark with the right status:
 /// [`render`] writes its body where the request id is known, so that errors of handlers, of axum
@@ -167,7 +171,6 @@ pub(super) struct ProblemBody<'a> {
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    #[schema(value_type = shapes::CodeWord)]
     code: Code,
     /// What happened this time.
     detail: &'a str,
@@ -175,6 +178,10 @@ pub(super) struct ProblemBody<'a> {
     hint: &'a str,
     /// Whether the same request with the same key may be sent again and may then succeed.
     retryable: bool,
+    /// After how many seconds; the same number as in `Retry-After`, where an answer has that header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    retry_after_seconds: Option<u64>,
     /// The request it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -212,6 +219,7 @@ impl<'a> ProblemBody<'a> {
             detail: &problem.detail,
             hint: problem.hint.as_deref().unwrap_or_else(|| problem.code.remedy()),
             retryable: problem.is_retryable(),
+            retry_after_seconds: retry_after(problem),
             request_id,
             transfer_id: problem.transfer_id,
             upstream: problem.upstream.as_ref(),

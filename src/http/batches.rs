@@ -9,7 +9,7 @@ use axum::{
 
 use super::{
     answer::{Failure, ok, ok_with, send},
-    body::{MAX_BATCH, read_json},
+    body::{MAX_BATCH, take_json},
     head::{Media, chosen, idempotency_key, traceparent},
     query, requests,
     state::{AppState, Arrival},
@@ -49,7 +49,7 @@ pub(super) async fn create_batch(
     let (head, body) = request.into_parts();
     let key = idempotency_key(&head.headers)?;
     let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: ROUTE, key });
-    let body = read_json(&head.headers, body, MAX_BATCH, &arrival).await?;
+    let body = take_json(&head.headers, body, MAX_BATCH, &arrival).await?;
     query::none(raw.as_deref())?;
     let submission = BatchSubmission {
         caller,

@@ -1,4 +1,5 @@
-//! Takes a request's JSON body in: its declared form, its size, the time it may take.
+//! Takes a request's JSON body in: its declared form, its size, the time it may take. What it says is
+//! read in `requests`.
 
 use axum::{
     body::{Body, Bytes},
@@ -7,12 +8,7 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout_at;
 
-use super::{
-    answer::Failure,
-    head::body_is_json,
-    json::{self, Value},
-    state::Arrival,
-};
+use super::{answer::Failure, head::body_is_json, state::Arrival};
 use crate::problem::Code;
 
 /// Largest body of a single request, in bytes.
@@ -21,31 +17,20 @@ pub(super) const MAX_BODY: usize = 256 * 1024;
 /// Largest body of a request for a batch, in bytes.
 pub(super) const MAX_BATCH: usize = 1024 * 1024;
 
-/// Reads a JSON body of at most `limit` bytes that must be there in full in the time that `arrival`
-/// leaves it.
+/// Takes in a JSON body of at most `limit` bytes that must be there in full in the time that
+/// `arrival` leaves it.
 ///
 /// # Errors
-/// `unsupported_media_type`, `body_too_large`, `request_timeout`, `malformed_json`,
-/// `shutting_down`; the first two before a byte of the body is read, so that a caller who sent `Expect: 100-continue` keeps it.
-pub(super) async fn read_json(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-    arrival: &Arrival,
-) -> Result<Value, Failure> {
-    body_is_json(headers)?;
-    let bytes = read(headers, body, limit, arrival).await?;
-    json::parse(&bytes).map_err(|error| {
-        Failure::new(Code::MalformedJson, format!("The body is not valid JSON: {error}."))
-    })
-}
-
-async fn read(
+/// `unsupported_media_type`, `body_too_large`, `request_timeout`, `shutting_down`, and
+/// `malformed_json` when it breaks off; the first two before a byte of the body is read, so that a
+/// caller that sent `Expect: 100-continue` keeps it.
+pub(super) async fn take_json(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     arrival: &Arrival,
 ) -> Result<Bytes, Failure> {
+    body_is_json(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
         return Err(too_large(limit));

@@ -10,11 +10,12 @@ use serde_json::json;
 use super::{
     answer::{Failure, ok},
     openapi::{
-        Answer, Entry,
+        entry::{Answer, Entry},
         failures::{GENESYS, QUEUE_LOOK_UP},
         fields,
     },
     query,
+    schema::uuid,
     state::{AppState, Arrival},
     views::PreviewView,
 };
@@ -59,8 +60,8 @@ pub(super) fn entries() -> Vec<Entry> {
     )
     .tag("Conversations")
     .about("Nothing is moved. With a target queue the answer also says how it would fare there.")
-    .parameters([fields::in_path("id", about, fields::uuid(), call)])
-    .parameters(query::described::target())
+    .parameters([fields::in_path("id", about, uuid(), call)])
+    .parameters(fields::query::<query::TargetQuery>())
     .answer(200, Answer::new("What would happen.").json::<PreviewView<'_>>(preview))
     .can_fail(&GENESYS)
     .can_fail(&QUEUE_LOOK_UP)

@@ -10,7 +10,10 @@ use axum::{
 use super::{
     answer::Failure,
     fixed::Fixed,
-    openapi::{Answer, Entry, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        fields,
+    },
 };
 use crate::problem::Code;
 
@@ -70,7 +73,6 @@ pub(super) fn entries() -> Vec<Entry> {
         let kind = kind.split(';').next().unwrap_or_default();
         answer.of_type(kind, fields::any_text())
     });
-    let names = fields::one_of(FILES.iter().map(|(name, ..)| *name));
     vec![
         Entry::get("/docs", "showPage", "This description as a page")
             .tag("Meta")
@@ -85,7 +87,12 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::get("/docs/{file}", "showFile", "A file the page needs")
             .tag("Meta")
             .open()
-            .parameters([fields::in_path("file", "The file's name.", names, "page.css")])
+            .parameters([fields::in_path(
+                "file",
+                "The file's name.",
+                fields::any_text(),
+                "page.css",
+            )])
             .header("If-None-Match")
             .answer(200, files.fixed())
             .answer(304, Answer::unchanged())

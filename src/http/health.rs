@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
-    openapi::{Answer, Entry},
+    openapi::entry::{Answer, Entry},
     state::AppState,
     views::Health,
 };
@@ -41,10 +41,12 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::get("/health/live", "isLive", "Whether the process answers")
             .tag("Health")
             .open()
+            .watching()
             .answer(200, live),
         Entry::get("/health/ready", "isReady", "Whether transfers can be carried out now")
             .tag("Health")
             .open()
+            .watching()
             .answer(200, Answer::new("They can.").json::<Health>(ready))
             .can_fail(&[Code::NotReady]),
     ]

@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 
 use super::{
     answer::{Failure, ok},
-    body::{MAX_BODY, read_json},
-    openapi::{Answer, Entry},
+    body::{MAX_BODY, take_json},
+    openapi::entry::{Answer, Entry},
     query,
-    requests::{self, described::LogLevelBody},
+    requests::{self, LogLevelBody},
     state::{AppState, Arrival},
     views::maybe_time,
 };
@@ -59,7 +59,7 @@ pub(super) async fn change(
     request: Request,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
-    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
+    let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let (filter, lasting) = requests::log_level(&body)?;
     let before = app.logs.state().filter;

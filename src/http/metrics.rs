@@ -7,7 +7,10 @@ use axum::{
 };
 
 use super::{
-    openapi::{Answer, Entry, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        fields,
+    },
     state::AppState,
 };
 use crate::metrics::CONTENT_TYPE;
@@ -36,7 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::get(PATH, "showMetrics", "Metrics in Prometheus' text format")
             .tag("Operations")
-            .lenient()
+            .watching()
             .answer(200, metrics),
     ]
 }

@@ -4,11 +4,14 @@
 //! Each module of handlers describes its own operations as [`Entry`]s; [`operations`] gathers
 //! them. A test finds routes that are served but not described, and the other way round.
 
+use std::mem;
+
 use axum::{
     extract::State,
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use serde_json::Value;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -19,7 +22,7 @@ use utoipa::{
     },
 };
 
-pub(super) use entry::{Answer, Entry};
+use entry::{Answer, Entry, SCHEMES};
 
 use super::{
     answer::{ProblemBody, json_bytes},
@@ -31,15 +34,15 @@ use super::{
 };
 use crate::problem::Code;
 
-mod entry;
+pub(super) mod entry;
 pub(super) mod failures;
 pub(super) mod fields;
+mod older;
 pub(super) mod shapes;
 #[cfg(test)]
 mod tests;
 
-/// The names of the security schemes.
-const SCHEMES: [&str; 2] = ["apiKey", "accessToken"];
+const JSON: &str = "application/json";
 
 /// Every operation of the service, in the order of the document.
 fn operations() -> Vec<Entry> {
@@ -81,6 +84,10 @@ pub fn description(open: bool) -> OpenApi {
         components.schemas.extend(entry.schemas());
         let (path, method) = entry.place();
         paths.add_path_operation(path, vec![method], entry.operation(open));
+    }
+    for schema in components.schemas.values_mut() {
+        let untidy = mem::replace(schema, RefOr::T(Schema::default()));
+        *schema = fields::tidied(untidy);
     }
     components.examples.extend(failures::examples());
     components.headers.extend(fields::answer_headers());
@@ -149,26 +156,36 @@ fn schemes() -> [SecurityScheme; 2] {
     ]
 }
 
-/// The document as it is served.
-pub(super) fn served(open: bool) -> Fixed {
-    Fixed::new("application/json", json_bytes(&description(open)))
+/// The same document in OpenAPI 3.0.3, for tools that do not read 3.1.
+#[must_use]
+pub fn description_3_0(open: bool) -> Value {
+    older::converted(&description(open))
 }
 
 /// `GET /openapi.json`
 pub(super) async fn describe_api(State(app): State<AppState>, headers: HeaderMap) -> Response {
-    app.document.answer(&headers).into_response()
+    let made = || Fixed::new(JSON, json_bytes(&description(app.keyring.is_open())));
+    app.document.get_or_init(made).answer(&headers).into_response()
+}
+
+/// `GET /openapi-3.0.json`
+pub(super) async fn describe_api_3_0(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    let made = || Fixed::new(JSON, json_bytes(&description_3_0(app.keyring.is_open())));
+    app.document_3_0.get_or_init(made).answer(&headers).into_response()
 }
 
 fn entries() -> Vec<Entry> {
-    let document = Answer::new("This document.").of_type("application/json", fields::any_object());
-    vec![
-        Entry::get("/openapi.json", "describeApi", "This description of the API")
+    let document = |path, id, summary| {
+        let content = Answer::new("The document.").of_type(JSON, fields::any_object());
+        Entry::get(path, id, summary)
             .tag("Meta")
             .open()
             .header("If-None-Match")
-            .answer(200, document.fixed())
-            .answer(304, Answer::unchanged()),
+            .answer(200, content.fixed())
+            .answer(304, Answer::unchanged())
+    };
+    vec![
+        document("/openapi.json", "describeApi", "This description of the API"),
+        document("/openapi-3.0.json", "describeApi30", "The same in OpenAPI 3.0.3"),
     ]
 }
-
-type Named = (String, RefOr<Schema>);

@@ -6,10 +6,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use utoipa::openapi::Ref;
 
 use super::{
     answer::{Failure, ok},
-    openapi::{Answer, Entry, fields},
+    openapi::{
+        entry::{Answer, Entry},
+        fields,
+    },
     views::{ProblemPage, ProblemPages},
 };
 use crate::problem::Code;
@@ -38,7 +42,7 @@ pub(super) async fn explain_problem(
 /// The operations of this module.
 pub(super) fn entries() -> Vec<Entry> {
     let one = json!(ProblemPage::from(Code::QueueNotFound));
-    let codes = fields::one_of(Code::ALL.iter().map(|code| code.as_str()));
+    let codes = Ref::from_schema_name("ProblemCode");
     vec![
         Entry::get("/problems", "listProblems", "List all problem codes")
             .tag("Meta")

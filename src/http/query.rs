@@ -1,29 +1,33 @@
-//! Reads a query string as strictly as a body: unknown and repeated parameters are refused, and
-//! all that is wrong is reported at once, with `?name` as the pointer.
-
-use std::str::FromStr;
+//! Query strings: each is a struct that is read as strictly as a body and describes its parameters.
+//! Unknown and repeated parameters are refused, with `?name` as the pointer.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use url::form_urlencoded;
+use serde::Deserialize;
+use utoipa::{
+    ToSchema,
+    openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type},
+};
 use uuid::Uuid;
 
 use super::{
     answer::Failure,
-    fields::{Errors, check_text, segment, unknown},
-    requests::{MAX_REFERENCE, parse_queue_name},
+    checked::{Checked, Fields, Rule, Wrong, query},
+    errors::Errors,
+    requests::Reference,
+    rules::{Text, check_text, string, wrong},
+    schema::{described, text},
 };
 use crate::{
     batch::{BatchStatus, store::BatchFilter},
     names::trim,
     transfer::{
-        ids::{BatchId, TransferId},
+        ids::{BatchId, ConversationId, QueueId, TransferId},
         model::{QueueName, QueueRef, Status},
         store::TransferFilter,
     },
 };
 
-pub(super) mod described;
 #[cfg(test)]
 mod tests;
 
@@ -39,61 +43,49 @@ const CURSOR_VERSION: u8 = 1;
 /// The same of a list of batches.
 const BATCH_CURSOR: u8 = 2;
 
-/// A query string's parameters, read one by one.
-struct Query {
-    pairs: Vec<(String, String)>,
-    errors: Errors,
-}
-
-impl Query {
-    fn open(raw: Option<&str>, known: &[&'static str]) -> Self {
-        let mut errors = Errors::default();
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
-            if !known.contains(&name.as_ref()) {
-                errors.note(pointer(&name), unknown(&name, known));
-            } else if pairs.iter().any(|(seen, _)| *seen == name) {
-                errors.note(pointer(&name), "appears more than once");
-            } else {
-                pairs.push((name.into_owned(), value.into_owned()));
-            }
-        }
-        Self { pairs, errors }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.pairs.iter().any(|(seen, _)| seen == name)
-    }
-
-    /// The parameter `name` as `parse` understands it.
-    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let (_, value) = self.pairs.iter().find(|(seen, _)| seen == name)?;
-        // Decoding puts this character where the bytes were not UTF-8.
-        let parsed = if value.contains(char::REPLACEMENT_CHARACTER) {
-            Err("must be UTF-8".to_owned())
-        } else {
-            parse(value)
-        };
-        parsed.map_err(|detail| self.errors.note(pointer(name), detail)).ok()
-    }
-
-    fn uuid<T: FromStr>(&mut self, name: &str) -> Option<T> {
-        self.read(name, |text| {
-            text.parse().map_err(|_| "must be a UUID, 36 characters with hyphens".to_owned())
-        })
-    }
-}
-
-fn pointer(name: &str) -> String {
-    format!("?{}", segment(name))
-}
+/// No parameter.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
 
 /// Refuses any query string: for routes that take none.
 ///
 /// # Errors
 /// `invalid_request` naming every parameter.
 pub(super) fn none(raw: Option<&str>) -> Result<(), Failure> {
-    Query::open(raw, &[]).errors.finish(Some(()))
+    if raw.is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    let mut errors = Errors::default();
+    let read = query::<NoQuery>(raw, &mut errors).map(|NoQuery {}| ());
+    errors.finish(read)
+}
+
+/// The parameters of `GET /transfers`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TransferQuery {
+    /// Only transfers of this call.
+    #[schema(value_type = Uuid, required = false, nullable = false)]
+    conversation_id: Option<Checked<ConversationId>>,
+    /// Only transfers to this queue.
+    #[schema(value_type = Uuid, required = false, nullable = false)]
+    queue_id: Option<Checked<QueueId>>,
+    /// Only transfers with this status.
+    #[schema(value_type = Status, required = false, nullable = false)]
+    status: Option<Checked<Status>>,
+    /// Only transfers with this ticket number.
+    #[schema(value_type = Reference, required = false, nullable = false, inline)]
+    reference: Option<Checked<Reference>>,
+    /// Only transfers made at this time or later.
+    #[schema(value_type = Since, required = false, nullable = false, inline)]
+    since: Option<Checked<Since>>,
+    /// Transfers on a page at most. 50 when absent.
+    #[schema(value_type = PageSize, required = false, nullable = false, inline)]
+    limit: Option<Checked<PageSize>>,
+    /// The `nextCursor` of the page before.
+    #[schema(value_type = TransferCursor, required = false, nullable = false, inline)]
+    cursor: Option<Checked<TransferCursor>>,
 }
 
 /// Reads the query of `GET /transfers`: the filter, and how many to a page.
@@ -101,21 +93,40 @@ pub(super) fn none(raw: Option<&str>) -> Result<(), Failure> {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Failure> {
-    let known = ["conversationId", "queueId", "status", "reference", "since", "limit", "cursor"];
-    let mut query = Query::open(raw, &known);
-    let filter = TransferFilter {
-        conversation_id: query.uuid("conversationId"),
-        queue_id: query.uuid("queueId"),
-        status: query.read("status", status),
-        reference: query.read("reference", |text| {
-            check_text(text, MAX_REFERENCE, false).map(|()| text.to_owned())
-        }),
-        since: query.read("since", since),
-        before: query.read("cursor", |text| cursor(text, CURSOR_VERSION)).map(TransferId::new),
-        ..TransferFilter::default()
-    };
-    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
-    query.errors.finish(Some((filter, limit)))
+    let mut errors = Errors::default();
+    let page = query::<TransferQuery>(raw, &mut errors).map(|read| {
+        let mut fields = Fields::new("?", &mut errors);
+        let filter = TransferFilter {
+            conversation_id: fields.take("conversationId", read.conversation_id),
+            queue_id: fields.take("queueId", read.queue_id),
+            status: fields.take("status", read.status),
+            reference: fields.take("reference", read.reference).map(|Text(text)| text),
+            since: fields.take("since", read.since).map(|Since(time)| time),
+            before: fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id)),
+            ..TransferFilter::default()
+        };
+        (filter, page_size(&mut fields, read.limit))
+    });
+    errors.finish(page)
+}
+
+fn page_size(fields: &mut Fields<'_>, limit: Option<Checked<PageSize>>) -> u32 {
+    fields.take("limit", limit).map_or(DEFAULT_PAGE, |PageSize(limit)| limit)
+}
+
+/// The parameters of `GET /batches`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchQuery {
+    /// Only batches with this status.
+    #[schema(value_type = BatchStatus, required = false, nullable = false)]
+    status: Option<Checked<BatchStatus>>,
+    /// Batches on a page at most. 50 when absent.
+    #[schema(value_type = PageSize, required = false, nullable = false, inline)]
+    limit: Option<Checked<PageSize>>,
+    /// The `nextCursor` of the page before.
+    #[schema(value_type = BatchCursor, required = false, nullable = false, inline)]
+    cursor: Option<Checked<BatchCursor>>,
 }
 
 /// Reads the query of `GET /batches`: the filter, and how many to a page.
@@ -123,14 +134,29 @@ pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Fail
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn batches(raw: Option<&str>) -> Result<(BatchFilter, u32), Failure> {
-    let mut query = Query::open(raw, &["status", "limit", "cursor"]);
-    let filter = BatchFilter {
-        status: query.read("status", batch_status),
-        before: query.read("cursor", |text| cursor(text, BATCH_CURSOR)).map(BatchId::new),
-        caller: None,
-    };
-    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
-    query.errors.finish(Some((filter, limit)))
+    let mut errors = Errors::default();
+    let page = query::<BatchQuery>(raw, &mut errors).map(|read| {
+        let mut fields = Fields::new("?", &mut errors);
+        let filter = BatchFilter {
+            status: fields.take("status", read.status),
+            before: fields.take("cursor", read.cursor).map(|Cursor(id)| BatchId::new(id)),
+            caller: None,
+        };
+        (filter, page_size(&mut fields, read.limit))
+    });
+    errors.finish(page)
+}
+
+/// The parameters of `GET /batches/{id}/transfers`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchTransferQuery {
+    /// Transfers on a page at most. 50 when absent.
+    #[schema(value_type = PageSize, required = false, nullable = false, inline)]
+    limit: Option<Checked<PageSize>>,
+    /// The `nextCursor` of the page before.
+    #[schema(value_type = TransferCursor, required = false, nullable = false, inline)]
+    cursor: Option<Checked<TransferCursor>>,
 }
 
 /// Reads the query of `GET /batches/{id}/transfers`: where to go on, and how many to a page.
@@ -138,10 +164,25 @@ pub(super) fn batches(raw: Option<&str>) -> Result<(BatchFilter, u32), Failure> 
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn batch_transfers(raw: Option<&str>) -> Result<(Option<TransferId>, u32), Failure> {
-    let mut query = Query::open(raw, &["limit", "cursor"]);
-    let before = query.read("cursor", |text| cursor(text, CURSOR_VERSION)).map(TransferId::new);
-    let limit = query.read("limit", limit).unwrap_or(DEFAULT_PAGE);
-    query.errors.finish(Some((before, limit)))
+    let mut errors = Errors::default();
+    let page = query::<BatchTransferQuery>(raw, &mut errors).map(|read| {
+        let mut fields = Fields::new("?", &mut errors);
+        let before = fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id));
+        (before, page_size(&mut fields, read.limit))
+    });
+    errors.finish(page)
+}
+
+/// The parameters of `GET /conversations/{id}`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TargetQuery {
+    /// The target queue by name; at most one of `queueName` and `queueId`.
+    #[schema(value_type = QueueName, required = false, nullable = false, inline)]
+    queue_name: Option<Checked<QueueName>>,
+    /// The target queue by id.
+    #[schema(value_type = Uuid, required = false, nullable = false)]
+    queue_id: Option<Checked<QueueId>>,
 }
 
 /// Reads the query of `GET /conversations/{id}`: at most one of `queueName` and `queueId`.
@@ -149,13 +190,25 @@ pub(super) fn batch_transfers(raw: Option<&str>) -> Result<(Option<TransferId>, 
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn target(raw: Option<&str>) -> Result<Option<QueueRef>, Failure> {
-    let mut query = Query::open(raw, &["queueName", "queueId"]);
-    if query.has("queueName") && query.has("queueId") {
-        query.errors.note("?queueId", "give either queueName or queueId, not both");
-    }
-    let by_name = query.read("queueName", parse_queue_name).map(QueueRef::Name);
-    let by_id = query.uuid("queueId").map(QueueRef::Id);
-    query.errors.finish(Some(by_name.or(by_id)))
+    let mut errors = Errors::default();
+    let queue = query::<TargetQuery>(raw, &mut errors).map(|read| {
+        let mut fields = Fields::new("?", &mut errors);
+        if read.queue_name.is_some() && read.queue_id.is_some() {
+            fields.note("queueId", "give either queueName or queueId, not both");
+        }
+        let by_name = fields.take("queueName", read.queue_name).map(QueueRef::Name);
+        by_name.or(fields.take("queueId", read.queue_id).map(QueueRef::Id))
+    });
+    errors.finish(queue)
+}
+
+/// The parameters of `GET /queues`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueueQuery {
+    /// A part of the name, in any case; all queues when it is not given.
+    #[schema(value_type = Fragment, required = false, nullable = false, inline)]
+    name: Option<Checked<Fragment>>,
 }
 
 /// Reads the query of `GET /queues`: a part of a queue's name, trimmed; empty for all.
@@ -163,40 +216,69 @@ pub(super) fn target(raw: Option<&str>) -> Result<Option<QueueRef>, Failure> {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn queues(raw: Option<&str>) -> Result<String, Failure> {
-    let mut query = Query::open(raw, &["name"]);
-    let fragment = query.read("name", |text| {
-        let text = trim(text);
-        check_text(text, QueueName::MAX_CHARS, false).map(|()| text.to_owned())
+    let mut errors = Errors::default();
+    let fragment = query::<QueueQuery>(raw, &mut errors).map(|read| {
+        let mut fields = Fields::new("?", &mut errors);
+        fields.take("name", read.name).map(|Fragment(text)| text).unwrap_or_default()
     });
-    query.errors.finish(Some(fragment.unwrap_or_default()))
+    errors.finish(fragment)
 }
 
-fn status(text: &str) -> Result<Status, String> {
-    let words = || Status::ALL.map(Status::as_str).join(", ");
-    Status::from_text(text).ok_or_else(|| format!("must be one of {}", words()))
+/// A part of a queue's name.
+struct Fragment(String);
+
+impl Rule for Fragment {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let text = string(json, "a string")?;
+        let text = trim(&text);
+        check_text(text, QueueName::MAX_CHARS, false).map_err(wrong)?;
+        Ok(Self(text.to_owned()))
+    }
 }
 
-fn batch_status(text: &str) -> Result<BatchStatus, String> {
-    let words = || BatchStatus::ALL.map(BatchStatus::as_str).join(", ");
-    BatchStatus::from_text(text).ok_or_else(|| format!("must be one of {}", words()))
+described!(Fragment, Text::<256, false>::schema());
+
+/// How many to a page, in digits.
+struct PageSize(u32);
+
+impl Rule for PageSize {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let text = string(json, "a string")?;
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_PAGE).contains(limit));
+        limit.map(Self).ok_or_else(|| wrong(format!("must be a whole number from 1 to {MAX_PAGE}")))
+    }
 }
 
-fn limit(text: &str) -> Result<u32, String> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|limit| digits && (1..=MAX_PAGE).contains(limit))
-        .ok_or_else(|| format!("must be a whole number from 1 to {MAX_PAGE}"))
+described!(
+    PageSize,
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE))
+);
+
+/// A time in RFC 3339.
+#[derive(Debug, PartialEq)]
+struct Since(Timestamp);
+
+impl Rule for Since {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let text = string(json, "a string")?;
+        let read = |text: &str| to_the_nanosecond(text).parse().ok();
+        Some(&*text)
+            .filter(|text| text.len() <= MAX_TIME)
+            // A plus sign that was not percent-encoded arrives as a blank; no time has one there.
+            .and_then(|text| read(text).or_else(|| read(&text.replace(' ', "+"))))
+            .map(Self)
+            .ok_or_else(|| wrong("must be a time such as 2026-03-27T09:30:00Z"))
+    }
 }
 
-fn since(text: &str) -> Result<Timestamp, String> {
-    let read = |text: &str| to_the_nanosecond(text).parse().ok();
-    Some(text)
-        .filter(|text| text.len() <= MAX_TIME)
-        // A plus sign that was not percent-encoded arrives as a blank; no time has one there.
-        .and_then(|text| read(text).or_else(|| read(&text.replace(' ', "+"))))
-        .ok_or_else(|| "must be a time such as 2026-03-27T09:30:00Z".to_owned())
-}
+described!(
+    Since,
+    text()
+        .max_length(Some(MAX_TIME))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-03-27T09:30:00Z"])
+);
 
 /// `text` without what follows the ninth digit of a second's fraction: no time here is as fine.
 fn to_the_nanosecond(text: &str) -> String {
@@ -206,14 +288,27 @@ fn to_the_nanosecond(text: &str) -> String {
     format!("{whole}.{}{zone}", fraction.collect::<String>())
 }
 
-fn cursor(text: &str, version: u8) -> Result<Uuid, String> {
-    let invalid = || "must be a nextCursor as it was given".to_owned();
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
-    match bytes.split_first() {
-        Some((first, id)) if *first == version => Uuid::from_slice(id).map_err(|_| invalid()),
-        _ => Err(invalid()),
+/// A place in a list: 17 bytes in base64url, the first of them `VERSION`, then an id.
+struct Cursor<const VERSION: u8>(Uuid);
+
+type TransferCursor = Cursor<CURSOR_VERSION>;
+type BatchCursor = Cursor<BATCH_CURSOR>;
+
+impl<const VERSION: u8> Rule for Cursor<VERSION> {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(&*string(json, "a string")?).unwrap_or_default();
+        let id = bytes.split_first().filter(|(version, _)| **version == VERSION);
+        id.and_then(|(_, id)| Uuid::from_slice(id).ok())
+            .map(Self)
+            .ok_or_else(|| wrong("must be a nextCursor as it was given"))
     }
 }
+
+described!([const VERSION: u8] Cursor<VERSION>, {
+    // What the first byte becomes in base64url.
+    let second = if VERSION == CURSOR_VERSION { "Q-Za-f" } else { "g-v" };
+    text().pattern(Some(format!("^A[{second}][A-Za-z0-9_-]{{20}}[AEIMQUYcgkosw048]$")))
+});
 
 /// The cursor that leads past the transfer `last`.
 pub(super) fn cursor_after(last: TransferId) -> String {

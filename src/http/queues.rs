@@ -9,7 +9,11 @@ use serde_json::json;
 
 use super::{
     answer::{Failure, ok},
-    openapi::{Answer, Entry, failures::GENESYS},
+    openapi::{
+        entry::{Answer, Entry},
+        failures::GENESYS,
+        fields,
+    },
     query,
     state::{AppState, Arrival},
     views::QueuesView,
@@ -58,7 +62,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::get("/queues", "searchQueues", "Search the queues by name")
             .tag("Queues")
             .about("Looks into the cached map; a caller sees the queues it may use.")
-            .parameters(query::described::queues())
+            .parameters(fields::query::<query::QueueQuery>())
             .answer(200, queues("Queues whose name contains the text, by name."))
             .can_fail(&GENESYS)
             .can_fail(&REFUSED),

@@ -1,183 +1,236 @@
-//! The bodies callers send, validated into the domain's words.
+//! The bodies callers send: each is a struct that serde reads and that describes itself, and becomes
+//! the domain's words.
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use super::{
     answer::Failure,
-    fields::{Errors, Fields},
-    json::Value,
+    checked::{Checked, Fields, Rule, Wrong, body},
+    errors::Errors,
+    rules::{Ids, Text, string, wrong},
+    schema::{described, text},
 };
 use crate::{
     config,
     transfer::{
         Verdict,
+        ids::{ConversationId, LanguageId, ParticipantId, QueueId, SkillId},
         model::{Priority, QueueName, QueueRef, TransferRequest, TransferType},
     },
 };
 
-pub(super) mod batches;
-pub(super) mod described;
+mod batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use batches::batch;
+pub(super) use batches::{BatchBody, batch};
 
-/// Most skills a transfer may ask for.
-const MAX_SKILLS: usize = 50;
-/// Longest `filter` of a log, in characters.
-const MAX_FILTER: usize = 1000;
-/// A change of the log for an incident lasts from a second to a day.
-const LOG_CHANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-/// Longest `reason`, in characters.
-const MAX_REASON: usize = 500;
-/// Longest `reference`, in characters.
-pub(super) const MAX_REFERENCE: usize = 128;
+/// At most 50 skills.
+type Skills = Ids<SkillId, 50>;
+/// Why, for the record.
+type Reason = Text<500, true>;
+/// The caller's own ticket number.
+pub(super) type Reference = Text<128, false>;
 
-/// The words for a [`TransferType`].
-pub(super) const TRANSFER_TYPES: [(&str, TransferType); 2] =
-    [("unattended", TransferType::Unattended), ("attended", TransferType::Attended)];
-/// The words for a [`Verdict`].
-const OUTCOMES: [(&str, Verdict); 2] =
-    [("moved", Verdict::Moved), ("not_moved", Verdict::NotMoved)];
+/// A call, and the queue it moves to: exactly one of `queueName` and `queueId`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TransferRequest)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TransferBody {
+    /// The call to move.
+    #[schema(required, nullable = false, value_type = Uuid)]
+    conversation_id: Option<Checked<ConversationId>>,
+    /// The target queue by name. Spaces around it do not count; an exact match wins, else one in any
+    /// case.
+    #[schema(value_type = Option<QueueName>, inline)]
+    queue_name: Option<Checked<QueueName>>,
+    /// The target queue by id.
+    #[schema(value_type = Option<Uuid>)]
+    queue_id: Option<Checked<QueueId>>,
+    /// Priority in the target queue: one point is worth one minute waited, higher is served sooner.
+    #[schema(value_type = Option<Priority>, inline)]
+    priority: Option<Checked<Priority>>,
+    /// Skills asked for in the target queue; `[]` clears them.
+    #[schema(value_type = Option<Skills>, inline)]
+    skill_ids: Option<Checked<Skills>>,
+    /// Language asked for in the target queue.
+    #[schema(value_type = Option<Uuid>)]
+    language_id: Option<Checked<LanguageId>>,
+    /// The caller keeps the time already waited: its minutes are added to the priority. `false` when
+    /// absent.
+    #[schema(value_type = Option<bool>)]
+    keep_place: Option<Checked<bool>>,
+    /// The leg to replace, when the usual choice is not wanted.
+    #[schema(value_type = Option<Uuid>)]
+    participant_id: Option<Checked<ParticipantId>>,
+    /// Whether the agent stays on until the transfer is taken; `unattended` when absent.
+    #[schema(value_type = Option<TransferType>)]
+    transfer_type: Option<Checked<TransferType>>,
+    /// Why, for the record.
+    #[schema(value_type = Option<Reason>, inline)]
+    reason: Option<Checked<Reason>>,
+    /// Your own ticket number; `GET /transfers?reference=` finds it.
+    #[schema(value_type = Option<Reference>, inline)]
+    reference: Option<Checked<Reference>>,
+}
 
-/// The fields of a transfer request; every other one is refused.
-const TRANSFER: [&str; 11] = [
-    "conversationId",
-    "queueName",
-    "queueId",
-    "priority",
-    "skillIds",
-    "languageId",
-    "keepPlace",
-    "participantId",
-    "transferType",
-    "reason",
-    "reference",
-];
+impl TransferBody {
+    /// The request, whose fields' pointers begin with `at`. `None` only after a note in `errors`; the
+    /// value counts only if nothing was noted.
+    fn checked(self, at: &str, errors: &mut Errors) -> Option<TransferRequest> {
+        let mut fields = Fields::new(at, errors);
+        let conversation_id = fields.require("conversationId", self.conversation_id);
+        let by_name = ("queueName", self.queue_name);
+        let queue = queue(&mut fields, by_name, ("queueId", self.queue_id));
+        let priority = fields.take("priority", self.priority);
+        let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
+        let language_id = fields.take("languageId", self.language_id);
+        let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or_default();
+        let participant_id = fields.take("participantId", self.participant_id);
+        let transfer_type = fields.take("transferType", self.transfer_type).unwrap_or_default();
+        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
+        let reference = fields.take("reference", self.reference).map(|Text(text)| text);
+        Some(TransferRequest {
+            conversation_id: conversation_id?,
+            queue: queue?,
+            priority,
+            skill_ids,
+            language_id,
+            keep_place,
+            participant_id,
+            transfer_type,
+            reason,
+            reference,
+        })
+    }
+}
+
+/// A queue named by exactly one of two fields.
+fn queue(
+    fields: &mut Fields<'_>,
+    (by_name, name): (&str, Option<Checked<QueueName>>),
+    (by_id, id): (&str, Option<Checked<QueueId>>),
+) -> Option<QueueRef> {
+    match (name, id) {
+        (Some(_), Some(_)) => {
+            fields.note(by_id, format!("give either {by_name} or {by_id}, not both"));
+            None
+        }
+        (None, None) => {
+            fields.note(by_name, format!("is required, or {by_id} in its place"));
+            None
+        }
+        (name @ Some(_), None) => fields.take(by_name, name).map(QueueRef::Name),
+        (None, id) => fields.take(by_id, id).map(QueueRef::Id),
+    }
+}
 
 /// Reads the body of `POST /transfers`.
 ///
 /// # Errors
-/// `invalid_request` with every bad field.
-pub(super) fn transfer(body: &Value) -> Result<TransferRequest, Failure> {
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(super) fn transfer(bytes: &[u8]) -> Result<TransferRequest, Failure> {
     let mut errors = Errors::default();
-    let request = transfer_at(body, "", &mut errors);
+    let read: Option<TransferBody> = body(bytes, &mut errors)?;
+    let request = read.and_then(|read| read.checked("/", &mut errors));
     errors.finish(request)
 }
 
-/// Reads a transfer request that stands at `pointer` in a body. `None` only after a note in
-/// `errors`; the value counts only if nothing was noted.
-pub(super) fn transfer_at(
-    value: &Value,
-    pointer: &str,
-    errors: &mut Errors,
-) -> Option<TransferRequest> {
-    let mut fields = Fields::open(value, pointer, &TRANSFER, errors)?;
-    fields.require("conversationId");
-    let conversation_id = fields.uuid("conversationId");
-    let queue = queue(&mut fields, "queueName", "queueId");
-    let priority = fields
-        .whole("priority", i64::from(Priority::MIN), i64::from(Priority::MAX))
-        .and_then(Priority::new);
-    let skill_ids = fields.uuids("skillIds", MAX_SKILLS);
-    let language_id = fields.uuid("languageId");
-    let keep_place = fields.boolean("keepPlace").unwrap_or_default();
-    let participant_id = fields.uuid("participantId");
-    let transfer_type = fields.choice("transferType", &TRANSFER_TYPES).unwrap_or_default();
-    let reason = fields.text("reason", MAX_REASON, true);
-    let reference = fields.text("reference", MAX_REFERENCE, false);
-    Some(TransferRequest {
-        conversation_id: conversation_id?,
-        queue: queue?,
-        priority,
-        skill_ids,
-        language_id,
-        keep_place,
-        participant_id,
-        transfer_type,
-        reason,
-        reference,
-    })
-}
-
-/// A queue named by exactly one of two fields.
-fn queue(fields: &mut Fields<'_, '_>, by_name: &str, by_id: &str) -> Option<QueueRef> {
-    match (fields.has(by_name), fields.has(by_id)) {
-        (true, true) => {
-            fields.note(by_id, format!("give either {by_name} or {by_id}, not both"));
-            None
-        }
-        (false, false) => {
-            fields.note(by_name, format!("is required, or {by_id} in its place"));
-            None
-        }
-        (true, false) => queue_name(fields, by_name).map(QueueRef::Name),
-        (false, true) => fields.uuid(by_id).map(QueueRef::Id),
-    }
-}
-
-fn queue_name(fields: &mut Fields<'_, '_>, field: &str) -> Option<QueueName> {
-    let text = fields.string(field)?;
-    match parse_queue_name(text) {
-        Ok(name) => Some(name),
-        Err(detail) => {
-            fields.note(field, detail);
-            None
-        }
-    }
-}
-
-/// Reads a queue name as bodies and query strings give it.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn parse_queue_name(text: &str) -> Result<QueueName, String> {
-    let name = QueueName::parse(text).ok_or_else(|| {
-        format!("must have 1 to {} characters besides blanks around it", QueueName::MAX_CHARS)
-    })?;
-    if name.as_str().chars().any(char::is_control) {
-        return Err("must not hold control characters".to_owned());
-    }
-    Ok(name)
+/// What an operator saw in Genesys.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SettleRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettleBody {
+    /// Whether the call moved.
+    #[schema(required, nullable = false, value_type = Verdict)]
+    outcome: Option<Checked<Verdict>>,
+    /// Why, for the record.
+    #[schema(value_type = Option<Reason>, inline)]
+    reason: Option<Checked<Reason>>,
 }
 
 /// Reads the body of `POST /transfers/{id}/settle`.
 ///
 /// # Errors
-/// `invalid_request` with every bad field.
-pub(super) fn settle(body: &Value) -> Result<(Verdict, Option<String>), Failure> {
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(super) fn settle(bytes: &[u8]) -> Result<(Verdict, Option<String>), Failure> {
     let mut errors = Errors::default();
-    let verdict = Fields::open(body, "", &["outcome", "reason"], &mut errors).and_then(|mut f| {
-        f.require("outcome");
-        let outcome = f.choice("outcome", &OUTCOMES);
-        let reason = f.text("reason", MAX_REASON, true);
+    let read: Option<SettleBody> = body(bytes, &mut errors)?;
+    let verdict = read.and_then(|read| {
+        let mut fields = Fields::new("/", &mut errors);
+        let outcome = fields.require("outcome", read.outcome);
+        let reason = fields.take("reason", read.reason).map(|Text(text)| text);
         Some((outcome?, reason))
     });
     errors.finish(verdict)
 }
 
+/// What is to be logged.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LogLevelRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogLevelBody {
+    /// A level, or `target=level` pairs, with commas between them.
+    #[schema(required, nullable = false, value_type = LogFilterText, inline)]
+    filter: Option<Checked<LogFilterText>>,
+    /// For how long, from `1s` to `24h`; until the restart when absent.
+    #[schema(value_type = Option<LogChangeTime>, inline)]
+    r#for: Option<Checked<LogChangeTime>>,
+}
+
+/// A filter of the log.
+struct LogFilterText(String);
+
+impl Rule for LogFilterText {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let Text(filter) = Text::<1000, false>::read(json)?;
+        if config::is_log_filter(&filter) {
+            return Ok(Self(filter));
+        }
+        let expected =
+            "must be a level, or target=level pairs, such as info,genesys_transfer=debug";
+        Err(wrong(expected))
+    }
+}
+
+described!(LogFilterText, {
+    // The filters that are promised; all that `EnvFilter` takes are read.
+    const FILTER: &str = "^(?:[a-z_][a-z0-9_:]*=)?(?:off|error|warn|info|debug|trace)(?:,(?:[a-z_][a-z0-9_:]*=)?(?:off|error|warn|info|debug|trace))*$";
+    text().max_length(Some(1000)).pattern(Some(FILTER))
+});
+
+/// How long a change of the log lasts.
+struct LogChangeTime(Duration);
+
+impl Rule for LogChangeTime {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        const ALLOWED: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+        let time = config::parse_duration(&string(json, "a string")?);
+        time.filter(|time| ALLOWED.contains(time))
+            .map(Self)
+            .ok_or_else(|| wrong("must be a duration with its unit, such as 15m, from 1s to 24h"))
+    }
+}
+
+described!(LogChangeTime, {
+    const DURATION: &str = "^(?:(?:[1-9]|1[0-9]|2[0-4])h|(?:[1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|(?:[1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)s)$";
+    text().pattern(Some(DURATION))
+});
+
 /// Reads the body of `POST /admin/log-level`: the filter, and how long it is to last.
 ///
 /// # Errors
-/// `invalid_request` with every bad field.
-pub(super) fn log_level(body: &Value) -> Result<(String, Option<Duration>), Failure> {
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(super) fn log_level(bytes: &[u8]) -> Result<(String, Option<Duration>), Failure> {
     let mut errors = Errors::default();
-    let change = Fields::open(body, "", &["filter", "for"], &mut errors).and_then(|mut f| {
-        f.require("filter");
-        let filter = f.text("filter", MAX_FILTER, false);
-        if filter.as_deref().is_some_and(|filter| !config::is_log_filter(filter)) {
-            f.note(
-                "filter",
-                "must be a level, or target=level pairs, such as info,genesys_transfer=debug",
-            );
-        }
-        let lasting = f.string("for").and_then(|text| {
-            let time = config::parse_duration(text).filter(|time| LOG_CHANGE.contains(time));
-            if time.is_none() {
-                f.note("for", "must be a duration with its unit, such as 15m, from 1s to 24h");
-            }
-            time
-        });
+    let read: Option<LogLevelBody> = body(bytes, &mut errors)?;
+    let change = read.and_then(|read| {
+        let mut fields = Fields::new("/", &mut errors);
+        let filter = fields.require("filter", read.filter).map(|LogFilterText(text)| text);
+        let lasting = fields.take("for", read.r#for).map(|LogChangeTime(time)| time);
         Some((filter?, lasting))
     });
     errors.finish(change)

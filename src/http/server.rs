@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::state::RequestIds;
+use super::request_ids::RequestIds;
 use crate::{
     config,
     metrics::{InFlight, Metrics},

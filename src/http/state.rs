@@ -1,16 +1,20 @@
 //! What handlers and layers share.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{fixed::Fixed, openapi, own_names::OwnNames, server::Shutdown, streams::Streams};
+use super::{
+    fixed::Fixed, own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams,
+};
 use crate::{
     auth::Keyring,
     batch::Batches,
-    clock::{Clock, IdSource},
     config::Server,
     telemetry::LogFilter,
     transfer::{Readiness, Transfers},
@@ -35,7 +39,9 @@ pub struct Shared {
     pub(super) unready: CancellationToken,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
-    pub(super) document: Fixed,
+    /// The API's description, once it was asked for.
+    pub(super) document: OnceLock<Fixed>,
+    pub(super) document_3_0: OnceLock<Fixed>,
     pub(super) logs: LogFilter,
 }
 
@@ -63,7 +69,6 @@ impl AppState {
         let (stopping, grace_over) = (shutdown.graceful.clone(), shutdown.grace_over.clone());
         let unready = shutdown.unready.clone();
         let logs = LogFilter::detached();
-        let document = openapi::served(keyring.is_open());
         Self(Arc::new(Shared {
             transfers,
             batches,
@@ -76,7 +81,8 @@ impl AppState {
             unready,
             stopping,
             grace_over,
-            document,
+            document: OnceLock::new(),
+            document_3_0: OnceLock::new(),
             logs,
         }))
     }
@@ -113,29 +119,6 @@ pub(super) struct ServerLimits {
     pub(super) deadline: Duration,
     pub(super) body_timeout: Duration,
     pub(super) max_connections: usize,
-}
-
-/// Makes ids for requests that bring none.
-#[derive(Clone)]
-pub struct RequestIds {
-    clock: Arc<dyn Clock>,
-    ids: Arc<IdSource>,
-}
-
-impl RequestIds {
-    /// Ids that carry the time of `clock`.
-    #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, ids: Arc<IdSource>) -> Self {
-        Self { clock, ids }
-    }
-
-    pub(super) fn make(&self) -> String {
-        self.ids.next(self.clock.now()).to_string()
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
 }
 
 /// What is known of a request before work on it begins.

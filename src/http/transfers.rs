@@ -9,7 +9,7 @@ use axum::{
 
 use super::{
     answer::{Failure, Told, ok, send, set},
-    body::{MAX_BODY, read_json},
+    body::{MAX_BODY, take_json},
     head::{Prefer, idempotency_key, traceparent},
     query, requests,
     state::{AppState, Arrival},
@@ -42,7 +42,7 @@ pub(super) async fn create_transfer(
     let key = idempotency_key(&head.headers)?;
     let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: ROUTE, key });
     let prefer = Prefer::read(&head.headers);
-    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
+    let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let submission = Submission {
         caller,
@@ -122,7 +122,7 @@ pub(super) async fn settle_transfer(
 ) -> Result<Response, Failure> {
     let id = transfer_id(id)?;
     let (head, body) = request.into_parts();
-    let body = read_json(&head.headers, body, MAX_BODY, &arrival).await?;
+    let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
     let (verdict, reason) = requests::settle(&body)?;
     let place = head.extensions.get().cloned();

@@ -26,7 +26,7 @@ mod batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use batches::{BatchPage, BatchView, PlanView};
+pub(super) use batches::{BatchOrPlan, BatchPage, BatchView, PlanView};
 
 /// RFC 3339 in UTC with milliseconds, always the same width, so that texts sort like times.
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -70,7 +70,6 @@ pub(super) struct TransferView<'a> {
     /// Its id (UUIDv7).
     #[schema(value_type = Uuid)]
     id: TransferId,
-    #[schema(value_type = shapes::StatusWord)]
     status: Status,
     /// The call.
     #[schema(value_type = Uuid)]
@@ -95,7 +94,6 @@ pub(super) struct TransferView<'a> {
     /// The language, when one was asked for.
     #[schema(required, value_type = Option<Uuid>)]
     language_id: Option<LanguageId>,
-    #[schema(value_type = shapes::TransferTypeWord)]
     transfer_type: TransferType,
     #[schema(required)]
     reason: Option<&'a str>,
@@ -208,7 +206,7 @@ pub(super) struct PreviewView<'a> {
     conversation_id: ConversationId,
     transferable: bool,
     /// The code a transfer would be refused with.
-    #[schema(required, value_type = Option<shapes::CodeWord>)]
+    #[schema(required)]
     code: Option<Code>,
     /// In a sentence.
     detail: &'a str,
@@ -268,7 +266,6 @@ impl<'a> QueuesView<'a> {
 pub(super) struct ProblemPage {
     /// This page's path.
     r#type: String,
-    #[schema(value_type = shapes::CodeWord)]
     code: Code,
     title: &'static str,
     /// The HTTP status it comes with.

@@ -35,6 +35,7 @@ async fn after_the_settle_window_the_transfer_and_its_key_name_settle() {
 
     assert_eq!(told["status"], "unknown");
     assert!(told["error"]["detail"].as_str().unwrap().contains("1 s"), "{told}");
+    assert_eq!(told["error"]["retryAfterSeconds"], 60);
     let listed = app.get("/transfers?status=unknown").await.json();
     assert_eq!(listed["items"], json!([told]));
     let again = app.submit_with(&body, "Idempotency-Key", "k").await;

@@ -15,6 +15,7 @@ QUEUES = itertools.cycle(["Support Tier 2", None, "Support Tier 1", "Billing"])
 DRAINS = itertools.cycle(
     [("Support Tier 1", "Support Tier 2"), None, ("Support Tier 2", "Support Tier 1")]
 )
+FORMS = itertools.cycle(["drain", "list", "drain", "plan"])
 
 # Codes of 400 and 422 that a request may get although it is as the description says: they are
 # about what exists.
@@ -39,20 +40,39 @@ def before_call(ctx, case, **kwargs):
             del case.query["queueId"]
         if exists:
             case.path_parameters["id"] = call
-    elif path == "/transfers" and isinstance(body, dict) and exists:
-        body["conversationId"] = call
-        name_queue(body, next(QUEUES))
+    elif path == "/transfers" and isinstance(body, dict):
+        if exists:
+            body["conversationId"] = call
+        name_queue(body, next(QUEUES) if exists else None)
     elif path == "/batches" and isinstance(body, dict):
-        if isinstance(body.get("transfers"), list):
-            prepare_list(body["transfers"], call, exists)
-        elif "planId" not in body:
-            prepare_drain(body)
+        prepare_batch(body, call, exists)
 
 
-def name_queue(transfer, queue):
-    if queue is not None:
-        transfer.pop("queueId", None)
-        transfer["queueName"] = queue
+def name_queue(body, queue=None, name="queueName", by_id="queueId"):
+    """Exactly one of the two members: the service checks that, no schema says so."""
+    if queue is not None or (body.get(name) is None and body.get(by_id) is None):
+        body.pop(by_id, None)
+        body[name] = queue or "Support Tier 2"
+    elif body.get(name) is not None:
+        body.pop(by_id, None)
+
+
+def prepare_batch(body, call, exists):
+    """One of the three forms: the service checks that, no schema says so."""
+    form = next(FORMS)
+    if form == "plan" and body.get("planId") is not None:
+        keep(body, ["planId"])
+    elif form == "list" and body.get("transfers"):
+        keep(body, ["transfers", "reason"])
+        prepare_list(body["transfers"], call, exists)
+    else:
+        keep(body, body.keys() - {"planId", "transfers"})
+        prepare_drain(body)
+
+
+def keep(body, members):
+    for member in body.keys() - set(members):
+        del body[member]
 
 
 def prepare_list(transfers, call, exists):
@@ -68,11 +88,9 @@ def prepare_list(transfers, call, exists):
 def prepare_drain(body):
     """Of few calls, so that some are left, and that a watcher of the batch soon sees its end."""
     body["limit"] = min(body.get("limit") or 5, 5)
-    queues = next(DRAINS)
-    if queues is not None:
-        body.pop("fromQueueId", None)
-        body.pop("toQueueId", None)
-        body["fromQueueName"], body["toQueueName"] = queues
+    source, target = next(DRAINS) or (None, None)
+    name_queue(body, source, "fromQueueName", "fromQueueId")
+    name_queue(body, target, "toQueueName", "toQueueId")
 
 
 @schemathesis.check

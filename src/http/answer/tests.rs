@@ -62,9 +62,10 @@ async fn retry_after_is_rounded_up_and_never_zero() {
         let problem = Problem::new(Code::GenesysRateLimited, "Wait.");
         let problem = problem.retry_after(Duration::from_millis(wait));
 
-        let (_, headers, _) = rendered(problem.into()).await;
+        let (_, headers, body) = rendered(problem.into()).await;
 
         assert_eq!(headers[header::RETRY_AFTER], expected, "{wait} ms");
+        assert_eq!(body["retryAfterSeconds"].to_string(), expected, "{wait} ms");
     }
 }
 

@@ -6,15 +6,16 @@ use utoipa::openapi::path::Parameter;
 use crate::{
     http::{
         openapi::{
-            Answer, Entry,
+            entry::{Answer, Entry},
             failures::{GENESYS, QUEUE_LOOK_UP},
             fields,
             shapes::BatchEventShape,
         },
-        query::described as query,
-        requests::batches::described::BatchBody,
+        query::{BatchQuery, BatchTransferQuery},
+        requests::BatchBody,
+        schema::uuid,
         transfers::example_of,
-        views::{BatchPage, BatchView, PlanView, TransferPage},
+        views::{BatchOrPlan, BatchPage, BatchView, TransferPage},
     },
     problem::Code,
 };
@@ -31,7 +32,7 @@ pub(in crate::http) fn entries() -> Vec<Entry> {
 
 fn create() -> Entry {
     let batch = Answer::new("The batch is recorded and begins.")
-        .json::<BatchView<'_>>(batch("running"))
+        .json::<BatchOrPlan>(batch("running"))
         .with_always("Location")
         .with("Idempotent-Replayed")
         .leads_to("findBatch", "The batch as it then stands.")
@@ -53,7 +54,7 @@ fn create() -> Entry {
         .header("Idempotency-Key")
         .header("traceparent")
         .body::<BatchBody>(&requests())
-        .answer(200, Answer::new("What a dry run would move.").json::<PlanView<'_>>(plan()))
+        .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan>(plan()))
         .answer(202, batch)
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)
@@ -74,7 +75,7 @@ fn list() -> Entry {
     Entry::get("/batches", "listBatches", "List batches, newest first")
         .tag("Batches")
         .about("A caller sees its own batches, an admin all.")
-        .parameters(query::batches())
+        .parameters(fields::query::<BatchQuery>())
         .answer(200, Answer::new("A page of batches.").json::<BatchPage<'_>>(page))
         .can_fail(&[Code::StoreUnavailable])
 }
@@ -110,7 +111,7 @@ fn transfers() -> Entry {
         .tag("Batches")
         .about("Newest first. A call becomes a transfer when its turn has come.")
         .parameters([id()])
-        .parameters(query::batch_transfers())
+        .parameters(fields::query::<BatchTransferQuery>())
         .answer(200, Answer::new("A page of transfers.").json::<TransferPage<'_>>(page))
         .can_fail(&[Code::NotFound, Code::StoreUnavailable])
 }
@@ -136,7 +137,7 @@ fn watch() -> Entry {
 
 fn id() -> Parameter {
     let about = "The batch's id. What is no UUID names nothing: 404.";
-    fields::in_path("id", about, fields::uuid(), ID)
+    fields::in_path("id", about, uuid(), ID)
 }
 
 /// The batch in either form.

@@ -9,7 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{super::query, batch_id, stream::Lines};
+use super::{
+    super::query,
+    batch_id,
+    stream::{END, Lines},
+};
 use crate::{
     auth::Revoked,
     http::{answer::Failure, state::AppState},
@@ -20,9 +24,6 @@ use crate::{
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells a proxy not to collect events before it hands them on.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// The id of the last event of a batch.
-pub(super) const END: &str = "end";
 
 /// `GET /batches/{id}/events`
 pub(in crate::http) async fn watch_batch(

@@ -15,7 +15,6 @@ use super::{
         streams::Place,
         views::{BatchView, TransferView},
     },
-    events::END,
     table,
 };
 use crate::{
@@ -26,6 +25,9 @@ use crate::{
 /// When there is nothing to tell, a comment shows that the connection lives: proxies close one
 /// that is silent for a minute, some for half of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The id of the last event of a batch.
+pub(super) const END: &str = "end";
 
 /// The events of one watcher. Dropped with the answer's body, when the caller goes.
 pub(super) struct Lines {

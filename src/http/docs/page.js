@@ -105,10 +105,9 @@ function headerLines(headers = {}) {
 function contentPart([kind, content]) {
   const examples = Object.values(content.examples ?? {}).map(resolve);
   if (content.example !== undefined) examples.push({ summary: "example", value: content.example });
-  const schema = resolve(content.schema);
-  const shape = schema.allOf ? schema.allOf[0] : content.schema;
+  const { properties, oneOf } = resolve(content.schema);
   return h("div", {}, h("code", { class: "type" }, kind),
-    resolve(shape).properties ? folded("members", members(shape, true)) : null,
+    properties || oneOf ? folded("members", members(content.schema, true)) : null,
     examples.map((example) => folded(example.summary ?? "example", h("pre", {}, pretty(example.value)))));
 }
 

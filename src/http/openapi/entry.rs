@@ -15,17 +15,18 @@ use utoipa::{
 };
 
 use super::{
-    Named, SCHEMES,
     failures::{self, ANYONE, BODY, CALLER, EVERY, STRICT},
     fields::{header_reference, reference},
 };
 use crate::{
-    http::{
-        access::{instead, needed},
-        observe::is_watching,
-    },
+    http::access::{instead, needed},
     problem::Code,
 };
+
+/// The names of the security schemes.
+pub(super) const SCHEMES: [&str; 2] = ["apiKey", "accessToken"];
+
+type Named = (String, RefOr<Schema>);
 
 /// An operation: where it is, what it takes, what it answers.
 pub(in crate::http) struct Entry {
@@ -35,8 +36,8 @@ pub(in crate::http) struct Entry {
     about: Option<&'static str>,
     codes: Vec<Code>,
     open: bool,
-    /// Takes any query string and any `Accept`.
-    lenient: bool,
+    /// Is answered however busy the service is, with any query string and any `Accept`.
+    watching: bool,
     /// Whether problems, too, are kept for a key and given again.
     replays: bool,
     schemas: Vec<Named>,
@@ -61,8 +62,8 @@ impl Entry {
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         let (codes, schemas) = (EVERY.to_vec(), Vec::new());
-        let (about, open, lenient, replays) = (None, false, false, false);
-        Self { method, path, operation, about, codes, open, lenient, replays, schemas }
+        let (about, open, watching, replays) = (None, false, false, false);
+        Self { method, path, operation, about, codes, open, watching, replays, schemas }
     }
 
     /// The group it is shown in.
@@ -80,9 +81,10 @@ impl Entry {
         Self { open: true, ..self }
     }
 
-    /// Takes any query string and any `Accept`, unlike other operations with credentials.
-    pub(in crate::http) fn lenient(self) -> Self {
-        Self { lenient: true, ..self }
+    /// Is answered however busy the service is, with any query string and any `Accept`: a probe or a
+    /// scrape.
+    pub(in crate::http) fn watching(self) -> Self {
+        Self { watching: true, ..self }
     }
 
     /// Takes these parameters.
@@ -152,13 +154,13 @@ impl Entry {
             self.codes.extend(ANYONE);
         }
         if self.open {
-            if !is_watching(self.path) {
+            if !self.watching {
                 self.codes.push(Code::InvalidRequest);
             }
             operation = operation.securities(Some(Vec::<SecurityRequirement>::new()));
         } else {
             self.codes.extend(CALLER);
-            if !self.lenient {
+            if !self.watching {
                 self.codes.extend(STRICT);
             }
             let words: Vec<_> = ways.iter().map(|names| in_words(names)).collect();
@@ -168,7 +170,7 @@ impl Entry {
         if !about.is_empty() {
             operation = operation.description(Some(about.join("\n\n")));
         }
-        if !is_watching(self.path) {
+        if !self.watching {
             self.codes.push(Code::Overloaded);
         }
         for (status, codes) in failures::by_status(&self.codes) {

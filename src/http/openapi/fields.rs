@@ -1,23 +1,21 @@
 //! The building blocks of the document: kinds of fields, headers in and out.
 
+use std::mem;
+
 use serde_json::{Value, json};
-use utoipa::openapi::{
-    KnownFormat, Object, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat, Type,
-    extensions::Extensions,
-    header::{Header, HeaderBuilder},
-    path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::SchemaType,
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        Object, ObjectBuilder, Ref, RefOr, Required, Schema, Type,
+        extensions::Extensions,
+        header::{Header, HeaderBuilder},
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::SchemaType,
+    },
 };
 
-/// A UUID in its hyphenated form, in either case; nothing else is taken.
-const UUID: &str = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$";
-/// Text without control characters.
-pub(in crate::http) const LINE: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]*$";
-/// The same with line breaks and tabs.
-pub(in crate::http) const LINES: &str =
-    "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$";
-/// A line in which something is to be seen.
-pub(in crate::http) const NAME: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]*[^\\s\\u0000-\\u001F\\u007F-\\u009F][^\\u0000-\\u001F\\u007F-\\u009F]*$";
+use crate::http::schema::{one_of, text};
+
 /// An `Idempotency-Key`: 1 to 255 visible ASCII characters, bare or as a quoted string.
 const KEY: &str = "^(?:[!#-~][!-~]{0,254}|\"(?:[!#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\")$";
 
@@ -41,52 +39,88 @@ pub(in crate::http) fn any_text() -> Object {
     Object::with_type(Type::String)
 }
 
-/// A UUID as requests give it.
-pub(in crate::http) fn uuid() -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-        .pattern(Some(UUID))
+/// The parameters of a query string, as the struct that reads it describes them.
+pub(in crate::http) fn query<T: PartialSchema>() -> Vec<Parameter> {
+    let RefOr::T(Schema::Object(object)) = T::schema() else { return Vec::new() };
+    let parameter = |(name, schema)| {
+        let schema = tidied(schema);
+        let about = match &schema {
+            RefOr::Ref(reference) => Some(reference.description.clone()),
+            RefOr::T(Schema::Object(field)) => field.description.clone(),
+            RefOr::T(_) => None,
+        };
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Query)
+            .description(about)
+            .schema(Some(undescribed(schema)))
+            .build()
+    };
+    object.properties.into_iter().map(parameter).collect()
 }
 
-/// Text of at most `max` characters that fits `pattern`.
-pub(in crate::http) fn text(max: usize, pattern: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).max_length(Some(max)).pattern(Some(pattern))
-}
-
-/// A whole number within bounds.
-pub(in crate::http) fn whole(min: i64, max: i64) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max))
-}
-
-/// One of a few words.
-pub(in crate::http) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
-}
-
-/// The same field where it may also be `null`, which counts as absent.
-pub(in crate::http) fn or_null(field: ObjectBuilder) -> Object {
-    let mut field = field.build();
-    if let SchemaType::Type(kind) = &field.schema_type {
-        field.schema_type = SchemaType::from_iter([kind.clone(), Type::Null]);
+/// `schema` without the description that its parameter has.
+fn undescribed(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(schema) => described_as(schema, None).into(),
+        RefOr::Ref(reference) => Ref::new(reference.ref_location).into(),
     }
-    if let Some(words) = &mut field.enum_values {
-        words.push(Value::Null);
-    }
-    field
 }
 
-/// A parameter in the query string, optional.
-pub(in crate::http) fn query(
-    name: &str,
-    about: &str,
-    schema: impl Into<RefOr<Schema>>,
-) -> ParameterBuilder {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .description(Some(about))
-        .schema(Some(schema))
+/// A schema as most generators of clients understand it: what derived descriptions say in a choice
+/// with `null`, or beside a description, is said in one schema.
+pub(super) fn tidied(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(schema) = schema else { return schema };
+    let schema = match schema {
+        Schema::Object(mut object) => {
+            for field in object.properties.values_mut() {
+                let untidy = mem::replace(field, RefOr::T(Schema::default()));
+                *field = tidied(untidy);
+            }
+            Schema::Object(object)
+        }
+        Schema::OneOf(choice) => match choice.items.as_slice() {
+            [RefOr::T(form @ (Schema::Object(_) | Schema::Array(_))), null] if is_null(null) => {
+                described_as(or_null(form.clone()), choice.description)
+            }
+            _ => Schema::OneOf(choice),
+        },
+        Schema::AllOf(all) => match all.items.as_slice() {
+            [RefOr::T(form), RefOr::T(Schema::Object(beside))] if beside.properties.is_empty() => {
+                described_as(form.clone(), beside.description.clone())
+            }
+            _ => Schema::AllOf(all),
+        },
+        other => other,
+    };
+    schema.into()
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    let null = SchemaType::Type(Type::Null);
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == null)
+}
+
+/// The schema that also takes `null`.
+fn or_null(mut schema: Schema) -> Schema {
+    let kind = match &mut schema {
+        Schema::Object(object) => &mut object.schema_type,
+        Schema::Array(array) => &mut array.schema_type,
+        _ => return schema,
+    };
+    if let SchemaType::Type(only) = kind {
+        *kind = SchemaType::from_iter([only.clone(), Type::Null]);
+    }
+    schema
+}
+
+fn described_as(mut schema: Schema, about: Option<String>) -> Schema {
+    match &mut schema {
+        Schema::Object(object) => object.description = about,
+        Schema::Array(array) => array.description = about,
+        _ => {}
+    }
+    schema
 }
 
 /// A parameter in the path.
@@ -148,7 +182,7 @@ pub(super) fn request_headers() -> impl Iterator<Item = (String, RefOr<Parameter
     ]
     .into_iter()
     .map(|(name, about, pattern)| {
-        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern);
+        let schema = text().pattern(pattern);
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
@@ -170,7 +204,6 @@ fn component_name(name: &str, always: bool) -> String {
 
 /// The headers of answers, each in two kinds: there always, or sometimes.
 pub(super) fn answer_headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
     [
         ("X-Request-Id", "The request's own, or one that was made for it.", text()),
         ("Location", "Where the transfer or batch is found.", text()),

@@ -12,101 +12,22 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::fields::{also, one_of, whole};
+use super::fields::also;
 use crate::{
-    batch::BatchStatus, http::requests::TRANSFER_TYPES, problem::Code, transfer::model::Status,
+    http::schema::{one_of, text},
+    problem::Code,
 };
-
-/// Where a transfer stands.
-pub(in crate::http) struct StatusWord;
-
-impl PartialSchema for StatusWord {
-    fn schema() -> RefOr<Schema> {
-        let about = "`pending`: recorded, not settled. `accepted`: Genesys took the command. \
-                     `confirmed`: seen waiting in, or answered from, the target queue. `skipped`: \
-                     never sent, in a batch only. `failed`: it certainly did not happen. \
-                     `unknown`: it may have happened; the service goes on finding out. Nothing \
-                     leaves `confirmed`, `failed` or `skipped`.";
-        one_of(Status::ALL.map(Status::as_str)).description(Some(about)).into()
-    }
-}
-
-impl ToSchema for StatusWord {
-    fn name() -> Cow<'static, str> {
-        "Status".into()
-    }
-}
-
-/// A problem code.
-pub(in crate::http) struct CodeWord;
-
-impl PartialSchema for CodeWord {
-    fn schema() -> RefOr<Schema> {
-        one_of(Code::ALL.iter().map(|code| code.as_str()))
-            .description(Some("A problem code; `GET /problems/{code}` explains it."))
-            .into()
-    }
-}
-
-impl ToSchema for CodeWord {
-    fn name() -> Cow<'static, str> {
-        "ProblemCode".into()
-    }
-}
-
-/// Whether the agent stays on until the transfer is taken.
-pub(in crate::http) struct TransferTypeWord;
-
-impl PartialSchema for TransferTypeWord {
-    fn schema() -> RefOr<Schema> {
-        one_of(TRANSFER_TYPES.map(|(word, _)| word)).into()
-    }
-}
-
-impl ToSchema for TransferTypeWord {
-    fn name() -> Cow<'static, str> {
-        "TransferType".into()
-    }
-}
-
-/// How a batch was asked for.
-#[derive(ToSchema)]
-#[schema(as = BatchKind)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::http) enum BatchKindShape {
-    /// A list of transfers.
-    List,
-    /// Whoever waits in a queue.
-    Drain,
-}
-
-/// How a batch stands.
-pub(in crate::http) struct BatchStatusWord;
-
-impl PartialSchema for BatchStatusWord {
-    fn schema() -> RefOr<Schema> {
-        let about = "`running`: calls are being moved, or wait for it. `completed`: every call is \
-                     settled, or `unknown` and being settled. `cancelled`: stopped; what was not \
-                     yet sent is skipped. `failed`: it could not start; `error` says why.";
-        one_of(BatchStatus::ALL.map(BatchStatus::as_str)).description(Some(about)).into()
-    }
-}
-
-impl ToSchema for BatchStatusWord {
-    fn name() -> Cow<'static, str> {
-        "BatchStatus".into()
-    }
-}
 
 /// Why calls of a batch did not move.
 pub(in crate::http) struct ReasonsShape;
 
 impl PartialSchema for ReasonsShape {
     fn schema() -> RefOr<Schema> {
+        let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .property_names(Some(one_of(Code::ALL.iter().map(|code| code.as_str()))))
-            .additional_properties(Some(whole(1, i64::from(u32::MAX))))
+            .additional_properties(Some(count))
             .description(Some(
                 "For every problem code, how many calls failed or were skipped because of it, most \
                  frequent first; they add up to `failed` and `skipped`.",
@@ -126,7 +47,6 @@ pub(in crate::http) struct BatchEventShape;
 
 impl PartialSchema for BatchEventShape {
     fn schema() -> RefOr<Schema> {
-        let text = || ObjectBuilder::new().schema_type(Type::String);
         let forms = ["Batch", "Transfer"].map(Ref::from_schema_name);
         let data = text()
             .content_media_type("application/json")
@@ -136,7 +56,7 @@ impl PartialSchema for BatchEventShape {
             .description(Some("A server-sent event. A comment for people comes before each."))
             .property("id", text().description(Some("A number; `end` of the last.")))
             .required("id")
-            .property("event", one_of(["progress", "transfer", "end"]))
+            .property("event", Ref::from_schema_name("BatchEventKind"))
             .required("event")
             .property("data", data)
             .required("data")
@@ -147,6 +67,11 @@ impl PartialSchema for BatchEventShape {
 impl ToSchema for BatchEventShape {
     fn name() -> Cow<'static, str> {
         "BatchEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let kind = one_of(["progress", "transfer", "end"]).description(Some("What it tells."));
+        schemas.push(("BatchEventKind".to_owned(), kind.into()));
     }
 }
 
@@ -182,27 +107,20 @@ pub(in crate::http) struct FieldErrorShape {
 /// One of several things a request may have meant: a queue, or a participant.
 #[derive(ToSchema)]
 #[schema(as = Candidate)]
-#[serde(untagged)]
-pub(in crate::http) enum CandidateShape {
-    /// A queue with the name asked for.
-    Queue {
-        /// Goes into `queueId`.
-        id: Uuid,
-        /// Its exact name.
-        name: String,
-        /// The name of its division, when known.
-        #[schema(required)]
-        division: Option<String>,
-    },
-    /// A leg that could be replaced.
-    Participant {
-        /// Goes into `participantId`.
-        id: Uuid,
-        /// What the leg is for, in Genesys' words.
-        purpose: String,
-        /// How it stands.
-        state: String,
-    },
+pub(in crate::http) struct CandidateShape {
+    /// Goes into `queueId`, or into `participantId`.
+    id: Uuid,
+    /// The exact name of a queue.
+    #[schema(required = false)]
+    name: String,
+    /// The name of a queue's division, when known.
+    division: Option<String>,
+    /// What a leg is for, in Genesys' words.
+    #[schema(required = false)]
+    purpose: String,
+    /// The state of a leg.
+    #[schema(required = false)]
+    state: String,
 }
 
 /// The leg that was replaced, as it was before.

@@ -1,151 +1,220 @@
-//! The bodies of `POST /batches`.
+//! The body of `POST /batches`.
 
-use std::borrow::Cow;
-
-use super::{
-    super::{
-        answer::Failure,
-        fields::{Errors, Fields},
-        json::Value,
-    },
-    MAX_REASON, MAX_REFERENCE, MAX_SKILLS, queue, transfer_at,
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, Ref, RefOr, Schema},
 };
+
+use super::{Reason, Reference, Skills, TransferBody, queue};
 use crate::{
     batch::{BatchOrder, DrainOrder},
-    transfer::model::Priority,
+    http::{
+        answer::Failure,
+        checked::{Checked, Fields, Rule, Wrong, body, kind, object},
+        errors::Errors,
+        rules::{Ids, Text, Whole, wrong},
+    },
+    transfer::{
+        ids::{LanguageId, PlanId, QueueId},
+        model::{Priority, QueueName},
+    },
 };
 
-pub(in crate::http) mod described;
 #[cfg(test)]
 mod tests;
 
-/// Most transfers in a list.
-const MAX_LIST: usize = 1000;
-/// Most calls a drain may be limited to.
-const MAX_DRAIN: i64 = 10_000;
+/// One of three forms. A list: `transfers`, with `reason`. A drain: one of `fromQueueName` and
+/// `fromQueueId`, one of `toQueueName` and `toQueueId`, with any of the others but `transfers` and
+/// `planId`. What a dry run showed: `planId` alone.
+// One object for all forms: few generators of clients tell forms apart that share members.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = BatchRequest)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::http) struct BatchBody {
+    /// The `planId` of a dry run of the same caller: exactly those calls move.
+    #[schema(value_type = Option<Uuid>)]
+    plan_id: Option<Checked<PlanId>>,
+    /// A list: no call twice, not more than `batches.max_size`. All queues must be there, or there is
+    /// no batch.
+    #[schema(value_type = Option<Listed>, inline)]
+    transfers: Option<Checked<Listed>>,
+    /// The queue to empty, by name.
+    #[schema(value_type = Option<QueueName>, inline)]
+    from_queue_name: Option<Checked<QueueName>>,
+    /// The queue to empty, by id.
+    #[schema(value_type = Option<Uuid>)]
+    from_queue_id: Option<Checked<QueueId>>,
+    /// Where its calls go, by name.
+    #[schema(value_type = Option<QueueName>, inline)]
+    to_queue_name: Option<Checked<QueueName>>,
+    /// Where its calls go, by id.
+    #[schema(value_type = Option<Uuid>)]
+    to_queue_id: Option<Checked<QueueId>>,
+    /// Priority in the target queue; of a call that keeps its place, what its minutes are added to.
+    #[schema(value_type = Option<Priority>, inline)]
+    priority: Option<Checked<Priority>>,
+    /// Skills asked for in the target queue; `[]` clears them.
+    #[schema(value_type = Option<Skills>, inline)]
+    skill_ids: Option<Checked<Skills>>,
+    /// Language asked for in the target queue.
+    #[schema(value_type = Option<Uuid>)]
+    language_id: Option<Checked<LanguageId>>,
+    /// The calls keep the time already waited. `true` when absent.
+    #[schema(value_type = Option<bool>)]
+    keep_place: Option<Checked<bool>>,
+    /// Calls at most, the longest waiting; never more than `batches.max_size`.
+    #[schema(value_type = Option<Limit>, inline)]
+    limit: Option<Checked<Limit>>,
+    /// Only show what would move. `false` when absent.
+    #[schema(value_type = Option<bool>)]
+    dry_run: Option<Checked<bool>>,
+    /// Why, for the record.
+    #[schema(value_type = Option<Reason>, inline)]
+    reason: Option<Checked<Reason>>,
+    /// Your own ticket number; `GET /transfers?reference=` finds the calls by it.
+    #[schema(value_type = Option<Reference>, inline)]
+    reference: Option<Checked<Reference>>,
+}
 
-/// The fields of a list; every other one is refused.
-const LIST: [&str; 2] = ["transfers", "reason"];
-/// The fields of a drain.
-const DRAIN: [&str; 12] = [
-    "fromQueueName",
-    "fromQueueId",
-    "toQueueName",
-    "toQueueId",
-    "priority",
-    "skillIds",
-    "languageId",
-    "keepPlace",
-    "limit",
-    "dryRun",
-    "reason",
-    "reference",
-];
-/// The one field by which a dry run's list is carried out.
-const PLAN: [&str; 1] = ["planId"];
+/// Calls a drain may be limited to.
+type Limit = Whole<1, 10_000>;
+
+/// The requests of a list, each still to be read.
+struct Listed(Vec<Box<RawValue>>);
+
+impl Rule for Listed {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let items: Vec<Box<RawValue>> = serde_json::from_str(json)
+            .map_err(|_| wrong(format!("must be a list, not {}", kind(json))))?;
+        match items.len() {
+            1..=1000 => Ok(Self(items)),
+            count => Err(wrong(format!("must hold 1 to 1000 members, not {count}"))),
+        }
+    }
+}
+
+impl PartialSchema for Listed {
+    fn schema() -> RefOr<Schema> {
+        let transfer = Ref::from_schema_name(TransferBody::name());
+        ArrayBuilder::new().items(transfer).min_items(Some(1)).max_items(Some(1000)).into()
+    }
+}
+
+impl ToSchema for Listed {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((TransferBody::name().into_owned(), TransferBody::schema()));
+        TransferBody::schemas(schemas);
+    }
+}
 
 /// Reads the body of `POST /batches`: a list, a drain, or a plan's id.
 ///
 /// # Errors
-/// `invalid_request` with every bad field.
-pub(in crate::http) fn batch(body: &Value) -> Result<BatchOrder, Failure> {
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(in crate::http) fn batch(bytes: &[u8]) -> Result<BatchOrder, Failure> {
     let mut errors = Errors::default();
-    let order = match form(body) {
-        Some(Form::Plan) => plan(&without_others(body, &PLAN), &mut errors),
-        Some(Form::List) => list(&without_others(body, &LIST), &mut errors),
-        Some(Form::Drain) => drain(&without_others(body, &DRAIN), &mut errors),
-        None => {
+    let order = match body::<BatchBody>(bytes, &mut errors)? {
+        Some(read) => read.order(&mut errors),
+        None => None,
+    };
+    errors.finish(order)
+}
+
+impl BatchBody {
+    fn order(self, errors: &mut Errors) -> Option<BatchOrder> {
+        let sent = self.sent();
+        if self.plan_id.is_some() {
+            refuse_others(sent, &["planId"], errors);
+            let plan = Fields::new("/", errors).take("planId", self.plan_id);
+            plan.map(BatchOrder::Plan)
+        } else if self.transfers.is_some() {
+            refuse_others(sent, &["transfers", "reason"], errors);
+            self.list(errors)
+        } else if sent.is_empty() {
+            // Also of a body in which no name is known.
             errors.note(
                 "",
                 "must have transfers (a list), or fromQueueName and toQueueName (a drain), or \
                  planId (what a dry run showed)",
             );
             None
-        }
-    };
-    errors.finish(order)
-}
-
-/// What a body asks for.
-enum Form {
-    List,
-    Drain,
-    Plan,
-}
-
-/// The form that a body's fields are of. One that is `null` says so only if no other one does.
-fn form(body: &Value) -> Option<Form> {
-    let Value::Object(members) = body else { return Some(Form::Drain) };
-    let by = |counts: fn(&Value) -> bool| {
-        let has = |field: &str| members.iter().any(|(name, it)| name == field && counts(it));
-        if has("planId") {
-            Some(Form::Plan)
-        } else if has("transfers") {
-            Some(Form::List)
         } else {
-            DRAIN.iter().any(|field| has(field)).then_some(Form::Drain)
+            self.drain(errors)
         }
-    };
-    by(|value| *value != Value::Null).or_else(|| by(|_| true))
-}
-
-/// Leaves out the fields of the other forms that are `null`, which counts as absent: a program that
-/// has one record for all forms sends them along.
-fn without_others<'b>(body: &'b Value, fields: &[&str]) -> Cow<'b, Value> {
-    let Value::Object(members) = body else { return Cow::Borrowed(body) };
-    let others = |name: &str| {
-        let mut all = PLAN.iter().chain(&LIST).chain(&DRAIN);
-        all.any(|field| *field == name) && !fields.contains(&name)
-    };
-    let absent = |(name, value): &(String, Value)| *value == Value::Null && others(name);
-    if !members.iter().any(absent) {
-        return Cow::Borrowed(body);
     }
-    Cow::Owned(Value::Object(members.iter().filter(|member| !absent(member)).cloned().collect()))
-}
 
-fn plan(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
-    let mut fields = Fields::open(body, "", &PLAN, errors)?;
-    fields.require("planId");
-    fields.uuid("planId").map(BatchOrder::Plan)
-}
-
-fn list(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
-    let mut fields = Fields::open(body, "", &LIST, errors)?;
-    fields.require("transfers");
-    let reason = fields.text("reason", MAX_REASON, true);
-    let items = fields.list("transfers", 1, MAX_LIST)?;
-    let mut transfers = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        transfers.extend(transfer_at(item, &format!("/transfers/{index}"), errors));
+    /// The fields that were sent, in the order in which they are declared.
+    fn sent(&self) -> Vec<&'static str> {
+        let all = [
+            ("planId", self.plan_id.is_some()),
+            ("transfers", self.transfers.is_some()),
+            ("fromQueueName", self.from_queue_name.is_some()),
+            ("fromQueueId", self.from_queue_id.is_some()),
+            ("toQueueName", self.to_queue_name.is_some()),
+            ("toQueueId", self.to_queue_id.is_some()),
+            ("priority", self.priority.is_some()),
+            ("skillIds", self.skill_ids.is_some()),
+            ("languageId", self.language_id.is_some()),
+            ("keepPlace", self.keep_place.is_some()),
+            ("limit", self.limit.is_some()),
+            ("dryRun", self.dry_run.is_some()),
+            ("reason", self.reason.is_some()),
+            ("reference", self.reference.is_some()),
+        ];
+        all.into_iter().filter(|(_, sent)| *sent).map(|(name, _)| name).collect()
     }
-    Some(BatchOrder::List { transfers, reason })
+
+    fn list(self, errors: &mut Errors) -> Option<BatchOrder> {
+        let mut fields = Fields::new("/", errors);
+        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
+        let Listed(items) = fields.take("transfers", self.transfers)?;
+        let mut transfers = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let at = format!("/transfers/{index}/");
+            // It is JSON: it was read as a part of some.
+            let read = object::<TransferBody>(item.get().as_bytes(), &at, errors).ok().flatten();
+            transfers.extend(read.and_then(|read| read.checked(&at, errors)));
+        }
+        Some(BatchOrder::List { transfers, reason })
+    }
+
+    fn drain(self, errors: &mut Errors) -> Option<BatchOrder> {
+        let mut fields = Fields::new("/", errors);
+        let from_id = ("fromQueueId", self.from_queue_id);
+        let from = queue(&mut fields, ("fromQueueName", self.from_queue_name), from_id);
+        let to = queue(
+            &mut fields,
+            ("toQueueName", self.to_queue_name),
+            ("toQueueId", self.to_queue_id),
+        );
+        let priority = fields.take("priority", self.priority);
+        let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
+        let language_id = fields.take("languageId", self.language_id);
+        let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or(true);
+        let limit = fields.take("limit", self.limit);
+        let dry_run = fields.take("dryRun", self.dry_run).unwrap_or_default();
+        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
+        let reference = fields.take("reference", self.reference).map(|Text(text)| text);
+        Some(BatchOrder::Drain(DrainOrder {
+            from: from?,
+            to: to?,
+            priority,
+            skill_ids,
+            language_id,
+            keep_place,
+            limit: limit.and_then(|Whole(limit)| u32::try_from(limit).ok()),
+            dry_run,
+            reason,
+            reference,
+        }))
+    }
 }
 
-fn drain(body: &Value, errors: &mut Errors) -> Option<BatchOrder> {
-    let mut fields = Fields::open(body, "", &DRAIN, errors)?;
-    let from = queue(&mut fields, "fromQueueName", "fromQueueId");
-    let to = queue(&mut fields, "toQueueName", "toQueueId");
-    let priority = fields
-        .whole("priority", i64::from(Priority::MIN), i64::from(Priority::MAX))
-        .and_then(Priority::new);
-    let skill_ids = fields.uuids("skillIds", MAX_SKILLS);
-    let language_id = fields.uuid("languageId");
-    let keep_place = fields.boolean("keepPlace").unwrap_or(true);
-    let limit = fields.whole("limit", 1, MAX_DRAIN).and_then(|limit| u32::try_from(limit).ok());
-    let dry_run = fields.boolean("dryRun").unwrap_or_default();
-    let reason = fields.text("reason", MAX_REASON, true);
-    let reference = fields.text("reference", MAX_REFERENCE, false);
-    Some(BatchOrder::Drain(DrainOrder {
-        from: from?,
-        to: to?,
-        priority,
-        skill_ids,
-        language_id,
-        keep_place,
-        limit,
-        dry_run,
-        reason,
-        reference,
-    }))
+fn refuse_others(sent: Vec<&'static str>, form: &[&str], errors: &mut Errors) {
+    for name in sent.into_iter().filter(|name| !form.contains(name)) {
+        let first = form.first().copied().unwrap_or_default();
+        errors.note(format!("/{name}"), format!("does not go with {first}"));
+    }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::SystemTime};
 use axum::http::StatusCode;
 
 use crate::{
-    http::{answer::problem_answer, state::RequestIds},
+    http::{answer::problem_answer, request_ids::RequestIds},
     metrics::Metrics,
     problem::{Code, Problem},
 };

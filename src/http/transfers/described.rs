@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::{
     openapi::{
-        Answer, Entry,
+        entry::{Answer, Entry},
         failures::{GENESYS, QUEUE_LOOK_UP},
         fields,
     },
-    query::described as query,
-    requests::described::{SettleBody, TransferBody},
+    query::TransferQuery,
+    requests::{SettleBody, TransferBody},
+    schema::uuid,
     views::{TransferPage, TransferView},
 };
 use crate::problem::Code;
@@ -72,7 +73,7 @@ fn list() -> Entry {
     Entry::get("/transfers", "listTransfers", "List transfers, newest first")
         .tag("Transfers")
         .about("A caller sees its own transfers, an admin all.")
-        .parameters(query::transfers())
+        .parameters(fields::query::<TransferQuery>())
         .answer(200, Answer::new("A page of transfers.").json::<TransferPage<'_>>(page))
         .can_fail(&[Code::StoreUnavailable])
 }
@@ -101,7 +102,7 @@ fn settle() -> Entry {
 
 fn id() -> utoipa::openapi::path::Parameter {
     let about = "The transfer's id. What is no UUID names nothing: 404.";
-    fields::in_path("id", about, fields::uuid(), "01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071")
+    fields::in_path("id", about, uuid(), "01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071")
 }
 
 fn requests() -> [(&'static str, Value); 3] {

@@ -1,8 +1,13 @@
 //! Batches and plans, member for member as the public contract lists them.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{OneOfBuilder, Ref, RefOr, Schema},
+};
 
 use super::{ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
@@ -22,9 +27,7 @@ pub(in crate::http) struct BatchView<'a> {
     /// Its id (UUIDv7).
     #[schema(value_type = Uuid)]
     id: BatchId,
-    #[schema(value_type = shapes::BatchKindShape)]
     kind: Kind,
-    #[schema(value_type = shapes::BatchStatusWord)]
     status: BatchStatus,
     /// Calls it is about: of a drain those that waited when it began, seen yet or not.
     total: u32,
@@ -183,6 +186,36 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
             to: (&plan.drain.to).into(),
             items: plan.items.iter().map(Into::into).collect(),
         }
+    }
+}
+
+/// What `POST /batches` answers: the batch, or of a dry run the plan. One type for both statuses,
+/// because generated clients often have one type for all answers of an operation.
+pub(in crate::http) struct BatchOrPlan;
+
+impl PartialSchema for BatchOrPlan {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .item(Ref::from_schema_name("Batch"))
+            .item(Ref::from_schema_name("Plan"))
+            .description(Some("The batch; of a dry run (200) the plan."))
+            .into()
+    }
+}
+
+impl ToSchema for BatchOrPlan {
+    fn name() -> Cow<'static, str> {
+        "BatchOrPlan".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        for (name, schema) in
+            [(BatchView::name(), BatchView::schema()), (PlanView::name(), PlanView::schema())]
+        {
+            schemas.push((name.into_owned(), schema));
+        }
+        BatchView::schemas(schemas);
+        PlanView::schemas(schemas);
     }
 }
 

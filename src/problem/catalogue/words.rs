@@ -147,7 +147,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::IdempotencyKeyInUse => (
             "The first request with this Idempotency-Key is still being worked on. This one did \
              nothing.",
-            "Wait for the seconds in Retry-After and send the same request again: it gets the \
+            "Wait for retryAfterSeconds and send the same request again: it gets the \
              first one's answer.",
         ),
         Code::DrainLoop => (
@@ -195,7 +195,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::TooManyRequests => (
             "This caller sends more requests a minute than it is allowed here, or the conversation \
              was moved as often within an hour as it may be; detail says which. Nothing was done.",
-            "Wait for the seconds in Retry-After. Send more slowly or as a batch; or find out which \
+            "Wait for retryAfterSeconds. Send more slowly or as a batch; or find out which \
              systems send the call back and forth.",
         ),
         Code::GenesysCredentialsRejected => (
@@ -219,18 +219,18 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::GenesysRateLimited => (
             "Genesys' request limit is used up for longer than this request could wait. Nothing \
              was moved.",
-            "Wait for the seconds in Retry-After and send the same request again. If it happens \
+            "Wait for retryAfterSeconds and send the same request again. If it happens \
              often, other programs may be using the same OAuth client.",
         ),
         Code::GenesysUnavailable => (
             "Genesys cannot be reached, or failed so often that it is left alone for a while. \
              Nothing was moved.",
-            "Wait for the seconds in Retry-After and send the same request again. Check Genesys' \
+            "Wait for retryAfterSeconds and send the same request again. Check Genesys' \
              status page, and name resolution and firewall on this machine.",
         ),
         Code::Overloaded => (
             "The service is working on as many requests as it may. This one was not begun.",
-            "Wait for the seconds in Retry-After and send the same request again. If it goes on, \
+            "Wait for retryAfterSeconds and send the same request again. If it goes on, \
              raise server.max_in_flight or add a replica.",
         ),
         Code::ShuttingDown => (

@@ -90,6 +90,12 @@ fn body_faults(described: &'static Value, headers: &HeaderMap, body: &[u8]) -> V
     if kind.ends_with("json") {
         let value = serde_json::from_slice(body).unwrap();
         check(&content["schema"], &value, "", &mut faults);
+        // Every code of a status has its example, so that clients can see which there are.
+        if let (Some(code), Some(examples)) = (value["code"].as_str(), content.get("examples"))
+            && examples.get(code).is_none()
+        {
+            faults.push(format!("the code {code} is not described"));
+        }
     }
     faults
 }

@@ -158,6 +158,7 @@ impl TestApp {
         }
         let seconds = answer.header("retry-after").map(|text| text.parse::<u64>().unwrap());
         assert!(status != 503 || seconds.is_some_and(|seconds| seconds > 0), "{seconds:?}");
+        assert_eq!(problem["retryAfterSeconds"].as_u64(), seconds);
         if let Some(id) = problem["transferId"].as_str() {
             assert_eq!(self.get(&format!("/transfers/{id}")).await.status, 200);
         }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::http::json::parse;
 
 fn errors_of(read: impl FnOnce(&mut Errors)) -> Problem {
     let mut errors = Errors::default();
@@ -43,24 +42,4 @@ fn a_flood_of_errors_is_cut_and_counted() {
 fn one_error_is_told_in_the_detail() {
     assert_eq!(errors_of(|errors| errors.note("/a", "is required")).detail, "/a: is required.");
     assert_eq!(errors_of(|errors| errors.note("", "is wrong")).detail, "The body: is wrong.");
-}
-
-#[test]
-fn a_member_that_comes_twice_is_noted_once() {
-    let value = parse(br#"{"a":1,"a":2,"a":3,"b":1,"b":1}"#).unwrap();
-
-    let problem = errors_of(|errors| {
-        Fields::open(&value, "/x", &["a"], errors);
-    });
-
-    let noted: Vec<_> =
-        problem.errors.iter().map(|e| (e.pointer.as_str(), e.detail.as_str())).collect();
-    assert_eq!(
-        noted,
-        [
-            ("/x/a", "appears more than once"),
-            ("/x/b", "is unknown; known are a"),
-            ("/x/b", "appears more than once"),
-        ]
-    );
 }
