@@ -9,6 +9,7 @@ use std::{
 
 use genesys_transfer::transfer::model::Stage;
 
+mod circles;
 mod documents;
 mod waiting;
 
