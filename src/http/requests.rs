@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::{
     answer::Failure,
     checked::{Checked, Fields, Rule, Wrong, body},
-    errors::Errors,
     rules::{Ids, Text, string, wrong},
     schema::{described, text},
 };
@@ -78,13 +77,11 @@ pub(super) struct TransferBody {
 }
 
 impl TransferBody {
-    /// The request, whose fields' pointers begin with `at`. `None` only after a note in `errors`; the
-    /// value counts only if nothing was noted.
-    fn checked(self, at: &str, errors: &mut Errors) -> Option<TransferRequest> {
-        let mut fields = Fields::new(at, errors);
+    /// The request. `None` only after a note; the value counts only if nothing was noted.
+    fn checked(self, fields: &mut Fields<'_>) -> Option<TransferRequest> {
         let conversation_id = fields.require("conversationId", self.conversation_id);
         let by_name = ("queueName", self.queue_name);
-        let queue = queue(&mut fields, by_name, ("queueId", self.queue_id));
+        let queue = queue(fields, by_name, ("queueId", self.queue_id));
         let priority = fields.take("priority", self.priority);
         let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
         let language_id = fields.take("languageId", self.language_id);
@@ -133,10 +130,7 @@ fn queue(
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn transfer(bytes: &[u8]) -> Result<TransferRequest, Failure> {
-    let mut errors = Errors::default();
-    let read: Option<TransferBody> = body(bytes, &mut errors)?;
-    let request = read.and_then(|read| read.checked("/", &mut errors));
-    errors.finish(request)
+    body(bytes, TransferBody::checked)
 }
 
 /// What an operator saw in Genesys.
@@ -157,15 +151,11 @@ pub(super) struct SettleBody {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn settle(bytes: &[u8]) -> Result<(Verdict, Option<String>), Failure> {
-    let mut errors = Errors::default();
-    let read: Option<SettleBody> = body(bytes, &mut errors)?;
-    let verdict = read.and_then(|read| {
-        let mut fields = Fields::new("/", &mut errors);
+    body(bytes, |read: SettleBody, fields| {
         let outcome = fields.require("outcome", read.outcome);
         let reason = fields.take("reason", read.reason).map(|Text(text)| text);
         Some((outcome?, reason))
-    });
-    errors.finish(verdict)
+    })
 }
 
 /// What is to be logged.
@@ -225,13 +215,9 @@ described!(LogChangeTime, {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn log_level(bytes: &[u8]) -> Result<(String, Option<Duration>), Failure> {
-    let mut errors = Errors::default();
-    let read: Option<LogLevelBody> = body(bytes, &mut errors)?;
-    let change = read.and_then(|read| {
-        let mut fields = Fields::new("/", &mut errors);
+    body(bytes, |read: LogLevelBody, fields| {
         let filter = fields.require("filter", read.filter).map(|LogFilterText(text)| text);
         let lasting = fields.take("for", read.r#for).map(|LogChangeTime(time)| time);
         Some((filter?, lasting))
-    });
-    errors.finish(change)
+    })
 }

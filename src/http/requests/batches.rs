@@ -11,8 +11,7 @@ use super::{Reason, Reference, Skills, TransferBody, queue};
 use crate::{
     http::{
         answer::Failure,
-        checked::{Checked, Fields, Rule, Wrong, body, kind, object},
-        errors::Errors,
+        checked::{Checked, Fields, Rule, Wrong, body, kind},
         rules::{Ids, Text, Whole, wrong},
     },
     transfer::{
@@ -114,34 +113,27 @@ impl ToSchema for Listed {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(in crate::http) fn batch(bytes: &[u8]) -> Result<BatchOrder, Failure> {
-    let mut errors = Errors::default();
-    let order = match body::<BatchBody>(bytes, &mut errors)? {
-        Some(read) => read.order(&mut errors),
-        None => None,
-    };
-    errors.finish(order)
+    body(bytes, BatchBody::order)
 }
 
 impl BatchBody {
-    fn order(self, errors: &mut Errors) -> Option<BatchOrder> {
+    fn order(self, fields: &mut Fields<'_>) -> Option<BatchOrder> {
         let sent = self.sent();
         if self.plan_id.is_some() {
-            refuse_others(sent, &["planId"], errors);
-            let plan = Fields::new("/", errors).take("planId", self.plan_id);
-            plan.map(BatchOrder::Plan)
+            refuse_others(sent, &["planId"], fields);
+            fields.take("planId", self.plan_id).map(BatchOrder::Plan)
         } else if self.transfers.is_some() {
-            refuse_others(sent, &["transfers", "reason"], errors);
-            self.list(errors)
+            refuse_others(sent, &["transfers", "reason"], fields);
+            self.list(fields)
         } else if sent.is_empty() {
             // Also of a body in which no name is known.
-            errors.note(
-                "",
+            fields.note_whole(
                 "must have transfers (a list), or fromQueueName and toQueueName (a drain), or \
                  planId (what a dry run showed)",
             );
             None
         } else {
-            self.drain(errors)
+            self.drain(fields)
         }
     }
 
@@ -166,29 +158,22 @@ impl BatchBody {
         all.into_iter().filter(|(_, sent)| *sent).map(|(name, _)| name).collect()
     }
 
-    fn list(self, errors: &mut Errors) -> Option<BatchOrder> {
-        let mut fields = Fields::new("/", errors);
+    fn list(self, fields: &mut Fields<'_>) -> Option<BatchOrder> {
         let reason = fields.take("reason", self.reason).map(|Text(text)| text);
         let Listed(items) = fields.take("transfers", self.transfers)?;
         let mut transfers = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let at = format!("/transfers/{index}/");
-            // It is JSON: it was read as a part of some.
-            let read = object::<TransferBody>(item.get().as_bytes(), &at, errors).ok().flatten();
-            transfers.extend(read.and_then(|read| read.checked(&at, errors)));
+            let name = format!("transfers/{index}");
+            transfers.extend(fields.inner(&name, item, TransferBody::checked));
         }
         Some(BatchOrder::List { transfers, reason })
     }
 
-    fn drain(self, errors: &mut Errors) -> Option<BatchOrder> {
-        let mut fields = Fields::new("/", errors);
+    fn drain(self, fields: &mut Fields<'_>) -> Option<BatchOrder> {
         let from_id = ("fromQueueId", self.from_queue_id);
-        let from = queue(&mut fields, ("fromQueueName", self.from_queue_name), from_id);
-        let to = queue(
-            &mut fields,
-            ("toQueueName", self.to_queue_name),
-            ("toQueueId", self.to_queue_id),
-        );
+        let from = queue(fields, ("fromQueueName", self.from_queue_name), from_id);
+        let to =
+            queue(fields, ("toQueueName", self.to_queue_name), ("toQueueId", self.to_queue_id));
         let priority = fields.take("priority", self.priority);
         let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
         let language_id = fields.take("languageId", self.language_id);
@@ -212,9 +197,9 @@ impl BatchBody {
     }
 }
 
-fn refuse_others(sent: Vec<&'static str>, form: &[&str], errors: &mut Errors) {
+fn refuse_others(sent: Vec<&'static str>, form: &[&str], fields: &mut Fields<'_>) {
     for name in sent.into_iter().filter(|name| !form.contains(name)) {
         let first = form.first().copied().unwrap_or_default();
-        errors.note(format!("/{name}"), format!("does not go with {first}"));
+        fields.note(name, format!("does not go with {first}"));
     }
 }
