@@ -46,7 +46,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
     }
 }
 
-/// What is as good as what a route needs: whoever may begin a batch may also see how his go.
+/// What is as good as what a route needs: a caller that may begin a batch may also look at its own.
 pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
     let looks = matches!(method.as_str(), "GET" | "HEAD");
     (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)

@@ -47,12 +47,12 @@ impl<'de, T: Rule> Deserialize<'de> for Checked<T> {
 }
 
 /// Takes the values out of the fields of a struct, and notes what is wrong with them.
-pub(super) struct Fields<'e> {
+pub(super) struct ObjectFields<'e> {
     at: String,
     errors: &'e mut Errors,
 }
 
-impl Fields<'_> {
+impl ObjectFields<'_> {
     /// Notes that the field `name` is wrong.
     pub(super) fn note(&mut self, name: &str, detail: impl Into<String>) {
         self.errors.note(format!("{}{name}", self.at), detail);
@@ -81,9 +81,10 @@ impl Fields<'_> {
         &mut self,
         name: &str,
         json: &RawValue,
-        to: impl FnOnce(T, &mut Fields<'_>) -> Option<R>,
+        to: impl FnOnce(T, &mut ObjectFields<'_>) -> Option<R>,
     ) -> Option<R> {
-        let mut fields = Fields { at: format!("{}{name}/", self.at), errors: &mut *self.errors };
+        let mut fields =
+            ObjectFields { at: format!("{}{name}/", self.at), errors: &mut *self.errors };
         // It is JSON: it was read as a part of some.
         let read = fields.object(json.get().as_bytes()).ok().flatten()?;
         to(read, &mut fields)
@@ -148,14 +149,14 @@ impl Fields<'_> {
 /// `malformed_json`, with the place; `invalid_request` with every bad field.
 pub(super) fn body<T: DeserializeOwned + PartialSchema, R>(
     bytes: &[u8],
-    to: impl FnOnce(T, &mut Fields<'_>) -> Option<R>,
+    to: impl FnOnce(T, &mut ObjectFields<'_>) -> Option<R>,
 ) -> Result<R, Failure> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(Failure::new(Code::MalformedJson, "The body is empty."));
     }
     let mut errors = Errors::default();
-    let mut fields = Fields { at: "/".to_owned(), errors: &mut errors };
+    let mut fields = ObjectFields { at: "/".to_owned(), errors: &mut errors };
     let read = fields.object(bytes).map_err(|error| {
         Failure::new(Code::MalformedJson, format!("The body is not valid JSON: {error}."))
     })?;
@@ -169,10 +170,10 @@ pub(super) fn body<T: DeserializeOwned + PartialSchema, R>(
 /// `invalid_request` with every bad parameter.
 pub(super) fn query<T: DeserializeOwned + PartialSchema, R>(
     raw: Option<&str>,
-    to: impl FnOnce(T, &mut Fields<'_>) -> R,
+    to: impl FnOnce(T, &mut ObjectFields<'_>) -> R,
 ) -> Result<R, Failure> {
     let mut errors = Errors::default();
-    let mut fields = Fields { at: "?".to_owned(), errors: &mut errors };
+    let mut fields = ObjectFields { at: "?".to_owned(), errors: &mut errors };
     let mut members = Vec::new();
     for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
         // Decoding puts this character where the bytes were not UTF-8.

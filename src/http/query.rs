@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{
     answer::Failure,
-    checked::{Checked, Fields, Rule, Wrong, query},
+    checked::{Checked, ObjectFields, Rule, Wrong, query},
     requests::Reference,
-    rules::{Text, check_text, string, wrong},
+    rules::{BoundedText, check_text, string, wrong},
     schema::{described, text},
 };
 use crate::{
@@ -95,7 +95,7 @@ pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Fail
             conversation_id: fields.take("conversationId", read.conversation_id),
             queue_id: fields.take("queueId", read.queue_id),
             status: fields.take("status", read.status),
-            reference: fields.take("reference", read.reference).map(|Text(text)| text),
+            reference: fields.take("reference", read.reference).map(|BoundedText(text)| text),
             since: fields.take("since", read.since).map(|Since(time)| time),
             before: fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id)),
             ..TransferFilter::default()
@@ -104,7 +104,7 @@ pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Fail
     })
 }
 
-fn page_size(fields: &mut Fields<'_>, limit: Option<Checked<PageSize>>) -> u32 {
+fn page_size(fields: &mut ObjectFields<'_>, limit: Option<Checked<PageSize>>) -> u32 {
     fields.take("limit", limit).map_or(DEFAULT_PAGE, |PageSize(limit)| limit)
 }
 
@@ -218,7 +218,7 @@ impl Rule for Fragment {
     }
 }
 
-described!(Fragment, Text::<256, false>::schema());
+described!(Fragment, BoundedText::<256, false>::schema());
 
 /// How many to a page, in digits.
 struct PageSize(u32);

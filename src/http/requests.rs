@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Failure,
-    checked::{Checked, Fields, Rule, Wrong, body},
-    rules::{Ids, Text, string, wrong},
+    checked::{Checked, ObjectFields, Rule, Wrong, body},
+    rules::{BoundedText, Ids, string, wrong},
     schema::{described, text},
 };
 use crate::{
@@ -30,15 +30,15 @@ pub(super) use batches::{BatchBody, batch};
 /// At most 50 skills.
 type Skills = Ids<SkillId, 50>;
 /// Why, for the record.
-type Reason = Text<500, true>;
+type Reason = BoundedText<500, true>;
 /// The caller's own ticket number.
-pub(super) type Reference = Text<128, false>;
+pub(super) type Reference = BoundedText<128, false>;
 
 /// A call, and the queue it moves to: exactly one of `queueName` and `queueId`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = TransferRequest)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct TransferBody {
+pub(super) struct TransferRequestBody {
     /// The call to move.
     #[schema(required, nullable = false, value_type = Uuid)]
     conversation_id: Option<Checked<ConversationId>>,
@@ -76,9 +76,9 @@ pub(super) struct TransferBody {
     reference: Option<Checked<Reference>>,
 }
 
-impl TransferBody {
+impl TransferRequestBody {
     /// The request. `None` only after a note; the value counts only if nothing was noted.
-    fn checked(self, fields: &mut Fields<'_>) -> Option<TransferRequest> {
+    fn checked(self, fields: &mut ObjectFields<'_>) -> Option<TransferRequest> {
         let conversation_id = fields.require("conversationId", self.conversation_id);
         let by_name = ("queueName", self.queue_name);
         let queue = queue(fields, by_name, ("queueId", self.queue_id));
@@ -88,8 +88,8 @@ impl TransferBody {
         let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or_default();
         let participant_id = fields.take("participantId", self.participant_id);
         let transfer_type = fields.take("transferType", self.transfer_type).unwrap_or_default();
-        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
-        let reference = fields.take("reference", self.reference).map(|Text(text)| text);
+        let reason = fields.take("reason", self.reason).map(|BoundedText(text)| text);
+        let reference = fields.take("reference", self.reference).map(|BoundedText(text)| text);
         Some(TransferRequest {
             conversation_id: conversation_id?,
             queue: queue?,
@@ -107,7 +107,7 @@ impl TransferBody {
 
 /// A queue named by exactly one of two fields.
 fn queue(
-    fields: &mut Fields<'_>,
+    fields: &mut ObjectFields<'_>,
     (by_name, name): (&str, Option<Checked<QueueName>>),
     (by_id, id): (&str, Option<Checked<QueueId>>),
 ) -> Option<QueueRef> {
@@ -130,7 +130,7 @@ fn queue(
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn transfer(bytes: &[u8]) -> Result<TransferRequest, Failure> {
-    body(bytes, TransferBody::checked)
+    body(bytes, TransferRequestBody::checked)
 }
 
 /// What an operator saw in Genesys.
@@ -153,7 +153,7 @@ pub(super) struct SettleBody {
 pub(super) fn settle(bytes: &[u8]) -> Result<(Verdict, Option<String>), Failure> {
     body(bytes, |read: SettleBody, fields| {
         let outcome = fields.require("outcome", read.outcome);
-        let reason = fields.take("reason", read.reason).map(|Text(text)| text);
+        let reason = fields.take("reason", read.reason).map(|BoundedText(text)| text);
         Some((outcome?, reason))
     })
 }
@@ -176,7 +176,7 @@ struct LogFilterText(String);
 
 impl Rule for LogFilterText {
     fn read(json: &str) -> Result<Self, Wrong> {
-        let Text(filter) = Text::<1000, false>::read(json)?;
+        let BoundedText(filter) = BoundedText::<1000, false>::read(json)?;
         if config::is_log_filter(&filter) {
             return Ok(Self(filter));
         }

@@ -141,9 +141,9 @@ described!(Priority, PriorityNumber::schema());
 
 /// A text of at most `MAX` characters without control characters; line breaks and tabs only when
 /// `BREAKS`.
-pub(super) struct Text<const MAX: usize, const BREAKS: bool>(pub(super) String);
+pub(super) struct BoundedText<const MAX: usize, const BREAKS: bool>(pub(super) String);
 
-impl<const MAX: usize, const BREAKS: bool> Rule for Text<MAX, BREAKS> {
+impl<const MAX: usize, const BREAKS: bool> Rule for BoundedText<MAX, BREAKS> {
     fn read(json: &str) -> Result<Self, Wrong> {
         let text = string(json, "a string")?;
         check_text(&text, MAX, BREAKS).map_err(wrong)?;
@@ -151,7 +151,7 @@ impl<const MAX: usize, const BREAKS: bool> Rule for Text<MAX, BREAKS> {
     }
 }
 
-described!([const MAX: usize, const BREAKS: bool] Text<MAX, BREAKS>, {
+described!([const MAX: usize, const BREAKS: bool] BoundedText<MAX, BREAKS>, {
         let pattern = if BREAKS { LINES } else { LINE };
         text().max_length(Some(MAX)).pattern(Some(pattern))
 });

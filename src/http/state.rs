@@ -43,7 +43,7 @@ pub struct Shared {
 }
 
 impl AppState {
-    /// The state for a server with these `settings`, which lets in whom `keyring` knows. Once it
+    /// The state for a server with these `settings`, which lets in the callers `keyring` knows. Once it
     /// is told to end by `shutdown` the service says that it is not ready; when the grace is over
     /// it answers what it has in hand.
     #[must_use]
@@ -84,7 +84,7 @@ impl AppState {
     /// Whether transfers can be carried out now, and if not, why, as `GET /health/ready` tells.
     pub async fn readiness(&self) -> Readiness {
         let Readiness { ready, mut reasons } = self.service.readiness().await;
-        // Only when nobody at all can be recognised, which ends with the first answer of the
+        // Only when no caller at all can be recognised, which ends with the first answer of the
         // issuer.
         let unknown = self.keyring.troubles();
         let ready = ready && unknown.is_empty();

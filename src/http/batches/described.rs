@@ -124,8 +124,8 @@ fn watch() -> Entry {
         .tag("Batches")
         .about(
             "Events: `progress`, whose data is the `Batch`, at most 4 a second; `transfer`, the \
-             `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Whoever \
-             comes late is told everything from the beginning. A comment comes at least every \
+             `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Late \
+             subscribers get all events from the start. A comment comes at least every \
              15 s. `curl -N` shows all as it comes.",
         )
         .parameters([id()])
