@@ -109,18 +109,17 @@ pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
 
 impl<const MIN: i64, const MAX: i64> Rule for Whole<MIN, MAX> {
     fn read(json: &str) -> Result<Self, Wrong> {
-        let expected = format!("must be a whole number from {MIN} to {MAX}");
-        let detail = match json.parse::<f64>() {
-            Err(_) => format!("{expected}, not {}", kind(json)),
+        let instead = match json.parse::<f64>() {
+            Err(_) => format!(", not {}", kind(json)),
             // Exact: a double has every whole number of 53 bits, and the bounds have fewer.
             Ok(number) if number.fract() == 0.0 => match format!("{number:.0}").parse::<i64>() {
                 Ok(number) if (MIN..=MAX).contains(&number) => return Ok(Self(number)),
-                _ => format!("{expected}; this one is outside"),
+                _ => "; this one is outside".to_owned(),
             },
-            Ok(number) if number.is_finite() => format!("{expected}, without a fraction"),
-            Ok(_) => format!("{expected}; this one is outside"),
+            Ok(number) if number.is_finite() => ", without a fraction".to_owned(),
+            Ok(_) => "; this one is outside".to_owned(),
         };
-        Err(wrong(detail))
+        Err(wrong(format!("must be a whole number from {MIN} to {MAX}{instead}")))
     }
 }
 
