@@ -230,7 +230,7 @@ impl<'a> ProblemBody<'a> {
     }
 }
 
-/// `value` as a line of JSON: compact, with a line end for whoever reads it in a terminal.
+/// `value` as a line of JSON: compact, with a line end for people who read it in a terminal.
 pub(super) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
     // Plain data with string keys cannot fail to serialise; were it to, an empty object is JSON.
     let mut bytes = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());

@@ -146,5 +146,5 @@ fn show(status: StatusCode, state: &BatchState, headers: &HeaderMap) -> Response
 /// An id that is no UUID names nothing, so it is 404 like any other that is not there.
 fn batch_id(id: Result<Path<String>, PathRejection>) -> Result<BatchId, Failure> {
     let parsed = id.ok().and_then(|Path(text)| text.parse().ok());
-    parsed.ok_or_else(|| Failure::new(Code::NotFound, "There is no such batch: not a UUID."))
+    parsed.ok_or_else(|| Failure::new(Code::NotFound, "A batch id must be a UUID."))
 }

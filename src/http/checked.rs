@@ -47,17 +47,12 @@ impl<'de, T: Rule> Deserialize<'de> for Checked<T> {
 }
 
 /// Takes the values out of the fields of a struct, and notes what is wrong with them.
-pub(super) struct Fields<'e> {
+pub(super) struct ObjectFields<'e> {
     at: String,
     errors: &'e mut Errors,
 }
 
-impl<'e> Fields<'e> {
-    /// The fields of an object; pointers to them begin with `at`.
-    pub(super) fn new(at: &str, errors: &'e mut Errors) -> Self {
-        Self { at: at.to_owned(), errors }
-    }
-
+impl ObjectFields<'_> {
     /// Notes that the field `name` is wrong.
     pub(super) fn note(&mut self, name: &str, detail: impl Into<String>) {
         self.errors.note(format!("{}{name}", self.at), detail);
@@ -76,101 +71,127 @@ impl<'e> Fields<'e> {
         self.take(name, field)
     }
 
+    /// Notes that the object as a whole is wrong.
+    pub(super) fn note_whole(&mut self, detail: impl Into<String>) {
+        self.errors.note(self.at.trim_end_matches('/'), detail);
+    }
+
+    /// Reads the object `json`, which stands in the field `name`. `None` only after a note.
+    pub(super) fn inner<T: DeserializeOwned + PartialSchema, R>(
+        &mut self,
+        name: &str,
+        json: &RawValue,
+        to: impl FnOnce(T, &mut ObjectFields<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let mut fields =
+            ObjectFields { at: format!("{}{name}/", self.at), errors: &mut *self.errors };
+        // It is JSON: it was read as a part of some.
+        let read = fields.object(json.get().as_bytes()).ok().flatten()?;
+        to(read, &mut fields)
+    }
+
     fn note_all(&mut self, name: &str, wrong: Wrong) {
         for (below, detail) in wrong {
             self.note(&format!("{name}{below}"), detail);
         }
     }
+
+    /// Reads an object. `None` only after a note.
+    ///
+    /// # Errors
+    /// `json` is not JSON.
+    fn object<T: DeserializeOwned + PartialSchema>(
+        &mut self,
+        json: &[u8],
+    ) -> Result<Option<T>, serde_json::Error> {
+        // serde takes arrays for structs, too.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            let value: &RawValue = serde_json::from_slice(json)?;
+            self.note_whole(format!("must be an object, not {}", kind(value.get())));
+            return Ok(None);
+        }
+        match serde_json::from_slice(json) {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.classify() == Category::Data => self.sorted_out(json).map(Some),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads an object in which members are unknown or come twice: notes them and leaves them out.
+    fn sorted_out<T: DeserializeOwned + PartialSchema>(
+        &mut self,
+        json: &[u8],
+    ) -> Result<T, serde_json::Error> {
+        let Members(members) = serde_json::from_slice(json)?;
+        let known = members_of(T::schema());
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let mut kept = Vec::new();
+        let (mut seen, mut reported) = (HashSet::new(), HashSet::new());
+        for (name, value) in &members {
+            if !seen.insert(name.as_str()) {
+                if reported.insert(name.as_str()) {
+                    self.note(&segment(name), "appears more than once");
+                }
+            } else if known.contains(&name.as_str()) {
+                kept.push(format!("{}:{}", quoted(name), value.get()));
+            } else {
+                self.note(&segment(name), unknown(name, &known));
+            }
+        }
+        serde_json::from_str(&format!("{{{}}}", kept.join(",")))
+    }
 }
 
-/// Reads a JSON body. A UTF-8 byte order mark in front is skipped (RFC 8259, section 8.1 lets a
-/// reader do so; some .NET clients send one). `None` only after a note in `errors`.
+/// Reads a JSON body as a `T` and makes of it what the domain takes. A UTF-8 byte order mark in front
+/// is skipped (RFC 8259, section 8.1 lets a reader do so; some .NET clients send one).
 ///
 /// # Errors
-/// `malformed_json`, with the place.
-pub(super) fn body<T: DeserializeOwned + PartialSchema>(
+/// `malformed_json`, with the place; `invalid_request` with every bad field.
+pub(super) fn body<T: DeserializeOwned + PartialSchema, R>(
     bytes: &[u8],
-    errors: &mut Errors,
-) -> Result<Option<T>, Failure> {
+    to: impl FnOnce(T, &mut ObjectFields<'_>) -> Option<R>,
+) -> Result<R, Failure> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(Failure::new(Code::MalformedJson, "The body is empty."));
     }
-    object(bytes, "/", errors).map_err(|error| {
+    let mut errors = Errors::default();
+    let mut fields = ObjectFields { at: "/".to_owned(), errors: &mut errors };
+    let read = fields.object(bytes).map_err(|error| {
         Failure::new(Code::MalformedJson, format!("The body is not valid JSON: {error}."))
-    })
+    })?;
+    let made = read.and_then(|read| to(read, &mut fields));
+    errors.finish(made)
 }
 
 /// Reads a query string as strictly as a body: its parameters are members whose values are strings.
-pub(super) fn query<T: DeserializeOwned + PartialSchema>(
+///
+/// # Errors
+/// `invalid_request` with every bad parameter.
+pub(super) fn query<T: DeserializeOwned + PartialSchema, R>(
     raw: Option<&str>,
-    errors: &mut Errors,
-) -> Option<T> {
+    to: impl FnOnce(T, &mut ObjectFields<'_>) -> R,
+) -> Result<R, Failure> {
+    let mut errors = Errors::default();
+    let mut fields = ObjectFields { at: "?".to_owned(), errors: &mut errors };
     let mut members = Vec::new();
     for (name, value) in form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
         // Decoding puts this character where the bytes were not UTF-8.
         if value.contains(char::REPLACEMENT_CHARACTER) {
-            errors.note(format!("?{}", segment(&name)), "must be UTF-8");
+            fields.note(&segment(&name), "must be UTF-8");
         } else {
             members.push(format!("{}:{}", quoted(&name), quoted(&value)));
         }
     }
     let json = format!("{{{}}}", members.join(","));
-    object(json.as_bytes(), "?", errors).unwrap_or_default()
+    let read = fields.object(json.as_bytes()).unwrap_or_default();
+    let made = read.map(|read| to(read, &mut fields));
+    errors.finish(made)
 }
 
 /// `text` as a JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// Reads an object whose members' pointers begin with `at`. `None` only after a note in `errors`.
-///
-/// # Errors
-/// `json` is not JSON.
-pub(super) fn object<T: DeserializeOwned + PartialSchema>(
-    json: &[u8],
-    at: &str,
-    errors: &mut Errors,
-) -> Result<Option<T>, serde_json::Error> {
-    // serde takes arrays for structs, too.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        let value: &RawValue = serde_json::from_slice(json)?;
-        let pointer = at.trim_end_matches('/');
-        errors.note(pointer, format!("must be an object, not {}", kind(value.get())));
-        return Ok(None);
-    }
-    match serde_json::from_slice(json) {
-        Ok(read) => Ok(Some(read)),
-        Err(error) if error.classify() == Category::Data => sorted_out(json, at, errors),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads an object in which members are unknown or come twice: notes them and leaves them out.
-fn sorted_out<T: DeserializeOwned + PartialSchema>(
-    json: &[u8],
-    at: &str,
-    errors: &mut Errors,
-) -> Result<Option<T>, serde_json::Error> {
-    let Members(members) = serde_json::from_slice(json)?;
-    let known = members_of(T::schema());
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let mut kept = Vec::new();
-    let (mut seen, mut reported) = (HashSet::new(), HashSet::new());
-    for (name, value) in &members {
-        let pointer = || format!("{at}{}", segment(name));
-        if !seen.insert(name.as_str()) {
-            if reported.insert(name.as_str()) {
-                errors.note(pointer(), "appears more than once");
-            }
-        } else if known.contains(&name.as_str()) {
-            kept.push(format!("{}:{}", quoted(name), value.get()));
-        } else {
-            errors.note(pointer(), unknown(name, &known));
-        }
-    }
-    serde_json::from_str(&format!("{{{}}}", kept.join(","))).map(Some)
 }
 
 /// The names of the members that `schema` describes.

@@ -31,7 +31,7 @@ pub(super) async fn preview_transfer(
 ) -> Result<Response, Failure> {
     let target = query::target(raw.as_deref())?;
     let id = id.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(|| {
-        Failure::new(Code::ConversationNotFound, "There is no such conversation: not a UUID.")
+        Failure::new(Code::ConversationNotFound, "A conversation id must be a UUID.")
     })?;
     let preview = app.transfers.preview(&caller, id, target, arrival.deadline).await?;
     Ok(ok(&PreviewView::from(&preview)))

@@ -31,7 +31,7 @@ const FILES: [(&str, &str, &str); 6] = [
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Only what comes from here is loaded, run or asked; nothing is sent elsewhere; nobody may frame
+/// Only what comes from here is loaded, run or asked; nothing is sent elsewhere; no site may frame
 /// the page.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

@@ -26,7 +26,7 @@ impl Fixed {
         Self { kind, bytes, tag: tag.unwrap_or(HeaderValue::from_static("\"0\"")) }
     }
 
-    /// The content, or 304 for whoever has it already. Caches ask each time: a new release shows at
+    /// The content, or 304 for a caller that has it already. Caches ask each time: a new release shows at
     /// once, and asking costs one small answer.
     pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
         let head = [

@@ -163,7 +163,7 @@ impl Prefer {
     }
 
     /// What to wait for. With both preferences the answer comes at once: RFC 7240, section 4.3,
-    /// lets a server answer an asynchronous request earlier than `wait`, and whoever asks for
+    /// lets a server answer an asynchronous request earlier than `wait`, and a caller that asks for
     /// `respond-async` does not want to be kept.
     pub(super) fn wait(self) -> Wait {
         match self {

@@ -121,7 +121,8 @@ fn elsewhere() -> [(String, RefOr<Described>); 2] {
 fn info() -> Info {
     let mut info = Info::new("genesys-transfer", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "One request moves one call; Genesys is never asked twice for the same move, and every \
+        "One request moves one call; Genesys is never asked again while the first attempt may \
+         have worked, and every \
          request gets an answer that says what happened and what to do next.\n\nBodies are JSON \
          in UTF-8, members camelCase, times RFC 3339 in UTC. Members, fields and query parameters \
          that are not listed here are refused in requests; answers may gain members. A member \

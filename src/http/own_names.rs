@@ -31,7 +31,7 @@ impl OwnNames {
         Self { bind }
     }
 
-    /// Checks whom `request` is addressed to and that no page of another site sent it. Of the host
+    /// Checks which host `request` is addressed to and that no page of another site sent it. Of the host
     /// in the target and the `Host` header the former counts (RFC 9112, section 3.2.2). Only
     /// HTTP/1.0 has neither, which no browser speaks.
     ///

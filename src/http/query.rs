@@ -12,10 +12,9 @@ use uuid::Uuid;
 
 use super::{
     answer::Failure,
-    checked::{Checked, Fields, Rule, Wrong, query},
-    errors::Errors,
+    checked::{Checked, ObjectFields, Rule, Wrong, query},
     requests::Reference,
-    rules::{Text, check_text, string, wrong},
+    rules::{BoundedText, check_text, string, wrong},
     schema::{described, text},
 };
 use crate::{
@@ -56,9 +55,7 @@ pub(super) fn none(raw: Option<&str>) -> Result<(), Failure> {
     if raw.is_none_or(str::is_empty) {
         return Ok(());
     }
-    let mut errors = Errors::default();
-    let read = query::<NoQuery>(raw, &mut errors).map(|NoQuery {}| ());
-    errors.finish(read)
+    query(raw, |NoQuery {}, _| ())
 }
 
 /// The parameters of `GET /transfers`.
@@ -93,24 +90,21 @@ pub(super) struct TransferQuery {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Failure> {
-    let mut errors = Errors::default();
-    let page = query::<TransferQuery>(raw, &mut errors).map(|read| {
-        let mut fields = Fields::new("?", &mut errors);
+    query(raw, |read: TransferQuery, fields| {
         let filter = TransferFilter {
             conversation_id: fields.take("conversationId", read.conversation_id),
             queue_id: fields.take("queueId", read.queue_id),
             status: fields.take("status", read.status),
-            reference: fields.take("reference", read.reference).map(|Text(text)| text),
+            reference: fields.take("reference", read.reference).map(|BoundedText(text)| text),
             since: fields.take("since", read.since).map(|Since(time)| time),
             before: fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id)),
             ..TransferFilter::default()
         };
-        (filter, page_size(&mut fields, read.limit))
-    });
-    errors.finish(page)
+        (filter, page_size(fields, read.limit))
+    })
 }
 
-fn page_size(fields: &mut Fields<'_>, limit: Option<Checked<PageSize>>) -> u32 {
+fn page_size(fields: &mut ObjectFields<'_>, limit: Option<Checked<PageSize>>) -> u32 {
     fields.take("limit", limit).map_or(DEFAULT_PAGE, |PageSize(limit)| limit)
 }
 
@@ -134,17 +128,14 @@ pub(super) struct BatchQuery {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn batches(raw: Option<&str>) -> Result<(BatchFilter, u32), Failure> {
-    let mut errors = Errors::default();
-    let page = query::<BatchQuery>(raw, &mut errors).map(|read| {
-        let mut fields = Fields::new("?", &mut errors);
+    query(raw, |read: BatchQuery, fields| {
         let filter = BatchFilter {
             status: fields.take("status", read.status),
             before: fields.take("cursor", read.cursor).map(|Cursor(id)| BatchId::new(id)),
             caller: None,
         };
-        (filter, page_size(&mut fields, read.limit))
-    });
-    errors.finish(page)
+        (filter, page_size(fields, read.limit))
+    })
 }
 
 /// The parameters of `GET /batches/{id}/transfers`.
@@ -164,13 +155,10 @@ pub(super) struct BatchTransferQuery {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn batch_transfers(raw: Option<&str>) -> Result<(Option<TransferId>, u32), Failure> {
-    let mut errors = Errors::default();
-    let page = query::<BatchTransferQuery>(raw, &mut errors).map(|read| {
-        let mut fields = Fields::new("?", &mut errors);
+    query(raw, |read: BatchTransferQuery, fields| {
         let before = fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id));
-        (before, page_size(&mut fields, read.limit))
-    });
-    errors.finish(page)
+        (before, page_size(fields, read.limit))
+    })
 }
 
 /// The parameters of `GET /conversations/{id}`.
@@ -190,16 +178,13 @@ pub(super) struct TargetQuery {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn target(raw: Option<&str>) -> Result<Option<QueueRef>, Failure> {
-    let mut errors = Errors::default();
-    let queue = query::<TargetQuery>(raw, &mut errors).map(|read| {
-        let mut fields = Fields::new("?", &mut errors);
+    query(raw, |read: TargetQuery, fields| {
         if read.queue_name.is_some() && read.queue_id.is_some() {
             fields.note("queueId", "give either queueName or queueId, not both");
         }
         let by_name = fields.take("queueName", read.queue_name).map(QueueRef::Name);
         by_name.or(fields.take("queueId", read.queue_id).map(QueueRef::Id))
-    });
-    errors.finish(queue)
+    })
 }
 
 /// The parameters of `GET /queues`.
@@ -216,12 +201,9 @@ pub(super) struct QueueQuery {
 /// # Errors
 /// `invalid_request` with every bad parameter.
 pub(super) fn queues(raw: Option<&str>) -> Result<String, Failure> {
-    let mut errors = Errors::default();
-    let fragment = query::<QueueQuery>(raw, &mut errors).map(|read| {
-        let mut fields = Fields::new("?", &mut errors);
+    query(raw, |read: QueueQuery, fields| {
         fields.take("name", read.name).map(|Fragment(text)| text).unwrap_or_default()
-    });
-    errors.finish(fragment)
+    })
 }
 
 /// A part of a queue's name.
@@ -236,7 +218,7 @@ impl Rule for Fragment {
     }
 }
 
-described!(Fragment, Text::<256, false>::schema());
+described!(Fragment, BoundedText::<256, false>::schema());
 
 /// How many to a page, in digits.
 struct PageSize(u32);

@@ -8,9 +8,8 @@ use utoipa::ToSchema;
 
 use super::{
     answer::Failure,
-    checked::{Checked, Fields, Rule, Wrong, body},
-    errors::Errors,
-    rules::{Ids, Text, string, wrong},
+    checked::{Checked, ObjectFields, Rule, Wrong, body},
+    rules::{BoundedText, Ids, string, wrong},
     schema::{described, text},
 };
 use crate::{
@@ -31,15 +30,15 @@ pub(super) use batches::{BatchBody, batch};
 /// At most 50 skills.
 type Skills = Ids<SkillId, 50>;
 /// Why, for the record.
-type Reason = Text<500, true>;
+type Reason = BoundedText<500, true>;
 /// The caller's own ticket number.
-pub(super) type Reference = Text<128, false>;
+pub(super) type Reference = BoundedText<128, false>;
 
 /// A call, and the queue it moves to: exactly one of `queueName` and `queueId`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = TransferRequest)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct TransferBody {
+pub(super) struct TransferRequestBody {
     /// The call to move.
     #[schema(required, nullable = false, value_type = Uuid)]
     conversation_id: Option<Checked<ConversationId>>,
@@ -77,22 +76,20 @@ pub(super) struct TransferBody {
     reference: Option<Checked<Reference>>,
 }
 
-impl TransferBody {
-    /// The request, whose fields' pointers begin with `at`. `None` only after a note in `errors`; the
-    /// value counts only if nothing was noted.
-    fn checked(self, at: &str, errors: &mut Errors) -> Option<TransferRequest> {
-        let mut fields = Fields::new(at, errors);
+impl TransferRequestBody {
+    /// The request. `None` only after a note; the value counts only if nothing was noted.
+    fn checked(self, fields: &mut ObjectFields<'_>) -> Option<TransferRequest> {
         let conversation_id = fields.require("conversationId", self.conversation_id);
         let by_name = ("queueName", self.queue_name);
-        let queue = queue(&mut fields, by_name, ("queueId", self.queue_id));
+        let queue = queue(fields, by_name, ("queueId", self.queue_id));
         let priority = fields.take("priority", self.priority);
         let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
         let language_id = fields.take("languageId", self.language_id);
         let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or_default();
         let participant_id = fields.take("participantId", self.participant_id);
         let transfer_type = fields.take("transferType", self.transfer_type).unwrap_or_default();
-        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
-        let reference = fields.take("reference", self.reference).map(|Text(text)| text);
+        let reason = fields.take("reason", self.reason).map(|BoundedText(text)| text);
+        let reference = fields.take("reference", self.reference).map(|BoundedText(text)| text);
         Some(TransferRequest {
             conversation_id: conversation_id?,
             queue: queue?,
@@ -110,7 +107,7 @@ impl TransferBody {
 
 /// A queue named by exactly one of two fields.
 fn queue(
-    fields: &mut Fields<'_>,
+    fields: &mut ObjectFields<'_>,
     (by_name, name): (&str, Option<Checked<QueueName>>),
     (by_id, id): (&str, Option<Checked<QueueId>>),
 ) -> Option<QueueRef> {
@@ -133,10 +130,7 @@ fn queue(
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn transfer(bytes: &[u8]) -> Result<TransferRequest, Failure> {
-    let mut errors = Errors::default();
-    let read: Option<TransferBody> = body(bytes, &mut errors)?;
-    let request = read.and_then(|read| read.checked("/", &mut errors));
-    errors.finish(request)
+    body(bytes, TransferRequestBody::checked)
 }
 
 /// What an operator saw in Genesys.
@@ -157,15 +151,11 @@ pub(super) struct SettleBody {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn settle(bytes: &[u8]) -> Result<(Verdict, Option<String>), Failure> {
-    let mut errors = Errors::default();
-    let read: Option<SettleBody> = body(bytes, &mut errors)?;
-    let verdict = read.and_then(|read| {
-        let mut fields = Fields::new("/", &mut errors);
+    body(bytes, |read: SettleBody, fields| {
         let outcome = fields.require("outcome", read.outcome);
-        let reason = fields.take("reason", read.reason).map(|Text(text)| text);
+        let reason = fields.take("reason", read.reason).map(|BoundedText(text)| text);
         Some((outcome?, reason))
-    });
-    errors.finish(verdict)
+    })
 }
 
 /// What is to be logged.
@@ -186,7 +176,7 @@ struct LogFilterText(String);
 
 impl Rule for LogFilterText {
     fn read(json: &str) -> Result<Self, Wrong> {
-        let Text(filter) = Text::<1000, false>::read(json)?;
+        let BoundedText(filter) = BoundedText::<1000, false>::read(json)?;
         if config::is_log_filter(&filter) {
             return Ok(Self(filter));
         }
@@ -225,13 +215,9 @@ described!(LogChangeTime, {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(super) fn log_level(bytes: &[u8]) -> Result<(String, Option<Duration>), Failure> {
-    let mut errors = Errors::default();
-    let read: Option<LogLevelBody> = body(bytes, &mut errors)?;
-    let change = read.and_then(|read| {
-        let mut fields = Fields::new("/", &mut errors);
+    body(bytes, |read: LogLevelBody, fields| {
         let filter = fields.require("filter", read.filter).map(|LogFilterText(text)| text);
         let lasting = fields.take("for", read.r#for).map(|LogChangeTime(time)| time);
         Some((filter?, lasting))
-    });
-    errors.finish(change)
+    })
 }

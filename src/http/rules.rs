@@ -109,18 +109,17 @@ pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
 
 impl<const MIN: i64, const MAX: i64> Rule for Whole<MIN, MAX> {
     fn read(json: &str) -> Result<Self, Wrong> {
-        let expected = format!("must be a whole number from {MIN} to {MAX}");
-        let detail = match json.parse::<f64>() {
-            Err(_) => format!("{expected}, not {}", kind(json)),
+        let instead = match json.parse::<f64>() {
+            Err(_) => format!(", not {}", kind(json)),
             // Exact: a double has every whole number of 53 bits, and the bounds have fewer.
             Ok(number) if number.fract() == 0.0 => match format!("{number:.0}").parse::<i64>() {
                 Ok(number) if (MIN..=MAX).contains(&number) => return Ok(Self(number)),
-                _ => format!("{expected}; this one is outside"),
+                _ => "; this one is outside".to_owned(),
             },
-            Ok(number) if number.is_finite() => format!("{expected}, without a fraction"),
-            Ok(_) => format!("{expected}; this one is outside"),
+            Ok(number) if number.is_finite() => ", without a fraction".to_owned(),
+            Ok(_) => "; this one is outside".to_owned(),
         };
-        Err(wrong(detail))
+        Err(wrong(format!("must be a whole number from {MIN} to {MAX}{instead}")))
     }
 }
 
@@ -141,9 +140,9 @@ described!(Priority, PriorityNumber::schema());
 
 /// A text of at most `MAX` characters without control characters; line breaks and tabs only when
 /// `BREAKS`.
-pub(super) struct Text<const MAX: usize, const BREAKS: bool>(pub(super) String);
+pub(super) struct BoundedText<const MAX: usize, const BREAKS: bool>(pub(super) String);
 
-impl<const MAX: usize, const BREAKS: bool> Rule for Text<MAX, BREAKS> {
+impl<const MAX: usize, const BREAKS: bool> Rule for BoundedText<MAX, BREAKS> {
     fn read(json: &str) -> Result<Self, Wrong> {
         let text = string(json, "a string")?;
         check_text(&text, MAX, BREAKS).map_err(wrong)?;
@@ -151,7 +150,7 @@ impl<const MAX: usize, const BREAKS: bool> Rule for Text<MAX, BREAKS> {
     }
 }
 
-described!([const MAX: usize, const BREAKS: bool] Text<MAX, BREAKS>, {
+described!([const MAX: usize, const BREAKS: bool] BoundedText<MAX, BREAKS>, {
         let pattern = if BREAKS { LINES } else { LINE };
         text().max_length(Some(MAX)).pattern(Some(pattern))
 });

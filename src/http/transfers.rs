@@ -138,5 +138,5 @@ fn about(transfer: &Transfer) -> Response {
 /// An id that is no UUID names nothing, so it is 404 like any other that is not there.
 fn transfer_id(id: Result<Path<String>, PathRejection>) -> Result<TransferId, Failure> {
     let parsed = id.ok().and_then(|Path(text)| text.parse().ok());
-    parsed.ok_or_else(|| Failure::new(Code::NotFound, "There is no such transfer: not a UUID."))
+    parsed.ok_or_else(|| Failure::new(Code::NotFound, "A transfer id must be a UUID."))
 }

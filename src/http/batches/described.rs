@@ -32,7 +32,7 @@ pub(in crate::http) fn entries() -> Vec<Entry> {
 
 fn create() -> Entry {
     let batch = Answer::new("The batch is recorded and begins.")
-        .json::<BatchOrPlan>(batch("running"))
+        .json::<BatchOrPlan<'_>>(batch("running"))
         .with_always("Location")
         .with("Idempotent-Replayed")
         .leads_to("findBatch", "The batch as it then stands.")
@@ -54,7 +54,7 @@ fn create() -> Entry {
         .header("Idempotency-Key")
         .header("traceparent")
         .body::<BatchBody>(&requests())
-        .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan>(plan()))
+        .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan<'_>>(plan()))
         .answer(202, batch)
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)
@@ -124,8 +124,8 @@ fn watch() -> Entry {
         .tag("Batches")
         .about(
             "Events: `progress`, whose data is the `Batch`, at most 4 a second; `transfer`, the \
-             `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Whoever \
-             comes late is told everything from the beginning. A comment comes at least every \
+             `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Late \
+             subscribers get all events from the start. A comment comes at least every \
              15 s. `curl -N` shows all as it comes.",
         )
         .parameters([id()])

@@ -37,7 +37,7 @@ pub(in crate::http) async fn watch_batch(
     query::none(raw.as_deref())?;
     let watch = app.batches.watch(&caller, batch_id(id)?).await?;
     if headers.get(LAST_EVENT_ID).is_some_and(|last| last == END) {
-        // He has heard all. A browser whose stream ended connects again by itself until it is
+        // The caller has all events. A browser whose stream ended connects again by itself until it is
         // answered so.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

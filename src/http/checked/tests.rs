@@ -15,13 +15,10 @@ struct Sample {
 }
 
 fn read(json: impl AsRef<[u8]>) -> Result<(Option<i64>, Option<bool>), Box<Problem>> {
-    let mut errors = Errors::default();
-    let read: Option<Sample> = body(json.as_ref(), &mut errors).map_err(Failure::into_problem)?;
-    let values = read.map(|read| {
-        let mut fields = Fields::new("/", &mut errors);
-        (fields.take("a", read.a).map(|Whole(number)| number), fields.take("b", read.b))
+    let values = body(json.as_ref(), |read: Sample, fields| {
+        Some((fields.take("a", read.a).map(|Whole(number)| number), fields.take("b", read.b)))
     });
-    errors.finish(values).map_err(Failure::into_problem)
+    values.map_err(Failure::into_problem)
 }
 
 fn noted(json: &str) -> Vec<(String, String)> {

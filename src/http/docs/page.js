@@ -70,7 +70,7 @@ function securityLine({ security = [] }) {
   const schemes = security.flatMap(Object.keys);
   if (schemes.length === 0) return h("p", { class: "quiet" }, "No credentials are needed.");
   const optional = security.some((requirement) => Object.keys(requirement).length === 0);
-  return optional ? h("p", { class: "quiet" }, "This instance asks nobody for credentials.") : null;
+  return optional ? h("p", { class: "quiet" }, "This instance needs no credentials.") : null;
 }
 
 function parameterLine(parameter) {

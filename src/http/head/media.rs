@@ -88,8 +88,8 @@ pub(in super::super) fn accepts(headers: &HeaderMap, offered: &[Media]) -> Resul
     Err(Failure::new(Code::NotAcceptable, detail))
 }
 
-/// The one of `offered` that the caller likes best, the first of those he likes alike; `None` when
-/// he takes none. Members of `Accept` that cannot be read are skipped; when none can, it is as if
+/// The one of `offered` that the caller likes best, the first of those it likes alike; `None` when
+/// it takes none. Members of `Accept` that cannot be read are skipped; when none can, it is as if
 /// the header were not there.
 pub(in super::super) fn chosen(headers: &HeaderMap, offered: &[Media]) -> Option<Media> {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());

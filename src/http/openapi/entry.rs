@@ -145,7 +145,7 @@ impl Entry {
         (self.path, self.method.clone())
     }
 
-    /// The finished operation. With `all_open` nobody is asked for credentials.
+    /// The finished operation. With `all_open` no credentials are asked for.
     pub(super) fn operation(mut self, all_open: bool) -> Operation {
         let mut about: Vec<String> = self.about.into_iter().map(str::to_owned).collect();
         let ways = self.ways_in();
@@ -193,7 +193,7 @@ impl Entry {
     }
 }
 
-/// Either scheme with any set of permissions, or nothing at all where nobody is asked.
+/// Either scheme with any set of permissions, or nothing at all where it is `optional`.
 fn securities(ways: &[Vec<&str>], optional: bool) -> Vec<SecurityRequirement> {
     let nothing = optional.then(SecurityRequirement::default);
     let schemes = ways.iter().flat_map(|permissions| {

@@ -42,7 +42,7 @@ impl ToSchema for ReasonsShape {
     }
 }
 
-/// What whoever watches a batch is told.
+/// One event of a batch.
 pub(in crate::http) struct BatchEventShape;
 
 impl PartialSchema for BatchEventShape {

@@ -7,14 +7,13 @@ use utoipa::{
     openapi::{ArrayBuilder, Ref, RefOr, Schema},
 };
 
-use super::{Reason, Reference, Skills, TransferBody, queue};
+use super::{Reason, Reference, Skills, TransferRequestBody, queue};
 use crate::{
     batch::{BatchOrder, DrainOrder},
     http::{
         answer::Failure,
-        checked::{Checked, Fields, Rule, Wrong, body, kind, object},
-        errors::Errors,
-        rules::{Ids, Text, Whole, wrong},
+        checked::{Checked, ObjectFields, Rule, Wrong, body, kind},
+        rules::{BoundedText, Ids, Whole, wrong},
     },
     transfer::{
         ids::{LanguageId, PlanId, QueueId},
@@ -38,8 +37,8 @@ pub(in crate::http) struct BatchBody {
     plan_id: Option<Checked<PlanId>>,
     /// A list: no call twice, not more than `batches.max_size`. All queues must be there, or there is
     /// no batch.
-    #[schema(value_type = Option<Listed>, inline)]
-    transfers: Option<Checked<Listed>>,
+    #[schema(value_type = Option<TransferList>, inline)]
+    transfers: Option<Checked<TransferList>>,
     /// The queue to empty, by name.
     #[schema(value_type = Option<QueueName>, inline)]
     from_queue_name: Option<Checked<QueueName>>,
@@ -65,8 +64,8 @@ pub(in crate::http) struct BatchBody {
     #[schema(value_type = Option<bool>)]
     keep_place: Option<Checked<bool>>,
     /// Calls at most, the longest waiting; never more than `batches.max_size`.
-    #[schema(value_type = Option<Limit>, inline)]
-    limit: Option<Checked<Limit>>,
+    #[schema(value_type = Option<DrainLimit>, inline)]
+    limit: Option<Checked<DrainLimit>>,
     /// Only show what would move. `false` when absent.
     #[schema(value_type = Option<bool>)]
     dry_run: Option<Checked<bool>>,
@@ -79,12 +78,12 @@ pub(in crate::http) struct BatchBody {
 }
 
 /// Calls a drain may be limited to.
-type Limit = Whole<1, 10_000>;
+type DrainLimit = Whole<1, 10_000>;
 
 /// The requests of a list, each still to be read.
-struct Listed(Vec<Box<RawValue>>);
+struct TransferList(Vec<Box<RawValue>>);
 
-impl Rule for Listed {
+impl Rule for TransferList {
     fn read(json: &str) -> Result<Self, Wrong> {
         let items: Vec<Box<RawValue>> = serde_json::from_str(json)
             .map_err(|_| wrong(format!("must be a list, not {}", kind(json))))?;
@@ -95,17 +94,17 @@ impl Rule for Listed {
     }
 }
 
-impl PartialSchema for Listed {
+impl PartialSchema for TransferList {
     fn schema() -> RefOr<Schema> {
-        let transfer = Ref::from_schema_name(TransferBody::name());
+        let transfer = Ref::from_schema_name(TransferRequestBody::name());
         ArrayBuilder::new().items(transfer).min_items(Some(1)).max_items(Some(1000)).into()
     }
 }
 
-impl ToSchema for Listed {
+impl ToSchema for TransferList {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((TransferBody::name().into_owned(), TransferBody::schema()));
-        TransferBody::schemas(schemas);
+        schemas.push((TransferRequestBody::name().into_owned(), TransferRequestBody::schema()));
+        TransferRequestBody::schemas(schemas);
     }
 }
 
@@ -114,34 +113,27 @@ impl ToSchema for Listed {
 /// # Errors
 /// `malformed_json`; `invalid_request` with every bad field.
 pub(in crate::http) fn batch(bytes: &[u8]) -> Result<BatchOrder, Failure> {
-    let mut errors = Errors::default();
-    let order = match body::<BatchBody>(bytes, &mut errors)? {
-        Some(read) => read.order(&mut errors),
-        None => None,
-    };
-    errors.finish(order)
+    body(bytes, BatchBody::order)
 }
 
 impl BatchBody {
-    fn order(self, errors: &mut Errors) -> Option<BatchOrder> {
+    fn order(self, fields: &mut ObjectFields<'_>) -> Option<BatchOrder> {
         let sent = self.sent();
         if self.plan_id.is_some() {
-            refuse_others(sent, &["planId"], errors);
-            let plan = Fields::new("/", errors).take("planId", self.plan_id);
-            plan.map(BatchOrder::Plan)
+            refuse_others(sent, &["planId"], fields);
+            fields.take("planId", self.plan_id).map(BatchOrder::Plan)
         } else if self.transfers.is_some() {
-            refuse_others(sent, &["transfers", "reason"], errors);
-            self.list(errors)
+            refuse_others(sent, &["transfers", "reason"], fields);
+            self.list(fields)
         } else if sent.is_empty() {
             // Also of a body in which no name is known.
-            errors.note(
-                "",
+            fields.note_whole(
                 "must have transfers (a list), or fromQueueName and toQueueName (a drain), or \
                  planId (what a dry run showed)",
             );
             None
         } else {
-            self.drain(errors)
+            self.drain(fields)
         }
     }
 
@@ -166,37 +158,30 @@ impl BatchBody {
         all.into_iter().filter(|(_, sent)| *sent).map(|(name, _)| name).collect()
     }
 
-    fn list(self, errors: &mut Errors) -> Option<BatchOrder> {
-        let mut fields = Fields::new("/", errors);
-        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
-        let Listed(items) = fields.take("transfers", self.transfers)?;
+    fn list(self, fields: &mut ObjectFields<'_>) -> Option<BatchOrder> {
+        let reason = fields.take("reason", self.reason).map(|BoundedText(text)| text);
+        let TransferList(items) = fields.take("transfers", self.transfers)?;
         let mut transfers = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let at = format!("/transfers/{index}/");
-            // It is JSON: it was read as a part of some.
-            let read = object::<TransferBody>(item.get().as_bytes(), &at, errors).ok().flatten();
-            transfers.extend(read.and_then(|read| read.checked(&at, errors)));
+            let name = format!("transfers/{index}");
+            transfers.extend(fields.inner(&name, item, TransferRequestBody::checked));
         }
         Some(BatchOrder::List { transfers, reason })
     }
 
-    fn drain(self, errors: &mut Errors) -> Option<BatchOrder> {
-        let mut fields = Fields::new("/", errors);
+    fn drain(self, fields: &mut ObjectFields<'_>) -> Option<BatchOrder> {
         let from_id = ("fromQueueId", self.from_queue_id);
-        let from = queue(&mut fields, ("fromQueueName", self.from_queue_name), from_id);
-        let to = queue(
-            &mut fields,
-            ("toQueueName", self.to_queue_name),
-            ("toQueueId", self.to_queue_id),
-        );
+        let from = queue(fields, ("fromQueueName", self.from_queue_name), from_id);
+        let to =
+            queue(fields, ("toQueueName", self.to_queue_name), ("toQueueId", self.to_queue_id));
         let priority = fields.take("priority", self.priority);
         let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
         let language_id = fields.take("languageId", self.language_id);
         let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or(true);
         let limit = fields.take("limit", self.limit);
         let dry_run = fields.take("dryRun", self.dry_run).unwrap_or_default();
-        let reason = fields.take("reason", self.reason).map(|Text(text)| text);
-        let reference = fields.take("reference", self.reference).map(|Text(text)| text);
+        let reason = fields.take("reason", self.reason).map(|BoundedText(text)| text);
+        let reference = fields.take("reference", self.reference).map(|BoundedText(text)| text);
         Some(BatchOrder::Drain(DrainOrder {
             from: from?,
             to: to?,
@@ -212,9 +197,9 @@ impl BatchBody {
     }
 }
 
-fn refuse_others(sent: Vec<&'static str>, form: &[&str], errors: &mut Errors) {
+fn refuse_others(sent: Vec<&'static str>, form: &[&str], fields: &mut ObjectFields<'_>) {
     for name in sent.into_iter().filter(|name| !form.contains(name)) {
         let first = form.first().copied().unwrap_or_default();
-        errors.note(format!("/{name}"), format!("does not go with {first}"));
+        fields.note(name, format!("does not go with {first}"));
     }
 }

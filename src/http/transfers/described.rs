@@ -9,7 +9,7 @@ use super::super::{
         fields,
     },
     query::TransferQuery,
-    requests::{SettleBody, TransferBody},
+    requests::{SettleBody, TransferRequestBody},
     schema::uuid,
     views::{TransferPage, TransferView},
 };
@@ -34,7 +34,7 @@ fn create() -> Entry {
         .replays_problems()
         .header("Prefer")
         .header("traceparent")
-        .body::<TransferBody>(&requests())
+        .body::<TransferRequestBody>(&requests())
         .answer(201, made("Genesys took the command; with `Prefer: wait=N` perhaps seen in the queue.", "accepted"))
         .answer(202, made("Recorded; the work goes on (`Prefer: respond-async`).", "pending"))
         .can_fail(&GENESYS)

@@ -1,13 +1,8 @@
 //! Batches and plans, member for member as the public contract lists them.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{OneOfBuilder, Ref, RefOr, Schema},
-};
+use utoipa::ToSchema;
 
 use super::{ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
@@ -189,34 +184,15 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
     }
 }
 
-/// What `POST /batches` answers: the batch, or of a dry run the plan. One type for both statuses,
-/// because generated clients often have one type for all answers of an operation.
-pub(in crate::http) struct BatchOrPlan;
-
-impl PartialSchema for BatchOrPlan {
-    fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new()
-            .item(Ref::from_schema_name("Batch"))
-            .item(Ref::from_schema_name("Plan"))
-            .description(Some("The batch; of a dry run (200) the plan."))
-            .into()
-    }
-}
-
-impl ToSchema for BatchOrPlan {
-    fn name() -> Cow<'static, str> {
-        "BatchOrPlan".into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        for (name, schema) in
-            [(BatchView::name(), BatchView::schema()), (PlanView::name(), PlanView::schema())]
-        {
-            schemas.push((name.into_owned(), schema));
-        }
-        BatchView::schemas(schemas);
-        PlanView::schemas(schemas);
-    }
+/// The batch; of a dry run (200) the plan.
+// One type for both statuses: generated clients often have one for all answers of an operation.
+#[derive(ToSchema)]
+#[schema(as = BatchOrPlan)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "described, never made")]
+pub(in crate::http) enum BatchOrPlan<'a> {
+    Batch(BatchView<'a>),
+    Plan(PlanView<'a>),
 }
 
 /// A call that would move.
