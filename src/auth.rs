@@ -158,7 +158,7 @@ impl Keyring {
             let late = || {
                 tracing::error!(
                     "timed out while reading the API key file; the old keys stay in force"
-                )
+                );
             };
             if read_in_time(reading, late).await.is_err() {
                 tracing::error!("reading the API key file failed; retrying");

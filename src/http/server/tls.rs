@@ -76,7 +76,7 @@ impl Tls {
             let late = || {
                 tracing::error!(
                     "timed out while reading the certificate files; the old certificate stays in force"
-                )
+                );
             };
             match config::read_in_time(reading, late).await {
                 Ok(found) => self.take(found, &mut complaint),
