@@ -204,7 +204,7 @@ impl App {
         match served {
             Some(Ok(finished)) => finished.cut,
             Some(Err(error)) => {
-                tracing::error!(%error, "the server's task ended badly");
+                tracing::error!(%error, "the server task failed");
                 0
             }
             None => 0,

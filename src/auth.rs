@@ -155,10 +155,13 @@ impl Keyring {
             let keyring = self.clone();
             // Whatever the disk does, requests are not held up.
             let reading = spawn_blocking(move || keyring.read_file());
-            let late =
-                || tracing::error!("the file of API keys does not answer; the old keys stay");
+            let late = || {
+                tracing::error!(
+                    "timed out while reading the API key file; the old keys stay in force"
+                );
+            };
             if read_in_time(reading, late).await.is_err() {
-                tracing::error!("reading the file of API keys ended badly; it is tried again");
+                tracing::error!("reading the API key file failed; retrying");
             }
         }
     }
@@ -180,7 +183,7 @@ impl Keyring {
                 tracing::info!(callers = callers.len(), "API keys changed");
             }
             Change::Broken(Some(why)) => {
-                tracing::error!(%why, "the file of API keys is broken; the old keys stay in force");
+                tracing::error!(%why, "the API key file is invalid; the old keys stay in force");
             }
         }
     }
@@ -230,7 +233,7 @@ impl Keyring {
         let mut troubles = Vec::new();
         let waits = self.0.issuer.as_ref().is_some_and(|issuer| !issuer.has_keys());
         if waits && self.0.keys.load().is_empty() {
-            troubles.push("auth: the issuer's keys could not be fetched yet".to_owned());
+            troubles.push("auth: the issuer's keys have not been fetched yet".to_owned());
         }
         let read_at = *self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner);
         if self.0.file.is_some() && read_at.elapsed() >= MAX_AGE {

@@ -111,7 +111,7 @@ impl Batches {
         while self.transfers.completion.pause_until(Instant::now() + pause).await {
             if let Err(error) = self.adopt().await {
                 let (operation, cause) = (error.operation, error.cause);
-                tracing::warn!(operation, %cause, "batches could not be taken over");
+                tracing::warn!(operation, %cause, "could not take over batches");
             }
         }
     }
@@ -123,7 +123,7 @@ impl Batches {
             let adopted = self.store.adopt_batches(owner, stale, ADOPTED_AT_ONCE).await?;
             let last = adopted.len() < ADOPTED_AT_ONCE as usize;
             for batch in adopted {
-                tracing::warn!(batch_id = %batch.id, "taking over a batch of a process that is gone");
+                tracing::warn!(batch_id = %batch.id, "taking over a batch of a dead process");
                 runner::run(self, batch);
             }
             if last {

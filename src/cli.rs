@@ -28,9 +28,9 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Run the service (what happens without a command)
+    /// Run the service (the default without a command)
     Serve,
-    /// Run the Genesys Cloud stand-in alone; reads no genesys.* setting
+    /// Run only the Genesys Cloud stand-in; reads no genesys.* setting
     Sandbox {
         /// Address to listen on instead of sandbox.bind
         #[arg(long, value_name = "ADDRESS")]
@@ -38,18 +38,18 @@ pub enum Command {
     },
     /// Print the configuration in force, with the origin of each value and without secrets
     CheckConfig {
-        /// Also look at the store, get a token and the queue list, and name missing permissions
+        /// Also check the store, get a token and the queue list, and list missing permissions
         #[arg(long)]
         connect: bool,
     },
-    /// Make an API key for a caller: prints the key, once, and the entry that lets it in
+    /// Make an API key for a caller: prints the key, once, and its configuration entry
     Keygen {
-        /// The caller, as it will show in requestedBy: 1 to 64 of A-Z a-z 0-9 . _ - @
+        /// The caller's name, as it appears in requestedBy: 1 to 64 of A-Z a-z 0-9 . _ - @
         name: String,
     },
     /// Ask a running service whether it is ready: exit code 0 if so, 1 if not
     Healthcheck {
-        /// What to ask instead of /health/ready at server.bind
+        /// URL to query instead of /health/ready at server.bind
         #[arg(value_parser = http_url)]
         url: Option<Url>,
     },
@@ -73,7 +73,7 @@ pub struct Exit {
     disable_help_subcommand = true
 )]
 struct Arguments {
-    /// File with settings; wins over the environment variable `CONFIG_FILE`
+    /// Settings file; takes precedence over the environment variable `CONFIG_FILE`
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -82,14 +82,14 @@ struct Arguments {
 
 const AFTER_HELP: &str = "\
 Without settings the service starts with a stand-in for Genesys Cloud and prints a curl line that
-moves a call. By hand:
+moves a call. To move one yourself:
 
   curl http://127.0.0.1:8080/transfers --json '{\"conversationId\": \"…\", \"queueName\": \"…\"}'
 
 Every key can be set in the environment: server.bind is SERVER_BIND; `check-config` lists all keys,
 README.md explains them. GET /problems/{code} on the running service explains an error.
 
-Exit codes: 0 ended as asked, 1 failed, 64 command line not understood, 78 configuration wrong.";
+Exit codes: 0 success, 1 failure, 64 command line not understood, 78 configuration error.";
 
 impl Cli {
     /// Reads the command line, its first word being the program.

@@ -161,7 +161,7 @@ impl Metrics {
         let mut text = String::with_capacity(32 * 1024);
         // Writing to a String does not fail, and a family without samples is not gathered.
         if let Err(error) = prometheus::TextEncoder::new().encode_utf8(&families, &mut text) {
-            tracing::error!(%error, "the metrics could not be written");
+            tracing::error!(%error, "could not encode the metrics");
         }
         text
     }

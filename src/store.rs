@@ -80,7 +80,7 @@ pub enum OpenError {
     },
     /// A newer version of this program made or changed the database.
     #[error(
-        "the database has schema version {found}, this program knows versions up to {known}; use the newer program"
+        "the database has schema version {found}, this program supports versions up to {known}; use the newer program"
     )]
     Newer {
         /// The unknown version.
@@ -90,7 +90,7 @@ pub enum OpenError {
     },
     /// The schema cannot be brought up to date.
     #[error(
-        "the database schema cannot be brought up to date: {0}; nothing was lost, correct the cause and start again"
+        "cannot upgrade the database schema: {0}; nothing was lost, fix the cause and start again"
     )]
     Schema(String),
 }

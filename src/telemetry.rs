@@ -95,7 +95,7 @@ fn dropped(lost: LineCounts, format: LogFormat) -> String {
         time: SystemClock.now(),
         level: tracing::Level::WARN,
         target: module_path!(),
-        message: "lines were dropped, because the log was not read",
+        message: "log lines were dropped because the output was not read in time",
     };
     let mut text = String::new();
     line.write(format, &[&fields], &mut text);
@@ -110,7 +110,7 @@ pub fn print(text: String) {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     };
     if let Err(error) = thread::Builder::new().name("print".to_owned()).spawn(printing) {
-        tracing::warn!(%error, "no thread to print with");
+        tracing::warn!(%error, "cannot start a thread to print with");
     }
 }
 

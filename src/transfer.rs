@@ -192,7 +192,7 @@ impl Transfers {
     /// be called when all work has ended.
     pub async fn retire(&self) {
         if let Err(error) = self.records.store().retire(self.records.owner()).await {
-            tracing::warn!(cause = %error.cause, "could not sign off from the store");
+            tracing::warn!(cause = %error.cause, "could not deregister this process from the store");
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) fn raise_limit(max_connections: usize) {
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::debug!(%error, "the limit of open files cannot be raised");
+            tracing::debug!(%error, "cannot raise the limit of open files");
         }
     }
     let needed = (max_connections as u64).saturating_add(OWN);
@@ -22,7 +22,7 @@ pub(super) fn raise_limit(max_connections: usize) {
         tracing::warn!(
             allowed,
             needed,
-            "fewer files may be open than server.max_connections asks for; raise the limit (ulimit -n)"
+            "the limit of open files is too low for server.max_connections; raise it (ulimit -n)"
         );
     }
 }

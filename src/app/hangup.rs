@@ -23,9 +23,10 @@ pub(super) fn follow(logs: LogFilter, args: Args) -> io::Result<()> {
         while hangups.recv().await.is_some() {
             let (logs, args) = (logs.clone(), args.clone());
             let reading = spawn_blocking(move || reread(&logs, &args));
-            let late = || tracing::error!("SIGHUP: the files of the configuration do not answer");
+            let late =
+                || tracing::error!("SIGHUP: timed out while reading the configuration files");
             if config::read_in_time(reading, late).await.is_err() {
-                tracing::error!("SIGHUP changes nothing: reading the configuration ended badly");
+                tracing::error!("SIGHUP changes nothing: reading the configuration failed");
             }
         }
     });
@@ -35,7 +36,7 @@ pub(super) fn follow(logs: LogFilter, args: Args) -> io::Result<()> {
 fn reread(logs: &LogFilter, args: &Args) {
     match config::log_filter(args, &ProcessEnv) {
         Ok(filter) => match logs.configure(&filter) {
-            Ok(()) => tracing::info!(target: "audit", filter, "log filter read again (SIGHUP)"),
+            Ok(()) => tracing::info!(target: "audit", filter, "log filter reloaded (SIGHUP)"),
             Err(error) => tracing::error!(%error, "SIGHUP changes nothing"),
         },
         Err(errors) => tracing::error!(%errors, "SIGHUP changes nothing"),

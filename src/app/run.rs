@@ -145,7 +145,7 @@ async fn serve_until_stopped(
         () = say_when_ready(&app) => {}
     }
     let grace = Grace::begin(settings.server.shutdown_grace);
-    tracing::info!("stopping: finishing what runs; a second signal stops at once");
+    tracing::info!("stopping: finishing requests in progress; a second signal stops at once");
     let now = app.cut();
     signals.cut_on_next(now.clone());
     let cut = app.shut_down_within(grace).await;

@@ -107,7 +107,7 @@ impl Stopping {
                     let _ = self.now.run_until_cancelled(sign_off).await;
                 }
                 Some(Err(_)) => {
-                    tracing::warn!("some work was not finished; the next start takes it up");
+                    tracing::warn!("some work was not finished; the next start resumes it");
                 }
                 None => {}
             }

@@ -19,7 +19,7 @@ pub enum KeygenError {
     #[error("expected a name of 1 to 64 of A-Z a-z 0-9 . _ - @, and not `anonymous`")]
     Name,
     /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    #[error("the system provides no random bytes")]
     Randomness,
 }
 

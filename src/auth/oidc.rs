@@ -69,11 +69,11 @@ impl Verifier {
         let keys = self.keys.for_token(&head).await.ok_or(Denied::Unavailable)?;
         let mut candidates = keys.fitting(&head).peekable();
         if candidates.peek().is_none() {
-            return Err(Denied::Invalid("signed with a key its issuer does not have"));
+            return Err(Denied::Invalid("signed with a key the issuer does not publish"));
         }
         let claims = candidates
             .find_map(|key| verified(token, &head, key))
-            .ok_or(Denied::Invalid("the signature does not fit, or the claims are malformed"))?;
+            .ok_or(Denied::Invalid("the signature does not match, or the claims are malformed"))?;
         claims
             .check(&self.issuer, &self.audience, self.max_lifetime, self.clock.now())
             .and_then(|()| claims.identity(self.moves_per_conversation))

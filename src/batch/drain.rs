@@ -164,7 +164,7 @@ async fn survey(
         batches.transfers.gateway.waiting(ctx, from.id).await.map_err(problems::from_gateway)?;
     if sight::shows_none(&look) {
         // Taken for an empty queue, all calls in it would be left behind.
-        let detail = format!("it says that {} calls wait and shows none of them", look.count);
+        let detail = format!("it counts {} waiting calls and shows none of them", look.count);
         let unreadable = GatewayError::Unreadable { detail, answer: None };
         return Err(problems::from_gateway(unreadable));
     }
@@ -194,7 +194,7 @@ async fn check_circle(batches: &Batches, from: QueueId, to: QueueId) -> Result<(
     if from == to {
         return Err(Problem::new(
             Code::DrainLoop,
-            "The queue to empty and the queue to fill are the same.",
+            "The source queue and the target queue are the same.",
         ));
     }
     let running = batches.store.running_drains().await?;
@@ -212,11 +212,11 @@ async fn warnings(batches: &Batches, ctx: &CallContext, to: &Queue) -> Vec<Warni
     match batches.transfers.gateway.members(&ctx.until(by), to.id).await {
         Ok(Some(0)) => vec![Warning {
             code: "target_has_no_agents".to_owned(),
-            detail: format!("Nobody is on queue in \"{}\" to answer these calls.", to.name),
+            detail: format!("No agent is on queue in \"{}\" to answer these calls.", to.name),
         }],
         Ok(_) => Vec::new(),
         Err(error) => {
-            tracing::debug!(?error, "the target's members could not be counted");
+            tracing::debug!(?error, "could not count the target queue's members");
             Vec::new()
         }
     }
@@ -279,12 +279,12 @@ fn new_priority(drain: &Drain, call: &WaitingCall, now: Timestamp) -> Option<Pri
 pub(super) fn plan_expired() -> Problem {
     Problem::new(
         Code::PlanExpired,
-        "There is no such plan any more: it was carried out, or is older than 2 minutes.",
+        "The plan no longer exists: it was carried out, or is older than 2 minutes.",
     )
-    .hint("Make a new one with dryRun, and look at it again.")
+    .hint("Make a new plan with dryRun and review it again.")
 }
 
 pub(super) fn drain_loop() -> Problem {
-    Problem::new(Code::DrainLoop, "A running drain leads back to the queue to empty.")
-        .hint("GET /batches?status=running lists them; cancel that one, or wait for its end.")
+    Problem::new(Code::DrainLoop, "A running drain leads back to the source queue.")
+        .hint("GET /batches?status=running lists it; cancel it, or wait until it ends.")
 }

@@ -175,7 +175,7 @@ impl Runner {
     /// while none is in flight.
     async fn put_back(&self) -> bool {
         let put_back = put_back_unsent(&self.batches, &self.batch).await;
-        self.logged("cannot put calls back", put_back).is_some()
+        self.logged("cannot put items back", put_back).is_some()
     }
 
     /// A place among the batches that run; `None` when it is not to run any more.
@@ -324,7 +324,7 @@ impl Runner {
             }
             Err(Err(problem)) => {
                 let code = problem.code.as_str();
-                tracing::warn!(batch_id = %self.batch.id, code, "not admitted");
+                tracing::warn!(batch_id = %self.batch.id, code, "the next item cannot be admitted");
                 None
             }
         }
@@ -340,7 +340,7 @@ impl Runner {
         let Back { mut open, result, course } = match ended {
             Ok(back) => back,
             Err(error) => {
-                tracing::error!(batch_id = %self.batch.id, %error, "an item's task ended badly");
+                tracing::error!(batch_id = %self.batch.id, %error, "an item's task failed");
                 self.unread = Unread::Lost;
                 return;
             }
@@ -458,7 +458,7 @@ impl Runner {
         }
         if let Some(problem) = self.control.told_pause() {
             let code = problem.code.as_str();
-            tracing::warn!(batch_id = %self.batch.id, code, "the batch pauses");
+            tracing::warn!(batch_id = %self.batch.id, code, "batch paused");
         }
         self.batch.warn(PAUSED, detail);
         self.save().await;

@@ -119,7 +119,7 @@ async fn find_out(batches: &Arc<Batches>, id: BatchId, has_key: bool) {
             Ok(None) if has_key && Instant::now() < until => {}
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(batch_id = %id, cause = %error.cause, "is the batch recorded?");
+                tracing::warn!(batch_id = %id, cause = %error.cause, "not certain whether the batch was recorded");
             }
         }
         tokio::select! {

@@ -213,7 +213,7 @@ impl Poller {
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::debug!(operation = error.operation, cause = %error.cause, "cannot watch");
+                tracing::debug!(operation = error.operation, cause = %error.cause, "cannot read the batch for its event stream");
                 true
             }
         }

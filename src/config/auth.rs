@@ -100,7 +100,7 @@ impl Auth {
     ) -> Result<Self, ConfigErrors> {
         let keys: AuthKeys = from.read("auth", |_| true)?;
         from.require_both(["auth.oidc_issuer", "auth.oidc_audience"], |other| {
-            format!("missing; it is needed beside {other}")
+            format!("missing; required together with {other}")
         });
         let is_local_sandbox = region == Region::Sandbox && bind.ip().is_loopback();
         let fitting = if is_local_sandbox { AuthMode::None } else { AuthMode::Required };

@@ -232,7 +232,7 @@ fn trim(secret: &mut Value) {
     let is_pem = trimmed.starts_with("-----BEGIN") && ends == Some(trimmed);
     if trimmed.len() < text.len() && !is_pem {
         let origin = secret.origin().unwrap_or(DEFAULT);
-        let origin = format!("{origin}; blanks or line ends around it are left out");
+        let origin = format!("{origin}; surrounding spaces or line ends are removed");
         *secret = Value::new(Some(&origin), trimmed);
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn check(settings: &Settings, from: &mut Layers) {
     if is_sandbox {
         // The sandbox is both hosts, so it cannot be replaced by half.
         from.require_both(HOSTS, |other| {
-            format!("missing; with region sandbox it is needed beside {other}, or set a region")
+            let together = format!("with region sandbox it is required together with {other}");
+            format!("missing; {together}, or set a region")
         });
     }
     // Whether the rule is broken, the key that is wrong, and what is expected.
@@ -48,25 +49,25 @@ pub(super) fn check(settings: &Settings, from: &mut Layers) {
         (
             !is_sandbox && !has_id,
             ID,
-            format!("missing; needed with region {region} (set {})", variable(ID)),
+            format!("missing; required with region {region} (set {})", variable(ID)),
         ),
         (
             !is_sandbox && !credential,
             SECRET,
             format!(
-                "missing; needed with region {region} (set {}, or {KEY} instead)",
+                "missing; required with region {region} (set {}, or {KEY} instead)",
                 variable(SECRET)
             ),
         ),
         (
             is_sandbox && has_id && !credential,
             SECRET,
-            format!("missing; needed beside {ID}; the sandbox needs neither"),
+            format!("missing; required together with {ID}; the sandbox needs neither"),
         ),
         (
             is_sandbox && !has_id && credential,
             ID,
-            format!("missing; needed beside {SECRET} or {KEY}"),
+            format!("missing; required together with {SECRET} or {KEY}"),
         ),
         (
             from.is_set(SECRET) && from.is_set(KEY),

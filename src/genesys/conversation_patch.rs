@@ -41,10 +41,10 @@ pub(super) fn unsupported(request: &TransferRequest) -> Vec<FieldError> {
         errors.push(error("/participantId", "a leg cannot be named through this API"));
     }
     if request.transfer_type == TransferType::Attended {
-        errors.push(error("/transferType", "this API knows unattended transfers only"));
+        errors.push(error("/transferType", "this API supports only unattended transfers"));
     }
     if request.priority.is_some_and(|priority| !takes_priority(priority)) {
-        errors.push(error("/priority", "this API takes priorities from 0 to 100"));
+        errors.push(error("/priority", "this API supports priorities from 0 to 100"));
     }
     errors
 }

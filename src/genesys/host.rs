@@ -331,7 +331,7 @@ impl Host {
                     tracing::warn!(
                         operation = name,
                         left_out,
-                        "entries of an answer cannot be read"
+                        "skipped unreadable entries of an answer"
                     );
                     self.metrics.left_out(operation, left_out);
                 }

@@ -88,7 +88,7 @@ fn view(answer: &Observations, queue: QueueId) -> Result<WaitingCalls, GatewayEr
     }
     if left_out > 0 && !is_told {
         // If this were taken for an empty queue, all calls in it would be left behind.
-        let detail = "what it says of those who wait in the queue cannot be read".to_owned();
+        let detail = "the list of calls waiting in the queue cannot be read".to_owned();
         return Err(GatewayError::Unreadable { detail, answer: None });
     }
     calls.rows.sort_by_key(|row| (row.since, row.conversation_id));

@@ -34,7 +34,7 @@ pub(super) async fn send(
     attempt: u32,
 ) -> Tried {
     let Some(participant) = command.participant_id else {
-        let detail = "Genesys gave the leg no id by which it could be replaced".to_owned();
+        let detail = "Genesys did not report the id needed to replace the leg".to_owned();
         return Sent::NotSent(GatewayError::Unreadable { detail, answer: None }).into();
     };
     let ids = [command.conversation_id.uuid(), participant.uuid()];

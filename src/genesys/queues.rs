@@ -291,7 +291,7 @@ impl Source for QueueSource {
             Err(_) => Fetched::Failed,
         });
         if let (Err(error), false) = (came, failed) {
-            tracing::warn!(reason = %error, "the queue list could not be loaded");
+            tracing::warn!(reason = %error, "could not load the queue list");
         }
     }
 }

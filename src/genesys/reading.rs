@@ -199,7 +199,7 @@ pub(super) fn taken(content_type: Option<&str>, body: &Body) -> Result<((), u64)
     if genuine {
         return Ok(((), 0));
     }
-    Err(Misread::Unreadable("the answer is not Genesys' own: not JSON".to_owned()))
+    Err(Misread::Unreadable("the answer is not JSON, so it is not from Genesys itself".to_owned()))
 }
 
 const fn starts_json(byte: u8) -> bool {

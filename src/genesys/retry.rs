@@ -181,7 +181,7 @@ impl<'a, T> Policy<Call<'a, T>, Attempt<T>, Infallible> for Retries {
 /// request would have been refused before.
 fn stay_unclear<T>(call: &Call<'_, T>, last: &mut Attempt<T>) {
     if call.request.kind() == CallKind::RoutingPatch && call.unclear && last.class() == Class::A {
-        *last = Attempt::Broken("an earlier try brought no certain answer".to_owned());
+        *last = Attempt::Broken("an earlier attempt had no certain outcome".to_owned());
     }
 }
 

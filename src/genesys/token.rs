@@ -203,17 +203,17 @@ impl Source for Login {
         };
         self.metrics.token_fetched(fetched);
         match came {
-            Ok(_) if failed => tracing::info!("Genesys gives access tokens again"),
+            Ok(_) if failed => tracing::info!("access tokens can be obtained again"),
             Ok(_) => {}
             Err(failure) => {
                 if !failed {
-                    tracing::warn!(reason = %failure, "no access token could be had");
+                    tracing::warn!(reason = %failure, "could not obtain an access token");
                 }
                 if is_final(failure) {
                     tracing::error!(
                         reason = %failure,
                         rest_s = REST_AFTER_REFUSAL.as_secs(),
-                        "Genesys refused to give an access token; check the client id, its secret \
+                        "Genesys refused to issue an access token; check the client id, its secret \
                          or key, and the region"
                     );
                 }

@@ -232,11 +232,11 @@ fn grant(answer: &wire::TokenAnswer) -> Result<Grant, GatewayError> {
         |detail: &str| GatewayError::Unreadable { detail: detail.to_owned(), answer: None };
     let seconds = answer.expires_in.map_or(SHORTEST_LIFETIME, |told| told.try_into().unwrap_or(0));
     if seconds == 0 {
-        return Err(unusable("the login host gave a token that has ended already"));
+        return Err(unusable("the login host issued a token that has already expired"));
     }
     let header = format!("Bearer {}", answer.access_token.expose_secret());
     let mut header = reqwest::header::HeaderValue::from_str(&header)
-        .map_err(|_| unusable("the login host gave a token that cannot be sent"))?;
+        .map_err(|_| unusable("the login host issued a token that cannot be sent in a header"))?;
     header.set_sensitive(true);
     // Genesys' longest lifetime is 172 800 s; no arithmetic on more than that.
     let lifetime = std::time::Duration::from_secs(seconds.min(172_800));

@@ -116,7 +116,7 @@ fn on_panic(payload: Box<dyn Any + Send>) -> Response {
     // Only a literal of the program: a text put together at run time may hold anything.
     let text = payload.downcast_ref::<&'static str>().copied();
     tracing::error!(panic = text.unwrap_or("its message is withheld"), "a handler panicked");
-    Failure::new(Code::InternalError, "The service made a mistake; its log says more.")
+    Failure::new(Code::InternalError, "An internal error occurred; see the service's log.")
         .into_response()
 }
 

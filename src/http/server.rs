@@ -157,13 +157,13 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
             Ok((stream, peer)) => {
                 // Answers are written whole; waiting for more to send would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
                 return (stream, peer.ip());
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "connections cannot be accepted");
+                tracing::warn!(%error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -33,9 +33,9 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
         Code::ConversationNotFound => {
             e(404, "No such conversation is visible to this service", false)
         }
-        Code::MethodNotAllowed => e(405, "This address does not take that method", false),
+        Code::MethodNotAllowed => e(405, "This path does not support that method", false),
         Code::NotAcceptable => e(406, "None of the accepted formats can be served", false),
-        Code::InvalidHost => e(421, "The service does not go by this name", false),
+        Code::InvalidHost => e(421, "The service does not answer to this host name", false),
         Code::RequestTimeout => e(408, "The request did not arrive in time", true),
         Code::BodyTooLarge => e(413, "The body is too large", false),
         Code::UnsupportedMediaType => e(415, "The body must be application/json", false),
@@ -43,7 +43,7 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
         Code::ConversationEnded => e(409, "The conversation has ended", false),
         Code::ConversationRinging => e(409, "The conversation is ringing", true),
         Code::ConversationNotTransferable => {
-            e(409, "The conversation is in a state that cannot move", true)
+            e(409, "A conversation in this state cannot be moved", true)
         }
         Code::ConversationMoved => e(409, "The conversation was moved by someone else", true),
         Code::ParticipantAmbiguous => e(409, "Several agents are connected", false),
@@ -68,7 +68,7 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
             e(502, "Genesys rejected the service's credentials", true)
         }
         Code::GenesysPermissionMissing => e(502, "The service lacks a permission in Genesys", true),
-        Code::GenesysError => e(502, "Genesys failed to answer properly", true),
+        Code::GenesysError => e(502, "Genesys answered with an error", true),
         Code::GenesysRateLimited => e(503, "The Genesys request limit is used up", true),
         Code::GenesysUnavailable => e(503, "Genesys cannot be reached", true),
         Code::Overloaded => e(503, "The service is at its limit", true),
@@ -78,7 +78,7 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
             e(504, "The command was sent and its outcome is not known yet", true)
         }
         Code::DeadlineExceeded => e(504, "The deadline passed before the command was sent", true),
-        Code::InternalError => e(500, "The service made a mistake", true),
+        Code::InternalError => e(500, "An internal error occurred", true),
         Code::NotReady => e(503, "The service is not ready", true),
         Code::Cancelled => e(409, "The batch was cancelled before this transfer was sent", false),
         Code::NoLongerWaiting => e(409, "The conversation no longer waited in the queue", false),

@@ -32,7 +32,7 @@ pub async fn check(settings: &config::StoreSettings) -> Result<String, OpenError
     }
     match sqlite::path_in(url)? {
         Some(path) => file(&path),
-        None => Ok("in memory: made at each start, lost at its end".to_owned()),
+        None => Ok("in memory: created at each start, lost at exit".to_owned()),
     }
 }
 
@@ -45,9 +45,7 @@ fn file(path: &Path) -> Result<String, OpenError> {
             Some(folder) if !folder.is_dir() => {
                 Err(failed(format!("{} is not a directory", folder.display())))
             }
-            _ => {
-                Ok(format!("{shown} is not there yet; nothing was made, the first start makes it"))
-            }
+            _ => Ok(format!("{shown} does not exist yet; the first start creates it")),
         };
     }
     let found = look(path).map_err(|error| failed(error.to_string()))?;
@@ -82,10 +80,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn version(dialect: Dialect, found: Option<i64>) -> Result<String, OpenError> {
     let known = migrations::newest(dialect);
     match found {
-        None => Ok(format!("it is empty; the first start makes schema version {known}")),
+        None => Ok(format!("it is empty; the first start creates schema version {known}")),
         Some(found) if found > known => Err(OpenError::Newer { found, known }),
         Some(found) if found < known => {
-            Ok(format!("schema version {found}; the next start brings it to {known}"))
+            Ok(format!("schema version {found}; the next start upgrades it to {known}"))
         }
         Some(found) => Ok(format!("schema version {found}")),
     }

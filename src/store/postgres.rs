@@ -384,8 +384,8 @@ async fn is_pooled(one: &mut PgConnection, options: &PgConnectOptions) -> bool {
     let pooled = matches!(timeout(ACQUIRE, look).await, Ok(Ok(true)));
     if pooled {
         tracing::info!(
-            "store: a pooler in transaction mode was found, so no statement is prepared by name; \
-             ?pgbouncer=true in store.url says so without a look"
+            "store: detected a pooler in transaction mode, so statements are not prepared by \
+             name; set ?pgbouncer=true in store.url to skip the detection"
         );
     }
     pooled

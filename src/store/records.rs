@@ -102,14 +102,14 @@ impl<B: Backend> RecordStore<B> {
             let undo = match Undo::of(&insert) {
                 Ok(undo) => undo,
                 Err(error) => {
-                    tracing::error!(%transfer_id, %error, "an insert cannot be taken back");
+                    tracing::error!(%transfer_id, %error, "cannot undo a failed insert");
                     continue;
                 }
             };
             match self.write(undo, Durability::Process).await {
                 Ok(0) => {}
                 Ok(_) => {
-                    tracing::warn!(%transfer_id, "gave up a transfer whose insert had failed");
+                    tracing::warn!(%transfer_id, "failed a transfer that was stored despite an insert error");
                 }
                 Err(_) => self.doubtful.add(insert),
             }

@@ -89,7 +89,7 @@ impl LogFilter {
         Self(Arc::new(LogFilterInner { handle, state, dropped, _layer: layer }))
     }
 
-    /// How many lines were dropped, because the log was not read.
+    /// How many log lines were dropped because the output was not read in time.
     #[must_use]
     pub fn dropped(&self) -> LineCounts {
         self.0.dropped.lines()
@@ -145,8 +145,8 @@ impl LogFilter {
         let outcome = self.put(&mut state, &configured);
         drop(state);
         match outcome {
-            Ok(()) => tracing::info!(target: "audit", filter = configured, "log filter is back"),
-            Err(error) => tracing::error!(%error, "the configured log filter cannot be put back"),
+            Ok(()) => tracing::info!(target: "audit", filter = configured, "log filter restored"),
+            Err(error) => tracing::error!(%error, "cannot restore the configured log filter"),
         }
     }
 

@@ -207,7 +207,7 @@ async fn look_for_calls_in(transfers: &Transfers, queue: QueueId) {
     let ctx = context(Instant::now() + WINDOW, Lane::Batch);
     match transfers.gateway.waiting(&ctx, queue).await {
         Ok(look) => confirm_calls(transfers, |transfer| arrived(&look, queue, transfer)).await,
-        Err(error) => tracing::debug!(?error, "a confirming look failed"),
+        Err(error) => tracing::debug!(?error, "could not check whether the call arrived"),
     }
 }
 

@@ -103,12 +103,12 @@ pub(super) fn check_priority(
             Problem::new(
                 Code::NotPermitted,
                 format!(
-                    "The priority would be {}; this caller may have at most {}.",
+                    "The priority would be {}; this caller's maximum is {}.",
                     priority.get(),
                     highest.get()
                 ),
             )
-            .hint("Ask for a lower priority; with keepPlace the minutes waited are added to it."),
+            .hint("Send a lower priority; keepPlace adds the minutes waited to it."),
         )),
         _ => Ok(()),
     }

@@ -184,7 +184,7 @@ fn nothing_was_sent(why: Cut) -> Problem {
     match why {
         Cut::Deadline => Problem::new(
             Code::DeadlineExceeded,
-            "The deadline passed before anything was sent; nothing is sent any more.",
+            "The deadline passed before anything was sent; nothing will be sent.",
         ),
         Cut::Stop => problems::shutting_down(),
         Cut::Died => died(),
@@ -192,14 +192,14 @@ fn nothing_was_sent(why: Cut) -> Problem {
 }
 
 fn died() -> Problem {
-    let detail = "The service made a mistake before anything was sent; its log says more.";
+    let detail = "An internal error occurred before anything was sent; see the service's log.";
     Problem::new(Code::InternalError, detail).hint("Send the same request again.")
 }
 
 fn batch_unknown() -> Problem {
-    Problem::new(Code::OutcomeUnknown, "The batch was not seen to be recorded in time.").hint(
+    Problem::new(Code::OutcomeUnknown, "It was not certain in time whether the batch was recorded.").hint(
         "GET /batches shows whether it was recorded. With an Idempotency-Key, the same request is \
-         answered with it; without one, do not send the request again before you have looked.",
+         answered with it; without one, check before you send the request again.",
     )
 }
 

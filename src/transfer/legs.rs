@@ -51,7 +51,7 @@ fn choose_readable(
     if let Some(state) = &conversation.blocked {
         return Err(refuse(
             Code::ConversationNotTransferable,
-            format!("The conversation is in the state \"{state}\"."),
+            format!("The conversation's state is \"{state}\"."),
         ));
     }
     if is_over(conversation) {
@@ -131,7 +131,7 @@ fn choose_named(conversation: &Conversation, id: ParticipantId) -> Result<Chosen
         LegState::Ringing => Err(ringing()),
         LegState::Ended | LegState::Other(_) => Err(refuse(
             Code::ConversationNotTransferable,
-            format!("The leg named is in the state \"{}\".", leg.state.as_str()),
+            format!("The state of the named leg is \"{}\".", leg.state.as_str()),
         )),
     }
 }
@@ -199,10 +199,10 @@ fn ringing() -> Box<Problem> {
     Box::new(
         Problem::new(
             Code::ConversationRinging,
-            "The conversation is ringing at someone; moving it now would pull it from under his \
-             hand.",
+            "The conversation is ringing at an agent; moving it now would take it away from that \
+             agent.",
         )
-        .hint("Try again when it was answered or rang out; that takes seconds."),
+        .hint("Try again once it is answered or stops ringing, usually within seconds."),
     )
 }
 

@@ -169,7 +169,7 @@ fn action(
                 Code::AlreadyInQueue,
                 format!("The conversation already waits in \"{}\".", queue.name),
             )
-            .hint("Give priority, skillIds or languageId to change these where it waits."),
+            .hint("Send priority, skillIds or languageId to change these while it waits."),
         ));
     }
     Ok(PlannedAction::RoutingOnly)
@@ -190,7 +190,7 @@ fn waited_minutes_of(leg: &Leg, now: Timestamp, carrier: Carrier) -> Result<i64,
     let queue_is_needed = carrier.command_carries_routing;
     let is_unknown = leg.since.is_none() || (queue_is_needed && leg.queue_id.is_none());
     if leg.state == LegState::Waiting && is_unknown {
-        return Err(cannot_keep_place("Genesys does not say since when the conversation waits"));
+        return Err(cannot_keep_place("Genesys does not say how long the conversation has waited"));
     }
     Ok(waited(leg, now))
 }
@@ -214,7 +214,7 @@ fn keep_place_base(
         (None, Some(current)) => Ok(current),
         // Genesys leaves the member out of a conversation that never had a priority: it is 0.
         (None, None) if !carrier.command_carries_routing => Ok(0),
-        (None, None) => Err(cannot_keep_place("Genesys does not say its present priority")),
+        (None, None) => Err(cannot_keep_place("Genesys does not say its current priority")),
     }
 }
 

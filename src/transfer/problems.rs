@@ -20,8 +20,8 @@ const SETTLED_BY_HAND_RETRY: Duration = Duration::from_mins(1);
 /// How long a caller should wait while another transfer or key is in hand.
 const IN_PROGRESS_RETRY: Duration = Duration::from_secs(1);
 
-const KEY_USED_UP: &str = "This Idempotency-Key is used up: if the call should still move, send \
-                           the request again with a new one.";
+const KEY_USED_UP: &str = "This Idempotency-Key is used up: to move the call after all, send the \
+                           request with a new one.";
 
 /// The problem for a call to Genesys that brought nothing usable. What it says about commands
 /// ("not moved") is the caller's to add.
@@ -38,7 +38,7 @@ pub fn from_gateway(error: GatewayError) -> Problem {
             Code::GenesysPermissionMissing,
             "The OAuth client of this service lacks a permission in Genesys.",
         )
-        .hint(format!("Give a role of the OAuth client the permission {permission}."))
+        .hint(format!("Add the permission {permission} to a role of the OAuth client."))
         .upstream(Some(answer)),
         GatewayError::NotFound(answer) => Problem::new(
             Code::ConversationNotFound,
@@ -53,7 +53,7 @@ pub fn from_gateway(error: GatewayError) -> Problem {
         }
         GatewayError::RateLimited { retry_after, answer } => Problem::new(
             Code::GenesysRateLimited,
-            "The request limit of Genesys leaves no room before the deadline.",
+            "Genesys' request limit leaves no room before the deadline.",
         )
         .retry_after(retry_after)
         .upstream(answer),
@@ -174,7 +174,7 @@ pub fn transfer_in_progress(conversation: ConversationId, visible: Option<Transf
         return problem.transfer(id.uuid()).hint(format!("GET /transfers/{id} shows it."));
     }
     problem
-        .hint("It is another caller's: wait until it is settled, or ask whoever runs this service.")
+        .hint("It is another caller's: wait until it is settled, or ask this service's operator.")
 }
 
 /// The first request with the key is still running.
@@ -188,11 +188,8 @@ pub fn key_in_use(transfer: TransferId) -> Problem {
 /// The key stands for another request.
 #[must_use]
 pub fn key_reused() -> Problem {
-    Problem::new(
-        Code::IdempotencyKeyReused,
-        "This key was used for a request that asked for something else.",
-    )
-    .hint("Use a new key for a new request; send a repeated one unchanged.")
+    Problem::new(Code::IdempotencyKeyReused, "This key was already used for a different request.")
+        .hint("Use a new key for a new request; send a repeated one unchanged.")
 }
 
 /// The command left and its fate is not known; or the change of values did, for a call that waits
@@ -201,13 +198,13 @@ pub fn key_reused() -> Problem {
 pub fn outcome_unknown(transfer: &Transfer, seen: &str, answer: Option<UpstreamAnswer>) -> Problem {
     let detail = if transfer.is_routing_only() {
         format!(
-            "The change of priority, skills or language was sent, but {seen}; whether it was made \
-             is being found out. The call stays where it waits."
+            "The change of priority, skills or language was sent, but {seen}; the service is \
+             checking whether it was made. The call stays in its queue."
         )
     } else {
         format!(
-            "The command was sent, but {seen}; whether the call moved is being found out. It is \
-             not sent again."
+            "The command was sent, but {seen}; the service is checking whether the call moved. The \
+             command is not sent again."
         )
     };
     unknown(detail, transfer.id, transfer.has_key).upstream(answer)
@@ -222,11 +219,11 @@ pub fn still_unknown(id: TransferId, has_key: bool) -> Problem {
 
 fn unknown(detail: String, id: TransferId, has_key: bool) -> Problem {
     let meanwhile = if has_key {
-        "repeat the request with the same Idempotency-Key only"
+        "repeat the request only with the same Idempotency-Key"
     } else {
         "do not send the request again"
     };
-    let hint = format!("GET /transfers/{id} until its status is settled; meanwhile {meanwhile}.");
+    let hint = format!("Poll GET /transfers/{id} until it is settled; until then {meanwhile}.");
     // Without a key, a repeat after it has settled would be another move.
     let retryable = (!has_key).then_some(false);
     let problem = Problem { retryable, ..Problem::new(Code::OutcomeUnknown, detail) };
@@ -264,7 +261,7 @@ pub fn stays_unknown(transfer: &Transfer, window: Duration) -> Problem {
         ("command", "whether the call moved")
     };
     let detail = format!(
-        "The {sent} was sent and no certain answer came. Looking for {} s did not show {question}. \
+        "The {sent} was sent and no certain answer came. {} s of checks did not show {question}. \
          It is not sent again.",
         window.as_secs()
     );
@@ -273,7 +270,7 @@ pub fn stays_unknown(transfer: &Transfer, window: Duration) -> Problem {
         .hint(format!(
             "Look at the call in Genesys, then close the transfer: POST /transfers/{}/settle with \
              {{\"outcome\": \"moved\"}} or {{\"outcome\": \"not_moved\"}} (permission admin). Until \
-             then no other transfer of this call is begun.",
+             then no other transfer of this call can start.",
             transfer.id
         ))
         .retry_after(SETTLED_BY_HAND_RETRY)

@@ -116,7 +116,7 @@ async fn skills_stripped(
     match transfers.gateway.strips_skills(ctx).await {
         Ok(stripped) => Some(stripped),
         Err(error) => {
-            tracing::warn!(?error, "the contact-centre settings could not be read");
+            tracing::warn!(?error, "could not read the contact-centre settings");
             None
         }
     }
@@ -211,9 +211,9 @@ pub(super) async fn settle_by_hand(
 fn not_unknown(transfer: &Transfer) -> Problem {
     let mut problem = Problem::new(
         Code::Conflict,
-        "Only a transfer whose status is \"unknown\" can be settled by hand.",
+        "Only a transfer with the status \"unknown\" can be settled by an operator.",
     )
-    .hint(format!("GET /transfers/{} shows where it stands.", transfer.id))
+    .hint(format!("GET /transfers/{} shows its status.", transfer.id))
     .transfer(transfer.uuid());
     problem.retryable = Some(false);
     problem

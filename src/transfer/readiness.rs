@@ -46,17 +46,17 @@ impl ReadinessProbe {
         }
         let mut here = Vec::new();
         if !self.started.load(Ordering::Acquire) {
-            here.push("start: unsettled transfers are being taken over".to_owned());
+            here.push("start: taking over unsettled transfers".to_owned());
         }
         if transfers.completion.stop.is_cancelled() {
             here.push("shutting down".to_owned());
         }
         let unsaved = transfers.records.unsaved();
         if unsaved > 0 {
-            here.push(format!("store: {unsaved} outcomes wait to be written"));
+            here.push(format!("store: {unsaved} outcomes not yet stored"));
         }
         if !self.store_works(transfers).await {
-            here.push("store: cannot be written".to_owned());
+            here.push("store: cannot be written to".to_owned());
         }
         let behind = transfers.clock_behind.load(Ordering::Relaxed);
         // Other instances would be no better off when it was a clock ahead that wrote the record.

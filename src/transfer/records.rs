@@ -204,7 +204,7 @@ impl Records {
             Err(NotRecorded::Store(error)) => {
                 tracing::error!(
                     transfer_id = %transfer.id, operation = error.operation, cause = %error.cause,
-                    "the outcome could not be written; kept in memory and tried again"
+                    "could not store the outcome; it is kept in memory and retried"
                 );
                 self.keep(transfer.clone(), outcome);
                 true
@@ -242,7 +242,7 @@ impl Records {
                     continue;
                 }
                 Err(NotRecorded::Store(_)) if stopping => {
-                    tracing::error!(transfer_id = %id, "stopped with an unwritten outcome");
+                    tracing::error!(transfer_id = %id, "stopped before the outcome was stored");
                     self.saved(id);
                     continue;
                 }
@@ -295,7 +295,7 @@ impl Records {
             Ok(_) => {}
             Err(error) => {
                 let id = transfer.id;
-                tracing::warn!(transfer_id = %id, cause = %error.cause, "not told of in the audit log");
+                tracing::warn!(transfer_id = %id, cause = %error.cause, "missing from the audit log");
             }
         }
     }
@@ -357,7 +357,7 @@ impl Records {
         let expected = Expected { stage: Stage::Accepted, owner: Some(self.owner) };
         let (key, durability) = (KeyChange::Keep, Durability::Process);
         if let Err(error) = self.store.update(transfer, &expected, key, durability).await {
-            tracing::debug!(transfer_id = %transfer.id, cause = %error.cause, "still awaited");
+            tracing::debug!(transfer_id = %transfer.id, cause = %error.cause, "could not record that the wait for the call ended");
         }
     }
 
@@ -415,7 +415,7 @@ impl Records {
             return;
         }
         if let Err(error) = self.store.secure().await {
-            tracing::warn!(%error, "transfers are named that a loss of power may take away");
+            tracing::warn!(%error, "transfers are named before they are safe from a power loss");
         }
     }
 

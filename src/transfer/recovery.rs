@@ -111,7 +111,7 @@ pub(super) async fn recover(transfers: &Arc<Transfers>) -> Result<usize, StoreEr
     let count = all.len();
     if count > 0 {
         crate::failpoint!(AfterAdopting);
-        tracing::warn!(count, "taking over transfers of a process that is gone");
+        tracing::warn!(count, "taking over transfers of a dead process");
         resume_all(transfers, all);
     }
     Ok(count)
@@ -227,7 +227,7 @@ pub(super) async fn share_rate(transfers: &Transfers) {
         Ok(share) => transfers.gateway.keep_to(Some(share)),
         Err(error) => {
             transfers.gateway.keep_to(None);
-            tracing::debug!(cause = %error.cause, "the rate limit could not be shared");
+            tracing::debug!(cause = %error.cause, "could not share the use of the rate limit");
         }
     }
 }
@@ -265,7 +265,7 @@ async fn beat_once(transfers: &Transfers, now: Timestamp) -> Result<(), StoreErr
     match (before, behind) {
         (0, 1..) => tracing::warn!(
             seconds = behind,
-            "the clock is behind the newest record in the store; set it right"
+            "the clock is behind the newest record in the store; correct it"
         ),
         (1.., 0) => tracing::info!("the clock is no longer behind the newest record"),
         _ => {}
@@ -295,7 +295,7 @@ async fn reap(transfers: &Transfers, horizon: &mut Horizon) {
                     && !transfers.completion.stop.is_cancelled() => {}
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(cause = %error.cause, "old records could not be deleted");
+                tracing::warn!(cause = %error.cause, "could not delete old records");
                 return;
             }
         }

@@ -139,7 +139,7 @@ async fn refuse(
         }
         Err(error) => {
             let (operation, cause) = (error.operation, error.cause);
-            tracing::error!(operation, %cause, "a refused transfer could not be recorded");
+            tracing::error!(operation, %cause, "could not record a refused transfer");
             Err(transfer.error.unwrap_or_else(problems::forgotten))
         }
     }

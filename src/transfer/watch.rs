@@ -60,7 +60,7 @@ pub(super) async fn look(
     match transfers.gateway.conversation(&ctx, id).await {
         Ok(conversation) => evidence::judge(&conversation, before(transfer)),
         Err(error) => {
-            tracing::debug!(transfer_id = %transfer.id, ?error, "a settling look failed");
+            tracing::debug!(transfer_id = %transfer.id, ?error, "could not check what became of the transfer");
             None
         }
     }

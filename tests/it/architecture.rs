@@ -1,5 +1,5 @@
-//! The structure is a promise too: which module may import which, where the outside crates may be named,
-//! how long a file may be.
+//! The structure is a promise too: which module may import which, where the outside crates may be
+//! named, how long a file may be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -93,7 +93,7 @@ async fn the_store_is_looked_at_and_not_made() {
     };
     let absent = connect::check(&at(&file), Surroundings::default()).await;
     assert!(absent.all_well && !file.parent().unwrap().exists(), "{}", absent.text);
-    assert!(about_the_store(&absent).contains("the first start makes it"), "{}", absent.text);
+    assert!(about_the_store(&absent).contains("the first start creates it"), "{}", absent.text);
 
     let broken = folder.path().join("broken.db");
     std::fs::write(&broken, "no database, but longer than the head of one is".repeat(100)).unwrap();

@@ -80,7 +80,7 @@ async fn a_change_counts_at_once_is_put_down_to_its_caller_and_ends_with_sighup(
     assert_eq!(site.ask(changed).await.unwrap().status, 200);
     moves_a_call(&site, &process).await;
     process.signal("HUP").await;
-    process.says("read again").await;
+    process.says("log filter reloaded").await;
     moves_a_call(&site, &process).await;
     process.signal("TERM").await;
     let log: Vec<Value> =
@@ -108,7 +108,7 @@ async fn sighup_takes_the_filter_from_the_file_as_it_is_now() {
     let process = site.start().await;
     write("debug");
     process.signal("HUP").await;
-    process.says("read again").await;
+    process.says("log filter reloaded").await;
     let now = process.get(PATH).await.json();
     write("debgu");
     process.signal("HUP").await;

@@ -87,7 +87,7 @@ async fn a_byte_order_mark_is_skipped_in_every_file_that_is_read() {
 #[tokio::test]
 async fn blanks_around_a_secret_are_left_out_and_check_config_says_so() {
     let files = Files::new();
-    let note = "blanks or line ends around it are left out";
+    let note = "surrounding spaces or line ends are removed";
     let in_file = files.write("secret", " \tsandbox\u{a0}\r\n\n");
     let url = files.write("url", " sqlite::memory:\n");
     let toml = files.write("a.toml", "[genesys]\nclient_secret = ' sandbox'\n");

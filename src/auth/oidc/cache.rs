@@ -78,7 +78,7 @@ impl Source for Keys {
 
     fn note(&self, came: Result<&Arc<KeySet>, &NoKeys>, _: bool) {
         if let Err(NoKeys(why)) = came {
-            tracing::warn!(%why, "the issuer's keys cannot be fetched; known ones stay");
+            tracing::warn!(%why, "cannot fetch the issuer's keys; known keys stay in force");
         }
     }
 }

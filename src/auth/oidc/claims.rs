@@ -100,7 +100,8 @@ impl Claims {
         // It is shown, logged and compared: nothing that could look like another name.
         let fits =
             (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
-        fits.then(|| CallerName::new(format!("{PREFIX}{name}"))).ok_or("the caller's name is unfit")
+        fits.then(|| CallerName::new(format!("{PREFIX}{name}")))
+            .ok_or("the caller's name is not allowed")
     }
 
     fn permissions(&self) -> BTreeSet<Permission> {
@@ -127,7 +128,7 @@ fn texts(value: &Value) -> Option<Vec<&str>> {
 fn patterns(value: &Value) -> Result<Arc<[QueuePattern]>, &'static str> {
     let texts = texts(value).ok_or("queues is malformed")?;
     let patterns: Option<Vec<_>> = texts.into_iter().map(QueuePattern::new).collect();
-    patterns.map(Into::into).ok_or("queues holds what is no pattern")
+    patterns.map(Into::into).ok_or("queues holds an invalid pattern")
 }
 
 #[cfg(test)]

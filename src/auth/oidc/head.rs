@@ -39,9 +39,9 @@ impl Head {
         };
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(header).map_err(|_| "header is not base64url")?;
         let raw: RawHead = serde_json::from_slice(&bytes).map_err(|_| "header is malformed")?;
-        let algorithm = algorithm(&raw.alg).ok_or("algorithm is not taken")?;
+        let algorithm = algorithm(&raw.alg).ok_or("algorithm is not accepted")?;
         if !raw.typ.as_deref().is_none_or(is_access_token) {
-            return Err("type is not that of an access token");
+            return Err("typ is not that of an access token");
         }
         // RFC 7515, section 4.1.11: what is critical and not understood must be refused.
         if raw.crit.is_some() {

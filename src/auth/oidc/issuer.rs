@@ -60,7 +60,7 @@ impl Issuer {
     fn keys_url(&self, document: &[u8]) -> Result<Url, String> {
         let discovery = &self.discovery;
         let found: Discovery = serde_json::from_slice(document)
-            .map_err(|_| format!("{discovery} is no discovery document"))?;
+            .map_err(|_| format!("{discovery} is not a discovery document"))?;
         // `OpenID` Connect Discovery 1.0, section 4.3: letter by letter.
         if found.issuer != self.name {
             return Err(format!(

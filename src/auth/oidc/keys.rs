@@ -38,7 +38,7 @@ impl KeySet {
         let keys: Vec<_> =
             document.keys.into_iter().filter_map(PublicKey::read).take(MAX_KEYS).collect();
         if keys.is_empty() {
-            return Err("the key set holds no key that can be used".to_owned());
+            return Err("the key set holds no usable key".to_owned());
         }
         Ok(Self(keys))
     }

@@ -156,7 +156,7 @@ impl Run {
                     }
                     Ok(false) => return Ok(false),
                     Err(error) => {
-                        tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put a call back");
+                        tracing::warn!(batch_id = %self.batch.id, cause = %error.cause, "cannot put an item back");
                     }
                 }
             }

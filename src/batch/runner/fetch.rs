@@ -205,7 +205,7 @@ impl Runner {
             }
             // The query itself is refused: perhaps the queue was deleted.
             Err(problem) => {
-                tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "the queue cannot be looked at");
+                tracing::warn!(batch_id = %self.batch.id, code = problem.code.as_str(), "cannot read the source queue");
                 self.view.look_later();
                 if idle && blind >= NOTHING_NEW {
                     self.give_up(u32::MAX);
@@ -276,7 +276,7 @@ pub(super) fn tell_the_unseen(batch: &mut Batch) {
 fn warn_of_hidden(batch: &mut Batch, detail: Option<String>) -> bool {
     let changed = batch.warn(NOT_ALL_SHOWN, detail);
     if let (true, Some(detail)) = (changed, batch.warning(NOT_ALL_SHOWN)) {
-        tracing::warn!(batch_id = %batch.id, detail, "not all calls that wait are shown");
+        tracing::warn!(batch_id = %batch.id, detail, "Genesys does not show all waiting calls");
     }
     changed
 }

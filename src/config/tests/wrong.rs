@@ -229,7 +229,7 @@ fn real_region_needs_a_client() {
     ] {
         let line = first_line(real_without(variable));
         let start =
-            format!("{key} (not set): missing; needed with region eu-central-1 (set {variable}");
+            format!("{key} (not set): missing; required with region eu-central-1 (set {variable}");
         assert!(line.starts_with(&start), "{line}");
     }
 }
@@ -276,19 +276,19 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             load(&[("GENESYS_CLIENT_ID", "id")]),
-            "genesys.client_secret (not set): missing; needed beside genesys.client_id",
+            "genesys.client_secret (not set): missing; required together with genesys.client_id",
         ),
         (
             load(&[("GENESYS_CLIENT_SECRET", "secret")]),
-            "genesys.client_id (not set): missing; needed beside genesys.client_secret",
+            "genesys.client_id (not set): missing; required together with genesys.client_secret",
         ),
         (
             load(&[("GENESYS_API_URL", "https://api.example.com")]),
-            "genesys.login_url (not set): missing; with region sandbox it is needed beside",
+            "genesys.login_url (not set): missing; with region sandbox it is required together with",
         ),
         (
             load(&[("GENESYS_LOGIN_URL", "https://login.example.com")]),
-            "genesys.api_url (not set): missing; with region sandbox it is needed beside",
+            "genesys.api_url (not set): missing; with region sandbox it is required together with",
         ),
         (
             real_with(&[("GENESYS_API_URL", "http://api.example.com")]),
@@ -300,7 +300,7 @@ fn what_does_not_go_together_is_refused() {
         ),
         (
             load(&[("AUTH_OIDC_ISSUER", "https://login.example.com")]),
-            "auth.oidc_audience (not set): missing; it is needed beside auth.oidc_issuer",
+            "auth.oidc_audience (not set): missing; required together with auth.oidc_issuer",
         ),
         (
             load(&[("SERVER_SHUTDOWN_DELAY", "25s")]),

@@ -130,7 +130,7 @@ impl ConnectionContext {
         {
             let longest = u32::try_from(self.stall.as_millis()).unwrap_or(u32::MAX);
             if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, longest) {
-                tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+                tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT");
             }
         }
     }

@@ -73,11 +73,14 @@ impl Tls {
             let files = self.files.clone();
             // Whatever the disk does, connections are not held up.
             let reading = tokio::task::spawn_blocking(move || files.load());
-            let late =
-                || tracing::error!("the certificate's files do not answer; the old one stays");
+            let late = || {
+                tracing::error!(
+                    "timed out while reading the certificate files; the old certificate stays in force"
+                );
+            };
             match config::read_in_time(reading, late).await {
                 Ok(found) => self.take(found, &mut complaint),
-                Err(error) => tracing::error!(%error, "reading the certificate ended badly"),
+                Err(error) => tracing::error!(%error, "reading the certificate files failed"),
             }
         }
     }
@@ -95,7 +98,7 @@ impl Tls {
                 // A key has no other certificate than its own, so this tells the two apart.
                 if found.cert != self.certificate.0.load().cert {
                     self.certificate.0.store(Arc::new(found));
-                    tracing::info!("the certificate changed; new connections get the new one");
+                    tracing::info!("certificate replaced; new connections use the new one");
                 }
             }
             // Said once.
@@ -103,7 +106,7 @@ impl Tls {
             Err(error) => {
                 tracing::error!(
                     why = %error,
-                    "the certificate's files are broken; the old certificate stays in force"
+                    "the certificate files are invalid; the old certificate stays in force"
                 );
                 *complaint = Some(error);
             }

@@ -16,8 +16,8 @@ pub(in super::super) const fn remedy(code: Code) -> &'static str {
 const fn words(code: Code) -> (&'static str, &'static str) {
     match code {
         Code::MalformedJson => (
-            "The body is empty, is not JSON in UTF-8, nests more than 32 levels deep, or broke \
-             off on its way. Nothing was done.",
+            "The body is empty, is not JSON in UTF-8, nests more than 32 levels deep, or was \
+             cut off in transit. Nothing was done.",
             "Correct the body at the line and column named in detail, and send it again.",
         ),
         Code::IdempotencyKeyInvalid => (
@@ -29,11 +29,11 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::InvalidHeader => (
             "The request line or a header cannot be understood, or the Host header is missing. \
              Nothing was done.",
-            "Look at what the client or a proxy in between really sends; a plain curl call to \
-             the same address shows whether the service is well.",
+            "Check what the client or a proxy in between actually sends; a plain curl call to \
+             the same address shows whether the service works.",
         ),
         Code::Unauthenticated => (
-            "The request brought no credentials, or ones this service does not know. Nothing was \
+            "The request had no credentials, or ones this service does not recognise. Nothing was \
              done.",
             "Send a valid API key or access token as Authorization: Bearer. If it worked before, \
              it was probably replaced or has expired.",
@@ -41,13 +41,13 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::NotPermitted => (
             "The caller is known but lacks the permission for this request. Where no credentials \
              are needed: a page of another site sent it. Nothing was done.",
-            "Ask whoever runs this service to add the permission to the caller's entry, or use \
-             another caller's credentials. Use a service without credentials from this machine: \
-             with a program, or on its own page, /docs.",
+            "Ask this service's operator to add the permission to the caller's entry, or use \
+             another caller's credentials. Use a service without credentials from a program on \
+             this machine, or from its own page, /docs.",
         ),
         Code::QueueNotPermitted => (
             "The caller may transfer calls, but not to this queue. Nothing was done.",
-            "Choose another queue, or ask whoever runs this service to add the queue to the \
+            "Choose another queue, or ask this service's operator to add the queue to the \
              caller's entry.",
         ),
         Code::NotFound => (
@@ -59,10 +59,10 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Genesys knows no conversation with this id, or the service's OAuth client may not \
              see it: its roles may not cover the conversation's division. Nothing was moved.",
             "Check the id and that it belongs to the configured region and organisation. If both \
-             are right, let the OAuth client's roles cover the division.",
+             are right, extend the OAuth client's roles to the division.",
         ),
         Code::MethodNotAllowed => (
-            "The path exists but does not take this method. Nothing was done.",
+            "The path exists but does not support this method. Nothing was done.",
             "Use one of the methods listed in the Allow header.",
         ),
         Code::NotAcceptable => (
@@ -73,7 +73,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::InvalidHost => (
             "This service needs no credentials, so it answers only to this machine's own names: \
              localhost, 127.0.0.1, [::1] and the address in server.bind. Otherwise a page in a \
-             browser could use it under a name of its own. Nothing was done.",
+             browser could use it under a host name of its own. Nothing was done.",
             "Send the request to http://localhost with the service's port. To use another name, \
              set auth.mode to required and give callers keys.",
         ),
@@ -84,7 +84,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              look at the network and at proxies between the caller and this service.",
         ),
         Code::BodyTooLarge => (
-            "The body is larger than this address takes: 256 KiB, or 1 MiB for a batch. Nothing \
+            "The body is larger than this path accepts: 256 KiB, or 1 MiB for a batch. Nothing \
              was done.",
             "Send less; split a long list into several batches.",
         ),
@@ -99,14 +99,14 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Look for oversized cookies or tokens, and for a proxy that adds headers.",
         ),
         Code::ConversationEnded => (
-            "The conversation is over, or its customer has left, so there is nobody to move. \
+            "The conversation is over, or its customer has left, so there is no call to move. \
              Nothing was moved.",
             "Nothing needs to be done. To reach the customer again, call back.",
         ),
         Code::ConversationRinging => (
-            "The conversation is just being offered to an agent, and a transfer now would tear \
-             it away. Nothing was moved.",
-            "Wait until it is answered or goes back to the queue, a few seconds as a rule, and \
+            "The conversation is being offered to an agent, and a transfer now would take \
+             it away from that agent. Nothing was moved.",
+            "Wait until it is answered or goes back to the queue, usually a few seconds, and \
              send the same request again.",
         ),
         Code::ConversationNotTransferable => (
@@ -116,8 +116,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              when the state has changed.",
         ),
         Code::ConversationMoved => (
-            "While this request was in hand, someone else moved the conversation, or the leg to \
-             replace was gone. This service did not move it.",
+            "While this request was in progress, someone else moved the conversation, or the leg \
+             to replace was gone. This service did not move it.",
             "GET /conversations/{id} shows where it is now. Send the request again if it should \
              still go to the queue asked for.",
         ),
@@ -127,7 +127,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Choose one of the candidates and send its id as participantId.",
         ),
         Code::ParticipantNotFound => (
-            "The participantId names no leg of the conversation that is still there. Nothing was \
+            "The participantId names no current leg of the conversation. Nothing was \
              moved.",
             "GET /conversations/{id} lists the legs; leave participantId out to have the right \
              one chosen.",
@@ -140,12 +140,12 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::TransferInProgress => (
             "Another transfer of the same conversation is not settled: it is running, or its \
              outcome is still unknown. Nothing was sent.",
-            "Look at the transfer named by transferId and wait until it is settled. If it stays \
-             unknown, look at the conversation in Genesys and close it with POST \
+            "Check the transfer named by transferId and wait until it is settled. If it stays \
+             unknown, check the conversation in Genesys and close it with POST \
              /transfers/{id}/settle.",
         ),
         Code::IdempotencyKeyInUse => (
-            "The first request with this Idempotency-Key is still being worked on. This one did \
+            "The first request with this Idempotency-Key is still running. This one did \
              nothing.",
             "Wait for retryAfterSeconds and send the same request again: it gets the \
              first one's answer.",
@@ -156,15 +156,15 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Stop the other drain, or choose another target queue.",
         ),
         Code::PlanExpired => (
-            "The dry run's planId is older than 2 minutes or was used already. No call was \
+            "The dry run's planId is older than 2 minutes or has already been used. No call was \
              moved.",
             "Make a new dry run and send its planId.",
         ),
         Code::Conflict => (
             "Genesys refused the request with 409, or the record is not in a state that allows \
              it. Nothing was changed by this request.",
-            "Look at the conversation or the transfer again before sending the request once \
-             more; upstream holds what Genesys said.",
+            "Check the conversation or the transfer again before repeating the request; \
+             upstream holds what Genesys said.",
         ),
         Code::InvalidRequest => (
             "One or more fields or parameters are missing, unknown, or outside their bounds. \
@@ -175,10 +175,10 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::QueueNotFound => (
             "No queue visible to the service has this name or id. Nothing was moved.",
             "Compare the name with the closest ones in hint, or search with GET /queues?name=. A \
-             queue made a moment ago is found after POST /queues/refresh.",
+             queue created a moment ago is found after POST /queues/refresh.",
         ),
         Code::QueueAmbiguous => (
-            "Several queues have this name, in different divisions or differing in case only. \
+            "Several queues have this name, in different divisions or differing only in case. \
              Nothing was moved.",
             "Choose one of the candidates and send its id as queueId.",
         ),
@@ -188,19 +188,19 @@ const fn words(code: Code) -> (&'static str, &'static str) {
             "Use a new key for a new request, and the same key only to repeat the same one.",
         ),
         Code::RejectedByGenesys => (
-            "Genesys understood the command and refused it as not valid. Nothing was moved.",
+            "Genesys understood the command and rejected it as invalid. Nothing was moved.",
             "upstream holds Genesys' own code and message. Sending the same again will fail \
              again.",
         ),
         Code::TooManyRequests => (
             "This caller sends more requests a minute than it is allowed here, or the conversation \
-             was moved as often within an hour as it may be; detail says which. Nothing was done.",
+             has reached its limit of moves within an hour; detail says which. Nothing was done.",
             "Wait for retryAfterSeconds. Send more slowly or as a batch; or find out which \
-             systems send the call back and forth.",
+             systems keep sending the call back and forth.",
         ),
         Code::GenesysCredentialsRejected => (
-            "Genesys refused the service's own credentials, even with a fresh token. No call can \
-             be moved until that is put right.",
+            "Genesys rejected the service's own credentials, even with a fresh token. No call can \
+             be moved until that is fixed.",
             "Check genesys.client_id with its secret or key, genesys.region, and that the OAuth \
              client is active in Genesys. `check-config --connect` tests them.",
         ),
@@ -213,7 +213,7 @@ const fn words(code: Code) -> (&'static str, &'static str) {
         Code::GenesysError => (
             "Genesys answered with a server error or something unreadable, and it is certain \
              that the conversation was not moved by this request.",
-            "Send the same request again. If it goes on, see Genesys' status page and give its \
+            "Send the same request again. If it persists, see Genesys' status page and give its \
              support the correlationId in upstream.",
         ),
         Code::GenesysRateLimited => (
@@ -223,55 +223,57 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              often, other programs may be using the same OAuth client.",
         ),
         Code::GenesysUnavailable => (
-            "Genesys cannot be reached, or failed so often that it is left alone for a while. \
+            "Genesys cannot be reached, or failed so often that requests to it are paused. \
              Nothing was moved.",
             "Wait for retryAfterSeconds and send the same request again. Check Genesys' \
              status page, and name resolution and firewall on this machine.",
         ),
         Code::Overloaded => (
-            "The service is working on as many requests as it may. This one was not begun.",
-            "Wait for retryAfterSeconds and send the same request again. If it goes on, \
+            "The service is already working on its maximum number of requests. This one was not \
+             started.",
+            "Wait for retryAfterSeconds and send the same request again. If it persists, \
              raise server.max_in_flight or add a replica.",
         ),
         Code::ShuttingDown => (
-            "The service is being stopped and begins nothing new. Nothing was sent for this \
+            "The service is stopping and starts nothing new. Nothing was sent for this \
              request.",
-            "Send the same request again: another instance, or this one after its restart, takes \
+            "Send the same request again: another instance, or this one after its restart, handles \
              it.",
         ),
         Code::StoreUnavailable => (
-            "The service cannot write or read its record, and moves no call that it could lose. \
+            "The service cannot write or read its store, and moves no call without a record. \
              Nothing was sent.",
             "Check the database or the disk behind store.url: space, permissions, connection. \
-             The service recovers by itself once the record can be written.",
+             The service recovers by itself once the store works again.",
         ),
         Code::OutcomeUnknown => (
             "The command was sent, and no certain answer came in time: the call may have moved \
-             or not. The service goes on looking and settles the transfer when it knows.",
-            "Look at GET /transfers/{transferId} until its status is no longer unknown. Do not \
-             move the call by another way meanwhile; only the same request with the same \
+             or not. The service keeps checking and settles the transfer when it knows.",
+            "Poll GET /transfers/{transferId} until its status is no longer unknown. Do not \
+             move the call any other way meanwhile; only the same request with the same \
              Idempotency-Key is safe. If it stays unknown, its hint says how an operator settles it.",
         ),
         Code::DeadlineExceeded => (
-            "The time for this request was over before the command could be sent. It was \
-             certainly not sent.",
-            "Send the same request again. If it goes on, Genesys is slow or its rate limit \
+            "The deadline of this request passed before the command could be sent. It was \
+             definitely not sent.",
+            "Send the same request again. If it persists, Genesys is slow or its rate limit is \
              nearly used up; GET /health/ready says more.",
         ),
         Code::InternalError => (
-            "The service made a mistake. It is in its log, under the requestId of this answer.",
-            "If it has an Idempotency-Key, send the same request again; else first look at GET \
-             /transfers. If it goes on, report it with the log lines of that requestId.",
+            "An internal error occurred. The service's log has details under this answer's \
+             requestId.",
+            "If it has an Idempotency-Key, send the same request again; otherwise first check GET \
+             /transfers. If it persists, report it with the log lines of that requestId.",
         ),
         Code::NotReady => (
             "The service runs but cannot carry out transfers now; reasons says why. Only GET \
              /health/ready answers with this, and requests with an access token while the keys to \
              check it cannot be fetched.",
-            "See to the reasons listed. The service becomes ready by itself when they are gone.",
+            "Fix the reasons listed; the service becomes ready on its own.",
         ),
         Code::Cancelled => (
             "The batch was cancelled before this transfer was sent. The call was not moved.",
-            "Start a new batch or a single transfer if it should move after all.",
+            "Start a new batch or a single transfer to move it after all.",
         ),
         Code::NoLongerWaiting => (
             "When its turn came, the conversation no longer waited in the queue: an agent \

@@ -95,7 +95,7 @@ impl DbOperation for Adopt {
             let transfer = decode::<Transfer>(row.text(1)?);
             Ok(transfer
                 .inspect_err(
-                    |error| tracing::error!(%transfer_id, %error, "transfer cannot be settled"),
+                    |error| tracing::error!(%transfer_id, %error, "cannot read a transfer to settle it"),
                 )
                 .ok())
         };

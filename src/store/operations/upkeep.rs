@@ -161,7 +161,7 @@ impl Undo {
     pub(in crate::store) fn of(insert: &Doubt) -> Result<Self, Unreadable> {
         let problem = Problem::new(
             Code::StoreUnavailable,
-            "Whether the transfer was recorded was not certain in time; nothing was sent.",
+            "It was not certain in time whether the transfer was recorded; nothing was sent.",
         );
         let transfer = &insert.transfer;
         let failed = Transfer { stage: Stage::Failed, error: Some(problem), ..transfer.clone() };

@@ -62,7 +62,7 @@ impl PgAddress {
             } else if is_read(&name) {
                 read.push((name, value));
             } else {
-                tracing::warn!(parameter = name, "store.url: nothing reads this parameter");
+                tracing::warn!(parameter = name, "store.url: ignored an unknown parameter");
             }
         }
         url.set_query(None);

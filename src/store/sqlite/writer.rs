@@ -189,7 +189,7 @@ impl Writer {
                 self.session = Some(session.map_err(|error| DbError::File(error.to_string()))?);
                 self.synchronous = None;
                 disk.file.remember();
-                tracing::warn!("the database file was opened again");
+                tracing::warn!("reopened the database file");
             }
         }
         if self.synchronous != Some(durability) {

@@ -198,7 +198,7 @@ impl Transfers {
             Ok(conversation) => why_refused(&job.transfer, &conversation, unexplained),
             Err(GatewayError::NotFound(_)) => Problem::new(
                 Code::ConversationNotFound,
-                "Genesys knows no such conversation any more, or it is not visible to this client.",
+                "Genesys no longer knows the conversation, or it is not visible to this client.",
             ),
             Err(_) => unexplained,
         };
@@ -228,7 +228,7 @@ pub(in crate::transfer) fn settled(finding: Finding) -> Option<Result<(), Proble
     Some(Err(match finding {
         Finding::MovedElsewhere => Problem::new(
             Code::ConversationMoved,
-            "Somebody else moved the conversation to another place first.",
+            "Someone else moved the conversation elsewhere first.",
         ),
         _ => Problem::new(
             Code::ConversationEnded,
@@ -269,5 +269,5 @@ fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Problem) ->
 }
 
 fn moved_by_another() -> Problem {
-    Problem::new(Code::ConversationMoved, "Somebody else moved or answered the conversation first.")
+    Problem::new(Code::ConversationMoved, "Someone else moved or answered the conversation first.")
 }

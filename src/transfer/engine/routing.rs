@@ -99,7 +99,7 @@ pub(in crate::transfer) async fn set_routing_on_arrival(
     loop {
         let at = arrival.next_try();
         if at >= ctx.deadline {
-            return Err("The call did not show in the queue in time.".to_owned());
+            return Err("The call did not appear in the queue in time.".to_owned());
         }
         // A stop of the service cuts this short only when its time is nearly over: a moved call
         // gets its priority.

@@ -63,7 +63,9 @@ impl DbOperation for AdoptBatches {
             let batch_id = BatchId::new(row.id(0)?);
             let batch = decode::<Batch>(row.text(1)?);
             Ok(batch
-                .inspect_err(|error| tracing::error!(%batch_id, %error, "batch cannot go on"))
+                .inspect_err(
+                    |error| tracing::error!(%batch_id, %error, "cannot read a batch to resume it"),
+                )
                 .ok())
         };
         let rows = session.rows(text, &values, readable).await?;
