@@ -189,7 +189,7 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
 #[derive(ToSchema)]
 #[schema(as = BatchOrPlan)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "described, never made")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "described, never made")]
 pub(in crate::http) enum BatchOrPlan<'a> {
     Batch(BatchView<'a>),
     Plan(PlanView<'a>),
