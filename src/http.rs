@@ -43,6 +43,7 @@ mod streams;
 mod tests;
 mod transfers;
 mod views;
+mod whoami;
 
 pub use openapi::{description, description_3_0};
 pub use request_ids::RequestIds;
@@ -76,6 +77,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/refresh", post(queues::refresh_queues))
+        .route("/whoami", get(whoami::show_caller))
         .route("/admin/log-level", get(log_level::show).post(log_level::change))
         .route(metrics::PATH, get(metrics::show_metrics));
     layers::around(documents.merge(probes), closed, app)

@@ -72,7 +72,7 @@ pub use submission::{Reply, Submission, Wait};
 use crate::{
     clock::{Clock, IdSource},
     config::TransferSettings,
-    metrics::{Metrics, Readings},
+    metrics::{Metrics, RateReading, Readings},
     problem::{Code, FieldError, Problem},
     trace,
 };
@@ -325,6 +325,14 @@ impl Transfers {
     ) -> Result<QueueListing, Problem> {
         let listing = self.gateway.refresh_queues(&context(by, Lane::Single)).await;
         Ok(caller.seen(listing.map_err(problems::from_gateway)?))
+    }
+
+    /// The limit of requests to Genesys and what is left of it, when the gateway has one.
+    #[must_use]
+    pub fn rate_budget(&self) -> Option<RateReading> {
+        let mut readings = Readings::default();
+        self.gateway.read(&mut readings);
+        readings.rate
     }
 
     /// Whether transfers can be carried out now, and what is wrong.

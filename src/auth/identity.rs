@@ -92,6 +92,11 @@ impl Identity {
         self.revoked.0.cancel();
     }
 
+    /// All that it may do, in the order of [`Permission::ALL`]. `admin` implies all.
+    pub fn permissions(&self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(|one| self.lacks(&[*one]).is_empty())
+    }
+
     /// Those of `needed` that are missing. `admin` implies all.
     #[must_use]
     pub fn lacks(&self, needed: &[Permission]) -> Vec<Permission> {

@@ -39,6 +39,8 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
         ("GET" | "HEAD", "/queues") => &[QueuesRead],
         ("GET" | "HEAD", "/metrics") => &[MetricsRead],
+        // Says nothing but what the caller has anyway.
+        ("GET" | "HEAD", "/whoami") => &[],
         // Costs requests to Genesys and changes which queue a name stands for.
         ("POST", "/queues/refresh") => &[QueuesRead, TransfersWrite],
         // Also `POST /transfers/{id}/settle`.
@@ -52,8 +54,8 @@ pub(super) fn instead(method: &Method, route: &str) -> Option<Permission> {
     (looks && route.starts_with("/batches")).then_some(Permission::BatchesWrite)
 }
 
-/// Puts the [`Caller`] of a request and its [`Revoked`](crate::auth::Revoked) among the extensions,
-/// or answers why it is not let through.
+/// Puts the [`Caller`] of a request, its [`Identity`] and its [`Revoked`](crate::auth::Revoked) among
+/// the extensions, or answers why it is not let through.
 pub(super) async fn check_access(
     app: &AppState,
     request: &mut Request,
@@ -70,6 +72,7 @@ pub(super) async fn check_access(
     }
     request.extensions_mut().insert(caller.clone());
     request.extensions_mut().insert(identity.revoked().clone());
+    request.extensions_mut().insert(identity);
     Ok(caller)
 }
 

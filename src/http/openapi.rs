@@ -30,7 +30,7 @@ use super::{
     fixed::Fixed,
     health, log_level, metrics, problems, queues,
     state::AppState,
-    transfers,
+    transfers, whoami,
 };
 use crate::problem::Code;
 
@@ -51,6 +51,7 @@ fn operations() -> Vec<Entry> {
         batches::entries(),
         conversations::entries(),
         queues::entries(),
+        whoami::entries(),
         health::entries(),
         metrics::entries(),
         log_level::entries(),

@@ -66,6 +66,8 @@ pub struct RateReading {
     pub limit: u64,
     /// Requests that this minute leaves.
     pub left: u64,
+    /// Until all of it is left again, if nothing more is sent; zero when it is.
+    pub whole_in: Duration,
 }
 
 /// One circuit breaker.

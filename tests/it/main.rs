@@ -109,3 +109,5 @@ mod unread_log;
 mod unwritten;
 #[cfg(test)]
 mod volume;
+#[cfg(test)]
+mod whoami;

@@ -258,9 +258,13 @@ impl Ceilings {
         window: &RequestWindow,
     ) -> impl Iterator<Item = RateReading> {
         self.advance(now, window);
-        self.limits.iter().map(|limit| RateReading {
-            limit: limit.allowed,
-            left: limit.room(window.busy(limit.scope(self.widest))),
+        let widest = self.widest;
+        self.limits.iter().map(move |limit| {
+            let left = limit.room(window.busy(limit.scope(widest)));
+            let spent = left < limit.allowed;
+            let whole_at = if spent { limit.until } else { now };
+            let whole_in = whole_at.saturating_duration_since(now);
+            RateReading { limit: limit.allowed, left, whole_in }
         })
     }
 

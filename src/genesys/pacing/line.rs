@@ -132,11 +132,14 @@ impl PacingQueue {
     /// The limit of all requests that is in force, and what is left of it.
     pub(super) fn budget(&mut self, now: Instant) -> RateReading {
         let (limit, left) = (self.window.limit(), self.window.room(now));
+        let whole_in = self.window.when(now, limit).saturating_duration_since(now);
         match self.ceilings.of_all(now, &self.window) {
-            Some(theirs) => {
-                RateReading { limit: limit.min(theirs.limit), left: left.min(theirs.left) }
-            }
-            None => RateReading { limit, left },
+            Some(theirs) => RateReading {
+                limit: limit.min(theirs.limit),
+                left: left.min(theirs.left),
+                whole_in: whole_in.max(theirs.whole_in),
+            },
+            None => RateReading { limit, left, whole_in },
         }
     }
 

@@ -114,6 +114,7 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("GET", "/queues".to_owned(), vec![QueuesRead]),
         ("POST", "/queues/refresh".to_owned(), vec![QueuesRead, TransfersWrite]),
         ("GET", "/metrics".to_owned(), vec![MetricsRead]),
+        ("GET", "/whoami".to_owned(), vec![]),
         ("GET", "/admin/log-level".to_owned(), vec![Admin]),
         ("POST", "/admin/log-level".to_owned(), vec![Admin]),
     ]

@@ -163,8 +163,10 @@ impl Entry {
             if !self.watching {
                 self.codes.extend(STRICT);
             }
-            let words: Vec<_> = ways.iter().map(|names| in_words(names)).collect();
-            about.push(format!("Needs the permission {}.", words.join(" or ")));
+            if ways.iter().all(|names| !names.is_empty()) {
+                let words: Vec<_> = ways.iter().map(|names| in_words(names)).collect();
+                about.push(format!("Needs the permission {}.", words.join(" or ")));
+            }
             operation = operation.securities(Some(securities(&ways, all_open)));
         }
         if !about.is_empty() {

@@ -59,6 +59,30 @@ fn an_unused_minutes_allowance_goes_in_one_burst_and_no_more() {
 }
 
 #[test]
+fn the_budget_says_when_all_of_it_is_left_again() {
+    let now = Instant::now();
+    let mut line = PacingQueue::new(3, RESERVE, now);
+    assert_eq!(line.budget(now).whole_in, Duration::ZERO);
+    burst(&mut line, now, Lane::Single, now);
+    (0..3).for_each(|_| line.answer(now, GET));
+    let spent = line.budget(now);
+    assert_eq!((spent.left, spent.limit), (0, 3));
+    let rest = line.budget(now + spent.whole_in);
+    assert_eq!((rest.left, rest.whole_in), (3, Duration::ZERO));
+    assert!((secs(60)..=secs(61)).contains(&spent.whole_in), "{:?}", spent.whole_in);
+}
+
+#[test]
+fn the_budget_waits_for_the_end_of_the_window_that_genesys_tells() {
+    let now = Instant::now();
+    let mut line = PacingQueue::new(300, RESERVE, now);
+    assert_eq!(enter(&mut line, now, Lane::Single, REQUEST, now), AskResult::Granted);
+    line.observe(now, GET, headers(100, 40, 90));
+    let told = line.budget(now);
+    assert_eq!((told.limit, told.whole_in), (100, secs(90)));
+}
+
+#[test]
 fn one_who_cannot_go_in_time_is_told_when_he_could() {
     let now = Instant::now();
     let mut line = PacingQueue::new(1, RESERVE, now);
