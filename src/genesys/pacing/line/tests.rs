@@ -64,10 +64,11 @@ fn the_budget_says_when_all_of_it_is_left_again() {
     let mut line = PacingQueue::new(3, RESERVE, now);
     assert_eq!(line.budget(now).whole_in, Duration::ZERO);
     burst(&mut line, now, Lane::Single, now);
-    (0..3).for_each(|_| line.answer(now, GET));
-    let spent = line.budget(now);
+    (0..3).for_each(|tens| line.answer(now + secs(tens * 10), GET));
+    let last = now + secs(20);
+    let spent = line.budget(last);
     assert_eq!((spent.left, spent.limit), (0, 3));
-    let rest = line.budget(now + spent.whole_in);
+    let rest = line.budget(last + spent.whole_in);
     assert_eq!((rest.left, rest.whole_in), (3, Duration::ZERO));
     assert!((secs(60)..=secs(61)).contains(&spent.whole_in), "{:?}", spent.whole_in);
 }
