@@ -30,14 +30,16 @@ pub(in crate::store) struct Adopt {
     pub(in crate::store) limit: u32,
 }
 
-/// Rows of `$from` whose owner is dead and for which `$which` holds.
+/// Rows of `$from` whose owner is dead and for which `$which` holds. Not with NOT EXISTS, which
+/// PostgreSQL makes a join of: of a row that another replica has adopted since the statement began it
+/// then checks the new owner, but joins as before, and two replicas adopt it.
 macro_rules! stale {
     ($from:literal, ($($which:tt)+)) => {
         concat!(
             "SELECT t.id FROM ",
             $from,
-            " WHERE t.owner <> $1 AND NOT EXISTS (SELECT 1 FROM instances i \
-             WHERE i.owner = t.owner AND i.heartbeat >= $2) AND ",
+            " WHERE t.owner <> $1 AND t.owner NOT IN \
+             (SELECT owner FROM instances WHERE heartbeat >= $2) AND ",
             $($which)+,
             " LIMIT $3"
         )

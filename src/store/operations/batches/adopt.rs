@@ -25,8 +25,8 @@ macro_rules! stale {
         concat!(
             "SELECT b.id FROM batches b ",
             $hint,
-            " WHERE b.finished_at IS NULL AND b.runner <> $1 AND NOT EXISTS \
-             (SELECT 1 FROM instances i WHERE i.owner = b.runner AND i.heartbeat >= $2) \
+            " WHERE b.finished_at IS NULL AND b.runner <> $1 AND b.runner NOT IN \
+             (SELECT owner FROM instances WHERE heartbeat >= $2) \
              ORDER BY b.id LIMIT $3"
         )
     };
