@@ -8,7 +8,6 @@
 
 use std::{
     collections::HashMap,
-    io::Write as _,
     process::Command,
     sync::{LazyLock, Mutex, PoisonError},
 };
@@ -154,13 +153,15 @@ pub async fn reach(point: Point) {
             std::future::pending::<()>().await;
         }
         Some(Action::Stop) => {
-            // Not through the log: its thread would be stopped before it has written the line.
-            drop(writeln!(std::io::stderr(), "stopped at a failpoint: {}", point.name()));
-            let id = std::process::id();
+            let (id, name) = (std::process::id(), point.name());
             // The signal stops one thread first, which on a busy machine may take a while. The shell
-            // ends when it sees the whole process stopped, so that nothing runs on before.
-            let kill =
-                format!("kill -STOP {id}; until grep -q '^State:.T' /proc/{id}/status; do :; done");
+            // ends when it sees the whole process stopped, so that nothing runs on before. It says so
+            // itself: a test that saw it earlier could let the process go on before the shell looks,
+            // and the shell would wait for ever.
+            let kill = format!(
+                "kill -STOP {id}; while [ -e /proc/{id} ] && ! grep -q '^State:.T' /proc/{id}/status; \
+                 do :; done; echo 'stopped at a failpoint: {name}' >&2"
+            );
             // Comes back when the process goes on; without a shell the test sees it run on.
             drop(Command::new("sh").args(["-c", &kill]).status());
         }

@@ -274,7 +274,6 @@ async fn sleep_at(point: Point, story: Story, ends: Ends) -> Vec<String> {
     let asleep = Arc::clone(&sleeper);
     let answer = tokio::spawn(async move { asleep.submit(&body, &story.headers()).await });
     sleeper.says("stopped at a failpoint").await;
-    sleeper.stops().await;
     // Its last beat may be older than that.
     let stopped = SystemClock.now().as_microsecond();
     settled(&other).await;

@@ -39,12 +39,6 @@ impl Lock {
     }
 }
 
-/// Whether the system has stopped it.
-fn is_stopped(process: &Process) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    status.lines().any(|line| line.starts_with("State:") && line.contains("T (stopped)"))
-}
-
 /// The statuses of the transfers at `path`.
 async fn statuses(process: &Process, path: &str) -> Vec<Value> {
     let page = process.get(path).await.json();
@@ -59,7 +53,7 @@ async fn lists_tell_what_is_known(site: Site) {
     let body = json!({"transfers": [plain(site.call(), "Support Tier 2")]});
     let request = site.http().post(format!("http://{}/batches", process.address)).json(&body);
     let begun = tokio::spawn(async move { request.send().await.unwrap().json::<Value>().await });
-    until(|| async { is_stopped(&process).then_some(()) }).await;
+    process.says("stopped at a failpoint").await;
     let lock = Lock::on(&site.settings()["STORE_URL"]).await;
     process.signal("CONT").await;
     let id = begun.await.unwrap().unwrap()["id"].as_str().unwrap().to_owned();
