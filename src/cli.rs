@@ -10,7 +10,10 @@ use std::{
 use clap::{Parser, Subcommand, error::ErrorKind};
 use url::Url;
 
-use crate::config::{Args, Listening};
+use crate::{
+    client::{self, ClientCommand},
+    config::{Args, Listening},
+};
 
 /// Exit code for a command line that is not understood (`EX_USAGE` of `sysexits.h`, the family
 /// [`ConfigErrors::EXIT_CODE`](crate::config::ConfigErrors::EXIT_CODE) is from).
@@ -53,6 +56,9 @@ pub enum Command {
         #[arg(value_parser = http_url)]
         url: Option<Url>,
     },
+    /// A command that calls a running service
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 /// Why the process ends before it did anything: a text and an exit code.
@@ -89,7 +95,9 @@ moves a call. To move one yourself:
 Every key can be set in the environment: server.bind is SERVER_BIND; `check-config` lists all keys,
 README.md explains them. GET /problems/{code} on the running service explains an error.
 
-Exit codes: 0 success, 1 failure, 64 command line not understood, 78 configuration error.";
+Exit codes: 0 success, 1 failure, 64 command line not understood, 78 configuration error; of the
+commands that call a running service: 0 done, 1 refused, 2 wrong use, 3 unknown outcome, 4 the service
+cannot be reached.";
 
 impl Cli {
     /// Reads the command line, its first word being the program.
@@ -97,6 +105,8 @@ impl Cli {
     /// # Errors
     /// [`Exit`] when help or the version was asked for, or the line is not understood.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let usage = if is_client(&words) { client::USAGE_EXIT_CODE } else { USAGE_EXIT_CODE };
         let raw = Arguments::try_parse_from(words).map_err(|error| Exit {
             text: match (error.kind(), error.source()) {
                 // The whole text shows the value: a URL, in which a password may be.
@@ -105,7 +115,7 @@ impl Cli {
             },
             code: match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-                _ => USAGE_EXIT_CODE,
+                _ => usage,
             },
         })?;
         Ok(Self { config: raw.config, command: raw.command.unwrap_or(Command::Serve) })
@@ -120,6 +130,12 @@ impl Cli {
         };
         Args { config: self.config.clone(), sandbox_alone, sandbox_bind }
     }
+}
+
+/// Whether the command is one of those that call a running service; their exit codes are their own.
+fn is_client(words: &[OsString]) -> bool {
+    let command = ClientCommand::augment_subcommands(clap::Command::new(""));
+    words.iter().skip(1).any(|word| command.get_subcommands().any(|one| one.get_name() == word))
 }
 
 /// Where a service that listens so answers whether it is ready, from the same machine.

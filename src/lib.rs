@@ -21,6 +21,7 @@ pub mod app;
 pub mod auth;
 pub mod batch;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "failpoints")]

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     auth::{self, KeygenError},
     cli::{self, Cli, Command},
+    client,
     clock::SystemClock,
     config::{Args, ConfigErrors, ProcessEnv, Settings},
     telemetry::{self, LogFilter, Logging, Sink, Traces},
@@ -44,6 +45,9 @@ pub async fn command(cli: Cli) -> ExitCode {
     if let Command::Keygen { name } = &cli.command {
         return keygen(name);
     }
+    if let Command::Client(command) = cli.command {
+        return client::run(command).await.into();
+    }
     let args = cli.settings_args();
     if let Command::Healthcheck { url } = cli.command {
         return health::check(url, &args).await;
@@ -57,7 +61,9 @@ pub async fn command(cli: Cli) -> ExitCode {
         Command::Sandbox { .. } => sandbox_alone(&settings).await,
         Command::CheckConfig { connect } => check_config(&settings, connect).await,
         // Done above.
-        Command::Keygen { .. } | Command::Healthcheck { .. } => ExitCode::SUCCESS,
+        Command::Keygen { .. } | Command::Healthcheck { .. } | Command::Client(_) => {
+            ExitCode::SUCCESS
+        }
     }
 }
 

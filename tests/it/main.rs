@@ -17,6 +17,8 @@ mod clocks;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod confirms;
 #[cfg(test)]
 mod connection;

@@ -1,0 +1,170 @@
+//! The commands that call a running service, as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// A command that calls a running service.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+#[expect(missing_docs, reason = "groups of options are described at their types")]
+pub enum ClientCommand {
+    /// Move one call to a queue
+    Move {
+        /// Id of the conversation
+        conversation: String,
+        /// Name or id of the queue
+        #[arg(long, value_name = "QUEUE")]
+        to: String,
+        /// Priority in the queue; one point is one minute of waiting
+        #[arg(long, allow_negative_numbers = true)]
+        priority: Option<i64>,
+        /// Keep the time already waited
+        #[arg(long)]
+        keep_place: bool,
+        #[command(flatten)]
+        note: Note,
+        #[command(flatten)]
+        ask: Ask,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Move all calls that wait in a queue: shows the plan, asks, then shows the progress
+    Drain {
+        /// Name or id of the queue to empty
+        from: String,
+        /// Name or id of the queue the calls go to
+        #[arg(long, value_name = "QUEUE")]
+        to: String,
+        #[command(flatten)]
+        options: DrainOptions,
+        #[command(flatten)]
+        note: Note,
+        #[command(flatten)]
+        ask: Ask,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show the progress of a batch until it ends
+    Watch {
+        /// Id of the batch
+        batch: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Stop a batch: calls not yet sent stay where they are
+    Stop {
+        /// Id of the batch
+        batch: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Put the call of a transfer, or all calls of a batch, back where they were
+    Undo {
+        /// Id of the transfer or batch
+        id: String,
+        #[command(flatten)]
+        ask: Ask,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// List queues with the number of calls waiting and agents on queue
+    Queues {
+        /// Part of the name, in any case
+        name: Option<String>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Find transfers by reference or conversation, newest first
+    Find {
+        /// A reference, or the id of a conversation
+        what: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Say whether a call can be moved and which leg would be replaced; nothing is moved
+    Explain {
+        /// Id of the conversation
+        conversation: String,
+        /// Name or id of the queue
+        #[arg(long, value_name = "QUEUE")]
+        to: Option<String>,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+impl ClientCommand {
+    /// Which service it calls.
+    pub(super) const fn server(&self) -> &Server {
+        match self {
+            Self::Move { server, .. }
+            | Self::Drain { server, .. }
+            | Self::Watch { server, .. }
+            | Self::Stop { server, .. }
+            | Self::Undo { server, .. }
+            | Self::Queues { server, .. }
+            | Self::Find { server, .. }
+            | Self::Explain { server, .. } => server,
+        }
+    }
+}
+
+/// Which service is called, and how it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Service")]
+pub struct Server {
+    /// Address of the service [env: GENESYS_TRANSFER_URL] [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// File with the API key [env: GENESYS_TRANSFER_KEY_FILE, or the key in GENESYS_TRANSFER_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// PEM file of the issuer of the service's certificate [env: GENESYS_TRANSFER_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Print the service's answers as JSON, one document a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whether a person is asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Ask {
+    /// Do not ask; needed where the input or output is no terminal
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// Texts that are kept with the record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Note {
+    /// Why; kept with the record
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// Ticket number or the like; can be searched with `find`
+    #[arg(long)]
+    pub(super) reference: Option<String>,
+}
+
+/// Which calls a drain moves, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct DrainOptions {
+    /// Go on until then: RFC 3339, or a time from now such as 90m or 2h; at most 24 h
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+    /// With --until: always, or only while no agent is on queue in the source
+    #[arg(long, value_parser = ["always", "nobody_on_queue"])]
+    pub(super) when: Option<String>,
+    /// How calls keep their place: true, false, or order (one request less a call)
+    #[arg(long, value_parser = ["true", "false", "order"])]
+    pub(super) keep_place: Option<String>,
+    /// Move at most so many calls
+    #[arg(long)]
+    pub(super) limit: Option<u32>,
+    /// Only calls that have waited so many minutes
+    #[arg(long)]
+    pub(super) min_waited_minutes: Option<u32>,
+    /// Priority in the target queue
+    #[arg(long, allow_negative_numbers = true)]
+    pub(super) priority: Option<i64>,
+}
