@@ -3,11 +3,11 @@
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
 
-use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::clock::{Clock, IdSource, SystemClock};
+use crate::clock::{Clock as _, IdSource, SystemClock};
 
 mod api;
 mod args;
@@ -17,7 +17,7 @@ mod watching;
 pub use args::ClientCommand;
 
 use api::{Api, Failure};
-use args::{Ask, DrainOptions, Note};
+use args::Ask;
 
 /// Exit codes of the commands.
 mod exit {
@@ -47,23 +47,17 @@ pub async fn run(command: ClientCommand) -> u8 {
 
 async fn carry_out(client: &Client, command: ClientCommand) -> Result<u8, Failure> {
     match command {
-        ClientCommand::Move { conversation, to, priority, keep_place, note, ask, .. } => {
-            let mut body = note.members();
-            body.insert("conversationId".to_owned(), json!(id(&conversation)?.to_string()));
+        ClientCommand::Move { conversation, to, options, ask, .. } => {
+            let mut body = members(&options)?;
+            body.insert("conversationId".to_owned(), json!(id(&conversation)?));
             body.insert(queue_member("queue", &to), json!(to));
-            if let Some(priority) = priority {
-                body.insert("priority".to_owned(), json!(priority));
-            }
-            if keep_place {
-                body.insert("keepPlace".to_owned(), json!(true));
-            }
-            client.move_one(ask, &format!("Move {conversation} to \"{to}\"?"), body).await
+            let question = format!("Move {conversation} to \"{to}\"?");
+            client.one(ask, &question, "/transfers", Value::Object(body)).await
         }
-        ClientCommand::Drain { from, to, options, note, ask, .. } => {
-            let mut body = note.members();
+        ClientCommand::Drain { from, to, options, ask, .. } => {
+            let mut body = members(&options)?;
             body.insert(queue_member("fromQueue", &from), json!(from));
             body.insert(queue_member("toQueue", &to), json!(to));
-            options.add_to(&mut body, SystemClock.now())?;
             client.planned(ask, "/batches", body).await
         }
         ClientCommand::Watch { batch, .. } => client.watch(&id(&batch)?.to_string()).await,
@@ -90,16 +84,12 @@ struct Client {
 }
 
 impl Client {
-    async fn move_one(
-        &self,
-        ask: Ask,
-        question: &str,
-        body: Map<String, Value>,
-    ) -> Result<u8, Failure> {
+    /// Asks, sends a command that moves one call, and shows the transfer.
+    async fn one(&self, ask: Ask, question: &str, path: &str, body: Value) -> Result<u8, Failure> {
         if !self.console.confirmed(ask, question).await? {
             return Ok(exit::REFUSED);
         }
-        let transfer = self.send("/transfers", &Value::Object(body)).await?;
+        let transfer = self.send(path, &body).await?;
         self.console.print(&transfer, &show::transfer(&transfer));
         Ok(exit::DONE)
     }
@@ -188,23 +178,16 @@ impl Client {
     async fn undo(&self, ask: Ask, id: Uuid) -> Result<u8, Failure> {
         self.console.may_ask(ask)?;
         match self.api.get(&format!("/transfers/{id}"), &[]).await {
-            Ok(transfer) => self.undo_one(ask, id, &transfer).await,
+            Ok(transfer) => {
+                let conversation = show::text(&transfer["conversationId"]);
+                let question = format!("Put conversation {conversation} back where it was?");
+                self.one(ask, &question, &format!("/transfers/{id}/undo"), json!({})).await
+            }
             Err(missing) if missing.code() == "not_found" => {
                 self.planned(ask, &format!("/batches/{id}/undo"), Map::new()).await
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    async fn undo_one(&self, ask: Ask, id: Uuid, transfer: &Value) -> Result<u8, Failure> {
-        let conversation = show::text(&transfer["conversationId"]);
-        let question = format!("Put conversation {conversation} back where it was?");
-        if !self.console.confirmed(ask, &question).await? {
-            return Ok(exit::REFUSED);
-        }
-        let undone = self.send(&format!("/transfers/{id}/undo"), &json!({})).await?;
-        self.console.print(&undone, &show::transfer(&undone));
-        Ok(exit::DONE)
     }
 
     async fn queues(&self, name: Option<&str>) -> Result<u8, Failure> {
@@ -340,41 +323,15 @@ impl Console {
     }
 }
 
-impl Note {
-    fn members(self) -> Map<String, Value> {
-        let texts = [("reason", self.reason), ("reference", self.reference)].into_iter();
-        texts.filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))).collect()
+/// The options that were given, as members of a request.
+fn members(options: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+    match serde_json::to_value(options) {
+        Ok(Value::Object(mut members)) => {
+            members.retain(|_, value| !value.is_null());
+            Ok(members)
+        }
+        _ => Err(Failure::Usage("the options cannot be sent".to_owned())),
     }
-}
-
-impl DrainOptions {
-    fn add_to(self, body: &mut Map<String, Value>, now: Timestamp) -> Result<(), Failure> {
-        let until = self.until.as_deref().map(|text| time(text, now)).transpose()?;
-        let keep_place = self.keep_place.map(|word| match word.as_str() {
-            "true" => json!(true),
-            "false" => json!(false),
-            _ => json!(word),
-        });
-        let members = [
-            ("until", until.map(|time| json!(time.to_string()))),
-            ("when", self.when.map(|when| json!(when))),
-            ("keepPlace", keep_place),
-            ("limit", self.limit.map(|limit| json!(limit))),
-            ("minWaitedMinutes", self.min_waited_minutes.map(|minutes| json!(minutes))),
-            ("priority", self.priority.map(|priority| json!(priority))),
-        ];
-        let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        body.extend(given);
-        Ok(())
-    }
-}
-
-/// A time as it is typed: RFC 3339, or how long from now.
-fn time(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let from_now = || now.checked_add(text.parse::<SignedDuration>().ok()?).ok();
-    text.parse().ok().or_else(from_now).ok_or_else(|| {
-        Failure::Usage("--until: expected a time such as 2026-01-31T18:00:00Z, or 90m".to_owned())
-    })
 }
 
 fn id(text: &str) -> Result<Uuid, Failure> {
@@ -391,20 +348,6 @@ fn queue_member(prefix: &str, queue: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_absolute_or_from_now() {
-        let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
-        for (text, expected) in [
-            ("2026-01-01T12:30:00+01:00", Some("2026-01-01T11:30:00Z")),
-            ("90m", Some("2026-01-01T11:30:00Z")),
-            ("2h", Some("2026-01-01T12:00:00Z")),
-            ("tomorrow", None),
-        ] {
-            let read = time(text, now).ok().map(|time| time.to_string());
-            assert_eq!(read.as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn a_queue_is_named_by_id_or_by_name() {

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clock::{Clock as _, SystemClock};
 
 /// A command that calls a running service.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -15,14 +20,8 @@ pub enum ClientCommand {
         /// Name or id of the queue
         #[arg(long, value_name = "QUEUE")]
         to: String,
-        /// Priority in the queue; one point is one minute of waiting
-        #[arg(long, allow_negative_numbers = true)]
-        priority: Option<i64>,
-        /// Keep the time already waited
-        #[arg(long)]
-        keep_place: bool,
         #[command(flatten)]
-        note: Note,
+        options: MoveOptions,
         #[command(flatten)]
         ask: Ask,
         #[command(flatten)]
@@ -37,8 +36,6 @@ pub enum ClientCommand {
         to: String,
         #[command(flatten)]
         options: DrainOptions,
-        #[command(flatten)]
-        note: Note,
         #[command(flatten)]
         ask: Ask,
         #[command(flatten)]
@@ -135,36 +132,90 @@ pub struct Ask {
     pub(super) yes: bool,
 }
 
-/// Texts that are kept with the record.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Note {
-    /// Why; kept with the record
+/// How a call is moved, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveOptions {
+    /// Keep the time already waited
     #[arg(long)]
-    pub(super) reason: Option<String>,
-    /// Ticket number or the like; can be searched with `find`
-    #[arg(long)]
-    pub(super) reference: Option<String>,
+    keep_place: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: CommonOptions,
 }
 
-/// Which calls a drain moves, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+/// Which calls a drain moves, and how, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DrainOptions {
     /// Go on until then: RFC 3339, or a time from now such as 90m or 2h; at most 24 h
-    #[arg(long, value_name = "TIME")]
-    pub(super) until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
     /// With --until: always, or only while no agent is on queue in the source
     #[arg(long, value_parser = ["always", "nobody_on_queue"])]
-    pub(super) when: Option<String>,
+    when: Option<String>,
     /// How calls keep their place: true, false, or order (one request less a call)
-    #[arg(long, value_parser = ["true", "false", "order"])]
-    pub(super) keep_place: Option<String>,
+    #[arg(long, value_parser = keep_place)]
+    keep_place: Option<Value>,
     /// Move at most so many calls
     #[arg(long)]
-    pub(super) limit: Option<u32>,
+    limit: Option<u32>,
     /// Only calls that have waited so many minutes
     #[arg(long)]
-    pub(super) min_waited_minutes: Option<u32>,
-    /// Priority in the target queue
+    min_waited_minutes: Option<u32>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: CommonOptions,
+}
+
+/// Options of both.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize)]
+pub struct CommonOptions {
+    /// Priority in the target queue; one point is one minute of waiting
     #[arg(long, allow_negative_numbers = true)]
-    pub(super) priority: Option<i64>,
+    priority: Option<i64>,
+    /// Why; kept with the record
+    #[arg(long)]
+    reason: Option<String>,
+    /// Ticket number or the like; can be searched with `find`
+    #[arg(long)]
+    reference: Option<String>,
+}
+
+/// A time as it is typed: RFC 3339, or how long from now.
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    time_after(SystemClock.now(), text)
+        .ok_or("--until: expected a time such as 2026-01-31T18:00:00Z, or 90m")
+}
+
+fn time_after(now: Timestamp, text: &str) -> Option<Timestamp> {
+    let from_now = || now.checked_add(text.parse::<SignedDuration>().ok()?).ok();
+    text.parse().ok().or_else(from_now)
+}
+
+fn keep_place(word: &str) -> Result<Value, &'static str> {
+    match word {
+        "true" | "false" => Ok(Value::Bool(word == "true")),
+        "order" => Ok(Value::from(word)),
+        _ => Err("--keep-place: expected true, false or order"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_absolute_or_from_now() {
+        let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("2026-01-01T12:30:00+01:00", Some("2026-01-01T11:30:00Z")),
+            ("90m", Some("2026-01-01T11:30:00Z")),
+            ("2h", Some("2026-01-01T12:00:00Z")),
+            ("tomorrow", None),
+        ] {
+            let read = time_after(now, text).map(|time| time.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
 }
