@@ -16,8 +16,8 @@ mod watching;
 
 pub use args::ClientCommand;
 
-use api::{Api, Failure};
-use args::Ask;
+use api::{Api, CommandError};
+use args::Confirmation;
 
 /// Exit codes of the commands.
 mod exit {
@@ -39,13 +39,13 @@ const HISTORY: &str = "50";
 pub async fn run(command: ClientCommand) -> u8 {
     let console = Console { json: command.server().json };
     let done = match Api::new(command.server()) {
-        Ok(api) => carry_out(&Client { api, console, ids: IdSource::default() }, command).await,
+        Ok(api) => carry_out(&Session { api, console, ids: IdSource::default() }, command).await,
         Err(failure) => Err(failure),
     };
     done.unwrap_or_else(|failure| console.fail(&failure))
 }
 
-async fn carry_out(client: &Client, command: ClientCommand) -> Result<u8, Failure> {
+async fn carry_out(client: &Session, command: ClientCommand) -> Result<u8, CommandError> {
     match command {
         ClientCommand::Move { conversation, to, options, ask, .. } => {
             let mut body = members(&options)?;
@@ -77,15 +77,21 @@ async fn carry_out(client: &Client, command: ClientCommand) -> Result<u8, Failur
 }
 
 /// A service, and where its answers are shown.
-struct Client {
+struct Session {
     api: Api,
     console: Console,
     ids: IdSource,
 }
 
-impl Client {
+impl Session {
     /// Asks, sends a command that moves one call, and shows the transfer.
-    async fn one(&self, ask: Ask, question: &str, path: &str, body: Value) -> Result<u8, Failure> {
+    async fn one(
+        &self,
+        ask: Confirmation,
+        question: &str,
+        path: &str,
+        body: Value,
+    ) -> Result<u8, CommandError> {
         if !self.console.confirmed(ask, question).await? {
             return Ok(exit::REFUSED);
         }
@@ -97,10 +103,10 @@ impl Client {
     /// Shows the plan of what `body` asks for, asks, carries it out and shows its progress.
     async fn planned(
         &self,
-        ask: Ask,
+        ask: Confirmation,
         path: &str,
         mut body: Map<String, Value>,
-    ) -> Result<u8, Failure> {
+    ) -> Result<u8, CommandError> {
         self.console.may_ask(ask)?;
         body.insert("dryRun".to_owned(), json!(true));
         let plan = self.api.post(path, &Value::Object(body.clone()), &self.key()).await?;
@@ -126,7 +132,7 @@ impl Client {
     }
 
     /// After Ctrl-C: stops the batch, goes on watching it, or leaves it running.
-    async fn interrupted(&self, id: &str) -> Result<u8, Failure> {
+    async fn interrupted(&self, id: &str) -> Result<u8, CommandError> {
         while self.console.interactive() {
             let question = "Stop the batch [s], watch it again [w], or leave it running [l]?";
             let answer = tokio::select! {
@@ -152,7 +158,7 @@ impl Client {
         Ok(exit::DONE)
     }
 
-    async fn watch(&self, id: &str) -> Result<u8, Failure> {
+    async fn watch(&self, id: &str) -> Result<u8, CommandError> {
         let batch = watching::until_ended(&self.api, self.console, id).await?;
         // As JSON it was printed when it ended.
         if !self.console.json {
@@ -167,7 +173,7 @@ impl Client {
         })
     }
 
-    async fn stop(&self, id: &str) -> Result<u8, Failure> {
+    async fn stop(&self, id: &str) -> Result<u8, CommandError> {
         let batch = self.api.delete(&format!("/batches/{id}")).await?;
         let status = show::text(&batch["status"]);
         self.console.print(&batch, &format!("{status}: {}", show::progress(&batch)));
@@ -175,7 +181,7 @@ impl Client {
     }
 
     /// Undoes the transfer of that id or, if there is none, the batch.
-    async fn undo(&self, ask: Ask, id: Uuid) -> Result<u8, Failure> {
+    async fn undo(&self, ask: Confirmation, id: Uuid) -> Result<u8, CommandError> {
         self.console.may_ask(ask)?;
         match self.api.get(&format!("/transfers/{id}"), &[]).await {
             Ok(transfer) => {
@@ -190,7 +196,7 @@ impl Client {
         }
     }
 
-    async fn queues(&self, name: Option<&str>) -> Result<u8, Failure> {
+    async fn queues(&self, name: Option<&str>) -> Result<u8, CommandError> {
         let name: Vec<_> = name.map(|name| ("name", name)).into_iter().collect();
         let with_activity = [name.as_slice(), &[("activity", "true")]].concat();
         let queues = match self.api.get("/queues", &with_activity).await {
@@ -204,7 +210,7 @@ impl Client {
         Ok(exit::DONE)
     }
 
-    async fn find(&self, what: &str) -> Result<u8, Failure> {
+    async fn find(&self, what: &str) -> Result<u8, CommandError> {
         let member = if Uuid::parse_str(what).is_ok() { "conversationId" } else { "reference" };
         let mut page = self.api.get("/transfers", &[(member, what), ("limit", HISTORY)]).await?;
         if member == "conversationId" && show::list(&page["items"]).is_empty() {
@@ -224,7 +230,7 @@ impl Client {
     }
 
     /// Sends a command under a key of its own.
-    async fn send(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+    async fn send(&self, path: &str, body: &Value) -> Result<Value, CommandError> {
         self.api.post(path, body, &self.key()).await
     }
 
@@ -261,15 +267,15 @@ impl Console {
     ///
     /// # Errors
     /// When it has to be asked and cannot be.
-    fn may_ask(self, ask: Ask) -> Result<(), Failure> {
+    fn may_ask(self, ask: Confirmation) -> Result<(), CommandError> {
         if ask.yes || self.interactive() {
             return Ok(());
         }
         let text = "nothing was moved: the input or output is no terminal; add --yes";
-        Err(Failure::Usage(text.to_owned()))
+        Err(CommandError::Usage(text.to_owned()))
     }
 
-    async fn confirmed(self, ask: Ask, question: &str) -> Result<bool, Failure> {
+    async fn confirmed(self, ask: Confirmation, question: &str) -> Result<bool, CommandError> {
         self.may_ask(ask)?;
         if ask.yes {
             return Ok(true);
@@ -294,9 +300,9 @@ impl Console {
     }
 
     /// Says why a command did not succeed, and gives its exit code.
-    fn fail(self, failure: &Failure) -> u8 {
+    fn fail(self, failure: &CommandError) -> u8 {
         match failure {
-            Failure::Problem(problem) => {
+            CommandError::Problem(problem) => {
                 if self.json {
                     self.print(problem, "");
                 }
@@ -304,18 +310,18 @@ impl Console {
                 let unknown = failure.code() == "outcome_unknown";
                 if unknown { exit::UNKNOWN } else { exit::REFUSED }
             }
-            Failure::Lost { sent: true, why } => {
+            CommandError::Lost { sent: true, why } => {
                 self.say(&format!(
                     "The connection was lost ({why}), and the service did not answer again. The \
                      command may have been carried out: `find` and `watch` show it."
                 ));
                 exit::UNKNOWN
             }
-            Failure::Lost { sent: false, why } => {
+            CommandError::Lost { sent: false, why } => {
                 self.say(&format!("The service cannot be reached: {why}"));
                 exit::UNREACHABLE
             }
-            Failure::Usage(text) => {
+            CommandError::Usage(text) => {
                 self.say(&format!("error: {text}"));
                 exit::USAGE
             }
@@ -324,19 +330,19 @@ impl Console {
 }
 
 /// The options that were given, as members of a request.
-fn members(options: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+fn members(options: &impl Serialize) -> Result<Map<String, Value>, CommandError> {
     match serde_json::to_value(options) {
         Ok(Value::Object(mut members)) => {
             members.retain(|_, value| !value.is_null());
             Ok(members)
         }
-        _ => Err(Failure::Usage("the options cannot be sent".to_owned())),
+        _ => Err(CommandError::Usage("the options cannot be sent".to_owned())),
     }
 }
 
-fn id(text: &str) -> Result<Uuid, Failure> {
+fn id(text: &str) -> Result<Uuid, CommandError> {
     Uuid::parse_str(text)
-        .map_err(|_| Failure::Usage(format!("expected an id (a UUID) instead of \"{text}\"")))
+        .map_err(|_| CommandError::Usage(format!("expected an id (a UUID) instead of \"{text}\"")))
 }
 
 /// The member that names a queue: by its id, if `queue` is one, else by its name.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::args::Server;
+use super::args::ServiceOptions;
 use crate::outgoing;
 
 /// Where the service is looked for when no address is given.
@@ -34,7 +34,7 @@ const LARGEST: usize = 64 << 20;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CommandError {
     /// The service answered with a problem.
     Problem(Value),
     /// The service was not reached, or the connection was lost; whether a command was sent that may
@@ -44,7 +44,7 @@ pub(super) enum Failure {
     Usage(String),
 }
 
-impl Failure {
+impl CommandError {
     /// The code of the problem, if it is one.
     pub(super) fn code(&self) -> &str {
         match self {
@@ -63,7 +63,7 @@ pub(super) struct Api {
 }
 
 /// One request, as it is repeated.
-struct Request<'a> {
+struct ApiCall<'a> {
     method: Method,
     url: Url,
     body: Option<&'a Value>,
@@ -72,7 +72,7 @@ struct Request<'a> {
 
 impl Api {
     /// The service that the arguments and the environment name.
-    pub(super) fn new(server: &Server) -> Result<Self, Failure> {
+    pub(super) fn new(server: &ServiceOptions) -> Result<Self, CommandError> {
         let url = server.url.clone().or_else(|| variable("GENESYS_TRANSFER_URL"));
         let url = url.as_deref().unwrap_or(DEFAULT_URL);
         let base = Url::parse(url)
@@ -93,29 +93,38 @@ impl Api {
     }
 
     /// Reads what `path` with the query `pairs` shows.
-    pub(super) async fn get(&self, path: &str, pairs: &[(&str, &str)]) -> Result<Value, Failure> {
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, CommandError> {
         let mut url = self.url(path)?;
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
-        self.call(&Request { method: Method::GET, url, body: None, idempotency_key: None }).await
+        self.call(&ApiCall { method: Method::GET, url, body: None, idempotency_key: None }).await
     }
 
     /// Sends a command. It is repeated with the same `key` when the connection is lost.
-    pub(super) async fn post(&self, path: &str, body: &Value, key: &str) -> Result<Value, Failure> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<Value, CommandError> {
         let (url, body) = (self.url(path)?, Some(body));
-        self.call(&Request { method: Method::POST, url, body, idempotency_key: Some(key) }).await
+        self.call(&ApiCall { method: Method::POST, url, body, idempotency_key: Some(key) }).await
     }
 
     /// Stops what is at `path`.
-    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, CommandError> {
         let url = self.url(path)?;
-        self.call(&Request { method: Method::DELETE, url, body: None, idempotency_key: None }).await
+        self.call(&ApiCall { method: Method::DELETE, url, body: None, idempotency_key: None }).await
     }
 
     /// The stream of events at `path`.
-    pub(super) async fn events(&self, path: &str) -> Result<Response, Failure> {
-        let request = Request {
+    pub(super) async fn events(&self, path: &str) -> Result<Response, CommandError> {
+        let request = ApiCall {
             method: Method::GET,
             url: self.url(path)?,
             body: None,
@@ -127,15 +136,15 @@ impl Api {
             return Ok(answer);
         }
         let (status, value) = read_answer(answer).await.map_err(|error| lost(&error, false))?;
-        Err(Failure::Problem(problem(status, value)))
+        Err(CommandError::Problem(problem(status, value)))
     }
 
-    fn url(&self, path: &str) -> Result<Url, Failure> {
+    fn url(&self, path: &str) -> Result<Url, CommandError> {
         let prefix = self.base.path().trim_end_matches('/');
         self.base.join(&format!("{prefix}{path}")).map_err(|error| usage(&error.to_string()))
     }
 
-    async fn call(&self, request: &Request<'_>) -> Result<Value, Failure> {
+    async fn call(&self, request: &ApiCall<'_>) -> Result<Value, CommandError> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(250);
         // Whether the service may have received it.
@@ -147,17 +156,17 @@ impl Api {
             };
             let ended = match answer {
                 Ok((status, value)) if status.is_success() => {
-                    return value.ok_or_else(|| Failure::Problem(problem(status, None)));
+                    return value.ok_or_else(|| CommandError::Problem(problem(status, None)));
                 }
                 Ok((status, value)) => {
                     let problem = problem(status, value);
                     if !passes(&problem) {
-                        return Err(Failure::Problem(problem));
+                        return Err(CommandError::Problem(problem));
                     }
                     let after = problem["retryAfterSeconds"].as_u64().unwrap_or(1).clamp(1, 10);
                     pause = pause.max(Duration::from_secs(after));
                     sent = true;
-                    Failure::Problem(problem)
+                    CommandError::Problem(problem)
                 }
                 Err(error) => {
                     sent |= !error.is_connect();
@@ -173,7 +182,7 @@ impl Api {
         }
     }
 
-    async fn send(&self, request: &Request<'_>, accept: &str) -> reqwest::Result<Response> {
+    async fn send(&self, request: &ApiCall<'_>, accept: &str) -> reqwest::Result<Response> {
         let mut call = self.client.request(request.method.clone(), request.url.clone());
         call = call.header(ACCEPT, accept);
         if let Some(key) = &self.key {
@@ -219,25 +228,25 @@ fn problem(status: StatusCode, value: Option<Value>) -> Value {
     })
 }
 
-fn lost(error: &reqwest::Error, sent: bool) -> Failure {
-    Failure::Lost { sent, why: outgoing::why(error) }
+fn lost(error: &reqwest::Error, sent: bool) -> CommandError {
+    CommandError::Lost { sent, why: outgoing::why(error) }
 }
 
-fn usage(text: &str) -> Failure {
-    Failure::Usage(text.to_owned())
+fn usage(text: &str) -> CommandError {
+    CommandError::Usage(text.to_owned())
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn read(option: &str, path: &Path) -> Result<String, Failure> {
+fn read(option: &str, path: &Path) -> Result<String, CommandError> {
     std::fs::read_to_string(path)
         .map_err(|error| usage(&format!("{option}: {} cannot be read: {error}", path.display())))
 }
 
 /// The header that carries the API key. A file named on the command line goes before the environment.
-fn key(server: &Server) -> Result<Option<HeaderValue>, Failure> {
+fn key(server: &ServiceOptions) -> Result<Option<HeaderValue>, CommandError> {
     let from = |path: &Path| read("--key-file", path).map(Some);
     let key = match (&server.key_file, variable("GENESYS_TRANSFER_KEY")) {
         (Some(path), _) => from(path)?,

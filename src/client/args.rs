@@ -23,9 +23,9 @@ pub enum ClientCommand {
         #[command(flatten)]
         options: MoveOptions,
         #[command(flatten)]
-        ask: Ask,
+        ask: Confirmation,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Move all calls that wait in a queue: shows the plan, asks, then shows the progress
     Drain {
@@ -37,46 +37,46 @@ pub enum ClientCommand {
         #[command(flatten)]
         options: DrainOptions,
         #[command(flatten)]
-        ask: Ask,
+        ask: Confirmation,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Show the progress of a batch until it ends
     Watch {
         /// Id of the batch
         batch: String,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Stop a batch: calls not yet sent stay where they are
     Stop {
         /// Id of the batch
         batch: String,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Put the call of a transfer, or all calls of a batch, back where they were
     Undo {
         /// Id of the transfer or batch
         id: String,
         #[command(flatten)]
-        ask: Ask,
+        ask: Confirmation,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// List queues with the number of calls waiting and agents on queue
     Queues {
         /// Part of the name, in any case
         name: Option<String>,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Find transfers by reference or conversation, newest first
     Find {
         /// A reference, or the id of a conversation
         what: String,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
     /// Say whether a call can be moved and which leg would be replaced; nothing is moved
     Explain {
@@ -86,13 +86,13 @@ pub enum ClientCommand {
         #[arg(long, value_name = "QUEUE")]
         to: Option<String>,
         #[command(flatten)]
-        server: Server,
+        server: ServiceOptions,
     },
 }
 
 impl ClientCommand {
     /// Which service it calls.
-    pub(super) const fn server(&self) -> &Server {
+    pub(super) const fn server(&self) -> &ServiceOptions {
         match self {
             Self::Move { server, .. }
             | Self::Drain { server, .. }
@@ -109,7 +109,7 @@ impl ClientCommand {
 /// Which service is called, and how it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Service")]
-pub struct Server {
+pub struct ServiceOptions {
     /// Address of the service [env: GENESYS_TRANSFER_URL] [default: http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
@@ -126,7 +126,7 @@ pub struct Server {
 
 /// Whether a person is asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
-pub struct Ask {
+pub struct Confirmation {
     /// Do not ask; needed where the input or output is no terminal
     #[arg(long)]
     pub(super) yes: bool,

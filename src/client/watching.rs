@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{
     Console,
-    api::{Api, Failure},
+    api::{Api, CommandError},
     show,
 };
 
@@ -26,9 +26,13 @@ const LONGEST_EVENT: usize = 1 << 20;
 ///
 /// # Errors
 /// When the service is lost for longer than requests are repeated, or refuses.
-pub(super) async fn until_ended(api: &Api, console: Console, id: &str) -> Result<Value, Failure> {
+pub(super) async fn until_ended(
+    api: &Api,
+    console: Console,
+    id: &str,
+) -> Result<Value, CommandError> {
     let path = format!("/batches/{id}");
-    let mut progress = Progress::new(console);
+    let mut progress = ProgressView::new(console);
     loop {
         let batch = api.get(&path, &[]).await?;
         progress.show(&batch);
@@ -52,7 +56,7 @@ fn has_ended(batch: &Value) -> bool {
 }
 
 /// Shows what a stream tells until it ends or is lost.
-async fn follow(mut stream: Response, progress: &mut Progress) {
+async fn follow(mut stream: Response, progress: &mut ProgressView) {
     let mut unread = Vec::new();
     while let Ok(Some(chunk)) = stream.chunk().await {
         unread.extend_from_slice(&chunk);
@@ -81,13 +85,13 @@ fn parsed(event: &str) -> (String, Value) {
 }
 
 /// What was shown last, and where.
-struct Progress {
+struct ProgressView {
     console: Console,
     bar: Option<ProgressBar>,
     last: String,
 }
 
-impl Progress {
+impl ProgressView {
     fn new(console: Console) -> Self {
         let bar = console.interactive().then(|| {
             let bar = ProgressBar::new(0);
@@ -122,7 +126,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressView {
     fn drop(&mut self) {
         self.end();
     }
