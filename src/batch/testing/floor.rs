@@ -194,7 +194,7 @@ impl Floor {
         let every = *self.ghost_every.lock().unwrap();
         let for_ever = every > 0 && nth.is_multiple_of(every);
         let lag = if for_ever { Duration::from_hours(24) } else { *self.lag.lock().unwrap() };
-        let row = WaitingCall { conversation_id: id, since, priority: Some(priority) };
+        let row = waiting_row(id, since, priority);
         state.ghosts.push((queue, row, Instant::now() + lag));
     }
 
@@ -205,8 +205,7 @@ impl Floor {
             if let Stand::Waiting { queue, since, priority } = call.stand
                 && queue == wanted
             {
-                let priority = Some(priority);
-                rows.push(WaitingCall { conversation_id: *id, since, priority });
+                rows.push(waiting_row(*id, since, priority));
             }
         }
         let shown = |ghost: &&(QueueId, WaitingCall, Instant)| {
@@ -285,6 +284,11 @@ impl Floor {
 struct Unlimited;
 
 impl Reservation for Unlimited {}
+
+fn waiting_row(conversation_id: ConversationId, since: Timestamp, priority: i64) -> WaitingCall {
+    let priority = Some(priority);
+    WaitingCall { conversation_id, since, priority, skill_ids: None, language_id: None }
+}
 
 #[async_trait]
 impl CallGateway for Floor {

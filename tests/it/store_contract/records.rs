@@ -79,6 +79,7 @@ fn full(now: jiff::Timestamp, text: &str) -> Transfer {
         waited_in_target: true,
         recent_transfers: vec![text.to_owned()],
         unread: true,
+        bulk: true,
     });
     row.priority = Priority::new(25_000_000);
     row.waited_minutes = Some(i64::MIN);
