@@ -35,8 +35,8 @@ use crate::{
     transfer::{
         conversation::Conversation,
         gateway::{
-            CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueActivity, QueueError,
-            QueueListing, Reservation, RoutingChange, Sent, Tried, WaitingCalls,
+            BatchPace, CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueActivity,
+            QueueError, QueueListing, Reservation, RoutingChange, Sent, Tried, WaitingCalls,
         },
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
@@ -415,6 +415,14 @@ impl CallGateway for Gateway {
 
     fn batch_allowance(&self) -> u32 {
         self.pacer.allowance(Lane::Batch, self.operations_of_a_transfer(u32::MAX))
+    }
+
+    fn batch_pace(&self, needed: u32, next: u32) -> BatchPace {
+        self.pacer.batch_pace(self.operations_of_a_transfer(next), needed)
+    }
+
+    fn looks_in_bulk(&self) -> bool {
+        self.bulk.looks()
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -55,6 +55,11 @@ impl BulkSwitch {
         }
     }
 
+    /// Whether one request shows the legs of many calls, as far as is known now.
+    pub(super) fn looks(&self) -> bool {
+        self.enabled && self.details.is_on()
+    }
+
     /// The voice calls that wait in a queue: all of them, or those that the observations show.
     pub(super) async fn waiting(
         &self,

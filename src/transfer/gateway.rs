@@ -385,6 +385,16 @@ pub struct WaitingCalls {
     pub clock: ClockOffset,
 }
 
+/// How the requests of a batch follow each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BatchPace {
+    /// Time between two of them, so that they are spread over the minute; zero when the minute has
+    /// room for all.
+    pub apart: Duration,
+    /// How long the request limit keeps the next ones waiting.
+    pub ready_in: Duration,
+}
+
 /// Genesys Cloud, as far as transfers need it.
 ///
 /// Every method honours `ctx.deadline`, retries what may be retried, and counts its cost in
@@ -552,6 +562,18 @@ pub trait CallGateway: Send + Sync + 'static {
 
     /// Requests a minute that batches may use, as far as is known now.
     fn batch_allowance(&self) -> u32;
+
+    /// How requests of a batch that needs `needed` more should follow each other, and when it may
+    /// make `next` of them.
+    fn batch_pace(&self, needed: u32, next: u32) -> BatchPace {
+        let _ = (needed, next);
+        BatchPace::default()
+    }
+
+    /// Whether one request shows many calls, as far as is known now.
+    fn looks_in_bulk(&self) -> bool {
+        false
+    }
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

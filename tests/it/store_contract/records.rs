@@ -104,6 +104,7 @@ fn full_problem(text: &str, id: Uuid) -> Problem {
         retryable: Some(true),
         retry_after: Some(std::time::Duration::new(3, 7)),
         transfer_id: Some(id),
+        batch_id: Some(id),
         upstream: Some(UpstreamAnswer {
             status: 409,
             code: Some(text()),
