@@ -64,6 +64,8 @@ pub enum TakeResult {
     Already(TransferId),
     /// The conversation has an unsettled transfer.
     ConversationTaken(TransferId),
+    /// What the transfer undoes was undone before, by this one.
+    Undone(TransferId),
 }
 
 /// Which batches to list.

@@ -5,12 +5,13 @@ use jiff::SignedDuration;
 
 use super::{
     Transfers,
-    caller::Limits,
+    caller::{Caller, Limits},
     gateway::{CallContext, QueueError},
     ids::{ConversationId, QueueId},
-    model::{Queue, QueueRef, Stage, Transfer},
+    model::{Queue, QueueRef, Stage, Transfer, TransferRequest},
     problems,
     store::TransferFilter,
+    undo,
 };
 use crate::problem::{Code, Problem};
 
@@ -62,7 +63,7 @@ pub(super) fn hide_previous_queue(transfers: &Transfers, transfer: &mut Transfer
     }
 }
 
-/// Whether the conversation may be moved once more within the hour.
+/// Whether the conversation may be moved once more within the hour; undos do not count.
 ///
 /// # Errors
 /// `too_many_requests` with the time until it may; `store_unavailable`.
@@ -80,8 +81,9 @@ pub(crate) async fn check_repetition(
         ..TransferFilter::default()
     };
     let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
-    let happened =
-        records.iter().filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+    let happened = records.iter().filter(|transfer| {
+        transfer.undoes().is_none() && !matches!(transfer.stage, Stage::Failed | Stage::Skipped)
+    });
     // Newest first: when this one leaves the window, there is room for one more.
     let index = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(1);
     let Some(last) = happened.map(|transfer| transfer.created_at).nth(index) else {
@@ -98,6 +100,35 @@ pub(crate) async fn check_repetition(
          /transfers?conversationId=… shows who moved it where.",
     )
     .retry_after(wait))
+}
+
+/// Whether what `request` undoes was undone before.
+///
+/// # Errors
+/// `undo_impossible`; `store_unavailable`.
+pub(super) async fn check_not_undone(
+    transfers: &Transfers,
+    caller: &Caller,
+    request: &TransferRequest,
+) -> Result<(), Problem> {
+    let Some(terms) = &request.undo else { return Ok(()) };
+    let filter = TransferFilter {
+        conversation_id: Some(request.conversation_id),
+        since: Some(terms.moved_at),
+        ..TransferFilter::default()
+    };
+    let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
+    let undid = |other: &&Transfer| {
+        other.undoes() == Some(terms.undoes)
+            && matches!(other.stage, Stage::Accepted | Stage::Confirmed)
+    };
+    match records.iter().find(undid) {
+        Some(other) => {
+            let visible = caller.sees(&other.requested_by).then_some(other.id);
+            Err(undo::undone_before(visible))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The same for every queue the caller may not use, so that it tells nothing about the queue.
