@@ -65,6 +65,7 @@ codes! {
     PlanExpired = "plan_expired",
     UndoImpossible = "undo_impossible",
     ConversationAnswered = "conversation_answered",
+    MovedTooOften = "moved_too_often",
     Conflict = "conflict",
     InvalidRequest = "invalid_request",
     QueueNotFound = "queue_not_found",

@@ -20,7 +20,7 @@ const CONTRACT: [(u16, &str); 18] = [
         "conversation_ended conversation_ringing conversation_not_transferable \
          conversation_moved participant_ambiguous participant_not_found already_in_queue \
          transfer_in_progress idempotency_key_in_use drain_loop plan_expired undo_impossible \
-         conversation_answered conflict",
+         conversation_answered moved_too_often conflict",
     ),
     (
         422,
