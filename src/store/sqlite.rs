@@ -3,7 +3,6 @@
 //! One thread writes, on one connection of its own, and puts everything that waits into one
 //! transaction (group commit): as many writers as there are share one flush of the disk. A few
 //! threads read, each on a connection of its own, and never wait for the writer (write-ahead log).
-//! One more thread copies the log into the database file, so that no write waits for that.
 
 use std::{
     ffi::OsString,
@@ -82,10 +81,7 @@ impl Sqlite {
         let (readers, reads) = mpsc::channel(QUEUE);
         let reads = Arc::new(Mutex::new(reads));
         let threads = (0..READERS).map(|_| start_reader(&path, Arc::clone(&reads)));
-        let mut threads = threads.collect::<Result<Vec<_>, _>>()?;
-        let (checkpoints, due) = std::sync::mpsc::sync_channel(1);
-        threads.push(start_checkpoints(&path, due)?);
-        let writer = Writer::in_file(session, file, checkpoints, threads);
+        let writer = Writer::in_file(session, file, threads.collect::<Result<_, _>>()?);
         Ok(Self { writer: start_writer(writer)?, readers })
     }
 }
@@ -143,22 +139,6 @@ fn start_reader(
             if !job.is_abandoned() {
                 let read = job.apply(&mut session);
                 job.finish(read.map_err(|fault| OperationError::certain(fault.to_string())));
-            }
-        }
-    })
-}
-
-/// Copies the log into the file whenever the writer says that it has grown.
-fn start_checkpoints(
-    path: &Path,
-    due: std::sync::mpsc::Receiver<()>,
-) -> Result<JoinHandle<()>, OpenError> {
-    let session = SqliteSession::to_copy_the_log(path)?;
-    start("sqlite-log", move || {
-        while due.recv().is_ok() {
-            // The writer tries again itself when the log has grown long.
-            if let Err(error) = session.checkpoint() {
-                tracing::debug!(%error, "the log was not copied into the database file");
             }
         }
     })

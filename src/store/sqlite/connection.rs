@@ -21,9 +21,9 @@ use super::{
 /// Statements kept ready: more than there are.
 const STATEMENTS: usize = 128;
 
-/// The writer copies what is left of the log into the database file whenever the log has so many
-/// pages of 4 KiB; then it begins anew. Seldom enough that a page changed by many transfers is
-/// written once, often enough that the log is read in a moment at the next start.
+/// The log goes into the database file whenever it has grown by so many pages of 4 KiB: seldom
+/// enough that a page changed by many transfers is written once, often enough that the log is read
+/// in a moment at the next start.
 const CHECKPOINT: i64 = 4000;
 
 /// Pages that the writer keeps in memory, in KiB: those of the indexes whose keys come in no order.
@@ -68,19 +68,6 @@ impl SqliteSession {
     /// What is wrong with the file.
     pub(super) fn to_read(path: &Path) -> Result<Self, OpenError> {
         Self::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-    }
-
-    /// To a database file that has the log; for [`checkpoint`](Self::checkpoint).
-    ///
-    /// # Errors
-    /// What is wrong with the file.
-    pub(super) fn to_copy_the_log(path: &Path) -> Result<Self, OpenError> {
-        Self::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-    }
-
-    /// Copies the log into the database file, as far as that holds up no other connection.
-    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.0.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
     /// To a new database in memory.

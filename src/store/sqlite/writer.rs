@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    sync::mpsc::SyncSender,
     thread::{self, JoinHandle},
 };
 
@@ -20,10 +19,6 @@ use crate::transfer::store::Durability;
 /// Most operations in one transaction. Bounds how long a waiter is held up by others.
 const BATCH: usize = 256;
 
-/// So many commits, of about ten pages each, and the log is copied into the database file by
-/// another thread.
-const COMMITS: u32 = 100;
-
 /// Carries out operations, as many at once as wait.
 pub(super) struct Writer {
     /// `None` after trouble, until it is opened again.
@@ -38,12 +33,8 @@ pub(super) struct Writer {
 /// What a database in a file has and one in memory has not.
 struct Disk {
     file: DatabaseFile,
-    /// Commits since the log was last to be copied.
-    commits: u32,
-    /// Asks for a copy of the log.
-    checkpoints: SyncSender<()>,
     /// Threads that end when nothing more can be asked of them.
-    threads: Vec<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// How far a transaction came.
@@ -95,10 +86,9 @@ impl Writer {
     pub(super) fn in_file(
         session: SqliteSession,
         file: DatabaseFile,
-        checkpoints: SyncSender<()>,
-        threads: Vec<JoinHandle<()>>,
+        readers: Vec<JoinHandle<()>>,
     ) -> Self {
-        let disk = Some(Disk { file, commits: 0, checkpoints, threads });
+        let disk = Some(Disk { file, readers });
         let runtime = Handle::try_current().ok();
         Self { session: Some(session), synchronous: None, disk, runtime }
     }
@@ -182,9 +172,6 @@ impl Writer {
     fn transaction(&mut self, jobs: &mut [Box<dyn DbJob>]) -> Result<(), Setback> {
         let session = self.ready(jobs).map_err(Setback::at(TransactionPhase::Ready))?;
         let outcome = commit_all(session, jobs);
-        if let (Ok(()), Some(disk)) = (&outcome, &mut self.disk) {
-            disk.count_commit();
-        }
         if outcome.as_ref().is_err_and(|setback| !setback.is_busy()) {
             self.recover();
         }
@@ -248,27 +235,12 @@ impl Writer {
     }
 
     fn close(mut self) {
-        if let Some(Disk { file, checkpoints, threads, .. }) = self.disk.take() {
-            drop(checkpoints);
-            for thread in threads {
-                // One that panicked has closed its connection, too.
-                drop(thread.join());
-            }
-            self.close_session();
-            // The lock on the file goes after the last connection.
-            drop(file);
+        for reader in self.disk.iter_mut().flat_map(|disk| disk.readers.drain(..)) {
+            // One that panicked has closed its connection, too.
+            drop(reader.join());
         }
-    }
-}
-
-impl Disk {
-    fn count_commit(&mut self) {
-        self.commits += 1;
-        if self.commits >= COMMITS {
-            self.commits = 0;
-            // One that is under way, or due, serves.
-            let _ = self.checkpoints.try_send(());
-        }
+        self.close_session();
+        // The lock on the file goes with `self`, after the last connection.
     }
 }
 
