@@ -16,6 +16,7 @@ mod answer;
 mod batches;
 mod body;
 mod checked;
+mod client_address;
 mod conversations;
 mod docs;
 mod errors;

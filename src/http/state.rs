@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,7 @@ pub struct Shared {
     pub(super) limits: ServerLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) streams: Arc<Streams>,
+    pub(super) trusted_proxies: Vec<IpNet>,
     /// The names requests must be sent to; `None` where callers need credentials.
     pub(super) own_names: Option<OwnNames>,
     pub(super) unready: CancellationToken,
@@ -77,6 +79,7 @@ impl AppState {
             limits,
             in_flight,
             streams,
+            trusted_proxies: settings.trusted_proxies.clone(),
             own_names,
             unready,
             stopping,

@@ -37,7 +37,7 @@ use super::{
     activity::{Activity, CloseReason, Ticket},
 };
 use crate::{
-    http::{answer::problem_answer, request_ids::RequestIds},
+    http::{answer::problem_answer, client_address::PeerAddress, request_ids::RequestIds},
     metrics::Metrics,
     problem::{Code, Problem},
 };
@@ -138,7 +138,7 @@ impl Connections {
                 let opened = tokio::select! {
                     () = self.stop.cancelled() => None,
                     () = activity.must_close() => None,
-                    opened = self.open(socket) => opened,
+                    opened = self.open(socket, activity) => opened,
                 };
                 if let Some(stream) = opened {
                     self.exchange(stream, activity).await;
@@ -148,14 +148,14 @@ impl Connections {
     }
 
     /// Completes the TLS handshake, where TLS is spoken. `None` when that failed.
-    async fn open(&self, socket: TcpStream) -> Option<Stream> {
+    async fn open(&self, socket: TcpStream, activity: &Activity) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(Either::Left(socket)) };
         let mut first = [0];
         if socket.peek(&mut first).await.ok()? > 0 && first != [HANDSHAKE] {
             let detail = "Plain HTTP was sent to a port where the service speaks HTTPS.";
             let hint = "Send the request to the same address with https://.";
             let problem = Problem::new(Code::InvalidHeader, detail).hint(hint);
-            self.close(Either::Left(socket), &self.refusal(&problem)).await;
+            self.close(Either::Left(socket), &self.refusal(&problem, activity)).await;
             return None;
         }
         let opened = tls.accept(socket).await;
@@ -173,7 +173,8 @@ impl Connections {
                 activity: Arc::clone(activity),
                 head: HeadLines::default(),
             };
-            let service = service_fn(|request: Request<Incoming>| {
+            let service = service_fn(|mut request: Request<Incoming>| {
+                request.extensions_mut().insert(PeerAddress(activity.peer));
                 let is_http2 = request.version() == Version::HTTP_2;
                 let ticket = activity.begin(is_http2, !request.body().is_end_stream());
                 answer(self.router.clone(), request, ticket)
@@ -213,17 +214,17 @@ impl Connections {
             // hyper has answered, without a body.
             let large = error.is_parse_too_large();
             let code = if large { Code::HeadersTooLarge } else { Code::InvalidHeader };
-            self.refused(code, "-");
+            self.refused(code, "-", activity);
         }
         let last_words = match activity.close_reason() {
             Some(CloseReason::Cut) => return,
             Some(CloseReason::HeadLate) => {
                 let detail = "The request's headers did not arrive in time.";
-                self.refusal(&Problem::new(Code::RequestTimeout, detail))
+                self.refusal(&Problem::new(Code::RequestTimeout, detail), activity)
             }
             Some(CloseReason::HeadMisread) => {
                 let detail = "A line of the request's head does not end with CR LF.";
-                self.refusal(&Problem::new(Code::InvalidHeader, detail))
+                self.refusal(&Problem::new(Code::InvalidHeader, detail), activity)
             }
             Some(CloseReason::Idle) | None => Vec::new(),
         };
@@ -262,10 +263,10 @@ impl Connections {
     }
 
     /// A whole HTTP/1.1 answer to what never became a request, after which the connection closes.
-    fn refusal(&self, problem: &Problem) -> Vec<u8> {
+    fn refusal(&self, problem: &Problem, activity: &Activity) -> Vec<u8> {
         let id = self.request_ids.make();
         let answer = problem_answer(problem, &id);
-        self.refused(problem.code, &id);
+        self.refused(problem.code, &id, activity);
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\nx-request-id: {id}\r\n\
@@ -278,7 +279,7 @@ impl Connections {
         [head.as_bytes(), &answer.body].concat()
     }
 
-    fn refused(&self, code: Code, id: &str) {
+    fn refused(&self, code: Code, id: &str, activity: &Activity) {
         self.metrics.connection_refused(code);
         tracing::info!(
             target: "access",
@@ -287,6 +288,7 @@ impl Connections {
             route = "-",
             status = code.status(),
             code = code.as_str(),
+            client = %activity.peer,
             "answered",
         );
     }
