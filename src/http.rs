@@ -21,7 +21,6 @@ mod conversations;
 mod docs;
 mod errors;
 mod fallback;
-mod fixed;
 mod head;
 mod health;
 mod layers;

@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use ipnet::IpNet;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    fixed::Fixed, own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams,
-};
+use super::{own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
     batch::Batches,
@@ -42,8 +41,8 @@ pub struct Shared {
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     /// The API's description, once it was asked for.
-    pub(super) document: OnceLock<Fixed>,
-    pub(super) document_3_0: OnceLock<Fixed>,
+    pub(super) document: OnceLock<Bytes>,
+    pub(super) document_3_0: OnceLock<Bytes>,
     pub(super) logs: LogFilter,
 }
 

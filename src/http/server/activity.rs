@@ -164,14 +164,10 @@ impl Activity {
         }
     }
 
-    /// Waits until the connection must end; further calls wait for another reason.
-    pub(super) async fn must_close(&self) {
+    /// Waits until the connection must end, and says why; further calls wait for another reason.
+    pub(super) async fn must_close(&self) -> CloseReason {
         self.closing.notified().await;
-    }
-
-    /// Why the connection must end.
-    pub(super) fn close_reason(&self) -> Option<CloseReason> {
-        self.state().close
+        self.state().close.unwrap_or(CloseReason::Cut)
     }
 }
 

@@ -137,7 +137,7 @@ impl Connections {
             () = async {
                 let opened = tokio::select! {
                     () = self.stop.cancelled() => None,
-                    () = activity.must_close() => None,
+                    _ = activity.must_close() => None,
                     opened = self.open(socket, activity) => opened,
                 };
                 if let Some(stream) = opened {
@@ -166,8 +166,7 @@ impl Connections {
     /// Exchanges requests and answers until the connection is done or `activity` ends it.
     async fn exchange(&self, stream: Stream, activity: &Arc<Activity>) {
         let socket = Arc::new(Mutex::new(stream));
-        let mut parse_error = None;
-        {
+        let reason = {
             let wire = Wire {
                 socket: Arc::clone(&socket),
                 activity: Arc::clone(activity),
@@ -186,8 +185,13 @@ impl Connections {
                 tokio::select! {
                     ended = connection.as_mut() => {
                         let error = ended.err().and_then(|error| error.downcast::<hyper::Error>().ok());
-                        parse_error = error.filter(|error| error.is_parse());
-                        break;
+                        if let Some(error) = error.filter(|error| error.is_parse()) {
+                            // hyper has answered, without a body.
+                            let large = error.is_parse_too_large();
+                            let code = if large { Code::HeadersTooLarge } else { Code::InvalidHeader };
+                            self.refused(code, "-", activity);
+                        }
+                        break CloseReason::Idle;
                     }
                     () = self.stop.cancelled(), if !stopping => {
                         stopping = true;
@@ -196,37 +200,29 @@ impl Connections {
                     () = moment_over.as_mut(), if !looked => {
                         looked = true;
                         if activity.has_nothing_in_hand() {
-                            activity.close(CloseReason::Cut);
+                            return;
                         }
                     }
-                    () = activity.must_close() => {
-                        if activity.close_reason() != Some(CloseReason::Idle) {
-                            break;
-                        }
+                    reason = activity.must_close() => match reason {
                         // A request may be on its way: the connection says that it ends, and ends
                         // when nothing is in hand.
-                        connection.as_mut().graceful_shutdown();
+                        CloseReason::Idle => connection.as_mut().graceful_shutdown(),
+                        reason => break reason,
                     }
                 }
             }
-        }
-        if let Some(error) = parse_error {
-            // hyper has answered, without a body.
-            let large = error.is_parse_too_large();
-            let code = if large { Code::HeadersTooLarge } else { Code::InvalidHeader };
-            self.refused(code, "-", activity);
-        }
-        let last_words = match activity.close_reason() {
-            Some(CloseReason::Cut) => return,
-            Some(CloseReason::HeadLate) => {
+        };
+        let last_words = match reason {
+            CloseReason::Cut => return,
+            CloseReason::Idle => Vec::new(),
+            CloseReason::HeadLate => {
                 let detail = "The request's headers did not arrive in time.";
                 self.refusal(&Problem::new(Code::RequestTimeout, detail), activity)
             }
-            Some(CloseReason::HeadMisread) => {
+            CloseReason::HeadMisread => {
                 let detail = "A line of the request's head does not end with CR LF.";
                 self.refusal(&Problem::new(Code::InvalidHeader, detail), activity)
             }
-            Some(CloseReason::Idle) | None => Vec::new(),
         };
         if let Some(Ok(socket)) = Arc::into_inner(socket).map(Mutex::into_inner) {
             self.close(socket, &last_words).await;
