@@ -110,6 +110,7 @@ impl Settings {
             server.max_connections_per_address = (server.max_connections / 4).max(1);
         }
         server.tls = TlsSettings::read(from)?;
+        server.unlimited_addresses = [&server.trusted_proxies, &sections::loopback()[..]].concat();
         let genesys: Genesys = from.read("genesys", |_| true)?;
         rules::check_hosts(&genesys, from);
         let (region, bind) = (genesys.region, server.bind);

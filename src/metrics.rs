@@ -15,10 +15,12 @@ mod families;
 mod labels;
 mod readings;
 
-pub use labels::{Attempt, BreakerState, Fetched, Host, Label, Method, StoreOperation};
+pub use labels::{
+    Attempt, BatchActivity, BreakerState, Fetched, Host, Label, Method, StoreOperation,
+};
 pub use readings::{BreakerReading, QueueMapReading, RateReading, Readings, TokenReading};
 
-use families::{HttpMetrics, StoreMetrics, TransferMetrics, UpstreamMetrics};
+use families::{BatchMetrics, HttpMetrics, StoreMetrics, TransferMetrics, UpstreamMetrics};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,6 +35,7 @@ pub struct Metrics {
     registry: Registry,
     http: HttpMetrics,
     transfers: TransferMetrics,
+    batches: BatchMetrics,
     upstream: UpstreamMetrics,
     store: StoreMetrics,
 }
@@ -42,9 +45,10 @@ impl Default for Metrics {
         let registry = Registry::new();
         let http = HttpMetrics::new(&registry);
         let transfers = TransferMetrics::new(&registry);
+        let batches = BatchMetrics::new(&registry);
         let upstream = UpstreamMetrics::new(&registry);
         let store = StoreMetrics::new(&registry);
-        Self { registry, http, transfers, upstream, store }
+        Self { registry, http, transfers, batches, upstream, store }
     }
 }
 
@@ -93,6 +97,17 @@ impl Metrics {
     pub fn transfer(&self, outcome: impl Label, code: Option<Code>) {
         let code = code.map_or(NONE, Code::as_str);
         self.transfers.outcomes.with_label_values(&[outcome.label(), code]).inc();
+    }
+
+    /// A transfer that belongs to a batch came to an outcome.
+    pub fn batch_item(&self, outcome: impl Label) {
+        self.batches.items.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// The runner of a batch does this until the guard is dropped.
+    #[must_use]
+    pub fn batch_runs(&self, activity: BatchActivity) -> InFlight {
+        InFlight::enter(&self.batches.batches.with_label_values(&[activity.label()]))
     }
 
     /// One HTTP request to Genesys is over.

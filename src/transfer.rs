@@ -400,6 +400,9 @@ impl Transfers {
         let status = transfer.stage.status();
         let code = transfer.error.as_ref().map(|problem| problem.code);
         self.metrics.transfer(status, code);
+        if transfer.batch_id.is_some() {
+            self.metrics.batch_item(status);
+        }
         let correlation = transfer.upstream.correlation_id.as_deref();
         trace::transfer_came_to(status.as_str(), code.map(Code::as_str), correlation);
     }

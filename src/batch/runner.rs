@@ -31,6 +31,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    metrics::{BatchActivity, InFlight},
     problem::{Code, Problem},
     transfer::{
         Transfers, audit, context,
@@ -112,6 +113,8 @@ struct Runner {
     send_order: Arc<SendOrder>,
     /// How many of those in flight cannot come back.
     gone: watch::Receiver<Gone>,
+    /// What it does, in the metrics.
+    measured: InFlight,
 }
 
 /// Works through a recorded batch whose runner this process is.
@@ -153,6 +156,7 @@ impl Runner {
     fn new(batches: Arc<Batches>, batch: Batch, news: Arc<Notify>) -> Self {
         let run = Arc::new(Run::new(Arc::clone(&batches), batch.clone()));
         Self {
+            measured: batches.transfers.metrics().batch_runs(BatchActivity::Waiting),
             transfers: Arc::clone(&batches.transfers),
             batches,
             send_order: run.send_order(),
@@ -181,6 +185,7 @@ impl Runner {
             self.rest_a_while().await;
         }
         let _place = self.a_place().await;
+        self.measured = self.transfers.metrics().batch_runs(BatchActivity::Running);
         while self.control.closing().is_none() && !self.recall().await {
             self.rest_a_while().await;
         }
@@ -549,6 +554,9 @@ impl Runner {
             let hint = problem.hint.as_deref().unwrap_or_default();
             format!("{} {hint}", problem.detail).trim().to_owned()
         });
+        let activity =
+            if detail.is_some() { BatchActivity::Paused } else { BatchActivity::Running };
+        self.measured = self.transfers.metrics().batch_runs(activity);
         let shown = self.batch.warning(PAUSED).is_some();
         if detail.is_some() == shown {
             return;

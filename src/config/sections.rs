@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use url::Url;
 
 use super::{
@@ -49,12 +49,11 @@ pub struct Server {
     /// The same for one address; a quarter of it when it is not set.
     #[serde(default, deserialize_with = "integer::<_, _, 1, 1_000_000>")]
     pub max_connections_per_address: usize,
-    /// Addresses without a limit of their own: loopback and `server.trusted_proxies`.
-    #[serde(
-        rename = "trusted_proxies",
-        default = "loopback",
-        deserialize_with = "unlimited_addresses"
-    )]
+    /// Proxies in front. They are not limited, and what they say of the client is believed.
+    #[serde(default, deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Addresses without a limit of their own: loopback and the proxies.
+    #[serde(skip)]
     pub unlimited_addresses: Vec<IpNet>,
     /// Requests worked on at once; more are answered `overloaded`.
     #[serde(deserialize_with = "integer::<_, _, 1, 100_000>")]
@@ -68,15 +67,11 @@ pub struct Server {
 }
 
 /// This machine's own addresses.
-fn loopback() -> Vec<IpNet> {
-    vec![
+pub(super) fn loopback() -> [IpNet; 2] {
+    [
         IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8)),
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
     ]
-}
-
-fn unlimited_addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-    networks(from).map(|named: Vec<IpNet>| [named, loopback()].concat())
 }
 
 /// `[genesys]`

@@ -3,13 +3,12 @@
 
 use axum::{
     extract::{Path, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
 };
 
 use super::{
     answer::Failure,
-    fixed::Fixed,
     openapi::{
         entry::{Answer, Entry},
         fields,
@@ -39,9 +38,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// `GET /docs`
-pub(super) async fn show_page(headers: HeaderMap) -> Response {
-    let page = Fixed::new("text/html; charset=utf-8", PAGE).answer(&headers);
-    ([(header::CONTENT_SECURITY_POLICY, POLICY), NO_REFERRER], page).into_response()
+pub(super) async fn show_page() -> Response {
+    ([(header::CONTENT_SECURITY_POLICY, POLICY), NO_REFERRER], Html(PAGE)).into_response()
 }
 
 const NO_REFERRER: (HeaderName, HeaderValue) =
@@ -55,15 +53,14 @@ pub(super) async fn lead_to_page() -> Response {
 /// `GET /docs/{file}`
 pub(super) async fn show_file(
     file: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let asked = file.map(|Path(name)| name).unwrap_or_default();
     let found = FILES.iter().find(|(name, ..)| *name == asked);
     let (_, kind, text) = found.ok_or_else(|| {
         Failure::new(Code::NotFound, "There is no such file.").hint("The page is at GET /docs.")
     })?;
-    let answer = Fixed::new(kind, *text).answer(&headers);
-    Ok(([(header::CONTENT_SECURITY_POLICY, POLICY)], answer).into_response())
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(([(header::CONTENT_SECURITY_POLICY, POLICY), kind], *text).into_response())
 }
 
 /// The operations of this module.
@@ -77,9 +74,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::get("/docs", "showPage", "This description as a page")
             .tag("Meta")
             .open()
-            .header("If-None-Match")
-            .answer(200, page.fixed())
-            .answer(304, Answer::unchanged()),
+            .answer(200, page),
         Entry::get("/docs/", "leadToPage", "Leads to the page")
             .tag("Meta")
             .open()
@@ -93,9 +88,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 fields::any_text(),
                 "page.css",
             )])
-            .header("If-None-Match")
-            .answer(200, files.fixed())
-            .answer(304, Answer::unchanged())
+            .answer(200, files)
             .can_fail(&[Code::NotFound]),
     ]
 }

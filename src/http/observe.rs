@@ -1,7 +1,7 @@
 //! The outermost layer: gives a request its id and deadline, writes the body of problems, sets
 //! what every answer has, and writes one log line.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, HttpBody},
@@ -15,6 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     answer::{Told, render, set},
+    client_address::{PeerAddress, forwarded_for},
     head::{X_REQUEST_ID, request_id, traceparent},
     state::{AppState, Arrival},
 };
@@ -42,6 +43,10 @@ pub(super) async fn observe(
     };
     let mut line = RequestLogLine::new(&id, &method, now, Arc::clone(app.transfers.metrics()));
     line.trace_id = trace::trace_id(&span, sent.as_ref());
+    if let Some(PeerAddress(peer)) = request.extensions().get() {
+        line.client = Some(*peer);
+        line.forwarded_for = forwarded_for(request.headers(), *peer, &app.trusted_proxies);
+    }
     request.extensions_mut().insert(Arrival::new(&id, now, &app));
     let response = next.run(request).instrument(span.clone()).await;
     let response = finish(response, &id, &method, version);
@@ -119,6 +124,8 @@ struct RequestLogLine {
     metrics: Arc<Metrics>,
     _in_flight: InFlight,
     trace_id: Option<String>,
+    client: Option<IpAddr>,
+    forwarded_for: Option<IpAddr>,
     request_id: String,
     method: Method,
     began: Instant,
@@ -135,6 +142,8 @@ impl RequestLogLine {
             _in_flight: metrics.request_begins(),
             metrics,
             trace_id: None,
+            client: None,
+            forwarded_for: None,
             request_id: request_id.to_owned(),
             method: method.clone(),
             began,
@@ -194,6 +203,8 @@ impl Drop for RequestLogLine {
             upstream_calls = told.upstream_calls,
             correlation_id = told.correlation_id,
             trace_id = self.trace_id,
+            client = self.client.map(tracing::field::display),
+            forwarded_for = self.forwarded_for.map(tracing::field::display),
             caller = self.caller.as_ref().map(|caller| caller.name.as_str()),
             "{}", if self.status.is_some() { "answered" } else { "the caller hung up" },
         );

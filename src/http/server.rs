@@ -1,41 +1,25 @@
 //! The listening side: accepts connections, bounds them in number and time, and ends them in
 //! order. Stands in place of `axum::serve`, which bounds nothing.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::Router;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
-};
+use axum::{Router, serve::Listener};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::request_ids::RequestIds;
-use crate::{
-    config,
-    metrics::{InFlight, Metrics},
-    problem::Code,
-};
-use connection::ConnectionContext;
-use places::{ConnectionSlot, Places};
-use refusal::Refusals;
+use crate::{config, metrics::Metrics, problem::Code};
+use connection::Connections;
+use places::Places;
 
 mod activity;
 mod connection;
-mod head_lines;
 mod places;
-mod refusal;
-mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod wire;
 
 pub use tls::Tls;
-
-/// Pause after the system could not hand over a connection, so that a lack of file descriptors
-/// does not turn into a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long cut connections get to notice.
 const CUT_PAUSE: Duration = Duration::from_millis(100);
@@ -80,102 +64,51 @@ pub async fn serve(
     shutdown: Shutdown,
     metrics: Arc<Metrics>,
 ) -> Finished {
-    let cut = shutdown.now.child_token();
-    let refusals = Refusals::new(request_ids, Arc::clone(&metrics));
-    let stop = shutdown.graceful.clone();
     let acceptor = tls.as_ref().map(Tls::acceptor);
-    let header_timeout = settings.header_timeout;
-    let host =
-        ConnectionContext::new(router, acceptor, refusals, header_timeout, stop, cut.clone());
-    let host = Arc::new(host);
-    let connections = TaskTracker::new();
+    let (open, places) = (TaskTracker::new(), Places::new(settings));
+    let all = Connections::new(router, acceptor, request_ids, &shutdown, Arc::clone(&metrics));
+    let all = Arc::new(all);
+    let serving = async {
+        tokio::select! {
+            () = shutdown.graceful.cancelled() => {}
+            () = accept(listener, &places, &open, &all, &metrics) => {}
+            () = async { if let Some(tls) = &tls { tls.follow().await } }, if tls.is_some() => {}
+        }
+        // The listener is gone: clients may try another instance at once.
+        open.close();
+        open.wait().await;
+    };
     tokio::select! {
-        () = shutdown.graceful.cancelled() => {}
         () = shutdown.now.cancelled() => {}
-        () = accept_all(&listener, settings, &host, &connections, &metrics) => {}
-        () = follow(tls.as_ref()) => {}
+        () = serving => {}
+        () = places.watch() => {}
     }
-    // From now on the system refuses new connections; clients may try another instance at once.
-    drop(listener);
-    connections.close();
-    tokio::select! {
-        () = shutdown.now.cancelled() => {}
-        () = connections.wait() => {}
-    }
-    if connections.is_empty() {
-        return Finished { cut: 0 };
-    }
-    let finished = Finished { cut: connections.len() };
-    cut.cancel();
-    let _ = timeout(CUT_PAUSE, connections.wait()).await;
+    open.close();
+    let finished = Finished { cut: open.len() };
+    let _ = timeout(CUT_PAUSE, open.wait()).await;
     finished
 }
 
-/// Keeps the certificate fresh; never ends.
-async fn follow(tls: Option<&Tls>) {
-    match tls {
-        Some(tls) => tls.follow().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn accept_all(
-    listener: &TcpListener,
-    settings: &config::Server,
-    host: &Arc<ConnectionContext>,
-    connections: &TaskTracker,
-    metrics: &Metrics,
+async fn accept(
+    mut listener: TcpListener,
+    places: &Arc<Places>,
+    open: &TaskTracker,
+    connections: &Arc<Connections>,
+    metrics: &Arc<Metrics>,
 ) {
-    let places = Places::new(settings);
     loop {
-        let (stream, address) = accept(listener).await;
+        // A lack of file descriptors is logged, and tried again after a second.
+        let (socket, peer) = Listener::accept(&mut listener).await;
         // Without a place further connections stay in the system's backlog.
-        match places.take(address).await {
-            Some(place) => {
-                let open = metrics.connection_opens();
-                connections.spawn(hold(stream, Arc::clone(host), place, open));
-            }
-            // Closed without a word: to say something takes what there is too little of.
-            None => metrics.connection_refused(Code::Overloaded),
-        }
+        let Some(place) = places.take(peer.ip()).await else {
+            // Closed without an answer: an answer takes what there is too little of.
+            metrics.connection_refused(Code::Overloaded);
+            continue;
+        };
+        let (connections, counted) = (Arc::clone(connections), metrics.connection_opens());
+        open.spawn(async move {
+            connections.serve(socket, &place.activity).await;
+            drop((place, counted));
+        });
     }
-}
-
-async fn hold(
-    stream: TcpStream,
-    host: Arc<ConnectionContext>,
-    place: ConnectionSlot,
-    open: InFlight,
-) {
-    host.talk(stream, &place.activity).await;
-    drop((place, open));
-}
-
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Answers are written whole; waiting for more to send would only delay them.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "cannot set TCP_NODELAY");
-                }
-                return (stream, peer.ip());
-            }
-            Err(error) if is_about_the_peer(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// The peer was gone before it was accepted; the next one is not affected.
-fn is_about_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-    )
 }

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
+use ipnet::IpNet;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    fixed::Fixed, own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams,
-};
+use super::{own_names::OwnNames, request_ids::RequestIds, server::Shutdown, streams::Streams};
 use crate::{
     auth::Keyring,
     batch::Batches,
@@ -34,14 +34,15 @@ pub struct Shared {
     pub(super) limits: ServerLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) streams: Arc<Streams>,
+    pub(super) trusted_proxies: Vec<IpNet>,
     /// The names requests must be sent to; `None` where callers need credentials.
     pub(super) own_names: Option<OwnNames>,
     pub(super) unready: CancellationToken,
     pub(super) stopping: CancellationToken,
     pub(super) grace_over: CancellationToken,
     /// The API's description, once it was asked for.
-    pub(super) document: OnceLock<Fixed>,
-    pub(super) document_3_0: OnceLock<Fixed>,
+    pub(super) document: OnceLock<Bytes>,
+    pub(super) document_3_0: OnceLock<Bytes>,
     pub(super) logs: LogFilter,
 }
 
@@ -77,6 +78,7 @@ impl AppState {
             limits,
             in_flight,
             streams,
+            trusted_proxies: settings.trusted_proxies.clone(),
             own_names,
             unready,
             stopping,

@@ -37,6 +37,7 @@ pub(super) fn settings() -> config::Server {
         body_timeout: Duration::from_secs(10),
         max_connections: 100,
         max_connections_per_address: 100,
+        trusted_proxies: Vec::new(),
         unlimited_addresses: Vec::new(),
         max_in_flight: 100,
         max_streams_per_caller: 8,

@@ -1,10 +1,11 @@
 //! The series that are counted as things happen: names, help, labels, buckets.
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
-use super::labels::{Fetched, Host, Label, StoreOperation};
+use super::labels::{BatchActivity, Fetched, Host, Label, StoreOperation};
 use crate::problem::Code;
 
 /// Seconds. A transfer takes tens of milliseconds when all is well, and 30 s at most.
@@ -86,7 +87,7 @@ impl TransferMetrics {
         let outcomes = counter(
             registry,
             "genesys_transfer_transfers_total",
-            "TransferMetrics by outcome and problem code. One that became unknown counts again with the \
+            "Transfers by outcome and problem code. One that became unknown counts again with the \
              outcome it settles to.",
             &["outcome", "code"],
         );
@@ -95,6 +96,35 @@ impl TransferMetrics {
             outcomes.with_label_values(&[outcome, code]);
         }
         Self { outcomes }
+    }
+}
+
+/// Batches whose runner is in this process.
+pub(super) struct BatchMetrics {
+    pub batches: IntGaugeVec,
+    pub items: IntCounterVec,
+}
+
+impl BatchMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let help = "Batches that this process works through: waiting for one of the places to run, \
+                    running, or paused.";
+        let options = Opts::new("genesys_transfer_batches", help);
+        let batches = register(registry, IntGaugeVec::new(options, &["state"]));
+        let items = counter(
+            registry,
+            "genesys_transfer_batch_items_total",
+            "Transfers of batches by outcome. One that became unknown counts again with the outcome \
+             it settles to.",
+            &["outcome"],
+        );
+        for activity in BatchActivity::ALL {
+            batches.with_label_values(&[activity.label()]);
+        }
+        for outcome in ["accepted", "confirmed", "unknown", "skipped", "failed"] {
+            items.with_label_values(&[outcome]);
+        }
+        Self { batches, items }
     }
 }
 

@@ -62,6 +62,18 @@ impl Method {
 }
 
 labels! {
+    /// What the runner of a batch is doing.
+    BatchActivity {
+        /// As many batches as may run side by side do.
+        Waiting = "waiting",
+        /// Items are moved, or wait for room in the request budget.
+        Running = "running",
+        /// What may pass is in the way of all items.
+        Paused = "paused",
+    }
+}
+
+labels! {
     /// What one HTTP request to Genesys came to.
     Attempt {
         /// 2xx.

@@ -62,3 +62,40 @@ async fn hostile_strings_make_no_line_of_their_own_in_text() {
     let begins = |line: &String| line.as_bytes()[..4].iter().all(u8::is_ascii_digit);
     assert!(log.iter().all(begins), "every line begins with its time");
 }
+
+/// What the access log says of a request with `headers` from loopback: `client`, `forwarded_for`.
+async fn addresses(settings: &[(&str, &str)], headers: &[(&str, &str)]) -> (Value, Value) {
+    let site = Site::sqlite().await.set("TELEMETRY_LOG_FORMAT", "json");
+    let process = site.try_start(settings).await.unwrap();
+    let url = format!("http://{}/queues", process.address);
+    let request = headers
+        .iter()
+        .fold(site.http().get(url), |request, (name, value)| request.header(*name, *value));
+    site.ask(request).await.unwrap();
+    process.signal("TERM").await;
+    let log = process.end().await.log;
+    let lines = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.into_iter().find(|line| line["target"] == "access").unwrap();
+    (line["client"].clone(), line["forwarded_for"].clone())
+}
+
+#[tokio::test]
+async fn the_client_and_what_a_named_proxy_says_of_it_are_logged() {
+    let proxy = [("SERVER_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")];
+    for headers in [
+        [("x-forwarded-for", "198.51.100.1, 203.0.113.7, 10.0.0.9")],
+        [("forwarded", "for=198.51.100.1, for=\"203.0.113.7:80\";proto=https")],
+    ] {
+        let told = addresses(&proxy, &headers).await;
+        assert_eq!(told, (json!("127.0.0.1"), json!("203.0.113.7")), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_header_of_a_proxy_that_is_not_named_is_not_logged() {
+    for settings in [&[][..], &[("SERVER_TRUSTED_PROXIES", "10.0.0.0/8")]] {
+        let headers = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")];
+        let told = addresses(settings, &headers).await;
+        assert_eq!(told, (json!("127.0.0.1"), Value::Null));
+    }
+}

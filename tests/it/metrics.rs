@@ -81,6 +81,12 @@ async fn what_the_store_does_for_a_batch_is_told_apart() {
     };
     assert_eq!((count("batch_create"), count("batch_take_item")), (Some(1.0), Some(2.0)), "{text}");
     assert_eq!(count("other"), None);
+    let moved = "genesys_transfer_batch_items_total{outcome=\"accepted\"}";
+    assert_eq!(seen.get(moved), Some(&2.0), "{text}");
+    for state in ["waiting", "running", "paused"] {
+        let batches = format!("genesys_transfer_batches{{state=\"{state}\"}}");
+        assert!(seen.contains_key(&batches), "{batches}");
+    }
 }
 
 #[tokio::test]

@@ -100,14 +100,11 @@ async fn a_parameter_that_is_not_described_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn the_description_is_served_and_kept_by_whoever_has_it() {
+async fn the_description_is_served() {
     let app = TestApp::start().await;
     let first = app.get("/openapi.json").await;
     assert_eq!((first.status.as_u16(), &first.json()["openapi"]), (200, &json!("3.1.0")));
-    let tag = first.header("etag").unwrap();
-    let again = app.ask(Method::GET, "/openapi.json", ("If-None-Match", tag)).await;
-    assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
-    assert_eq!(again.header("etag"), Some(tag));
+    assert_eq!(first.header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
@@ -161,7 +158,8 @@ async fn scripts_are_served_as_scripts_and_only_those_that_are_there() {
         let answer = app.get(&format!("/docs/{file}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(kind)));
         let head = send(app.request(Method::HEAD, &format!("/docs/{file}"))).await;
-        assert_eq!((head.status.as_u16(), head.header("etag")), (200, answer.header("etag")));
+        let length = answer.body.len().to_string();
+        assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some(&*length)));
     }
     for path in ["/docs/xyz", "/docs/..", "/docs/%2e%2e", "/docs/page.js/x"] {
         app.assert_problem(&app.get(path).await, 404, "not_found").await;

@@ -45,6 +45,7 @@ fn service(entries: Vec<ApiKey>) -> Router {
         body_timeout: Duration::from_secs(10),
         max_connections: 10,
         max_connections_per_address: 10,
+        trusted_proxies: Vec::new(),
         unlimited_addresses: Vec::new(),
         max_in_flight: 10,
         max_streams_per_caller: 8,

@@ -277,14 +277,4 @@ impl Answer {
         self.response = self.response.link(id, link.build());
         self
     }
-
-    /// May be kept and asked about again (`ETag`).
-    pub(in crate::http) fn fixed(self) -> Self {
-        self.with_always("ETag")
-    }
-
-    /// The answer to `If-None-Match` when nothing changed.
-    pub(in crate::http) fn unchanged() -> Self {
-        Self::new("Nothing changed since the answer with that `ETag`.").fixed()
-    }
 }

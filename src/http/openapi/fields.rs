@@ -174,11 +174,6 @@ pub(super) fn request_headers() -> impl Iterator<Item = (String, RefOr<Parameter
              nothing will follow. Anything else: all events from the beginning.",
             None,
         ),
-        (
-            "If-None-Match",
-            "The `ETag` of an earlier answer: 304 without a body when nothing changed.",
-            None,
-        ),
     ]
     .into_iter()
     .map(|(name, about, pattern)| {
@@ -209,7 +204,6 @@ pub(super) fn answer_headers() -> impl Iterator<Item = (String, RefOr<Header>)> 
         ("Location", "Where the transfer or batch is found.", text()),
         ("WWW-Authenticate", "What credentials are asked for (RFC 6750).", text()),
         ("Allow", "The methods this path takes.", text()),
-        ("ETag", "Names this version of the content.", text()),
         (
             "Retry-After",
             "Seconds after which the request may be sent again.",

@@ -2,12 +2,12 @@
 //! and timers are elsewhere.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
 mod tests;
@@ -15,99 +15,70 @@ mod tests;
 /// How long a connection may be idle between requests. Longer than the 60 s of common load
 /// balancers: the side that sends requests must be the one that closes, or it meets a closed
 /// connection with a request in its hand.
-pub(super) const IDLE: Duration = Duration::from_secs(75);
+const IDLE: Duration = Duration::from_secs(75);
 
-/// How long a caller may leave an answer unread before the connection is cut.
-pub(super) const STALL: Duration = Duration::from_secs(40);
+/// How long an idle connection that was told to end may stay open.
+const CLOSING: Duration = Duration::from_secs(40);
+
+/// How long an HTTP/2 caller may leave answers untaken. For HTTP/1 the system has a shorter limit.
+const UNTAKEN: Duration = Duration::from_mins(5);
 
 /// Why a connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseReason {
-    /// A request's head began and did not end in time, or none ever began.
+    /// A request's head began and did not end in time: it can be answered.
     HeadLate,
-    /// Nothing was asked for a long time.
+    /// A request's head has a line end that proxies may read otherwise.
+    HeadMisread,
+    /// Nothing was asked for a long time: it ends when nothing is in hand.
     Idle,
-    /// The caller does not read an answer.
-    Stalled,
-}
-
-/// Which protocol a connection speaks, once known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Http1,
-    /// Bytes here may be pings and window updates, so they tell nothing about requests.
-    Http2,
+    /// It is cut, without an answer.
+    Cut,
 }
 
 /// The books of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
+    pub(super) peer: IpAddr,
     header_timeout: Duration,
     state: Mutex<ActivityState>,
-    changed: Notify,
-    gave_way: CancellationToken,
+    closing: Notify,
 }
 
 #[derive(Debug)]
 struct ActivityState {
-    protocol: Protocol,
-    /// Requests in hand or being answered.
-    requests: usize,
+    /// Requests that are worked on, and streams of events.
+    busy: usize,
+    /// Answers of a known length that are being sent.
+    answers: usize,
     /// Since when a head is awaited.
     head_since: Option<Instant>,
-    /// Since when nothing was asked or written.
-    quiet_since: Instant,
-    /// Answers with a part handed over that was not taken up yet, since when.
-    unread: Vec<(u64, Instant)>,
-    next_ticket: u64,
+    /// When something was last asked or written.
+    last: Instant,
+    /// Once known. Bytes of HTTP/2 may be pings, so they tell nothing about requests.
+    is_http2: Option<bool>,
+    /// Whether any bytes came.
+    heard: bool,
     /// Whether a request had a body.
     bodies: bool,
-    /// When the connection looks for a [`CloseReason`] by itself.
-    looks_at: Option<Instant>,
+    close: Option<CloseReason>,
 }
 
 impl Activity {
-    /// A connection accepted at `now`, which must bring a whole head within `header_timeout`.
-    pub(super) fn new(header_timeout: Duration, now: Instant) -> Arc<Self> {
-        let state = ActivityState {
-            protocol: Protocol::Http1,
-            requests: 0,
+    /// A connection of `peer` accepted at `now`, which must bring a whole head within
+    /// `header_timeout`.
+    pub(super) fn new(peer: IpAddr, header_timeout: Duration, now: Instant) -> Arc<Self> {
+        let state = Mutex::new(ActivityState {
+            busy: 0,
+            answers: 0,
             head_since: Some(now),
-            quiet_since: now,
-            unread: Vec::new(),
-            next_ticket: 0,
+            last: now,
+            is_http2: None,
+            heard: false,
             bodies: false,
-            looks_at: None,
-        };
-        let (state, changed) = (Mutex::new(state), Notify::new());
-        Arc::new(Self { header_timeout, state, changed, gave_way: CancellationToken::new() })
-    }
-
-    /// It is known which protocol is spoken.
-    pub(super) fn speaks(&self, protocol: Protocol) {
-        self.state().protocol = protocol;
-    }
-
-    /// Since when nothing was asked or written; `None` while a request is in hand.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let state = self.state();
-        (state.requests == 0).then_some(state.quiet_since)
-    }
-
-    /// Ends the connection to make room for another one; `false` when a request is in hand.
-    pub(super) fn give_way(&self) -> bool {
-        let state = self.state();
-        let idle = state.requests == 0;
-        if idle {
-            // Under the lock: a request that begins later finds that it is too late.
-            self.gave_way.cancel();
-        }
-        idle
-    }
-
-    /// Waits until the connection must give way.
-    pub(super) async fn must_give_way(&self) {
-        self.gave_way.cancelled().await;
+            close: None,
+        });
+        Arc::new(Self { peer, header_timeout, state, closing: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, ActivityState> {
@@ -118,11 +89,10 @@ impl Activity {
     /// body they may be what is left of that.
     pub(super) fn read(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let begins =
-            state.protocol == Protocol::Http1 && state.requests == 0 && state.head_since.is_none();
+        state.heard = true;
+        let begins = state.is_http2 != Some(true) && state.is_free() && state.head_since.is_none();
         if begins {
             state.head_since = Some(now);
-            self.tell_if_sooner(&mut state);
         }
         begins && !state.bodies
     }
@@ -130,80 +100,96 @@ impl Activity {
     /// Bytes went out.
     pub(super) fn wrote(&self, now: Instant) {
         let mut state = self.state();
-        if state.protocol == Protocol::Http1 {
-            state.quiet_since = now;
+        // Only HTTP/2 writes before the first request.
+        if !*state.is_http2.get_or_insert(true) {
+            state.last = now;
         }
-    }
-
-    /// When something was last asked or written.
-    pub(super) fn quiet_since(&self) -> Instant {
-        self.state().quiet_since
     }
 
     /// A head is complete: a request begins, and lasts as long as the ticket. `None` when the
     /// connection has given way: nothing can be answered on it any more.
-    pub(super) fn begin(self: &Arc<Self>, has_body: bool) -> Option<Ticket> {
+    pub(super) fn begin(self: &Arc<Self>, is_http2: bool, has_body: bool) -> Option<Ticket> {
         let mut state = self.state();
-        if self.gave_way.is_cancelled() {
+        if state.close.is_some_and(|reason| reason != CloseReason::Idle) {
             return None;
         }
-        state.requests += 1;
+        state.is_http2 = Some(is_http2);
+        state.busy += 1;
         state.head_since = None;
         state.bodies |= has_body;
-        state.next_ticket += 1;
-        let number = state.next_ticket;
-        drop(state);
-        Some(Ticket { activity: Arc::clone(self), number })
+        Some(Ticket { activity: Arc::clone(self), is_answer: false })
     }
 
-    /// When to look for a [`CloseReason`] again; `None` while requests are in hand, which have
-    /// deadlines of their own. Until then only what makes it sooner is told.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let mut state = self.state();
-        state.looks_at = self.due_by(&state);
-        state.looks_at
-    }
-
-    fn due_by(&self, state: &ActivityState) -> Option<Instant> {
-        match (state.requests, state.head_since) {
-            (0, Some(since)) => Some(since + self.header_timeout),
-            (0, None) => Some(state.quiet_since + IDLE),
-            _ => state.unread.iter().map(|(_, since)| *since + STALL).min(),
-        }
-    }
-
-    /// To wake the connection's task for each request would cost more than all other bookkeeping.
-    fn tell_if_sooner(&self, state: &mut ActivityState) {
-        let due = self.due_by(state);
-        if due.is_some_and(|due| state.looks_at.is_none_or(|looks_at| due < looks_at)) {
-            state.looks_at = due;
-            self.changed.notify_one();
-        }
-    }
-
-    /// Whether the connection must end at `now`, and why.
-    pub(super) fn verdict(&self, now: Instant) -> Option<CloseReason> {
+    /// Since when nothing was asked or written; `None` while a request is in hand.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
-        let late = self.due_by(&state).is_some_and(|due| due <= now);
-        let verdict = match (state.requests, state.head_since) {
-            (0, Some(_)) => CloseReason::HeadLate,
-            (0, None) => CloseReason::Idle,
-            _ => CloseReason::Stalled,
-        };
-        late.then_some(verdict)
+        state.is_free().then_some(state.last)
+    }
+
+    /// Cuts the connection to make room for another one; `false` when a request is in hand.
+    pub(super) fn give_way(&self) -> bool {
+        let mut state = self.state();
+        let free = state.is_free();
+        if free {
+            // Under the lock: a request that begins later finds that it is too late.
+            self.tell(&mut state, CloseReason::Cut);
+        }
+        free
     }
 
     /// Whether neither a request is in hand nor, as far as is known, an answer on its way. HTTP/1
     /// closes by itself after the last answer; before the next head is whole, it does not.
     pub(super) fn has_nothing_in_hand(&self) -> bool {
         let state = self.state();
-        let between = state.protocol == Protocol::Http2 || state.head_since.is_some();
-        state.requests == 0 && between
+        state.is_free() && (state.is_http2 == Some(true) || state.head_since.is_some())
     }
 
-    /// Waits until [`Self::due`] may have become earlier.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Ends the connection if it has used up its time.
+    pub(super) fn look(&self, now: Instant) {
+        let mut state = self.state();
+        if let Some(reason) = state.used_up(self.header_timeout, now) {
+            self.tell(&mut state, reason);
+        }
+    }
+
+    /// Ends the connection for `reason`.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.tell(&mut self.state(), reason);
+    }
+
+    fn tell(&self, state: &mut ActivityState, reason: CloseReason) {
+        if state.close != Some(reason) {
+            state.close = Some(reason);
+            self.closing.notify_one();
+        }
+    }
+
+    /// Waits until the connection must end, and says why; further calls wait for another reason.
+    pub(super) async fn must_close(&self) -> CloseReason {
+        self.closing.notified().await;
+        self.state().close.unwrap_or(CloseReason::Cut)
+    }
+}
+
+impl ActivityState {
+    const fn is_free(&self) -> bool {
+        self.busy + self.answers == 0
+    }
+
+    fn used_up(&self, header_timeout: Duration, now: Instant) -> Option<CloseReason> {
+        // What is worked on has a deadline of its own.
+        let (until, reason) = match (self.busy, self.answers, self.head_since) {
+            (1.., ..) => return None,
+            (_, 1.., _) => (self.last + UNTAKEN, CloseReason::Cut),
+            (.., Some(since)) => {
+                let answerable = self.heard && self.is_http2 != Some(true);
+                let reason = if answerable { CloseReason::HeadLate } else { CloseReason::Cut };
+                (since + header_timeout, reason)
+            }
+            _ if self.last + IDLE + CLOSING <= now => (now, CloseReason::Cut),
+            _ => (self.last + IDLE, CloseReason::Idle),
+        };
+        (until <= now).then_some(reason)
     }
 }
 
@@ -211,32 +197,25 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Ticket {
     activity: Arc<Activity>,
-    number: u64,
+    is_answer: bool,
 }
 
 impl Ticket {
-    /// A part of the answer was handed over at `now` and waits to be taken up.
-    pub(super) fn handed_over(&self, now: Instant) {
+    /// The work is done; an answer of a known length is being sent from `now` on.
+    pub(super) fn answers(&mut self, now: Instant) {
         let mut state = self.activity.state();
-        match state.unread.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, since)) => *since = now,
-            None => state.unread.push((self.number, now)),
-        }
-        self.activity.tell_if_sooner(&mut state);
-    }
-
-    /// What was handed over was taken up.
-    pub(super) fn taken_up(&self) {
-        self.activity.state().unread.retain(|(number, _)| *number != self.number);
+        state.busy -= 1;
+        state.answers += 1;
+        state.last = now;
+        self.is_answer = true;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.activity.state();
-        state.requests = state.requests.saturating_sub(1);
-        state.unread.retain(|(number, _)| *number != self.number);
-        state.quiet_since = Instant::now();
-        self.activity.tell_if_sooner(&mut state);
+        state.busy -= usize::from(!self.is_answer);
+        state.answers -= usize::from(self.is_answer);
+        state.last = Instant::now();
     }
 }

@@ -3,60 +3,60 @@
 use std::{
     convert::Infallible,
     future::pending,
-    pin::Pin,
-    sync::Arc,
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::Response,
+    http::{StatusCode, Version},
+    response::Response,
 };
-use futures_util::future::BoxFuture;
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::{http1, http2},
-    service::Service,
-};
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
+    server::conn::auto,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{either::Either, sync::CancellationToken};
+use tower::ServiceExt as _;
 
 use super::{
-    activity::{Activity, CloseReason, Protocol, STALL, Ticket},
-    refusal::Refusals,
-    stream::{Opened, Stream},
-    wire::Wire,
+    Shutdown,
+    activity::{Activity, CloseReason, Ticket},
 };
-use crate::problem::Code;
+use crate::{
+    http::{answer::problem_answer, client_address::PeerAddress, request_ids::RequestIds},
+    metrics::Metrics,
+    problem::{Code, Problem},
+};
 
 #[cfg(test)]
 mod tests;
 
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// How much hyper keeps of a head, and of a body being read. Far above our own bound on heads,
 /// so that ours answers first.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: u32 = 64 * 1024;
 
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 128;
 
 /// How often a quiet HTTP/2 peer is asked whether it is there, and how long it may take to say.
 const PING: Duration = Duration::from_secs(20);
+
+/// How long a caller may acknowledge nothing, or leave its window closed.
+const STALL: Duration = Duration::from_secs(40);
 
 /// How long, and for how many bytes, a caller who is still sending is listened to after the last
 /// answer. Closing on unread bytes makes the system throw away what the caller has not read yet,
@@ -68,308 +68,348 @@ const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 /// bytes have arrived is still taken, and a caller who still sends is listened to.
 const MOMENT: Duration = Duration::from_millis(50);
 
+/// The first byte of a TLS connection: a record that holds a handshake (RFC 8446, section 5.1).
+/// No HTTP request begins with it.
+const HANDSHAKE: u8 = 22;
+
+/// What a connection's bytes go through: the socket itself, or TLS on it.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// What all connections of a server share.
-pub(super) struct ConnectionContext {
+pub(super) struct Connections {
     router: Router,
     tls: Option<TlsAcceptor>,
-    refusals: Refusals,
-    header_timeout: Duration,
+    request_ids: RequestIds,
+    metrics: Arc<Metrics>,
     stall: Duration,
     stop: CancellationToken,
-    cut: CancellationToken,
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    now: CancellationToken,
+    builder: auto::Builder<TokioExecutor>,
 }
 
-impl ConnectionContext {
-    /// A host for `router`, over TLS or not; `stop` lets connections finish what they have in
-    /// hand, `cut` ends them.
+impl Connections {
+    /// Connections to `router`, over TLS or not, that finish what they have in hand, or end at
+    /// once, as `shutdown` says.
     pub(super) fn new(
         router: Router,
         tls: Option<TlsAcceptor>,
-        refusals: Refusals,
-        header_timeout: Duration,
-        stop: CancellationToken,
-        cut: CancellationToken,
+        request_ids: RequestIds,
+        shutdown: &Shutdown,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
             .timer(TokioTimer::new())
             // `Activity` does this, and tells an idle connection from a slow head.
             .header_read_timeout(None)
-            .max_buf_size(BUFFER)
-            // One buffer for each write: `Wire` must see a bare answer in one piece.
-            .writev(false)
+            .max_buf_size(BUFFER as usize)
             // A caller may close its side after the request and still read the answer.
             .half_close(true);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
+        builder
+            .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
-            .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
+            .max_header_list_size(BUFFER)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
-        Self { router, tls, refusals, header_timeout, stall: STALL, stop, cut, http1, http2 }
+        let (stop, now) = (shutdown.graceful.clone(), shutdown.now.clone());
+        Self { router, tls, request_ids, metrics, stall: STALL, stop, now, builder }
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn talk(&self, socket: TcpStream, activity: &Arc<Activity>) {
-        self.bound_unread(&socket);
-        tokio::select! {
-            () = self.cut.cancelled() => {}
-            () = activity.must_give_way() => {}
-            () = self.listen(socket, Instant::now(), activity) => {}
+    pub(super) async fn serve(&self, socket: TcpStream, activity: &Arc<Activity>) {
+        // Answers are written whole; waiting for more to send would only delay them.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-    }
-
-    /// Lets the system end a connection whose peer acknowledges nothing, or leaves its window
-    /// closed, for as long as [`STALL`]. Buffers hide that from the program for hours when an
-    /// event stream carries little.
-    fn bound_unread(&self, socket: &TcpStream) {
+        // Buffers hide from the program for hours that nothing is read, when an event stream
+        // carries little; the system sees it.
         #[cfg(target_os = "linux")]
         {
             let longest = u32::try_from(self.stall.as_millis()).unwrap_or(u32::MAX);
-            if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, longest) {
+            if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&socket, longest) {
                 tracing::debug!(%error, "cannot set TCP_USER_TIMEOUT");
             }
         }
-    }
-
-    async fn listen(&self, socket: TcpStream, accepted: Instant, activity: &Arc<Activity>) {
-        // One deadline for all that comes before a request: handshake and head.
-        let by = accepted + self.header_timeout;
-        let opened = tokio::select! {
-            () = self.stop.cancelled() => return,
-            opened = timeout_at(by, Stream::open(socket, self.tls.as_ref())) => opened,
-        };
-        let mut socket = match opened {
-            Ok(Opened::Ready(stream)) => stream,
-            Ok(Opened::NotTls(socket)) => {
-                let answer = self.refusals.not_tls();
-                return self.refuse(Stream::Plain(socket), &answer).await;
-            }
-            Ok(Opened::Gone) | Err(_) => return,
-        };
-        let mut ahead = Vec::with_capacity(PREFACE.len());
-        let known = tokio::select! {
-            // Nothing was asked yet, so nothing is owed.
-            () = self.stop.cancelled() => return,
-            known = timeout_at(by, tell_protocol(&mut socket, &mut ahead)) => known,
-        };
-        match known {
-            Ok(Some(protocol)) => {
-                activity.speaks(protocol);
-                let refusals = self.refusals.clone();
-                let wire = Wire::new(socket, protocol, ahead, Arc::clone(activity), refusals);
-                match protocol {
-                    Protocol::Http1 => self.serve_http1(wire, activity).await,
-                    Protocol::Http2 => self.serve_http2(wire, activity).await,
+        tokio::select! {
+            () = self.now.cancelled() => {}
+            () = async {
+                let opened = tokio::select! {
+                    () = self.stop.cancelled() => None,
+                    _ = activity.must_close() => None,
+                    opened = self.open(socket, activity) => opened,
+                };
+                if let Some(stream) = opened {
+                    self.exchange(stream, activity).await;
                 }
-            }
-            Ok(None) => {}
-            Err(_) if ahead.is_empty() => {}
-            Err(_) => self.refuse_late_head(socket).await,
+            } => {}
         }
     }
 
-    async fn serve_http1(&self, wire: Wire, activity: &Arc<Activity>) {
-        let service = Tracked { router: self.router.clone(), activity: Arc::clone(activity) };
-        let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
-        let verdict = self.drive(Pin::new(&mut connection), activity).await;
-        let wire = connection.into_parts().io.into_inner();
-        let misread = wire.is_misread();
-        let socket = wire.into_socket();
-        match verdict {
-            None if misread => {
-                self.refuse(socket, &self.refusals.answer(Code::InvalidHeader)).await;
-            }
-            Some(CloseReason::HeadLate) => self.refuse_late_head(socket).await,
-            None => self.linger(socket, activity.quiet_since() + LINGER).await,
-            Some(CloseReason::Idle | CloseReason::Stalled) => {}
+    /// Completes the TLS handshake, where TLS is spoken. `None` when that failed.
+    async fn open(&self, socket: TcpStream, activity: &Activity) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return Some(Either::Left(socket)) };
+        let mut first = [0];
+        if socket.peek(&mut first).await.ok()? > 0 && first != [HANDSHAKE] {
+            let detail = "Plain HTTP was sent to a port where the service speaks HTTPS.";
+            let hint = "Send the request to the same address with https://.";
+            let problem = Problem::new(Code::InvalidHeader, detail).hint(hint);
+            self.close(Either::Left(socket), &self.refusal(&problem, activity)).await;
+            return None;
         }
+        let opened = tls.accept(socket).await;
+        let opened = opened.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed"));
+        Some(Either::Right(Box::new(opened.ok()?)))
     }
 
-    async fn serve_http2(&self, wire: Wire, activity: &Arc<Activity>) {
-        let service = Tracked { router: self.router.clone(), activity: Arc::clone(activity) };
-        let mut connection = self.http2.serve_connection(TokioIo::new(wire), service);
-        self.drive(Pin::new(&mut connection), activity).await;
-    }
-
-    /// Runs a connection until it is done or `activity` has a verdict on it.
-    async fn drive<C: GracefulConnection>(
-        &self,
-        mut connection: Pin<&mut C>,
-        activity: &Activity,
-    ) -> Option<CloseReason> {
-        let mut stopping = false;
-        // When a connection that was told to end is looked at, for having nothing in hand.
-        let mut look_at = None;
-        // When an idle connection that was told to end is looked at again.
-        let mut end_by = None;
-        loop {
-            tokio::select! {
-                _ = connection.as_mut() => return None,
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    look_at = Some(Instant::now() + MOMENT);
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = until(look_at), if look_at.is_some() => {
-                    look_at = None;
-                    if activity.has_nothing_in_hand() {
-                        return Some(CloseReason::Idle);
-                    }
-                }
-                () = activity.changed() => {}
-                () = until(end_by.or_else(|| activity.due())) => {
-                    let now = Instant::now();
-                    match activity.verdict(now) {
-                        // A request may be on its way: the connection says that it ends, and
-                        // ends when nothing is in hand.
-                        Some(CloseReason::Idle) if end_by.is_none() => {
-                            connection.as_mut().graceful_shutdown();
-                            end_by = Some(now + STALL);
-                        }
-                        Some(verdict) => return Some(verdict),
-                        None => end_by = end_by.map(|_| now + STALL),
-                    }
-                }
-            }
-        }
-    }
-
-    async fn refuse_late_head(&self, socket: Stream) {
-        self.refuse(socket, &self.refusals.answer(Code::RequestTimeout)).await;
-    }
-
-    /// Gives a last answer to a connection that brought no request.
-    async fn refuse(&self, mut socket: Stream, answer: &[u8]) {
-        let written = tokio::select! {
-            biased;
-            written = timeout(LINGER, socket.write_all(answer)) => written,
-            () = self.stopping_for(MOMENT) => return,
-        };
-        if matches!(written, Ok(Ok(()))) {
-            self.linger(socket, Instant::now() + LINGER).await;
-        }
-    }
-
-    /// Closes our side and reads on until `until`, so that the last answer arrives; while the
-    /// service stops, for as long as bytes keep coming.
-    async fn linger(&self, mut socket: Stream, until: Instant) {
-        let drained = async {
-            // TLS may have to wait for room to say that it ends.
-            tokio::select! {
-                biased;
-                _ = socket.shutdown() => {}
-                () = self.stopping_for(MOMENT) => return,
-            }
-            let mut rest = socket.take(LINGER_BYTES);
-            let mut sink = [0; 4096];
+    /// Exchanges requests and answers until the connection is done or `activity` ends it.
+    async fn exchange(&self, stream: Stream, activity: &Arc<Activity>) {
+        let socket = Arc::new(Mutex::new(stream));
+        let reason = {
+            let wire = Wire {
+                socket: Arc::clone(&socket),
+                activity: Arc::clone(activity),
+                head: HeadLines::default(),
+            };
+            let service = service_fn(|mut request: Request<Incoming>| {
+                request.extensions_mut().insert(PeerAddress(activity.peer));
+                let is_http2 = request.version() == Version::HTTP_2;
+                let ticket = activity.begin(is_http2, !request.body().is_end_stream());
+                answer(self.router.clone(), request, ticket)
+            });
+            let mut connection = pin!(self.builder.serve_connection(TokioIo::new(wire), service));
+            let mut moment_over = pin!(self.stopping_for(MOMENT));
+            let (mut stopping, mut looked) = (false, false);
             loop {
                 tokio::select! {
-                    biased;
-                    read = rest.read(&mut sink) => match read {
-                        Ok(1..) => {}
-                        _ => return,
-                    },
-                    () = self.stopping_for(MOMENT) => return,
+                    ended = connection.as_mut() => {
+                        let error = ended.err().and_then(|error| error.downcast::<hyper::Error>().ok());
+                        if let Some(error) = error.filter(|error| error.is_parse()) {
+                            // hyper has answered, without a body.
+                            let large = error.is_parse_too_large();
+                            let code = if large { Code::HeadersTooLarge } else { Code::InvalidHeader };
+                            self.refused(code, "-", activity);
+                        }
+                        break CloseReason::Idle;
+                    }
+                    () = self.stop.cancelled(), if !stopping => {
+                        stopping = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    () = moment_over.as_mut(), if !looked => {
+                        looked = true;
+                        if activity.has_nothing_in_hand() {
+                            return;
+                        }
+                    }
+                    reason = activity.must_close() => match reason {
+                        // A request may be on its way: the connection says that it ends, and ends
+                        // when nothing is in hand.
+                        CloseReason::Idle => connection.as_mut().graceful_shutdown(),
+                        reason => break reason,
+                    }
                 }
             }
         };
-        let _ = timeout_at(until, drained).await;
+        let last_words = match reason {
+            CloseReason::Cut => return,
+            CloseReason::Idle => Vec::new(),
+            CloseReason::HeadLate => {
+                let detail = "The request's headers did not arrive in time.";
+                self.refusal(&Problem::new(Code::RequestTimeout, detail), activity)
+            }
+            CloseReason::HeadMisread => {
+                let detail = "A line of the request's head does not end with CR LF.";
+                self.refusal(&Problem::new(Code::InvalidHeader, detail), activity)
+            }
+        };
+        if let Some(Ok(socket)) = Arc::into_inner(socket).map(Mutex::into_inner) {
+            self.close(socket, &last_words).await;
+        }
+    }
+
+    /// Sends `last_words`, closes our side and reads on, so that the last answer arrives; while the
+    /// service stops, for as long as bytes keep coming.
+    async fn close(&self, mut socket: Stream, last_words: &[u8]) {
+        let drained = async {
+            let told = async {
+                socket.write_all(last_words).await?;
+                socket.shutdown().await
+            };
+            tokio::select! {
+                biased;
+                _ = told => {}
+                () = self.stopping_for(MOMENT) => return,
+            }
+            let (mut rest, mut sink) = (socket.take(LINGER_BYTES), [0; 4096]);
+            while tokio::select! {
+                biased;
+                read = rest.read(&mut sink) => matches!(read, Ok(1..)),
+                () = self.stopping_for(MOMENT) => false,
+            } {}
+        };
+        let _ = timeout(LINGER, drained).await;
     }
 
     /// Waits until the service stops, and then so long.
     async fn stopping_for(&self, time: Duration) {
         self.stop.cancelled().await;
-        tokio::time::sleep(time).await;
+        sleep(time).await;
+    }
+
+    /// A whole HTTP/1.1 answer to what never became a request, after which the connection closes.
+    fn refusal(&self, problem: &Problem, activity: &Activity) -> Vec<u8> {
+        let id = self.request_ids.make();
+        let answer = problem_answer(problem, &id);
+        self.refused(problem.code, &id, activity);
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {}\r\ncontent-length: {}\r\nx-request-id: {id}\r\n\
+             cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\
+             date: {}\r\n\r\n",
+            answer.content_type,
+            answer.body.len(),
+            httpdate::fmt_http_date(SystemTime::from(self.request_ids.now())),
+        );
+        [head.as_bytes(), &answer.body].concat()
+    }
+
+    fn refused(&self, code: Code, id: &str, activity: &Activity) {
+        self.metrics.connection_refused(code);
+        tracing::info!(
+            target: "access",
+            request_id = id,
+            method = "-",
+            route = "-",
+            status = code.status(),
+            code = code.as_str(),
+            client = %activity.peer,
+            "answered",
+        );
     }
 }
 
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => pending().await,
-    }
-}
-
-/// Reads until it is clear whether HTTP/2 is spoken, leaving what was read in `ahead`. `None`
-/// when the peer closed first.
-async fn tell_protocol(socket: &mut Stream, ahead: &mut Vec<u8>) -> Option<Protocol> {
-    loop {
-        if !PREFACE.starts_with(ahead) {
-            return Some(Protocol::Http1);
-        }
-        let missing = PREFACE.len() - ahead.len();
-        if missing == 0 {
-            return Some(Protocol::Http2);
-        }
-        let limit = u64::try_from(missing).unwrap_or_default();
-        match socket.take(limit).read_buf(ahead).await {
-            Ok(0) if ahead.is_empty() => return None,
-            // Part of a head and no more: hyper knows what to say.
-            Ok(0) => return Some(Protocol::Http1),
-            Ok(_) => {}
-            Err(_) => return None,
-        }
-    }
-}
-
-/// The router, with each request on the books of its connection.
-struct Tracked {
+async fn answer(
     router: Router,
-    activity: Arc<Activity>,
+    request: Request<Incoming>,
+    ticket: Option<Ticket>,
+) -> Result<Response<impl HttpBody<Data = Bytes, Error = axum::Error>>, Infallible> {
+    // As if the connection had ended before the request came: nothing is done for it.
+    let Some(mut ticket) = ticket else { return pending().await };
+    let response = router.oneshot(request.map(Body::new)).await?;
+    if response.body().size_hint().exact().is_some() {
+        ticket.answers(Instant::now());
+    }
+    // The request is on the books until its answer is sent or given up.
+    Ok(response.map(|body| {
+        body.map_err(move |error| {
+            let _kept = &ticket;
+            error
+        })
+    }))
 }
 
-impl Service<Request<Incoming>> for Tracked {
-    type Response = Response<TrackedBody>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+/// A connection's socket as hyper sees it: what goes in and out is noted.
+struct Wire {
+    socket: Arc<Mutex<Stream>>,
+    activity: Arc<Activity>,
+    head: HeadLines,
+}
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Some(ticket) = self.activity.begin(!request.body().is_end_stream()) else {
-            // As if the connection had ended before the request came: nothing is done for it.
-            return Box::pin(pending());
-        };
-        let router = self.router.clone();
-        Box::pin(async move {
-            let response = router.oneshot(request.map(Body::new)).await?;
-            // HTTP/2 asks for a body only once the caller makes room for it.
-            ticket.handed_over(Instant::now());
-            Ok(response.map(|body| TrackedBody { body, ticket }))
-        })
+impl Wire {
+    fn socket(&self) -> MutexGuard<'_, Stream> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An answer's body; its request is on the books until it is sent or given up.
-struct TrackedBody {
-    body: Body,
-    ticket: Ticket,
-}
-
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
+impl AsyncRead for Wire {
+    fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // The next poll shows that the frame before was taken up.
-        self.ticket.taken_up();
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if frame.is_some() {
-            self.ticket.handed_over(Instant::now());
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *self.socket()).poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() && self.activity.read(Instant::now()) {
+            self.head = HeadLines::default();
         }
-        Poll::Ready(frame)
+        if self.head.has_bare_line_feed(new) {
+            self.activity.close(CloseReason::HeadMisread);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = ready!(Pin::new(&mut *self.socket()).poll_write(cx, buf))?;
+        self.activity.wrote(Instant::now());
+        Poll::Ready(Ok(sent))
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    /// Fails once the connection is broken, and wakes `cx` when that happens. While an event stream
+    /// has nothing to say nothing else would notice: hyper neither reads nor writes then.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.socket();
+        ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+        let socket = match &*stream {
+            Either::Left(socket) => socket,
+            Either::Right(stream) => stream.get_ref().0,
+        };
+        match socket.poll_read_ready(cx) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            // There is something to read, or the peer has ended its side, or this.
+            Poll::Ready(ready) => Poll::Ready(ready.and(socket.take_error()?.map_or(Ok(()), Err))),
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket()).poll_shutdown(cx)
+    }
+}
+
+/// Reads along with one head of HTTP/1.1, for line ends: the parser takes a bare line feed for one,
+/// which proxies in front may not (RFC 9112, section 2.2, leaves it open), and what they take for one
+/// request could be two here. Not with a head that comes in the same read as the request before it,
+/// or after a request with a body: where it begins is known to the parser only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum HeadLines {
+    /// At the start of a line before the first that is not empty.
+    #[default]
+    Ahead,
+    AheadReturn,
+    Line,
+    LineReturn,
+    /// At the start of a line.
+    Start,
+    StartReturn,
+    /// After the empty line that ends the head.
+    Over,
+}
+
+impl HeadLines {
+    /// Whether `bytes`, the next ones, have a bare line feed in what belongs to the head.
+    fn has_bare_line_feed(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            *self = match (byte, *self) {
+                (_, Self::Over) => return false,
+                (b'\n', Self::AheadReturn) => Self::Ahead,
+                (b'\n', Self::LineReturn) => Self::Start,
+                (b'\n', Self::StartReturn) => Self::Over,
+                (b'\n', _) => return true,
+                (b'\r', Self::Ahead | Self::AheadReturn) => Self::AheadReturn,
+                (b'\r', Self::Start | Self::StartReturn) => Self::StartReturn,
+                (b'\r', _) => Self::LineReturn,
+                _ => Self::Line,
+            };
+        }
+        false
     }
 }

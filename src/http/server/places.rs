@@ -1,8 +1,8 @@
-//! Places for connections: how many there may be, how many of one address, and which connection
-//! gives way when there is no place left.
+//! Places for connections: how many there may be, how many of one address, which connection gives
+//! way when there is no place left, and which has used up its time.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use ipnet::IpNet;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::activity::Activity;
@@ -24,6 +24,9 @@ mod tests;
 /// way out.
 const IDLE_AT_LEAST: Duration = Duration::from_secs(1);
 
+/// Which connection: its address, and its number among all.
+type Key = (IpAddr, u64);
+
 /// All places of a server.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -31,25 +34,8 @@ pub(super) struct Places {
     most_per_address: usize,
     unlimited: Vec<IpNet>,
     header_timeout: Duration,
-    taken: Mutex<OpenConnections>,
+    taken: Mutex<BTreeMap<Key, Arc<Activity>>>,
     freed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct OpenConnections {
-    count: usize,
-    next: u64,
-    /// By address; none is listed without a connection.
-    connections: HashMap<IpAddr, HashMap<u64, Arc<Activity>>>,
-}
-
-/// The result of looking for a free slot.
-enum SlotSearch {
-    Slot(ConnectionSlot),
-    /// The address has all its places, and is using them.
-    AddressFull,
-    /// All places are in use.
-    Full,
 }
 
 impl Places {
@@ -64,7 +50,7 @@ impl Places {
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, OpenConnections> {
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Activity>>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -74,82 +60,69 @@ impl Places {
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionSlot> {
         // An IPv4 address is the same on a socket for both families.
         let address = address.to_canonical();
+        let limited = !self.unlimited.iter().any(|net| net.contains(&address));
         loop {
-            match self.look(address) {
-                SlotSearch::Slot(place) => return Some(place),
-                SlotSearch::AddressFull => return None,
-                // Or until a connection may have become idle.
-                SlotSearch::Full => {
-                    let _ = timeout(IDLE_AT_LEAST, self.freed.notified()).await;
+            {
+                let mut taken = self.taken();
+                let own = || (address, 0)..=(address, u64::MAX);
+                let full = limited && taken.range(own()).count() >= self.most_per_address;
+                if full && !make_room(&mut taken, own()) {
+                    return None;
+                }
+                if taken.len() < self.most || make_room(&mut taken, ..) {
+                    let last = taken.range(own()).next_back().map_or(0, |((_, number), _)| *number);
+                    let activity = Activity::new(address, self.header_timeout, Instant::now());
+                    let key = (address, last + 1);
+                    taken.insert(key, Arc::clone(&activity));
+                    return Some(ConnectionSlot { places: Arc::clone(self), key, activity });
                 }
             }
+            // Or until a connection may have become idle.
+            let _ = timeout(IDLE_AT_LEAST, self.freed.notified()).await;
         }
     }
 
-    fn look(self: &Arc<Self>, address: IpAddr) -> SlotSearch {
-        let mut taken = self.taken();
-        let limited = !self.unlimited.iter().any(|net| net.contains(&address));
-        let own = taken.connections.get(&address).map_or(0, HashMap::len);
-        if limited && own >= self.most_per_address && !taken.make_room(Some(address)) {
-            return SlotSearch::AddressFull;
+    /// Tells connections that have used up their time; never ends. One timer for all: one for each
+    /// would have to be moved with every request.
+    pub(super) async fn watch(&self) {
+        let every = self.header_timeout / 8;
+        loop {
+            sleep(every.clamp(Duration::from_millis(5), Duration::from_millis(500))).await;
+            let now = Instant::now();
+            self.taken().values().for_each(|activity| activity.look(now));
         }
-        if taken.count >= self.most && !taken.make_room(None) {
-            return SlotSearch::Full;
-        }
-        taken.count += 1;
-        taken.next += 1;
-        let number = taken.next;
-        let activity = Activity::new(self.header_timeout, Instant::now());
-        taken.connections.entry(address).or_default().insert(number, Arc::clone(&activity));
-        SlotSearch::Slot(ConnectionSlot { places: Arc::clone(self), address, number, activity })
     }
 }
 
-impl OpenConnections {
-    /// Ends the idlest connection, of `address` if one is given, and frees its place; `false` when
-    /// none is idle.
-    fn make_room(&mut self, address: Option<IpAddr>) -> bool {
-        let now = Instant::now();
-        let idlest = self
-            .connections
-            .iter()
-            .filter(|(from, _)| address.is_none_or(|address| **from == address))
-            .flat_map(|(from, all)| all.iter().map(move |(number, it)| (from, number, it)))
-            .filter_map(|(from, number, it)| Some((it.idle_since()?, *number, *from, it)))
-            .filter(|(since, ..)| now.saturating_duration_since(*since) >= IDLE_AT_LEAST)
-            .min_by_key(|(since, number, ..)| (*since, *number));
-        match idlest {
-            // A request may have begun since.
-            Some((_, number, from, activity)) if activity.give_way() => self.free(from, number),
-            _ => false,
-        }
-    }
-
-    /// Frees a place; `false` when that was done before.
-    fn free(&mut self, address: IpAddr, number: u64) -> bool {
-        let Some(of_address) = self.connections.get_mut(&address) else { return false };
-        let freed = of_address.remove(&number).is_some();
-        if of_address.is_empty() {
-            self.connections.remove(&address);
-        }
-        self.count -= usize::from(freed);
-        freed
-    }
+/// Ends the idlest of the connections in `range` and frees its place; `false` when none is idle.
+fn make_room(
+    taken: &mut BTreeMap<Key, Arc<Activity>>,
+    range: impl std::ops::RangeBounds<Key>,
+) -> bool {
+    let before = Instant::now().checked_sub(IDLE_AT_LEAST);
+    let idle = taken.range(range).filter_map(|(key, it)| Some((it.idle_since()?, *key)));
+    let idlest = idle.filter(|(since, _)| before.is_some_and(|before| *since <= before)).min();
+    // A request may have begun since.
+    idlest.is_some_and(|(_, key)| {
+        taken.get(&key).is_some_and(|it| it.give_way()) && taken.remove(&key).is_some()
+    })
 }
 
 /// The slot of one connection, until dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     places: Arc<Places>,
-    address: IpAddr,
-    number: u64,
+    key: Key,
     /// What its connection is doing.
     pub(super) activity: Arc<Activity>,
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        if self.places.taken().free(self.address, self.number) {
+        let mut taken = self.places.taken();
+        // One that gave way has lost its place already, perhaps to another with its key.
+        if taken.get(&self.key).is_some_and(|it| Arc::ptr_eq(it, &self.activity)) {
+            taken.remove(&self.key);
             self.places.freed.notify_one();
         }
     }

@@ -1,95 +1,108 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 
 const HEAD: Duration = Duration::from_secs(10);
+const HTTP1: bool = false;
+const HTTP2: bool = true;
 
-fn connection(protocol: Protocol) -> (Arc<Activity>, Instant) {
+fn connection() -> (Arc<Activity>, Instant) {
     let now = Instant::now();
-    let activity = Activity::new(HEAD, now);
-    activity.speaks(protocol);
-    (activity, now)
+    (Activity::new(Ipv4Addr::LOCALHOST.into(), HEAD, now), now)
+}
+
+/// One that has asked something.
+fn used(is_http2: bool) -> (Arc<Activity>, Instant) {
+    let (activity, start) = connection();
+    drop(activity.begin(is_http2, false));
+    (activity, start)
+}
+
+/// Why it must end at `now`.
+fn verdict(activity: &Activity, now: Instant) -> Option<CloseReason> {
+    activity.state().used_up(HEAD, now)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_asks_nothing_is_late() {
-    let (activity, start) = connection(Protocol::Http1);
+    let (activity, start) = connection();
 
-    assert_eq!(activity.due(), Some(start + HEAD));
-    assert_eq!(activity.verdict(start + HEAD - Duration::from_millis(1)), None);
-    assert_eq!(activity.verdict(start + HEAD), Some(CloseReason::HeadLate));
+    assert_eq!(verdict(&activity, start + HEAD), Some(CloseReason::Cut), "nothing to answer");
+    activity.read(start);
+    assert_eq!(verdict(&activity, start + HEAD - Duration::from_millis(1)), None);
+    assert_eq!(verdict(&activity, start + HEAD), Some(CloseReason::HeadLate));
+    activity.wrote(start);
+    assert_eq!(verdict(&activity, start + HEAD), Some(CloseReason::Cut), "it speaks HTTP/2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_in_hand_has_no_limit_here() {
-    let (activity, start) = connection(Protocol::Http1);
+    let (activity, start) = connection();
 
-    let _ticket = activity.begin(false);
+    let _ticket = activity.begin(HTTP1, false);
 
-    assert_eq!(activity.due(), None);
-    assert_eq!(activity.verdict(start + IDLE * 100), None);
+    assert_eq!(verdict(&activity, start + IDLE * 100), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn between_requests_a_connection_may_idle() {
-    let (activity, start) = connection(Protocol::Http1);
+    let (activity, start) = used(HTTP1);
 
-    drop(activity.begin(false));
-
-    assert_eq!(activity.verdict(start + HEAD), None);
-    assert_eq!(activity.verdict(start + IDLE), Some(CloseReason::Idle));
+    assert_eq!(verdict(&activity, start + HEAD), None);
+    assert_eq!(verdict(&activity, start + IDLE), Some(CloseReason::Idle));
+    assert_eq!(verdict(&activity, start + IDLE + CLOSING), Some(CloseReason::Cut));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_byte_of_the_next_head_starts_its_time() {
-    let (activity, start) = connection(Protocol::Http1);
-    drop(activity.begin(false));
+    let (activity, start) = used(HTTP1);
     let byte = start + Duration::from_mins(1);
 
     activity.read(byte);
     activity.read(byte + Duration::from_secs(9));
 
-    assert_eq!(activity.due(), Some(byte + HEAD));
-    assert_eq!(activity.verdict(byte + HEAD), Some(CloseReason::HeadLate));
+    assert_eq!(verdict(&activity, byte + HEAD - Duration::from_millis(1)), None);
+    assert_eq!(verdict(&activity, byte + HEAD), Some(CloseReason::HeadLate));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_still_being_sent_is_not_idle() {
-    let (activity, start) = connection(Protocol::Http1);
-    drop(activity.begin(false));
+    let (activity, start) = used(HTTP1);
 
     activity.wrote(start + Duration::from_secs(70));
 
-    assert_eq!(activity.verdict(start + IDLE), None);
+    assert_eq!(verdict(&activity, start + IDLE), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn pings_of_http2_are_no_requests() {
-    let (activity, start) = connection(Protocol::Http2);
-    drop(activity.begin(false));
+    let (activity, start) = used(HTTP2);
 
     activity.read(start + Duration::from_secs(5));
     activity.wrote(start + Duration::from_secs(70));
 
-    assert_eq!(activity.due(), Some(start + IDLE));
+    assert_eq!(verdict(&activity, start + IDLE), Some(CloseReason::Idle));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_read_ends_the_connection() {
-    let (activity, start) = connection(Protocol::Http2);
-    let (unread, _busy) = (activity.begin(false).unwrap(), activity.begin(false).unwrap());
+async fn answers_that_are_not_taken_end_the_connection() {
+    let (activity, start) = connection();
+    let (mut untaken, busy) = (activity.begin(HTTP2, false).unwrap(), activity.begin(HTTP2, false));
 
-    unread.handed_over(start);
+    untaken.answers(start);
 
-    assert_eq!(activity.due(), Some(start + STALL));
-    assert_eq!(activity.verdict(start + STALL), Some(CloseReason::Stalled));
-    unread.taken_up();
-    assert_eq!(activity.due(), None);
+    assert_eq!(verdict(&activity, start + UNTAKEN), None, "another one is worked on");
+    drop(busy);
+    assert_eq!(verdict(&activity, start + UNTAKEN), Some(CloseReason::Cut));
+    drop(untaken);
+    assert_eq!(verdict(&activity, start + HEAD), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_an_idle_connection_gives_way_and_answers_nothing_afterwards() {
-    let (activity, start) = connection(Protocol::Http1);
+    let (activity, start) = connection();
     assert_eq!(activity.idle_since(), Some(start));
-    let busy = activity.begin(false);
+    let busy = activity.begin(HTTP1, false);
 
     let gave_way = activity.give_way();
 
@@ -98,17 +111,16 @@ async fn only_an_idle_connection_gives_way_and_answers_nothing_afterwards() {
     drop(busy);
     assert_eq!(activity.idle_since(), Some(start + HEAD));
     assert!(activity.give_way());
-    activity.must_give_way().await;
-    assert!(activity.begin(false).is_none(), "a request that comes too late");
+    activity.must_close().await;
+    assert!(activity.begin(HTTP1, false).is_none(), "a request that comes too late");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_follows_a_request_with_a_body_is_not_certainly_a_head() {
-    let (activity, start) = connection(Protocol::Http1);
-    drop(activity.begin(false));
+    let (activity, start) = used(HTTP1);
     assert!(activity.read(start), "a head begins");
-    drop(activity.begin(true));
+    drop(activity.begin(HTTP1, true));
 
     assert!(!activity.read(start));
-    assert_eq!(activity.due(), Some(start + HEAD), "it has its time all the same");
+    assert_eq!(verdict(&activity, start + HEAD), Some(CloseReason::HeadLate), "it has its time");
 }

@@ -35,10 +35,8 @@ async fn a_stream_that_is_not_read_is_ended_also_when_buffers_take_it_all() {
     let router = Router::new()
         .route("/unread", get(async move || watched(Told(unread, "unread"))))
         .route("/read", get(async move || watched(Told(ends, "read"))));
-    let refusals = Refusals::new(request_ids(), Arc::default());
-    let (timeout, stop) = (Duration::from_mins(1), CancellationToken::new());
-    let host = ConnectionContext::new(router, None, refusals, timeout, stop.clone(), stop);
-    let host = Arc::new(ConnectionContext { stall: Duration::from_millis(300), ..host });
+    let all = Connections::new(router, None, request_ids(), &Shutdown::default(), Arc::default());
+    let all = Arc::new(Connections { stall: Duration::from_millis(300), ..all });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut open = Vec::new();
@@ -47,9 +45,9 @@ async fn a_stream_that_is_not_read_is_ended_also_when_buffers_take_it_all() {
         client.set_recv_buffer_size(4096).unwrap();
         let mut client = client.connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        let host = Arc::clone(&host);
-        let activity = Activity::new(timeout, Instant::now());
-        tokio::spawn(async move { host.talk(accepted, &activity).await });
+        let all = Arc::clone(&all);
+        let activity = Activity::new(address.ip(), Duration::from_mins(1), Instant::now());
+        tokio::spawn(async move { all.serve(accepted, &activity).await });
         let head = format!("GET /{path} HTTP/1.1\r\nhost: a\r\n\r\n");
         client.write_all(head.as_bytes()).await.unwrap();
         if path == "read" {
@@ -65,4 +63,36 @@ async fn a_stream_that_is_not_read_is_ended_also_when_buffers_take_it_all() {
 
     assert_eq!(first.expect("one of them ends"), Some("unread"));
     assert!(ended.try_recv().is_err(), "the one that was read goes on");
+}
+
+/// Whether one is found in `text` that comes in pieces of `size` bytes.
+fn found(text: &str, size: usize) -> bool {
+    let mut head = HeadLines::default();
+    text.as_bytes().chunks(size).any(|piece| head.has_bare_line_feed(piece))
+}
+
+#[test]
+fn a_bare_line_feed_in_a_head_is_found() {
+    for text in [
+        "GET / HTTP/1.1\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\nb: c\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\n",
+        "GET / HTTP/1.1\r\nhost: a\r\r\nb: c\n\r\n",
+        "\nGET / HTTP/1.1\r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.1\n\r\n",
+    ] {
+        for size in 1..=text.len() {
+            assert!(found(text, size), "{text:?} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn whole_line_ends_and_bodies_are_left_alone() {
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n";
+    for text in [head.to_owned(), format!("\r\n{head}"), format!("{head}\n\r\n\n")] {
+        for size in 1..=text.len() {
+            assert!(!found(&text, size), "{text:?} in pieces of {size}");
+        }
+    }
 }
