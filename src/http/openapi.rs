@@ -28,7 +28,7 @@ use super::{
     answer::{ProblemBody, json_bytes},
     batches, conversations, docs,
     fixed::Fixed,
-    health, log_level, metrics, problems, queues,
+    health, log_level, metrics, ops, problems, queues,
     state::AppState,
     transfers, whoami,
 };
@@ -57,6 +57,7 @@ fn operations() -> Vec<Entry> {
         log_level::entries(),
         problems::entries(),
         docs::entries(),
+        ops::entries(),
         entries(),
     ]
     .into_iter()
