@@ -27,10 +27,8 @@ const PAGE: Page = Page {
         ("state.js", SCRIPT, include_str!("ops/state.js")),
         ("parts.js", SCRIPT, include_str!("ops/parts.js")),
         ("board.js", SCRIPT, include_str!("ops/board.js")),
-        ("drain.js", SCRIPT, include_str!("ops/drain.js")),
-        ("batch.js", SCRIPT, include_str!("ops/batch.js")),
-        ("history.js", SCRIPT, include_str!("ops/history.js")),
-        ("person.js", SCRIPT, include_str!("ops/person.js")),
+        ("batches.js", SCRIPT, include_str!("ops/batches.js")),
+        ("transfers.js", SCRIPT, include_str!("ops/transfers.js")),
         ("lit-html.js", SCRIPT, include_str!("ops/lit-html.js")),
     ],
 };

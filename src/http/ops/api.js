@@ -1,10 +1,10 @@
-// The service's public API: requests with the typed key, repeats of those that change something, events.
+// The service's public API: requests, repeats of those that change something, events.
 
-/** Where the service is: the page may stand behind a proxy's prefix. */
+/** The page may be behind a proxy's prefix. */
 const base = new URL(".", location.href);
 /** The key is kept here and nowhere else: reloading the page forgets it. */
 let key = "";
-/** How far the service's clock is ahead of this one, in milliseconds. */
+/** How far the service's clock is ahead, in milliseconds. */
 let ahead = 0;
 /** How long a stream may be silent: the service sends a comment every 15 s. */
 const SILENCE = 45_000;
@@ -14,8 +14,8 @@ export const useKey = (text) => { key = text.trim(); };
 /** The time by the service's clock. */
 export const now = () => Date.now() + ahead;
 
-/** Why a request failed, in the server's words. Without an answer its `status` is 0. */
-export class Problem extends Error {
+/** Why a request failed, in the server's words; `status` is 0 without an answer. */
+class Problem extends Error {
   constructor(words) {
     super(words.title);
     Object.assign(this, words);
@@ -55,8 +55,7 @@ export function withQuery(path, parameters) {
 }
 
 /** Browsers offer `randomUUID` on secure pages only. */
-const uuid = () => crypto.randomUUID?.() ?? "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-  (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16));
+const newKey = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 export const sleep = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
 
@@ -64,11 +63,10 @@ export const sleep = (seconds) => new Promise((done) => { setTimeout(done, secon
 const isInterrupted = ({ status, code }) => status === 0 || code === "idempotency_key_in_use"
   || code === "shutting_down" || (status >= 502 && status <= 504 && !code);
 
-/** Sends a request that changes something until there is an answer. All tries carry one key, so that
-    nothing is done twice; it stays in `held` while the request may be sent again. `tell` is told what is
-    waited for. */
+/** Sends a request that changes something until there is an answer. All tries carry one key; `held`
+    keeps it while the request may be sent again. `tell` is told what is waited for. */
 export async function move(method, path, body, held, tell) {
-  held.key ??= uuid();
+  held.key ??= newKey();
   for (let pause = 1; ; pause = Math.min(pause * 2, 10)) {
     try {
       const answer = await ask(method, path, { body, headers: { "Idempotency-Key": held.key } });
@@ -79,13 +77,13 @@ export async function move(method, path, body, held, tell) {
         if (!problem.retryable) held.key = null;
         throw problem;
       }
-      tell(`${problem.title}. The request is repeated with the same key: nothing is done twice.`);
+      tell(`${problem.title}. The request is sent again with the same key: nothing is done twice.`);
       await sleep(problem.retryAfterSeconds ?? pause);
     }
   }
 }
 
-/** Reads the events of a batch; true when it told its end, false when the stream broke off before. */
+/** Reads the events of a batch; false when the stream broke off before the end. */
 export async function events(id, on, signal) {
   const silent = new AbortController();
   const both = AbortSignal.any([signal, silent.signal]);

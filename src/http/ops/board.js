@@ -1,12 +1,12 @@
 // The board of queues: who waits where, most first.
 
-import { html, nothing } from "./lit-html.js";
+import { html } from "./lit-html.js";
 import { ask } from "./api.js";
 import { app, draw, every, keepNames, may } from "./state.js";
 import { bar, calls, count, mark, missing, problemBox, secondsSince, span, table } from "./parts.js";
-import { drainFrom } from "./drain.js";
+import { drainFrom } from "./batches.js";
 
-/** Rows at first; the rest on demand, so that a keyboard does not pass a thousand buttons. */
+/** Rows at first: a keyboard should not pass a thousand buttons. */
 const FIRST = 100;
 
 const board = { items: [], problem: null, isPaused: false, search: "", isWhole: false };
@@ -15,7 +15,7 @@ const refresh = every(5, () => app.view === "queues" && !board.isPaused && may("
   try {
     arrange((await ask("GET", "/queues?activity=true")).items);
   } catch (problem) {
-    // Names are there even when Genesys does not tell numbers.
+    // Names do not need Genesys.
     if (board.items.length === 0 && problem.status >= 500) arrange((await ask("GET", "/queues")).items);
     throw problem;
   }
@@ -24,7 +24,7 @@ const refresh = every(5, () => app.view === "queues" && !board.isPaused && may("
 const waiting = ({ activity }) => activity?.waiting ?? -1;
 const longest = ({ activity }) => activity?.longestWaitSeconds ?? -1;
 
-/** Most waiting first. Rows stay where they are while the pointer or the focus is in the list. */
+/** Most waiting first; rows stay while the pointer or the focus is among them. */
 function arrange(items) {
   keepNames(items);
   const places = new Map(document.querySelector("#board:hover, #board:focus-within") && board.items.map(({ id }, place) => [id, place]));
@@ -44,7 +44,7 @@ function row({ id, label, activity }, mostWaiting, mostLong) {
   const isAlone = activity?.waiting > 0 && agents?.onQueue === 0;
   return [label, html`${bar(activity?.waiting, mostWaiting)}${count(activity?.waiting)}`,
     html`${bar(longestWaitSeconds, mostLong)}${span(longestWaitSeconds)}`,
-    html`<span class=${isAlone ? "bad" : ""}>${isAlone ? mark("⚠") : nothing}${count(agents?.onQueue)} / ${count(agents?.idle)}</span>`,
+    html`<span class=${isAlone ? "bad" : ""}>${isAlone ? mark("⚠") : ""}${count(agents?.onQueue)} / ${count(agents?.idle)}</span>`,
     html`<button ?disabled=${!may("batches:write")} @click=${() => drainFrom(id)}>Drain<span class="sr"> ${label}</span></button>`];
 }
 
@@ -69,5 +69,5 @@ export function boardView() {
     ${problemBox(board.problem)}${missing("batches:write")}
     <p class="quiet">${calls(all)} waiting in ${count(found.length)} queues; agents are on queue / idle</p>
     <div id="board">${table("Queues, most waiting calls first", ["Queue", "Waiting", "Longest wait", "Agents", ""], shown.map((queue) => row(queue, mostWaiting, mostLong)), "board")}</div>
-    ${shown.length < found.length ? html`<p><button @click=${() => { board.isWhole = true; draw(); }}>Show all ${count(found.length)}</button></p>` : nothing}`;
+    ${shown.length < found.length ? html`<p><button @click=${() => { board.isWhole = true; draw(); }}>Show all ${count(found.length)}</button></p>` : ""}`;
 }

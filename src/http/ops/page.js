@@ -1,23 +1,19 @@
 // The operators' page: who is asking, the parts, and which of them is shown.
 
-import { html, nothing, render } from "./lit-html.js";
+import { html, render } from "./lit-html.js";
 import { ask, useKey } from "./api.js";
 import { app, begin, draw, drawWith, every, focusOn, may, run } from "./state.js";
-import { at, bar, count, mark, problemBox, span } from "./parts.js";
+import { at, bar, count, mark, nameList, problemBox, span } from "./parts.js";
 import { boardView } from "./board.js";
-import { drainView } from "./drain.js";
-import { batchView, followBatch } from "./batch.js";
-import { followTransfer, historyView, transferView } from "./history.js";
-import { personView } from "./person.js";
+import { batchView, drainView, followBatch } from "./batches.js";
+import { followTransfer, historyView, personView, transferView } from "./transfers.js";
 
-/** The parts: address, name, the permission they need. */
+/** Address, name, needed permission. */
 const PARTS = [["queues", "Queues", "queues:read"], ["drain", "Drain", "batches:write"], ["history", "History", "transfers:read"],
   ["person", "Needs a person", "transfers:read"]];
 const VIEWS = { queues: boardView, drain: drainView, batch: batchView, history: historyView, transfer: transferView, person: personView };
-/** The part of the menu that a view belongs to. */
 const PARENTS = { batch: "drain", transfer: "history" };
-const RIGHTS = [["queues:read", "see queues"], ["batches:write", "drain, stop, undo batches"], ["transfers:read", "see history"],
-  ["transfers:write", "undo transfers"], ["admin", "settle"]];
+const RIGHTS = { "queues:read": "see queues", "batches:write": "drain, stop, undo", "transfers:read": "see history", "transfers:write": "undo one", admin: "settle" };
 
 let askedAt = 0;
 
@@ -62,27 +58,27 @@ function identity() {
   if (!app.me) return app.problem ? "not known" : "–";
   const { caller, queues } = app.me;
   return html`<strong>${caller}</strong>, ${queues.includes("*") ? "all queues" : `only queues ${queues.join(", ")}`}
-    <ul class="rights">${RIGHTS.map(([permission, words]) => html`<li class=${may(permission) ? "good" : "denied"}>${mark(may(permission) ? "✓" : "⛔")}${words}${may(permission) ? "" : ": not permitted"}</li>`)}</ul>`;
+    <ul class="rights">${Object.entries(RIGHTS).map(([permission, words]) => html`<li class=${may(permission) ? "good" : "denied"}>${mark(may(permission) ? "✓" : "⛔")}${words}${may(permission) ? "" : ": not permitted"}</li>`)}</ul>`;
 }
 
 function menu([view, name, permission]) {
   const isHere = view === (PARENTS[app.view] ?? app.view);
   const isDenied = app.me && !may(permission);
-  return html`<li><a href="#${view}" aria-current=${isHere ? "page" : nothing} class=${isDenied ? "denied" : ""}>${name}${view === "person" && app.unknown.length > 0
-    ? html` <b>${count(app.unknown.length)}</b>` : nothing}${isDenied ? html` ${mark("⛔")}<span class="sr">not permitted</span>` : nothing}</a></li>`;
+  return html`<li><a href="#${view}" aria-current=${isHere ? "page" : "false"} class=${isDenied ? "denied" : ""}>${name}${view === "person" && app.unknown.length > 0
+    ? html` <b>${count(app.unknown.length)}</b>` : ""}${isDenied ? html` ${mark("⛔")}<span class="sr">not permitted</span>` : ""}</a></li>`;
 }
 
 const page = () => html`
   <a class="skip" href="#" @click=${(event) => { event.preventDefault(); focusOn("main h2"); }}>Skip to the content</a>
   <header><h1>genesys-transfer</h1>
+    <form class="row" aria-label="Key" autocomplete="off" @submit=${useNewKey}>
+      <label>Key <input id="key" name="key" type="password" autocomplete="off"></label> <button>Use</button></form>
     <dl class="head"><div><dt>Service</dt><dd>${readiness()}</dd></div>
       <div><dt>Requests to Genesys</dt><dd>${budget()}</dd></div>
       <div class="you"><dt>You</dt><dd>${identity()}</dd></div></dl>
-    <form class="row" aria-label="Key" autocomplete="off" @submit=${useNewKey}>
-      <label>Key <input id="key" name="key" type="password" autocomplete="off"></label> <button>Use</button></form>
     ${problemBox(app.problem)}</header>
   <nav aria-label="Parts"><ul>${PARTS.map(menu)}<li><a href="docs">API</a></li></ul></nav>
-  <main>${VIEWS[app.view]()}</main>
+  <main>${VIEWS[app.view]()}</main>${nameList()}
   <p class="sr" role="status">${app.said}</p>`;
 
 function follow() {

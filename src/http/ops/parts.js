@@ -7,7 +7,7 @@ import { app, attempt, focusOn, go, may } from "./state.js";
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
-/** A time by this machine's clock, with the date when it is not today; nothing when there is none. */
+/** A time, with its date unless it is today. */
 export function at(time) {
   if (!time) return null;
   const date = new Date(time);
@@ -35,50 +35,46 @@ export const bar = (number, most) => html`<svg class="bar" aria-hidden="true">${
 /** A sign for the eye only. */
 export const mark = (sign) => html`<span aria-hidden="true">${sign}</span> `;
 
-/** A table; a head without a name is that of buttons. Rows are lists of cells, the first names the row. */
+/** A table; the first cell of a row names it, a column without a name has buttons. */
 export const table = (label, heads, rows, kind) => html`<table class=${kind ?? ""} aria-label=${label}>
   <thead><tr>${heads.map((head) => html`<th scope="col">${head || html`<span class="sr">Action</span>`}</th>`)}</tr></thead>
   <tbody>${rows.map(([first, ...rest]) => html`<tr><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell ?? "–"}</td>`)}</tr>`)}</tbody></table>`;
 
-/** Something long, which a keyboard can scroll. */
+/** Something long that a keyboard can scroll. */
 export const scroll = (label, content) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>${content}</div>`;
 
 export const fold = (summary, content) => html`<details><summary>${summary}</summary>${content}</details>`;
 
 /** What the server said when it refused. */
 export function problemBox(problem) {
-  if (!problem) return nothing;
-  const { title, detail, hint, errors = [], candidates = [], code, requestId, batchId, transferId } = problem;
+  if (!problem) return "";
+  const { title, detail, hint, candidates = [], code, requestId, batchId, transferId } = problem;
   const other = batchId ? `batch/${batchId}` : transferId ? `transfer/${transferId}` : null;
   return html`<div class="problem" role="alert"><strong>${title}</strong><p>${detail}</p><p>${hint}</p>
-    <ul>${errors.map((error) => html`<li><code>${error.pointer}</code> ${error.detail}</li>`)}
-      ${candidates.map((one) => html`<li>${one.name ?? one.purpose} (${one.division ?? one.state}): <code>${one.id}</code></li>`)}</ul>
-    ${other ? html`<p><a href="#${other}">Show the other one</a></p>` : nothing}
-    ${code ? html`<p class="quiet"><a href="problems/${code}">${code}</a> request ${requestId}</p>` : nothing}</div>`;
+    <ul>${candidates.map((one) => html`<li>${one.name ?? one.purpose} (${one.division ?? one.state}): <code>${one.id}</code></li>`)}</ul>
+    ${other ? html`<p><a href="#${other}">Show the other one</a></p>` : ""}
+    ${code ? html`<p class="quiet"><a href="problems/${code}">${code}</a>, request ${requestId}</p>` : ""}</div>`;
 }
 
-/** A problem of the record in one line. */
 export const shortly = (problem) => problem && `${problem.title}: ${problem.detail}`;
 export const wordsOf = (code) => app.titles.get(code) ?? code.replaceAll("_", " ");
 export const warningList = (warnings) => html`<ul class="warnings">${warnings.map(({ code, detail }) => html`<li>${mark("⚠")}${detail ?? wordsOf(code)}</li>`)}</ul>`;
 
-/** An action as a command. */
-export const command = (method, path, body) => fold("As a command", html`<pre tabindex="0" role="region" aria-label="Command">${curl(method, path, body)}</pre>`);
+export const command = (method, path, body) => fold("As a command", html`<pre>${curl(method, path, body)}</pre>`);
 
-/** Says which permission is missing; nothing when none is. */
+/** Which permission is missing. */
 export function missing(...permissions) {
   const lacking = app.me ? permissions.filter((one) => !may(one)) : [];
-  return lacking.length === 0 ? nothing : html`<p class="denied">${mark("⛔")}Not permitted: your key lacks ${lacking.join(" and ")}.</p>`;
+  return lacking.length === 0 ? "" : html`<p class="denied">${mark("⛔")}Not permitted: your key lacks ${lacking.join(" and ")}.</p>`;
 }
 
 export const field = (label, input) => html`<label class="field"><span>${label}</span>${input}</label>`;
 export const text = (name, value, most, input) => html`<input name=${name} maxlength=${most} .value=${value} @input=${input ?? nothing}>`;
 
-/** A field for the name of a queue, and the names to choose from. */
 export const queueField = (label, name, value, isNeeded) => field(label, html`<input id=${name} name=${name} list="names" ?required=${isNeeded} maxlength="256" .value=${value}>`);
 export const nameList = () => html`<datalist id="names">${app.names.map(({ label }) => html`<option value=${label}></option>`)}</datalist>`;
 
-/** Names with values; those without a value are left out. */
+/** Names with values, where there is one. */
 export const facts = (lines) => html`<dl class="facts">${Object.entries(lines).filter(([, value]) => value != null && value !== "")
   .map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 
@@ -111,7 +107,7 @@ export const preview = (held, path, body) => attempt(held, async (tell) => {
   focusOn("#question");
 });
 
-/** Calls of a plan that are listed at most. */
+/** Most calls of a plan in its list. */
 const LISTED = 1000;
 
 /** What a dry run shows, with the one button that starts it. */
@@ -130,9 +126,8 @@ export function planQuestion(held, words, drop) {
     Ends: at(held.until),
     Preview: left > 0 ? `valid for ${span(left)}` : "too old, make another",
   })}
-    ${items.length > 0 ? fold("The list", scroll("Calls", table("Calls of the preview", ["Conversation", "Waiting since", "Priority"], items.slice(0, LISTED).map((item) => [
-    html`<code>${item.conversationId}</code>`, at(item.waitingSince), `${count(item.priority)} → ${count(item.newPriority ?? item.priority)}`])))) : nothing}
-    ${items.length > LISTED ? html`<p>The list shows the first ${count(LISTED)}.</p>` : nothing}`;
+    ${items.length > 0 ? fold(items.length > LISTED ? `The first ${count(LISTED)}` : "The list", scroll("Calls", table("Calls of the preview", ["Conversation", "Waiting since", "Priority"], items.slice(0, LISTED).map((item) => [
+    html`<code>${item.conversationId}</code>`, at(item.waitingSince), `${count(item.priority)} → ${count(item.newPriority ?? item.priority)}`])))) : ""}`;
   return question(held, {
     ...words, content, path: "/batches", body: { planId }, isOver: left === 0 || (total === 0 && !held.until), drop,
     lead: (batch) => go(`batch/${batch.id}`),

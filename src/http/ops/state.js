@@ -1,7 +1,7 @@
 // What all parts of the page share, and when it is drawn and refreshed.
 
 export const app = {
-  /** `GET /whoami`, with its problem, and `GET /health/ready`. */
+  /** Of `/whoami` and `/health/ready`. */
   me: null, problem: null, ready: null,
   /** Since when there is no connection. */
   lost: null,
@@ -47,7 +47,7 @@ export function say(text) {
   draw();
 }
 
-/** Does something that may fail; `held` says whether it goes on, what it waits for, and why it failed. */
+/** Does something that may fail; `held` says whether it goes on, what it waits for, why it failed. */
 export async function attempt(held, work) {
   if (held.isBusy) return;
   Object.assign(held, { isBusy: true, note: "" });
@@ -83,8 +83,8 @@ export const typed = (text) => app.names.find(({ label }) => label === text.trim
 
 const jobs = [];
 
-/** Does `work` every so many seconds while the page is visible and `when()` holds, and then at once if it
-    is due. `held` gets its problem. Returns what makes it due now. */
+/** Does `work` every so many seconds while the page is visible and `when()` holds; `held` gets its
+    problem. Returns what makes it due now. */
 export function every(seconds, when, held, work) {
   const job = { seconds, when, held, work, last: -Infinity, run: {} };
   jobs.push(job);
@@ -101,7 +101,7 @@ export function run() {
   }
 }
 
-/** Ages and countdowns are drawn every second. */
+/** Ages and countdowns change every second. */
 export function begin() {
   const tick = () => { if (!document.hidden) { run(); draw(); } };
   setInterval(tick, 1000);
