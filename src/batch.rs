@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     config::BatchSettings,
@@ -25,6 +28,7 @@ mod draft;
 mod drain;
 mod item;
 mod judge;
+mod looks;
 mod model;
 mod places;
 mod registry;
@@ -69,6 +73,8 @@ pub struct Batches {
     places: Arc<Semaphore>,
     running: Registry,
     watched: Watched,
+    /// Held by the standing drain that looks at its queue.
+    looking: Mutex<()>,
 }
 
 impl Batches {
@@ -89,6 +95,7 @@ impl Batches {
             places: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
             running: Registry::default(),
             watched: Watched::default(),
+            looking: Mutex::default(),
         })
     }
 

@@ -35,8 +35,8 @@ pub use error::{ConfigError, ConfigErrors, one_line};
 pub use files::{pem_without_mark, read_in_time};
 pub use region::Region;
 pub use sections::{
-    BatchSettings, Confirm, Genesys, LogFormat, SandboxSettings, Server, StoreSettings, Telemetry,
-    TransferApi, TransferSettings,
+    BatchSettings, BulkLooks, Confirm, Genesys, LogFormat, SandboxSettings, Server, StoreSettings,
+    Telemetry, TransferApi, TransferSettings,
 };
 pub use tls::{TlsFileError, TlsFiles, TlsSettings};
 pub use values::is_log_filter;

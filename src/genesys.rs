@@ -5,7 +5,7 @@
 //! repeats, and `host` makes one try, past the circuit breaker, pacing, the token and timeouts, each
 //! in its own file. What came of a try is one type (`attempt`), which says how it may be repeated.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -13,7 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use self::{
+    activity::QueueActivities,
     breaker::Breaker,
+    bulk::BulkSwitch,
     call::{CallKind, Operation, Operations, start_by},
     credentials::ClientCredentials,
     host::{Host, Timeouts, clients},
@@ -26,15 +28,15 @@ use self::{
 };
 use crate::{
     clock::{Clock, Random},
-    config::{self, TransferApi},
+    config::{self, BulkLooks, TransferApi},
     metrics::{self, Metrics, Readings},
     problem::FieldError,
     support::Cached,
     transfer::{
         conversation::Conversation,
         gateway::{
-            CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueError, QueueListing,
-            Reservation, RoutingChange, Sent, Tried, WaitingCalls,
+            BatchPace, CallContext, CallGateway, GatewayError, Lane, MoveCommand, QueueActivity,
+            QueueError, QueueListing, Reservation, RoutingChange, Sent, Tried, WaitingCalls,
         },
         ids::{ConversationId, QueueId},
         model::{Priority, Queue, QueueRef, TransferRequest},
@@ -42,8 +44,10 @@ use crate::{
     },
 };
 
+mod activity;
 mod attempt;
 mod breaker;
+mod bulk;
 mod call;
 mod conversation_patch;
 mod credentials;
@@ -118,6 +122,8 @@ pub struct Gateway {
     tokens: TokenCache,
     queues: Queues,
     settings: Cached<StripsSkills>,
+    bulk: BulkSwitch,
+    activities: QueueActivities,
     breakers: [Breaker; 2],
     shutdown: CancellationToken,
     tracker: TaskTracker,
@@ -171,9 +177,12 @@ impl Gateway {
         let api = Upstream::new(api, hosts.api.clone(), over.clone());
         let ttl = settings.queue_cache_ttl;
         let (stop, tasks) = (shutdown.clone(), tracker.clone());
+        let (paced, watch) = (pacer.clone(), Arc::clone(&clock));
         Ok(Self {
             transfer_api: settings.transfer_api,
             queues: Queues::new(api.clone(), pacer.clone(), clock, ttl, stop, tasks, counted()),
+            bulk: BulkSwitch::new(settings.bulk_looks == BulkLooks::Auto),
+            activities: QueueActivities::new(api.clone(), paced, watch, tracker.clone()),
             settings: Cached::new(StripsSkills { upstream: api.clone(), ttl }, tracker.clone()),
             api,
             pacer,
@@ -188,6 +197,26 @@ impl Gateway {
     pub fn warm_up(&self) {
         self.tracker.spawn(self.tokens.clone().keep(self.shutdown.clone()));
         self.tracker.spawn(self.queues.clone().keep());
+    }
+
+    /// Makes each bulk look once, for a queue and a call that need not exist: what it is, and what
+    /// came of it. `None` when they are off.
+    pub async fn try_bulk_looks(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+        call: ConversationId,
+    ) -> Option<[(&'static str, Result<(), GatewayError>); 2]> {
+        self.bulk.probe(&self.api, ctx, (queue, call)).await
+    }
+
+    /// What the organisation allows requests a minute: the names of the limits, in Genesys' words,
+    /// and their values.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub async fn limits(&self, ctx: &CallContext) -> Result<Vec<(String, u64)>, GatewayError> {
+        settings::limits(&self.api, ctx).await
     }
 
     /// What a transfer of so many calls asks Genesys for.
@@ -348,7 +377,32 @@ impl CallGateway for Gateway {
         ctx: &CallContext,
         queue: QueueId,
     ) -> Result<WaitingCalls, GatewayError> {
-        observations::waiting(&self.api, ctx, queue).await
+        self.bulk.waiting(&self.api, ctx, queue).await
+    }
+
+    async fn bulk_look(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+        ids: &[ConversationId],
+    ) -> HashMap<ConversationId, Conversation> {
+        self.bulk.look(&self.api, ctx, queue, ids).await
+    }
+
+    async fn queue_activity(
+        &self,
+        ctx: &CallContext,
+        ids: &[QueueId],
+    ) -> Result<HashMap<QueueId, QueueActivity>, GatewayError> {
+        self.activities.get(ctx.deadline, ids).await
+    }
+
+    async fn estimated_wait(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<Option<u64>, GatewayError> {
+        activity::estimated_wait(&self.api, ctx, queue).await
     }
 
     async fn members(
@@ -361,6 +415,14 @@ impl CallGateway for Gateway {
 
     fn batch_allowance(&self) -> u32 {
         self.pacer.allowance(Lane::Batch, self.operations_of_a_transfer(u32::MAX))
+    }
+
+    fn batch_pace(&self, needed: u32, next: u32) -> BatchPace {
+        self.pacer.batch_pace(self.operations_of_a_transfer(next), needed)
+    }
+
+    fn looks_in_bulk(&self) -> bool {
+        self.bulk.looks()
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -63,6 +63,7 @@ codes! {
     IdempotencyKeyInUse = "idempotency_key_in_use",
     DrainLoop = "drain_loop",
     PlanExpired = "plan_expired",
+    MovedTooOften = "moved_too_often",
     Conflict = "conflict",
     InvalidRequest = "invalid_request",
     QueueNotFound = "queue_not_found",
@@ -203,6 +204,9 @@ pub struct Problem {
     /// The transfer this is about.
     #[serde(default)]
     pub transfer_id: Option<uuid::Uuid>,
+    /// The other batch this is about.
+    #[serde(default)]
+    pub batch_id: Option<uuid::Uuid>,
     /// Genesys' answer, when it gave one.
     #[serde(default)]
     pub upstream: Option<UpstreamAnswer>,
@@ -224,6 +228,7 @@ impl Problem {
             retryable: None,
             retry_after: None,
             transfer_id: None,
+            batch_id: None,
             upstream: None,
             errors: Vec::new(),
             candidates: Vec::new(),

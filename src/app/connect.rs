@@ -99,6 +99,36 @@ impl ConnectionReport {
         self.judge("routing:conversation:edit", gateway.set_routing(&ctx, absent, &change).await);
         let nowhere = QueueId::new(ids.next(clock.now()));
         self.judge("analytics:queueObservation:view", gateway.waiting(&ctx, nowhere).await);
+        self.try_bulk_looks(gateway, &ctx, (nowhere, absent)).await;
+        match gateway.limits(&ctx).await {
+            Ok(limits) => {
+                let told: Vec<String> =
+                    limits.iter().map(|(key, value)| format!("{key} {value}")).collect();
+                self.note("allowed by the organisation", &told.join(", "));
+            }
+            Err(error) => self.note("allowed by the organisation", &describe(&error)),
+        }
+    }
+
+    /// Bulk looks are not needed: without them more requests are made.
+    async fn try_bulk_looks(
+        &mut self,
+        gateway: &Gateway,
+        ctx: &CallContext,
+        (queue, call): (QueueId, ConversationId),
+    ) {
+        let Some(tried) = gateway.try_bulk_looks(ctx, queue, call).await else {
+            return self.note("genesys.bulk_looks", "off");
+        };
+        for (what, came) in tried {
+            match came {
+                Ok(()) => self.good("genesys.bulk_looks", &format!("{what} works")),
+                Err(error) => {
+                    let why = format!("{what} does not work: {}", describe(&error));
+                    self.note("genesys.bulk_looks", &why);
+                }
+            }
+        }
     }
 
     fn judge<T>(&mut self, permission: &str, result: Result<T, GatewayError>) {
@@ -131,6 +161,11 @@ impl ConnectionReport {
     fn good(&mut self, what: &str, detail: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "# ok       {what}: {}", one_line(detail));
+    }
+
+    /// Says what is not needed.
+    fn note(&mut self, what: &str, detail: &str) {
+        let _ = writeln!(self.text, "# note     {what}: {}", one_line(detail));
     }
 
     fn missing(&mut self, what: &str, error: &GatewayError) {

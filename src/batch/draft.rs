@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) reason: Option<String>,
     pub(super) reference: Option<String>,
     pub(super) warnings: Vec<Warning>,
+    /// Of a drain: calls the first look counted in its queue.
+    pub(super) waiting: Option<u64>,
     pub(super) plan: Option<PlanId>,
 }
 
@@ -60,7 +62,15 @@ pub(super) async fn draft_list(
             queues.insert(&request.queue, found.clone());
             found
         };
-        items.push(Item { position, request: request.clone(), queue, waiting_since: None });
+        items.push(Item {
+            position,
+            request: request.clone(),
+            queue,
+            waiting_since: None,
+            waiting_priority: None,
+            waiting_skills: None,
+            waiting_language: None,
+        });
     }
     Ok(Draft {
         kind: Kind::List,
@@ -70,6 +80,7 @@ pub(super) async fn draft_list(
         reason,
         reference: None,
         warnings: Vec::new(),
+        waiting: None,
         plan: None,
     })
 }
@@ -115,9 +126,10 @@ fn check_list(
 pub(super) fn new_batch(batches: &Batches, submission: &BatchSubmission, draft: &Draft) -> Batch {
     let now = batches.transfers.clock.now();
     let limits = &submission.caller.limits;
-    let (status, finished_at) = match draft.total {
-        0 => (BatchStatus::Completed, Some(now)),
-        _ => (BatchStatus::Running, None),
+    let stands = draft.drain.as_ref().is_some_and(Drain::is_standing);
+    let (status, finished_at, still_waiting) = match draft.total {
+        0 if !stands => (BatchStatus::Completed, Some(now), draft.waiting),
+        _ => (BatchStatus::Running, None, None),
     };
     Batch {
         id: BatchId::new(batches.transfers.ids.next(now)),
@@ -134,6 +146,8 @@ pub(super) fn new_batch(batches: &Batches, submission: &BatchSubmission, draft: 
         total: draft.total,
         vanished: 0,
         unseen: 0,
+        still_waiting,
+        waiting_until: None,
         warnings: draft.warnings.clone(),
         error: None,
         created_at: now,

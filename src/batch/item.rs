@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Batch, Batches, Item,
+    Batch, Batches, Drain, Item,
     judge::{self, NotMoved},
     places::{PlaceOrder, QueueStanding},
     send_order::{Gone, SendOrder, SendSlot},
@@ -19,16 +19,18 @@ use super::{
     trouble::{ConsecutiveFailures, MOST_COMMANDS, MOST_LOOKS, MOST_REFUSALS, Trouble},
 };
 use crate::{
-    problem::Code,
+    problem::{Code, Problem},
     transfer::{
         Limits, Transfers, Wait,
         conversation::Conversation,
         engine::{self, Job, Outcome, finish::finish},
-        gateway::{CallContext, Lane, Reservation, Usage},
-        ids::TransferId,
-        model::Stage,
+        gateway::{CallContext, Lane, Reservation, Sent, Usage},
+        ids::{ConversationId, ParticipantId, TransferId},
+        model::{Stage, Status},
         permission,
         plan::{self, Moment, MovePlan},
+        problems,
+        store::StoreError,
     },
 };
 
@@ -39,7 +41,17 @@ const ITEM_TIME: Duration = Duration::from_secs(30);
 /// A look older than this is not acted on: an agent may have answered meanwhile.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Time between two commands of a drain that keeps the order of its calls.
+/// The same of a picture that was taken of many calls at once. A command for a leg that has ended
+/// meanwhile is refused, so an old picture costs a request, not a wrong move.
+const FRESH_PICTURE: Duration = Duration::from_secs(8);
+
+/// An item is begun on such a picture while it is no older than this.
+pub(super) const BEGIN_PICTURE: Duration = Duration::from_secs(5);
+
+/// Moves of a call by standing drains within an hour; then it is left where it is.
+const MOST_STANDING_MOVES: usize = 5;
+
+/// Time between two commands of a drain, so that the order of its calls is kept.
 const APART: Duration = Duration::from_millis(250);
 
 mod take;
@@ -58,6 +70,12 @@ pub(super) struct Open {
     transfer_id: Option<TransferId>,
     /// What its calls to Genesys have cost since it became an item.
     usage: Arc<Usage>,
+    /// What a look at many calls showed of it, and when.
+    picture: Option<(Conversation, Instant)>,
+    /// It has to be looked at by itself.
+    pub(super) looks_alone: bool,
+    /// The leg for which a command was refused, and how: none is sent for it again.
+    refused: Option<(Option<ParticipantId>, Problem)>,
     laters: u32,
     looks: ConsecutiveFailures,
     commands: ConsecutiveFailures,
@@ -72,6 +90,9 @@ impl From<Item> for Open {
             alone: false,
             transfer_id: None,
             usage: Arc::default(),
+            picture: None,
+            looks_alone: false,
+            refused: None,
             laters: 0,
             looks: ConsecutiveFailures::default(),
             commands: ConsecutiveFailures::default(),
@@ -83,6 +104,17 @@ impl Open {
     /// Not to be begun before.
     pub(super) fn due(&self) -> Option<Instant> {
         self.not_before.max(self.aside)
+    }
+
+    /// What a look at many calls showed of it; `None`: it was left out, and is looked at by itself.
+    pub(super) fn seen(&mut self, picture: Option<Conversation>, at: Instant) {
+        self.looks_alone = picture.is_none();
+        self.picture = picture.map(|picture| (picture, at));
+    }
+
+    /// Whether it can be begun on what a look at many calls showed.
+    pub(super) fn has_picture(&self) -> bool {
+        self.picture.as_ref().is_some_and(|(_, at)| at.elapsed() <= BEGIN_PICTURE)
     }
 
     /// How often its command was answered in vain.
@@ -102,6 +134,8 @@ pub(super) enum ItemResult {
     Unclear(Trouble),
     /// To be looked at again in a while.
     Later,
+    /// Its command was refused on an old picture: to be looked at by itself.
+    Again,
     /// Something that passes is in the way of all.
     Trouble(Trouble),
     /// One before it stays behind.
@@ -122,6 +156,8 @@ pub(super) struct Run {
     pub(super) looked: AtomicU64,
     /// Calls that moved.
     pub(super) moved: AtomicU64,
+    /// Calls that moved, or may have, and were not taken note of.
+    moved_calls: Mutex<Vec<ConversationId>>,
     /// How many had moved when a command was last refused for a missing permission, plus one.
     denied: AtomicU64,
     /// How many in flight cannot come back any more.
@@ -134,6 +170,7 @@ impl Run {
             order: Arc::default(),
             looked: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            moved_calls: Mutex::default(),
             denied: AtomicU64::new(0),
             gone: watch::Sender::default(),
             limits: batch.limits(),
@@ -148,6 +185,7 @@ impl Run {
     pub(super) fn send_order(&self) -> Arc<SendOrder> {
         let most = state::most_a_minute(&self.batches, &self.batch).max(1);
         let apart = APART.min(Duration::from_secs(30) / most);
+        let apart = self.batch.drain.as_ref().map_or(Duration::ZERO, |_| apart);
         SendOrder::new(Arc::clone(&self.order), apart, self.gone.clone())
     }
 
@@ -178,14 +216,18 @@ impl Run {
         ctx.usage = Arc::clone(&open.usage);
         ctx.admission = Some(admission);
         self.check_repetition(open).await?;
-        let mut seen = self.look(&ctx, open).await?;
-        let looked_at = Instant::now();
+        let picture = open.picture.take();
+        let fresh = if picture.is_some() { FRESH_PICTURE } else { FRESH };
+        let (mut seen, looked_at) = match picture {
+            Some((picture, at)) => (Some(picture), at),
+            None => (self.look(&ctx, open).await?, Instant::now()),
+        };
         self.judged(open, seen.as_ref(), i64::MAX).await?;
         if !slot.comes().await {
             return Err(ItemResult::Halted);
         }
         ctx = ctx.until(context().deadline);
-        if looked_at.elapsed() > FRESH {
+        if looked_at.elapsed() > fresh {
             // A request more than was reserved; the command is prepared, and waits for it.
             seen = self.look(&ctx.in_lane(Lane::Command), open).await?;
         }
@@ -198,6 +240,8 @@ impl Run {
             slot.takes(standing, priority);
         }
         let (passes, clock) = (Arc::clone(slot), Arc::clone(&self.transfers.clock));
+        let (refused, told) = (Arc::new(AtomicBool::new(false)), seen.is_some_and(|it| it.bulk));
+        let tells = Arc::clone(&refused);
         let job = Job {
             transfer,
             limits: self.limits.clone(),
@@ -205,9 +249,12 @@ impl Run {
             wait: Wait::Outcome,
             given: None,
             keyed: false,
-            on_sent: Some(Box::new(move |sent| passes.pass(sent, clock.now()))),
+            on_sent: Some(Box::new(move |sent| {
+                tells.store(told && matches!(sent, Sent::Refused(_)), Ordering::Relaxed);
+                passes.pass(sent, clock.now());
+            })),
         };
-        self.send(open, job, plan, slot).await
+        self.send(open, job, plan, slot, &refused).await
     }
 
     /// The plan for right now, and the place it gives the call.
@@ -232,13 +279,15 @@ impl Run {
         Ok((plan, Some((standing, priority))))
     }
 
-    /// Sends the command and records what became of it.
+    /// Sends the command and records what became of it. `refused` says at the end whether it was
+    /// refused on a picture of many calls.
     async fn send(
         &self,
         open: &mut Open,
         mut job: Job,
         plan: MovePlan,
         slot: &SendSlot,
+        refused: &AtomicBool,
     ) -> Result<ItemResult, ItemResult> {
         let outcome = engine::dispatch(&self.transfers, &mut job, plan).await;
         let trouble = match &outcome {
@@ -258,7 +307,20 @@ impl Run {
                 return Err(ItemResult::Trouble(trouble));
             }
         }
+        if let (true, false, Outcome::Failed { problem, .. }) =
+            (refused.load(Ordering::Relaxed), ours, &outcome)
+        {
+            slot.end();
+            if self.reopen(open, &job, problem).await? {
+                open.looks_alone = true;
+                open.refused = Some((job.transfer.participant_id, (**problem).clone()));
+                return Err(ItemResult::Again);
+            }
+        }
         let transfer = finish(&self.transfers, job, outcome).await;
+        if !matches!(transfer.stage.status(), Status::Failed | Status::Skipped) {
+            self.moved_calls().push(transfer.request.conversation_id);
+        }
         match transfer.stage {
             Stage::Failed if ours => Ok(ItemResult::GivenUp),
             Stage::Unknown => Ok(transfer.error.map_or(ItemResult::Taken, |problem| {
@@ -289,6 +351,16 @@ impl Run {
 
     async fn check_repetition(&self, open: &mut Open) -> Result<(), ItemResult> {
         let id = open.item.request.conversation_id;
+        if self.batch.drain.as_ref().is_some_and(Drain::is_standing) {
+            match self.standing_moves(id).await {
+                Ok(moves) if moves < MOST_STANDING_MOVES => {}
+                Ok(_) => return Err(self.settle(open, Stage::Skipped, judge::too_often()).await),
+                Err(error) => {
+                    let problem = problems::from_store(&error);
+                    return Err(ItemResult::Trouble(Trouble::of_store(problem)));
+                }
+            }
+        }
         match permission::check_repetition(&self.transfers, &self.limits, id).await {
             Ok(()) => Ok(()),
             Err(problem) if problem.code == Code::StoreUnavailable => {
@@ -296,6 +368,19 @@ impl Run {
             }
             Err(problem) => Err(self.settle(open, Stage::Failed, problem).await),
         }
+    }
+
+    /// How often standing drains moved the call within the hour.
+    async fn standing_moves(&self, id: ConversationId) -> Result<usize, StoreError> {
+        let moves = permission::moves_within_the_hour(&self.transfers, id).await?;
+        let mut count = 0;
+        for batch in moves.iter().filter_map(|moved| moved.batch_id) {
+            let own = batch == self.batch.id;
+            let other = if own { None } else { self.batches.store.batch(batch).await? };
+            let drain = other.as_ref().and_then(|other| other.drain.as_ref());
+            count += usize::from(own || drain.is_some_and(Drain::is_standing));
+        }
+        Ok(count)
     }
 
     /// Looks at the call; `None` when it is to be moved without a look.
@@ -343,7 +428,12 @@ impl Run {
         most_minutes: i64,
     ) -> Result<MovePlan, ItemResult> {
         match self.judge(&open.item, seen, most_minutes) {
-            Ok(plan) => Ok(plan),
+            Ok(plan) => match open.refused.clone() {
+                Some((leg, problem)) if leg == plan.participant_id => {
+                    Err(self.settle(open, Stage::Failed, problem).await)
+                }
+                _ => Ok(plan),
+            },
             Err(NotMoved::Later(problem)) => Err(self.later(open, *problem).await),
             Err(NotMoved::Skip(problem)) => Err(self.settle(open, Stage::Skipped, *problem).await),
             Err(NotMoved::Fail(problem)) => Err(self.settle(open, Stage::Failed, *problem).await),
@@ -370,6 +460,15 @@ impl Run {
         transfers.check_priority(&plan).map_err(NotMoved::Fail)?;
         self.limits.check_priority(plan.priority).map_err(NotMoved::Fail)?;
         Ok(plan)
+    }
+
+    /// The calls that moved, or may have, each told once.
+    pub(super) fn take_moved(&self) -> Vec<ConversationId> {
+        std::mem::take(&mut self.moved_calls())
+    }
+
+    fn moved_calls(&self) -> std::sync::MutexGuard<'_, Vec<ConversationId>> {
+        self.moved_calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn order(&self) -> std::sync::MutexGuard<'_, PlaceOrder> {

@@ -56,6 +56,17 @@ pub(super) fn cancelled() -> Problem {
     Problem::new(Code::Cancelled, "The batch was cancelled before this call's turn came.")
 }
 
+/// Standing drains moved the call so often that it is left alone.
+pub(super) fn too_often() -> Problem {
+    let detail = "Standing drains moved this call 5 times within the last hour; it is left alone.";
+    Problem::new(Code::MovedTooOften, detail)
+}
+
+/// The standing drain ended before the call's turn came.
+pub(super) fn stand_is_over() -> Problem {
+    Problem::new(Code::Cancelled, "The standing drain ended before this call's turn came.")
+}
+
 /// A plan without a look was asked for where one is needed.
 pub(super) fn unseen() -> Box<Problem> {
     Box::new(Problem::new(Code::InternalError, "The conversation was not looked at."))

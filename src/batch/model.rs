@@ -1,8 +1,8 @@
 //! What a batch is, and what is asked for and answered.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -12,6 +12,7 @@ use crate::{
     trace::TraceParent,
     transfer::{
         Caller, InFlightPermit, Limits, Progress,
+        gateway::{QueueActivity, WaitingCall},
         ids::{BatchId, ConversationId, LanguageId, PlanId, QueueId, SkillId},
         model::{CallerName, Priority, Queue, QueueRef, Status, TransferRequest, Warning},
         store::{KeyScope, StoredResponse},
@@ -26,6 +27,23 @@ pub enum Kind {
     List,
     /// All calls that wait in a queue.
     Drain,
+}
+
+/// When a standing drain moves calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// All the time.
+    #[default]
+    Always,
+    /// Only while no agent is on queue in the source queue.
+    NobodyOnQueue,
+}
+
+impl When {
+    fn is_always(&self) -> bool {
+        matches!(self, Self::Always)
+    }
 }
 
 /// How a batch stands.
@@ -83,12 +101,43 @@ pub struct Drain {
     pub language_id: Option<LanguageId>,
     /// Whether the time already waited counts in the target queue.
     pub keep_place: bool,
-    /// Calls at most; the longest waiting.
+    /// Calls at most; the longest waiting. Of a standing drain, moved calls at most.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// Only calls that have waited for so many minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_waited_minutes: Option<u32>,
+    /// Until then it also moves calls that arrive: a standing drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When a standing drain moves calls.
+    #[serde(default, skip_serializing_if = "When::is_always")]
+    pub when: When,
     /// A call that began to wait later than this did not wait when the drain began. Genesys' own
     /// time: the newest row of the first look.
     pub waiting_by: Timestamp,
+}
+
+impl Drain {
+    /// Whether it stays when its queue is empty.
+    #[must_use]
+    pub const fn is_standing(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Whether a moved call's priority, skills or language are set.
+    pub(super) const fn changes_routing(&self) -> bool {
+        self.keep_place
+            || self.priority.is_some()
+            || self.skill_ids.is_some()
+            || self.language_id.is_some()
+    }
+
+    /// The latest arrival of a call that has waited long enough at `now`, by Genesys' clock.
+    pub(super) fn arrived_by(&self, now: Timestamp) -> Timestamp {
+        let minutes = i64::from(self.min_waited_minutes.unwrap_or(0));
+        now.saturating_sub(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MIN)
+    }
 }
 
 /// The record of a batch.
@@ -133,6 +182,12 @@ pub struct Batch {
     /// that they went. They count as `failed`, `genesys_error`.
     #[serde(default)]
     pub unseen: u32,
+    /// Of a drain that has ended: calls in its source queue at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_waiting: Option<u64>,
+    /// When the request limit lets it go on, while it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_until: Option<Timestamp>,
     /// What callers should know although it goes ahead.
     #[serde(default)]
     pub warnings: Vec<Warning>,
@@ -190,6 +245,28 @@ pub struct Item {
     /// Of a drain: since when it waits.
     #[serde(default)]
     pub waiting_since: Option<Timestamp>,
+    /// Of a drain: the priority it waits with, when shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_priority: Option<i64>,
+    /// Of a drain: the skills it asks for, when shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_skills: Option<Vec<SkillId>>,
+    /// Of a drain: the language it asks for, when shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_language: Option<LanguageId>,
+}
+
+impl Item {
+    /// As it was shown in its queue; `None` of a list's.
+    pub(super) fn row(&self) -> Option<WaitingCall> {
+        Some(WaitingCall {
+            conversation_id: self.request.conversation_id,
+            since: self.waiting_since?,
+            priority: self.waiting_priority,
+            skill_ids: self.waiting_skills.clone(),
+            language_id: self.waiting_language,
+        })
+    }
 }
 
 /// How many items have which status, and why those that did not move did not.
@@ -199,6 +276,8 @@ pub struct Tally {
     pub settled: Vec<(Status, Option<Code>, u32)>,
     /// Transfers recorded within the minute before the tally.
     pub last_minute: u32,
+    /// How many transfers carry which warning.
+    pub warned: BTreeMap<String, u32>,
 }
 
 /// How a dry run's list is kept until it is carried out.
@@ -213,8 +292,23 @@ pub struct Plan {
     pub drain: Drain,
     /// Calls that waited when it was made, shown or not.
     pub total: u32,
-    /// The calls one look showed, longest wait first.
+    /// The calls that were shown, longest wait first.
     pub items: Vec<PlannedCall>,
+    /// What the target queue was doing; only in the answer.
+    #[serde(skip)]
+    pub activity: Option<QueueActivity>,
+    /// How long a call waits in the target queue, in seconds; only in the answer.
+    #[serde(skip)]
+    pub estimated_wait_seconds: Option<u64>,
+    /// Requests to Genesys it takes, as far as can be told; only in the answer.
+    #[serde(skip)]
+    pub requests: u32,
+    /// Seconds it takes; only in the answer.
+    #[serde(skip)]
+    pub eta_seconds: Option<u64>,
+    /// What callers should know; only in the answer.
+    #[serde(skip)]
+    pub warnings: Vec<Warning>,
     /// Why, for the record.
     #[serde(default)]
     pub reason: Option<String>,
@@ -238,6 +332,12 @@ pub struct PlannedCall {
     /// Its priority now, when known.
     #[serde(default)]
     pub priority: Option<i64>,
+    /// The skills it asks for, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill_ids: Option<Vec<SkillId>>,
+    /// The language it asks for, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_id: Option<LanguageId>,
     /// The priority it would get, as of now; `None` when none would be set.
     #[serde(default)]
     pub new_priority: Option<Priority>,
@@ -276,6 +376,15 @@ pub struct DrainOrder {
     pub keep_place: bool,
     /// Calls at most, 1 to 10 000.
     pub limit: Option<u32>,
+    /// Only calls that have waited for so many minutes, 0 to 10 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_waited_minutes: Option<u32>,
+    /// Until then it stands; at most 24 hours ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When a standing drain moves calls.
+    #[serde(skip_serializing_if = "When::is_always")]
+    pub when: When,
     /// Whether nothing is to be moved, only shown.
     pub dry_run: bool,
     /// Why.
@@ -291,6 +400,8 @@ pub struct Pace {
     pub per_minute: u32,
     /// Seconds until all are done at this pace; `None` when that cannot be said.
     pub eta_seconds: Option<u64>,
+    /// When the request limit lets it go on, while it waits for that.
+    pub waiting_until: Option<Timestamp>,
 }
 
 /// A batch as callers see it.
@@ -302,6 +413,8 @@ pub struct BatchState {
     pub counts: Counts,
     /// Why items failed or were skipped, most frequent first.
     pub reasons: Vec<(Code, u32)>,
+    /// How many transfers carry which warning.
+    pub warning_counts: BTreeMap<String, u32>,
     /// How fast it goes; of a finished one, how fast it went.
     pub pace: Pace,
 }
@@ -355,26 +468,43 @@ pub enum BatchReply {
     Planned(Box<Plan>),
 }
 
-/// The edge of a drain that runs: from this queue to that one.
-pub type DrainEdge = (QueueId, QueueId);
+/// A drain that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunningDrain {
+    /// The batch.
+    pub id: BatchId,
+    /// The queue that is emptied.
+    pub from: QueueId,
+    /// Where its calls go.
+    pub to: QueueId,
+    /// Whether it is a standing drain.
+    pub standing: bool,
+}
 
-/// The first running drain on a way back from `edge.1` to `edge.0`: with a drain along `edge` calls
-/// would go in a circle.
+/// The running drain that `drain` cannot run beside: it leads back to the queue `drain` empties, so
+/// that calls would go in a circle, or both are standing drains of one queue.
 #[must_use]
-pub fn closes_circle(running: &[(BatchId, DrainEdge)], edge: DrainEdge) -> Option<BatchId> {
-    let (from, to) = edge;
+pub fn drain_in_the_way(running: &[RunningDrain], drain: &Drain) -> Option<BatchId> {
+    let (from, to) = (drain.from.id, drain.to.id);
+    let twin = |other: &&RunningDrain| drain.is_standing() && other.standing && other.from == from;
+    let twin = running.iter().find(twin).map(|other| other.id);
+    twin.or_else(|| closes_circle(running, from, to))
+}
+
+/// The first running drain on a way back from `to` to `from`.
+fn closes_circle(running: &[RunningDrain], from: QueueId, to: QueueId) -> Option<BatchId> {
     let mut reached = vec![to];
     let mut first_steps = Vec::new();
     let mut next = 0;
     while let Some(here) = reached.get(next).copied() {
-        for (id, (_, there)) in running.iter().filter(|(_, (start, _))| *start == here) {
+        for drain in running.iter().filter(|drain| drain.from == here) {
             // The drain by which the way leaves `to` is the one to tell of.
-            let first = if next == 0 { *id } else { *first_steps.get(next - 1)? };
-            if *there == from {
+            let first = if next == 0 { drain.id } else { *first_steps.get(next - 1)? };
+            if drain.to == from {
                 return Some(first);
             }
-            if !reached.contains(there) {
-                reached.push(*there);
+            if !reached.contains(&drain.to) {
+                reached.push(drain.to);
                 first_steps.push(first);
             }
         }
@@ -395,10 +525,28 @@ mod tests {
         let queue = |number| QueueId::new(id(number));
         let running: Vec<_> = (0..)
             .zip(running)
-            .map(|(number, (from, to))| (BatchId::new(id(number)), (queue(*from), queue(*to))))
+            .map(|(number, (from, to))| RunningDrain {
+                id: BatchId::new(id(number)),
+                from: queue(*from),
+                to: queue(*to),
+                standing: false,
+            })
             .collect();
-        let found = closes_circle(&running, (queue(edge.0), queue(edge.1)))?;
-        running.iter().position(|(batch, _)| *batch == found)
+        let found = closes_circle(&running, queue(edge.0), queue(edge.1))?;
+        running.iter().position(|drain| drain.id == found)
+    }
+
+    #[test]
+    fn one_standing_drain_keeps_another_from_its_queue_and_no_plain_one() {
+        let plain = crate::batch::samples::batch(Kind::Drain, 1).drain.unwrap();
+        let standing = Drain { until: Some(Timestamp::UNIX_EPOCH), ..plain.clone() };
+        let running = |standing| {
+            let id = BatchId::new(id(1));
+            [RunningDrain { id, from: plain.from.id, to: QueueId::new(self::id(9)), standing }]
+        };
+        assert_eq!(drain_in_the_way(&running(true), &standing), Some(BatchId::new(id(1))));
+        assert_eq!(drain_in_the_way(&running(true), &plain), None);
+        assert_eq!(drain_in_the_way(&running(false), &standing), None);
     }
 
     #[test]

@@ -2,24 +2,29 @@
 //!
 //! The task keeps a few items in flight; each is admitted to the request budget before it is begun,
 //! and their commands leave in order (`send_order`). What may pass pauses the whole batch, not an
-//! item (`phase`). The store decides in the step that takes an item whether the batch is still
+//! item (`phase`). A standing drain stays when its queue is empty (`stand`). The store decides in the step that takes an item whether the batch is still
 //! running and ours, so a cancel or a take-over counts at once.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, watch},
     task::{JoinError, JoinSet},
     time::Instant,
 };
 
-use self::phase::{Close, Control, NextStep};
+use self::{
+    phase::{Close, Control, NextStep},
+    stand::Stand,
+};
 use super::{
     Batch, BatchStatus, Batches,
+    drain::TAIL,
     item::{ItemResult, Open, Run},
     send_order::{Course, Gone, SendOrder},
     sight::View,
@@ -32,6 +37,7 @@ use crate::{
         engine::calls_needed,
         gateway::{Lane, Reservation},
         ids::ConversationId,
+        model::{Status, Transfer},
         store::{StoreError, TransferFilter},
     },
 };
@@ -39,6 +45,7 @@ use crate::{
 mod close;
 mod fetch;
 mod phase;
+mod stand;
 
 /// How long the batch waits in line for its next requests before it asks anew.
 const ADMISSION: Duration = Duration::from_secs(90);
@@ -86,6 +93,20 @@ struct Runner {
     open: BTreeMap<u32, Open>,
     unread: Unread,
     known: HashSet<ConversationId>,
+    /// Of a standing drain: since when those waited that it knows.
+    arrived: HashMap<ConversationId, Timestamp>,
+    /// Calls that moved, or may have.
+    moved: HashSet<ConversationId>,
+    /// Of a standing drain: when it looks, and whether it moves calls now.
+    stand: Option<Stand>,
+    /// How many transfers moved a call, or may have.
+    moves: u32,
+    /// The items that a look left for the end may go.
+    tail_may_go: bool,
+    /// Until then, items are begun on pictures as they come.
+    pictures_until: Option<Instant>,
+    /// So that the requests of a minute are spread over it, no others are begun before.
+    spread_until: Instant,
     view: View,
     in_flight: JoinSet<Back>,
     send_order: Arc<SendOrder>,
@@ -137,14 +158,21 @@ impl Runner {
             send_order: run.send_order(),
             gone: run.gone.subscribe(),
             run,
-            batch,
             news,
             control: Control::default(),
             open: BTreeMap::new(),
             unread: Unread::From(0),
             known: HashSet::new(),
+            arrived: HashMap::new(),
+            moved: HashSet::new(),
+            stand: Stand::of(batch.drain.as_ref()),
+            moves: 0,
+            tail_may_go: false,
+            pictures_until: None,
+            spread_until: Instant::now(),
             view: View::default(),
             in_flight: JoinSet::new(),
+            batch,
         }
     }
 
@@ -183,6 +211,10 @@ impl Runner {
         if self.batch.status == BatchStatus::Cancelled {
             self.control.close(Close::Cancelled);
         }
+        if self.stand.is_some() {
+            // It may be there for a day, and keeps none waiting.
+            return None;
+        }
         while self.control.closing().is_none() {
             let places = Arc::clone(&self.batches.places);
             if let Ok(place) = places.try_acquire_owned() {
@@ -202,20 +234,55 @@ impl Runner {
     async fn read_the_record(&mut self) -> Result<(), StoreError> {
         let known = self.batches.store.known_conversations(self.batch.id).await?;
         self.known = known.into_iter().collect();
-        if self.batch.drain.as_ref().is_none_or(|drain| !drain.keep_place) {
+        if self.batch.drain.is_none() {
             return Ok(());
         }
+        if let Some(batch) = self.batches.store.batch(self.batch.id).await? {
+            self.batch.total = batch.total;
+        }
+        if self.stand.is_some() {
+            self.recall_arrivals().await?;
+        }
+        self.moves = 0;
         let mut filter = TransferFilter { batch_id: Some(self.batch.id), ..Default::default() };
         loop {
             let page = self.transfers.records.store().list(&filter, PAGE).await?;
-            let mut order = self.run.order();
             for transfer in &page {
-                order.recall(transfer);
+                self.recall_transfer(transfer);
             }
             if page.len() < PAGE as usize {
                 return Ok(());
             }
             filter.before = page.last().map(|transfer| transfer.id);
+        }
+    }
+
+    /// Calls that a standing drain knows and has not taken: a look is not to take them for new ones.
+    async fn recall_arrivals(&mut self) -> Result<(), StoreError> {
+        let mut from = 0;
+        loop {
+            let items = self.batches.store.open_items(self.batch.id, from, PAGE).await?;
+            for item in &items {
+                let since = item.waiting_since.unwrap_or(Timestamp::MAX);
+                self.arrived.insert(item.request.conversation_id, since);
+            }
+            match items.last() {
+                Some(last) if items.len() >= PAGE as usize => from = last.position + 1,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn recall_transfer(&mut self, transfer: &Transfer) {
+        self.run.order().recall(transfer);
+        let (id, at) = (transfer.request.conversation_id, transfer.created_at);
+        if self.stand.is_some() {
+            let arrived = self.arrived.entry(id).or_insert(at);
+            *arrived = at.max(*arrived);
+        }
+        if !matches!(transfer.stage.status(), Status::Failed | Status::Skipped) {
+            self.moved.insert(id);
+            self.moves = self.moves.saturating_add(1);
         }
     }
 
@@ -247,13 +314,20 @@ impl Runner {
             NextStep::Regroup | NextStep::Rest(_) | NextStep::Work => self.tell_the_pause().await,
         }
         match step {
-            NextStep::Rest(until) => self.rest_until(until).await,
+            NextStep::Rest(until) => {
+                let why = self.control.told_pause().map(|problem| problem.code);
+                if why == Some(Code::GenesysRateLimited) {
+                    self.tell_the_wait(until.saturating_duration_since(Instant::now())).await;
+                }
+                self.rest_until(until).await;
+            }
             NextStep::Regroup => {
                 self.wait_for_all_that_may_come_back().await;
                 self.send_order = self.run.send_order();
                 self.control.regrouped();
             }
-            _ => self.begin_or_wait().await,
+            _ if self.watch_queue().await => self.begin_or_wait().await,
+            _ => {}
         }
         None
     }
@@ -263,14 +337,20 @@ impl Runner {
             return;
         }
         let gone = *self.gone.borrow_and_update();
-        match self.next_due() {
+        let may_move = self.stand.as_ref().is_none_or(Stand::is_moving);
+        match self.next_due().filter(|_| may_move) {
             Some(position) if self.control.has_room(self.in_flight.len(), gone) => {
                 self.begin(position).await;
             }
             due => {
                 // No item is back before the next one is due: that one is waited for.
-                let until = self.open.values().filter_map(Open::due).min();
+                let items = self.open.values().filter(|_| may_move);
+                let look = self.stand.as_ref().and_then(Stand::next_look);
+                let until = items.filter_map(Open::due).chain(look).min();
                 match until.filter(|_| due.is_none()) {
+                    _ if self.in_flight.is_empty() && self.is_done_standing() => {
+                        self.control.close(Close::Finished);
+                    }
                     Some(until) if self.in_flight.is_empty() => self.rest_until(until).await,
                     None if self.in_flight.is_empty() => self.nothing_to_do().await,
                     until => self.wait_for_one(until).await,
@@ -281,7 +361,9 @@ impl Runner {
 
     fn next_due(&self) -> Option<u32> {
         let now = Instant::now();
-        let mut due = self.open.values().filter(|open| open.due().is_none_or(|at| at <= now));
+        let end = if self.is_tail_held() { TAIL } else { u32::MAX };
+        let open = self.open.range(..end).map(|(_, open)| open);
+        let mut due = open.filter(|open| open.due().is_none_or(|at| at <= now));
         // Not always the same item probes whether the trouble is over.
         let probing = self.control.is_failing();
         let next = if probing { due.min_by_key(|open| open.failures()) } else { due.next() };
@@ -290,13 +372,23 @@ impl Runner {
 
     /// Waits for room in the request budget, then begins an item.
     async fn begin(&mut self, position: u32) {
+        if !self.look_ahead(position).await {
+            return;
+        }
         let Some(open) = self.open.get(&position) else {
             return;
         };
-        let calls = calls_needed(&self.transfers, &open.item.request);
+        let look = u32::from(open.has_picture());
+        let calls = calls_needed(&self.transfers, &open.item.request).saturating_sub(look);
+        let pace = self.pace();
+        self.tell_the_wait(pace.ready_in).await;
+        self.spend(calls, pace.apart);
         let Some(admission) = self.admission(calls).await else {
             return;
         };
+        if self.batch.waiting_until.take_if(|until| *until > self.transfers.clock.now()).is_some() {
+            self.save().await;
+        }
         let Some(mut open) = self.open.remove(&position) else {
             return;
         };
@@ -348,12 +440,17 @@ impl Runner {
         drop(course);
         let (now, failing) = (Instant::now(), self.control.is_failing());
         self.control.came_back(&result, now);
+        for id in self.run.take_moved() {
+            self.moved.insert(id);
+            self.moves = self.moves.saturating_add(1);
+        }
         match result {
             ItemResult::Taken if failing => {
                 self.open.values_mut().for_each(|open| open.aside = None);
             }
             ItemResult::Taken | ItemResult::GivenUp | ItemResult::Unclear(_) => {}
             ItemResult::Later
+            | ItemResult::Again
             | ItemResult::Halted
             | ItemResult::Trouble(_)
             | ItemResult::Stopped => {

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Batch, BatchStatus, Drain, Kind};
+use super::{Batch, BatchStatus, Drain, Kind, When};
 use crate::transfer::{
     ids::{BatchId, QueueId},
     model::{CallerName, Queue},
@@ -24,6 +24,9 @@ pub(crate) fn batch(kind: Kind, total: u32) -> Batch {
         language_id: None,
         keep_place: true,
         limit: None,
+        min_waited_minutes: None,
+        until: None,
+        when: When::Always,
         waiting_by: at,
     };
     Batch {
@@ -41,6 +44,8 @@ pub(crate) fn batch(kind: Kind, total: u32) -> Batch {
         total,
         vanished: 0,
         unseen: 0,
+        still_waiting: None,
+        waiting_until: None,
         warnings: Vec::new(),
         error: None,
         created_at: at,

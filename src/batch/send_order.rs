@@ -182,6 +182,8 @@ impl SendSlot {
                     let mut places =
                         self.order.places.lock().unwrap_or_else(PoisonError::into_inner);
                     places.give(standing, priority, now);
+                }
+                if !self.order.apart.is_zero() {
                     let at = Instant::now() + self.order.apart;
                     self.order.stand.send_modify(|stand| stand.not_before = Some(at));
                 }

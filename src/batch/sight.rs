@@ -55,6 +55,17 @@ fn oldest_end(look: &WaitingCalls) -> usize {
     if look.truncated { look.rows.len().div_ceil(2) } else { look.rows.len() }
 }
 
+/// The look without the calls that came later than `by`. Of one that does not show all, only the
+/// oldest remain: how many of the hidden ones came earlier is not known.
+pub(super) fn arrived_by(look: WaitingCalls, by: Timestamp) -> WaitingCalls {
+    let end = oldest_end(&look);
+    let mut rows = look.rows;
+    rows.truncate(end);
+    rows.retain(|row| row.since <= by);
+    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    WaitingCalls { count, truncated: false, rows, clock: look.clock }
+}
+
 /// How many wait without being shown.
 pub(super) fn gap(look: &WaitingCalls) -> u64 {
     look.count.saturating_sub(u64::try_from(look.rows.len()).unwrap_or(u64::MAX))
@@ -121,6 +132,8 @@ pub(super) struct View {
     empty_looks: u32,
     /// How many of the missing calls, at most, may still wait at the end.
     pub(super) unseen: u32,
+    /// How many calls waited at the last look that were not moved.
+    pub(super) still_waiting: Option<u64>,
 }
 
 impl Default for View {
@@ -133,6 +146,7 @@ impl Default for View {
             blind_since: None,
             empty_looks: 0,
             unseen: 0,
+            still_waiting: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Batch, BatchState, BatchStatus, Batches, Counts, Pace, Tally};
+use super::{Batch, BatchState, BatchStatus, Batches, Counts, Drain, Pace, Tally};
 use crate::{
     problem::Code,
     transfer::{
@@ -15,6 +15,12 @@ use crate::{
 
 /// Over this time the pace is measured.
 pub(super) const PACE_WINDOW: SignedDuration = SignedDuration::from_mins(1);
+
+/// Calls that one look serves before it is too old.
+const CALLS_A_LOOK: u32 = 20;
+
+/// Commands of one drain that leave in a second.
+const CALLS_A_SECOND: u64 = 4;
 
 /// Younger than this, a batch has shown no pace of its own.
 const FIRST_SECONDS: i64 = 15;
@@ -36,14 +42,33 @@ pub(super) async fn of(batches: &Batches, batch: Batch) -> Result<BatchState, St
 
 /// Calls a minute that the request limit allows.
 pub(super) fn most_a_minute(batches: &Batches, batch: &Batch) -> u32 {
-    let routing = batch.drain.as_ref().is_none_or(|drain| {
-        drain.keep_place
-            || drain.priority.is_some()
-            || drain.skill_ids.is_some()
-            || drain.language_id.is_some()
-    });
-    let patch = u32::from(routing && !batches.transfers.gateway.command_carries_routing());
-    batches.transfers.gateway.batch_allowance() / (2 + patch)
+    let requests = match &batch.drain {
+        Some(drain) => requests_a_call(batches, drain),
+        None => 2 + u32::from(!batches.transfers.gateway.command_carries_routing()),
+    };
+    batches.transfers.gateway.batch_allowance() / requests
+}
+
+/// Requests that a call of `drain` takes, beside its share of the looks.
+fn requests_a_call(batches: &Batches, drain: &Drain) -> u32 {
+    let gateway = &batches.transfers.gateway;
+    let look = u32::from(!gateway.looks_in_bulk());
+    look + 1 + u32::from(drain.changes_routing() && !gateway.command_carries_routing())
+}
+
+/// Requests and seconds that it takes `drain` to move `total` calls, as far as can be told.
+pub(super) fn estimate(batches: &Batches, drain: &Drain, total: u32) -> (u32, Option<u64>) {
+    if total == 0 {
+        return (0, Some(0));
+    }
+    let looks = total.div_ceil(CALLS_A_LOOK) + 1;
+    let requests = total.saturating_mul(requests_a_call(batches, drain)).saturating_add(looks);
+    let allowed = u64::from(batches.transfers.gateway.batch_allowance());
+    // What the minute allows goes at once, the rest as it comes.
+    let later = u64::from(requests).saturating_sub(allowed);
+    let at_once = u64::from(total).div_ceil(CALLS_A_SECOND);
+    let seconds = (later * 60).checked_div(allowed).map(|later| later.max(at_once));
+    (requests, seconds)
 }
 
 impl Tally {
@@ -90,7 +115,7 @@ pub(super) fn state(batch: Batch, tally: &Tally, now: Timestamp, most: u32) -> B
     let mut reasons: Vec<(Code, u32)> = reasons.into_iter().collect();
     reasons.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), code.as_str()));
     let pace = pace(&batch, &counts, tally.last_minute, now, most);
-    BatchState { batch, counts, reasons, pace }
+    BatchState { warning_counts: tally.warned.clone(), batch, counts, reasons, pace }
 }
 
 fn place(counts: &mut Counts, status: Status) -> &mut u32 {
@@ -115,7 +140,8 @@ fn pace(batch: &Batch, counts: &Counts, last_minute: u32, now: Timestamp, most: 
     if let Some(finished) = batch.finished_at {
         let moved = counts.accepted.saturating_add(counts.confirmed);
         let seconds = finished.duration_since(batch.created_at).as_secs().max(1);
-        return Pace { per_minute: per_minute(moved, seconds), eta_seconds: Some(0) };
+        let per_minute = per_minute(moved, seconds);
+        return Pace { per_minute, eta_seconds: Some(0), waiting_until: None };
     }
     let age = now.duration_since(batch.created_at).as_secs();
     // A handful of calls in the first seconds says little: for the rest of these seconds what the
@@ -131,7 +157,8 @@ fn pace(batch: &Batch, counts: &Counts, last_minute: u32, now: Timestamp, most: 
         (_, 0) => None,
         (_, pace) => Some(eta(pace)),
     };
-    Pace { per_minute, eta_seconds }
+    let waiting_until = batch.waiting_until.filter(|until| *until > now);
+    Pace { per_minute, eta_seconds, waiting_until }
 }
 
 fn per_minute(count: u32, seconds: i64) -> u32 {

@@ -2,14 +2,15 @@
 //! [`TransferStore`](crate::transfer::store::TransferStore), in the same database.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Batch, BatchStatus, DrainEdge, Item, Plan, Tally};
+use super::{Batch, BatchStatus, Item, Plan, RunningDrain, Tally};
 use crate::{
     problem::Problem,
     transfer::{
-        ids::{BatchId, ConversationId, PlanId, TransferId},
+        ids::{BatchId, ConversationId, PlanId, QueueId, TransferId},
         model::{CallerName, Transfer},
         store::{KeyClaim, KeyScope, StoreError, StoredResponse},
     },
@@ -49,7 +50,7 @@ pub enum Created {
     KeyTaken(BatchKeyRecord),
     /// The plan is gone: used up or forgotten.
     PlanGone,
-    /// A running drain leads back: with this one calls would go in a circle. Its id.
+    /// A running drain is in the way (see [`drain_in_the_way`](super::drain_in_the_way)). Its id.
     Loop(BatchId),
 }
 
@@ -64,6 +65,29 @@ pub enum TakeResult {
     Already(TransferId),
     /// The conversation has an unsettled transfer.
     ConversationTaken(TransferId),
+}
+
+/// What came of asking for a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookClaim {
+    /// Look.
+    Granted,
+    /// Another process looked a moment ago.
+    Seen(Vec<QueueLook>),
+    /// Not before then.
+    NotBefore(Timestamp),
+}
+
+/// What a look at many queues showed of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueLook {
+    /// The queue.
+    pub queue: QueueId,
+    /// Calls that wait, when Genesys said so.
+    pub waiting: Option<u64>,
+    /// Agents on queue, when Genesys said so.
+    pub on_queue: Option<u64>,
 }
 
 /// Which batches to list.
@@ -86,8 +110,8 @@ pub trait BatchStore: Send + Sync + 'static {
     async fn batch_key(&self, scope: &KeyScope) -> Result<Option<BatchKeyRecord>, StoreError>;
 
     /// Records a batch with its items and key, and uses up its plan: all or nothing. Its runner is
-    /// `runner`. Of two drains that would close a circle (see [`DrainEdge`]; also over several
-    /// queues), recorded at the same moment by whatever process, one is refused.
+    /// `runner`. Of two drains that are in each other's way, recorded at the same moment by
+    /// whatever process, one is refused.
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError>;
 
     /// Keeps a plan. Plans long expired are forgotten with it.
@@ -127,7 +151,8 @@ pub trait BatchStore: Send + Sync + 'static {
 
     /// Adds items a look brought to light, and sets the batch's `total` (never lower than the
     /// items there are). `false`: the batch is not running or has another runner; nothing was
-    /// written. A conversation that is an item already is left out.
+    /// written. A conversation that is an item already is left out; in a standing drain its item
+    /// is open again, at the new position, when it was taken: it has come back.
     async fn add_items(
         &self,
         id: BatchId,
@@ -195,5 +220,20 @@ pub trait BatchStore: Send + Sync + 'static {
     ) -> Result<Vec<Batch>, StoreError>;
 
     /// The drains that run.
-    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError>;
+    async fn running_drains(&self) -> Result<Vec<RunningDrain>, StoreError>;
+
+    /// Leave for one look of a standing drain, of which all processes together make at most
+    /// `per_minute` in any minute up to `now`; without it, when to ask again. `look` is its name.
+    /// `shared`: the look
+    /// tells of all their queues, and what another process saw within the time given is as good.
+    async fn claim_look(
+        &self,
+        look: Uuid,
+        now: Timestamp,
+        per_minute: u32,
+        shared: Option<SignedDuration>,
+    ) -> Result<LookClaim, StoreError>;
+
+    /// Shares what the look claimed as `look` saw.
+    async fn share_look(&self, look: Uuid, seen: &[QueueLook]) -> Result<(), StoreError>;
 }

@@ -92,7 +92,7 @@ async fn record_batch(
             None => Err(Problem::new(Code::InternalError, "A key was taken without a claim.")),
         },
         Ok(Created::PlanGone) => Err(plan_expired()),
-        Ok(Created::Loop(_)) => Err(drain_loop()),
+        Ok(Created::Loop(other)) => Err(drain_loop(other)),
         Err(error) => {
             let (completion, batches) = (&batches.transfers.completion, Arc::clone(batches));
             let has_key = new.key.is_some();

@@ -102,6 +102,8 @@ pub struct Genesys {
     pub login_url: Option<Url>,
     /// Which of the two ways to move a call.
     pub transfer_api: TransferApi,
+    /// Whether many calls are looked at in one request.
+    pub bulk_looks: BulkLooks,
     /// Lifetime of the queue map.
     #[serde(deserialize_with = "duration::<_, SECOND, { 24 * HOUR }>")]
     pub queue_cache_ttl: Duration,
@@ -132,6 +134,16 @@ words! {
         ParticipantReplace = "participant-replace",
         /// `PATCH /api/v2/communications/conversations/{id}`.
         ConversationPatch = "conversation-patch",
+    }
+}
+
+words! {
+    /// `genesys.bulk_looks`
+    pub enum BulkLooks {
+        /// While Genesys answers them as described.
+        Auto = "auto",
+        /// Never.
+        Off = "off",
     }
 }
 

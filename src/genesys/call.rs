@@ -103,6 +103,17 @@ operations! {
     // A hundred rows of about a kilobyte.
     QueryWaiting = "query_waiting": POST "/api/v2/analytics/queues/observations/query", Read,
         2 * MIB, "analytics:queueObservation:view";
+    // A hundred groups of about a kilobyte.
+    QueryActivity = "query_activity": POST "/api/v2/analytics/conversations/activity/query", Read,
+        2 * MIB, "analytics:queueObservation:view";
+    // A hundred calls with all their legs.
+    GetDetails = "get_details": GET "/api/v2/analytics/conversations/details", Read, 16 * MIB,
+        "analytics:conversationDetail:view";
+    GetWaitEstimate = "get_wait_estimate":
+        GET "/api/v2/routing/queues/{}/mediatypes/call/estimatedwaittime", Read, SMALL,
+        "routing:queue:view";
+    GetLimits = "get_limits": GET "/api/v2/organizations/limits/namespaces/platform.api", Read,
+        MIB, "none beyond a valid token";
     GetSettings = "get_settings": GET "/api/v2/routing/settings/contactcenter", Read, SMALL,
         "none beyond a valid token";
     GetCommunication = "get_communication": GET "/api/v2/communications/conversations/{}", Read,

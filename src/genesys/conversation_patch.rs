@@ -156,6 +156,7 @@ fn view(id: ConversationId, read: &wire::Communication<'_>) -> Result<Conversati
         unread: false,
         clock: ClockOffset::default(),
         recent_transfers: Vec::new(),
+        bulk: false,
     })
 }
 

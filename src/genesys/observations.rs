@@ -39,7 +39,7 @@ pub(super) async fn waiting(
     let mut request = upstream.request(ctx, Operation::QueryWaiting, &[]);
     request.body = json(&query)?;
     let answer = upstream.read(request, |text| serde_json::from_str(text)).await;
-    let (answer, clock) = answer.map_err(of_no_conversation)?;
+    let (answer, clock) = answer.map_err(GatewayError::of_no_conversation)?;
     Ok(WaitingCalls { clock, ..view(&answer, queue)? })
 }
 
@@ -51,16 +51,8 @@ pub(super) async fn members(
 ) -> Result<Option<u64>, GatewayError> {
     let request = upstream.request(ctx, Operation::GetQueue, &[queue.uuid()]);
     let read = upstream.read(request, |text| serde_json::from_str::<QueueMembers>(text)).await;
-    let (members, _) = read.map_err(of_no_conversation)?;
+    let (members, _) = read.map_err(GatewayError::of_no_conversation)?;
     Ok(members.joined_member_count.or(members.member_count))
-}
-
-/// "Not found" is said of conversations; here it is a host or a queue that is not there.
-fn of_no_conversation(error: GatewayError) -> GatewayError {
-    match error {
-        GatewayError::NotFound(answer) => GatewayError::Failed(answer),
-        other => other,
-    }
 }
 
 fn view(answer: &Observations, queue: QueueId) -> Result<WaitingCalls, GatewayError> {
@@ -113,6 +105,8 @@ fn call(row: &Row) -> WaitingCall {
         conversation_id: row.conversation_id,
         since: row.observation_date,
         priority: row.routing_priority,
+        skill_ids: None,
+        language_id: None,
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     metrics::{Label as _, Metrics, Readings},
     trace,
     transfer::{
-        gateway::{CallContext, GatewayError, Lane, Reservation},
+        gateway::{BatchPace, CallContext, GatewayError, Lane, Reservation},
         rate::{RateShare, RateUse},
     },
 };
@@ -140,6 +140,12 @@ impl Pacer {
     /// Requests a minute that `lane` may use for these operations, as far as is known now.
     pub(super) fn allowance(&self, lane: Lane, operations: Operations) -> u32 {
         self.0.lock().line.largest(lane, operations)
+    }
+
+    /// How requests of a batch follow each other that needs `needed` more, the next ones for these
+    /// operations.
+    pub(super) fn batch_pace(&self, operations: Operations, needed: u32) -> BatchPace {
+        self.0.lock().line.batch_pace(Instant::now(), operations, u64::from(needed))
     }
 
     async fn turn(

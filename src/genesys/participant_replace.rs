@@ -92,6 +92,7 @@ fn view(
         unread,
         clock: ClockOffset::default(),
         recent_transfers: read.recent_transfers.items.iter().map(|t| t.id.to_string()).collect(),
+        bulk: false,
     })
 }
 

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{call::Operation, upstream::Upstream, wire::ContactCenterSettings};
+use super::{
+    call::Operation,
+    text::tidy,
+    upstream::Upstream,
+    wire::{ContactCenterSettings, analytics::Limits},
+};
 use crate::{
     support::{Fresh, Source},
     transfer::gateway::{CallContext, GatewayError, Lane},
@@ -39,4 +44,19 @@ impl Source for StripsSkills {
     fn rest(&self, _: &GatewayError, _: bool) -> Duration {
         Duration::ZERO
     }
+}
+
+/// Longest name of a limit that is shown, in characters.
+const NAME: usize = 100;
+
+/// The organisation's limits of requests a minute.
+pub(super) async fn limits(
+    upstream: &Upstream,
+    ctx: &CallContext,
+) -> Result<Vec<(String, u64)>, GatewayError> {
+    let request = upstream.request(ctx, Operation::GetLimits, &[]);
+    let read = upstream.read(request, |text| serde_json::from_str::<Limits>(text)).await;
+    let (limits, _) = read.map_err(GatewayError::of_no_conversation)?;
+    let a_minute = limits.entities.items.iter().filter(|it| it.key.contains("per.minute"));
+    Ok(a_minute.filter_map(|limit| Some((tidy(&limit.key, NAME), limit.value?))).collect())
 }

@@ -41,6 +41,7 @@ pub(super) fn settings() -> config::Genesys {
         api_url: None,
         login_url: None,
         transfer_api: TransferApi::ParticipantReplace,
+        bulk_looks: config::BulkLooks::Auto,
         queue_cache_ttl: Duration::from_mins(5),
         requests_per_minute: 100_000,
         connect_timeout: Duration::from_secs(2),

@@ -336,6 +336,7 @@ pub(super) struct CommunicationTarget {
     pub skill_requirements: Vec<String>,
 }
 
+pub(super) mod analytics;
 pub(super) mod listed;
 pub(super) mod observations;
 

@@ -189,6 +189,10 @@ pub(super) struct ProblemBody<'a> {
     /// The transfer it is about, if one was recorded.
     #[schema(required, value_type = Option<Uuid>)]
     transfer_id: Option<Uuid>,
+    /// The other batch it is about; only there when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = Uuid)]
+    batch_id: Option<Uuid>,
     /// Only there when Genesys answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = shapes::UpstreamAnswerShape)]
@@ -222,6 +226,7 @@ impl<'a> ProblemBody<'a> {
             retry_after_seconds: retry_after(problem),
             request_id,
             transfer_id: problem.transfer_id,
+            batch_id: problem.batch_id,
             upstream: problem.upstream.as_ref(),
             errors: &problem.errors,
             candidates: &problem.candidates,

@@ -36,7 +36,9 @@ const ROUTE: &str = "POST /batches";
 /// What a batch can be shown as. A problem is shown as one whatever is asked for.
 pub(super) const SHOWN_AS: &[Media] = &[Media::Json, Media::Problem, Media::Text];
 /// What a batch's events come as.
-pub(super) const WATCHED_AS: &[Media] = &[Media::Events];
+pub(super) const WATCHED_AS: &[Media] = &[Media::Events, Media::Text];
+/// The answer for a terminal.
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// `POST /batches`
 pub(super) async fn create_batch(
@@ -62,7 +64,10 @@ pub(super) async fn create_batch(
         progress: head.extensions.get().cloned().unwrap_or_default(),
     };
     match app.batches.submit(submission).await? {
-        BatchReply::Planned(plan) => Ok(ok(&PlanView::from(&*plan))),
+        BatchReply::Planned(plan) => {
+            Ok(shown(&head.headers, StatusCode::OK, || table::plan(&plan))
+                .unwrap_or_else(|| ok(&PlanView::from(&*plan))))
+        }
         BatchReply::Started { response, replayed, .. } => {
             let mut response = send(response);
             if replayed {
@@ -79,6 +84,7 @@ pub(super) async fn list_batches(
     State(app): State<AppState>,
     Extension(caller): Extension<Caller>,
     RawQuery(raw): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let (filter, limit) = query::batches(raw.as_deref())?;
     // One more than a page tells whether another page follows.
@@ -87,9 +93,11 @@ pub(super) async fn list_batches(
     let more = states.len() > page;
     states.truncate(page);
     let last = states.last().filter(|_| more);
-    Ok(ok(&BatchPage {
-        next_cursor: last.map(|state| query::cursor_after_batch(state.batch.id)),
-        items: states.iter().map(BatchView::from).collect(),
+    let next_cursor = last.map(|state| query::cursor_after_batch(state.batch.id));
+    let lines = || table::list(&states, next_cursor.as_deref());
+    Ok(shown(&headers, StatusCode::OK, lines).unwrap_or_else(|| {
+        let items = states.iter().map(BatchView::from).collect();
+        ok(&BatchPage { items, next_cursor: next_cursor.clone() })
     }))
 }
 
@@ -134,13 +142,18 @@ pub(super) async fn list_batch_transfers(
 
 /// The batch in the form the caller likes best.
 fn show(status: StatusCode, state: &BatchState, headers: &HeaderMap) -> Response {
-    match chosen(headers, SHOWN_AS) {
-        Some(Media::Text) => {
-            const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-            (status, [(header::CONTENT_TYPE, PLAIN)], table::of(state)).into_response()
-        }
-        _ => ok_with(status, &BatchView::from(state)),
-    }
+    shown(headers, status, || table::of(state))
+        .unwrap_or_else(|| ok_with(status, &BatchView::from(state)))
+}
+
+/// The text, when the caller likes that best.
+fn shown(
+    headers: &HeaderMap,
+    status: StatusCode,
+    text: impl FnOnce() -> String,
+) -> Option<Response> {
+    let likes_text = chosen(headers, SHOWN_AS) == Some(Media::Text);
+    likes_text.then(|| (status, [(header::CONTENT_TYPE, PLAIN)], text()).into_response())
 }
 
 /// An id that is no UUID names nothing, so it is 404 like any other that is not there.

@@ -105,7 +105,7 @@ fn check_accept(request: &Request) -> Result<(), Failure> {
 fn offered(request: &Request) -> &'static [Media] {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match route {
-        "/batches/{id}" => batches::SHOWN_AS,
+        "/batches" | "/batches/{id}" => batches::SHOWN_AS,
         "/batches/{id}/events" => batches::WATCHED_AS,
         _ => Media::JSON,
     }

@@ -2,11 +2,10 @@
 //! Unknown and repeated parameters are refused, with `?name` as the pointer.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::{
     ToSchema,
-    openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type},
+    openapi::{ObjectBuilder, Type},
 };
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use super::{
     answer::Failure,
     checked::{Checked, ObjectFields, Rule, Wrong, query},
     requests::Reference,
-    rules::{BoundedText, check_text, string, wrong},
+    rules::{BoundedText, Time, check_text, string, wrong},
     schema::{described, text},
 };
 use crate::{
@@ -34,9 +33,7 @@ mod tests;
 const MAX_PAGE: u32 = 200;
 /// Transfers on a page when the caller does not say.
 const DEFAULT_PAGE: u32 = 50;
-/// Longest time that is read, in bytes: RFC 3339 lets the fraction of a second have any number of
-/// digits.
-const MAX_TIME: usize = 128;
+
 /// First byte of a cursor, so that its form may change one day without being misread.
 const CURSOR_VERSION: u8 = 1;
 /// The same of a list of batches.
@@ -75,8 +72,8 @@ pub(super) struct TransferQuery {
     #[schema(value_type = Reference, required = false, nullable = false, inline)]
     reference: Option<Checked<Reference>>,
     /// Only transfers made at this time or later.
-    #[schema(value_type = Since, required = false, nullable = false, inline)]
-    since: Option<Checked<Since>>,
+    #[schema(value_type = Time, required = false, nullable = false, inline)]
+    since: Option<Checked<Time>>,
     /// Transfers on a page at most. 50 when absent.
     #[schema(value_type = PageSize, required = false, nullable = false, inline)]
     limit: Option<Checked<PageSize>>,
@@ -96,7 +93,7 @@ pub(super) fn transfers(raw: Option<&str>) -> Result<(TransferFilter, u32), Fail
             queue_id: fields.take("queueId", read.queue_id),
             status: fields.take("status", read.status),
             reference: fields.take("reference", read.reference).map(|BoundedText(text)| text),
-            since: fields.take("since", read.since).map(|Since(time)| time),
+            since: fields.take("since", read.since).map(|Time(time)| time),
             before: fields.take("cursor", read.cursor).map(|Cursor(id)| TransferId::new(id)),
             ..TransferFilter::default()
         };
@@ -236,39 +233,6 @@ described!(
     PageSize,
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE))
 );
-
-/// A time in RFC 3339.
-#[derive(Debug, PartialEq)]
-struct Since(Timestamp);
-
-impl Rule for Since {
-    fn read(json: &str) -> Result<Self, Wrong> {
-        let text = string(json, "a string")?;
-        let read = |text: &str| to_the_nanosecond(text).parse().ok();
-        Some(&*text)
-            .filter(|text| text.len() <= MAX_TIME)
-            // A plus sign that was not percent-encoded arrives as a blank; no time has one there.
-            .and_then(|text| read(text).or_else(|| read(&text.replace(' ', "+"))))
-            .map(Self)
-            .ok_or_else(|| wrong("must be a time such as 2026-03-27T09:30:00Z"))
-    }
-}
-
-described!(
-    Since,
-    text()
-        .max_length(Some(MAX_TIME))
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .examples(["2026-03-27T09:30:00Z"])
-);
-
-/// `text` without what follows the ninth digit of a second's fraction: no time here is as fine.
-fn to_the_nanosecond(text: &str) -> String {
-    let Some((whole, rest)) = text.split_once('.') else { return text.to_owned() };
-    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    let fraction = rest.chars().take(rest.len().saturating_sub(zone.len()).min(9));
-    format!("{whole}.{}{zone}", fraction.collect::<String>())
-}
 
 /// A place in a list: 17 bytes in base64url, the first of them `VERSION`, then an id.
 struct Cursor<const VERSION: u8>(Uuid);

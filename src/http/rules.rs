@@ -2,10 +2,13 @@
 
 use std::{borrow::Cow, collections::HashSet, hash::Hash, str::FromStr};
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema, Type},
+    openapi::{
+        ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat, Type,
+    },
 };
 
 use super::{
@@ -13,7 +16,7 @@ use super::{
     schema::{described, one_of, text, uuid},
 };
 use crate::{
-    batch::{BatchStatus, Kind},
+    batch::{BatchStatus, Kind, When},
     problem::Code,
     transfer::{
         Verdict,
@@ -104,6 +107,29 @@ impl Rule for bool {
     }
 }
 
+/// Whether a drained call keeps the time already waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeepPlace {
+    /// Its priority tells: `true` or `false`.
+    Priority(bool),
+    /// The calls move in their order, and no priority is set: `"order"`.
+    Order,
+}
+
+impl Rule for KeepPlace {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        if json.starts_with('"') {
+            return read_word(json, &[("order", Self::Order)]);
+        }
+        bool::read(json).map(Self::Priority)
+    }
+}
+
+described!(KeepPlace, {
+    let yes_or_no = ObjectBuilder::new().schema_type(Type::Boolean);
+    OneOfBuilder::new().item(yes_or_no).item(one_of(["order"]))
+});
+
 /// A whole number from `MIN` to `MAX`, in any notation JSON has for it (`10`, `10.0`, `1e1`).
 pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
 
@@ -183,6 +209,43 @@ described!(QueueName, {
     text().min_length(Some(1)).max_length(most).pattern(Some(NAME))
 });
 
+/// Longest time that is read, in bytes: RFC 3339 lets the fraction of a second have any number of
+/// digits.
+pub(super) const MAX_TIME: usize = 128;
+
+/// A time in RFC 3339.
+#[derive(Debug, PartialEq)]
+pub(super) struct Time(pub(super) Timestamp);
+
+impl Rule for Time {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let text = string(json, "a string")?;
+        let read = |text: &str| to_the_nanosecond(text).parse().ok();
+        Some(&*text)
+            .filter(|text| text.len() <= MAX_TIME)
+            // A plus sign that was not percent-encoded arrives as a blank; no time has one there.
+            .and_then(|text| read(text).or_else(|| read(&text.replace(' ', "+"))))
+            .map(Self)
+            .ok_or_else(|| wrong("must be a time such as 2026-03-27T09:30:00Z"))
+    }
+}
+
+described!(
+    Time,
+    text()
+        .max_length(Some(MAX_TIME))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-03-27T09:30:00Z"])
+);
+
+/// `text` without what follows the ninth digit of a second's fraction: no time here is as fine.
+fn to_the_nanosecond(text: &str) -> String {
+    let Some((whole, rest)) = text.split_once('.') else { return text.to_owned() };
+    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let fraction = rest.chars().take(rest.len().saturating_sub(zone.len()).min(9));
+    format!("{whole}.{}{zone}", fraction.collect::<String>())
+}
+
 fn read_word<T: Copy>(json: &str, all: &[(&str, T)]) -> Result<T, Wrong> {
     let text = string(json, "a string")?;
     let found = all.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -230,6 +293,10 @@ words! {
     "BatchKind" Kind,
         "How a batch was asked for: a list of transfers, or all that wait in a queue.",
         [("list", Self::List), ("drain", Self::Drain)];
+    "DrainWhen" When,
+        "When a standing drain moves calls: `always`, or `nobody_on_queue`, only while no agent is on \
+         queue in the source queue.",
+        [("always", Self::Always), ("nobody_on_queue", Self::NobodyOnQueue)];
     "TransferType" TransferType,
         "Whether the agent stays on until the transfer is taken.",
         [("unattended", Self::Unattended), ("attended", Self::Attended)];

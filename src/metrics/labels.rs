@@ -176,6 +176,10 @@ labels! {
         Heartbeat = "heartbeat",
         /// A transfer is recorded.
         Insert = "insert",
+        /// A standing drain asks for leave to look at its queue.
+        LookClaim = "look_claim",
+        /// What a look at all standing drains' queues saw is shared.
+        LookShare = "look_share",
         /// Transfers are listed.
         List = "list",
         /// The list of a dry run is read.

@@ -57,6 +57,7 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
         }
         Code::DrainLoop => e(409, "The drain would move calls in a circle", false),
         Code::PlanExpired => e(409, "The plan has expired", false),
+        Code::MovedTooOften => e(409, "Standing drains moved the call too often", false),
         Code::Conflict => e(409, "The conversation or the record does not allow it now", false),
         Code::InvalidRequest => e(422, "The request is not valid", false),
         Code::QueueNotFound => e(422, "No queue has that name", false),

@@ -1,7 +1,7 @@
 //! The port of batches, over any database.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -9,16 +9,19 @@ use super::{
     encoding::micros,
     fault::{OperationError, Unreadable},
     operations::{
-        AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, DbOperation, FindBatchKey,
-        GetBatch, GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem,
-        ReopenUnsent, RunningDrains, TakeItem, TallyOf, UpdateBatch,
+        AddItems, AdoptBatches, CancelBatch, Changed, ClaimLook, CreateBatch, DbOperation,
+        FindBatchKey, GetBatch, GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems,
+        ReopenItem, ReopenUnsent, RunningDrains, ShareLook, TakeItem, TallyOf, UpdateBatch,
     },
     records::RecordStore,
 };
 use crate::{
     batch::{
-        Batch, DrainEdge, Item, Plan, Tally,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, TakeResult},
+        Batch, Item, Plan, RunningDrain, Tally,
+        store::{
+            BatchFilter, BatchKeyRecord, BatchStore, Created, LookClaim, NewBatch, QueueLook,
+            TakeResult,
+        },
     },
     problem::Problem,
     transfer::{
@@ -148,7 +151,21 @@ impl<B: Backend> BatchStore for RecordStore<B> {
         self.record(Ok(adopt)).await
     }
 
-    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
+    async fn running_drains(&self) -> Result<Vec<RunningDrain>, StoreError> {
         self.read(RunningDrains).await
+    }
+
+    async fn claim_look(
+        &self,
+        look: Uuid,
+        now: Timestamp,
+        per_minute: u32,
+        shared: Option<SignedDuration>,
+    ) -> Result<LookClaim, StoreError> {
+        self.record(Ok(ClaimLook { id: look, now, per_minute, shared })).await
+    }
+
+    async fn share_look(&self, look: Uuid, seen: &[QueueLook]) -> Result<(), StoreError> {
+        self.record(ShareLook::new(look, seen)).await
     }
 }

@@ -62,6 +62,12 @@ pub(super) fn code(transfer: &Transfer) -> Option<&'static str> {
     transfer.error.as_ref().filter(|_| ended_so).map(|problem| problem.code.as_str())
 }
 
+/// The codes of the warnings of a batch's transfer; `None` when it has none.
+pub(super) fn warned(transfer: &Transfer) -> Option<String> {
+    let codes: Vec<&str> = transfer.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    (transfer.batch_id.is_some() && !codes.is_empty()).then(|| codes.join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -16,9 +16,9 @@ mod update;
 mod upkeep;
 
 pub(super) use batches::{
-    AddItems, AdoptBatches, CancelBatch, Changed, CreateBatch, FindBatchKey, GetBatch, GetPlan,
-    KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, ReopenUnsent, RunningDrains,
-    TakeItem, TallyOf, UpdateBatch,
+    AddItems, AdoptBatches, CancelBatch, Changed, ClaimLook, CreateBatch, FindBatchKey, GetBatch,
+    GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, ReopenUnsent,
+    RunningDrains, ShareLook, TakeItem, TallyOf, UpdateBatch,
 };
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;

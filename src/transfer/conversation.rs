@@ -204,6 +204,10 @@ pub struct Conversation {
     pub clock: ClockOffset,
     /// Ids of the newest transfers Genesys remembers (`recentTransfers`), as text.
     pub recent_transfers: Vec<String>,
+    /// Whether it comes from a look at many at once, which lags by seconds and tells of no
+    /// transfers.
+    #[serde(default)]
+    pub bulk: bool,
 }
 
 /// The part of a conversation that is kept with the record, to tell later what changed. It holds
@@ -222,6 +226,9 @@ pub struct Picture {
     /// Whether something that was there could not be read, and may be missing here.
     #[serde(default)]
     pub unread: bool,
+    /// Whether it is from a look at many at once ([`Conversation::bulk`]).
+    #[serde(default)]
+    pub bulk: bool,
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ pub fn picture(conversation: &Conversation, target: QueueId) -> Picture {
         waited_in_target: there.any(|leg| leg.state == LegState::Waiting),
         recent_transfers: conversation.recent_transfers.clone(),
         unread: conversation.unread,
+        bulk: conversation.bulk,
     }
 }
 
@@ -107,8 +108,14 @@ pub fn judge(now: &Conversation, before: Before<'_>) -> Option<Seen> {
     if now.unread {
         return None;
     }
-    if replaced_by_a_transfer(now, before) {
-        return Some(Seen::MovedElsewhere);
+    if transferred_away(now, before.leg) {
+        // A picture without `recentTransfers` cannot tell a transfer before it from one after it.
+        if before.picture.is_some_and(|picture| picture.bulk) {
+            return None;
+        }
+        if has_new_transfer(now, before) {
+            return Some(Seen::MovedElsewhere);
+        }
     }
     if legs::is_over(now) {
         return Some(Seen::Ended);
@@ -125,9 +132,10 @@ fn proves_arrival(leg: &Leg, before: Before<'_>, clock: ClockOffset) -> bool {
     }
     let is_young = || leg.since.is_some_and(|since| clock.is_after(since, before.recorded_at));
     match (leg.participant_id, before.picture) {
-        // One that is not in it was perhaps not to be read then.
+        // One that is not in it was perhaps not to be read then, or not to be seen yet.
         (Some(id), Some(picture)) => {
-            !picture.participants.contains(&id) && (!picture.unread || is_young())
+            let may_lack_some = picture.unread || picture.bulk;
+            !picture.participants.contains(&id) && (!may_lack_some || is_young())
         }
         // Without participants (`conversation-patch`) the queue itself is the sign, if it is new,
         // or that it waits there again.
@@ -141,17 +149,20 @@ fn proves_arrival(leg: &Leg, before: Before<'_>, clock: ClockOffset) -> bool {
     }
 }
 
-fn replaced_by_a_transfer(now: &Conversation, before: Before<'_>) -> bool {
-    let Some(id) = before.leg else { return false };
-    let transferred_away = now.legs.iter().any(|leg| {
-        leg.participant_id == Some(id)
-            && leg.is_ended()
-            && leg.disconnect_type.as_deref().is_some_and(is_transfer_word)
-    });
-    let new_entry = before.picture.is_some_and(|picture| {
+/// Whether a transfer ended the leg.
+fn transferred_away(now: &Conversation, leg: Option<ParticipantId>) -> bool {
+    leg.is_some()
+        && now.legs.iter().any(|it| {
+            it.participant_id == leg
+                && it.is_ended()
+                && it.disconnect_type.as_deref().is_some_and(is_transfer_word)
+        })
+}
+
+fn has_new_transfer(now: &Conversation, before: Before<'_>) -> bool {
+    before.picture.is_some_and(|picture| {
         now.recent_transfers.iter().any(|entry| !picture.recent_transfers.contains(entry))
-    });
-    transferred_away && new_entry
+    })
 }
 
 /// `transfer`, `transfer.conference`, … (SDK 269.0.0, `Call.disconnect_type`).

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -21,8 +22,8 @@ pub use departure::{CalledOff, Departure};
 
 use super::{
     clock_offset::ClockOffset,
-    conversation::Conversation,
-    ids::{ConversationId, QueueId},
+    conversation::{Conversation, LegState},
+    ids::{ConversationId, LanguageId, QueueId, SkillId},
     model::{CallerName, Priority, Queue, QueueRef, TransferRequest, UpstreamUse, Warning},
     rate::{RateShare, RateUse},
 };
@@ -270,6 +271,18 @@ pub enum GatewayError {
     ShuttingDown,
 }
 
+impl GatewayError {
+    /// The same of a call that names no conversation: "not found" is then said of a host or a
+    /// queue.
+    #[must_use]
+    pub fn of_no_conversation(self) -> Self {
+        match self {
+            Self::NotFound(answer) => Self::Failed(answer),
+            other => other,
+        }
+    }
+}
+
 impl From<FlightError> for GatewayError {
     fn from(lost: FlightError) -> Self {
         match lost {
@@ -312,7 +325,7 @@ pub struct QueueListing {
     pub loaded_at: Timestamp,
 }
 
-/// A call that waits in a queue, as the observations show it.
+/// A call that waits in a queue, as analytics shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingCall {
     /// The call.
@@ -321,6 +334,42 @@ pub struct WaitingCall {
     pub since: Timestamp,
     /// Its priority, when shown.
     pub priority: Option<i64>,
+    /// The skills it asks for, when shown.
+    pub skill_ids: Option<Vec<SkillId>>,
+    /// The language it asks for, when shown.
+    pub language_id: Option<LanguageId>,
+}
+
+impl WaitingCall {
+    /// Adds what this row tells to the waiting leg of `conversation`, where the conversation does
+    /// not tell it: a bulk look has no priority.
+    pub fn complete(&self, conversation: &mut Conversation) {
+        let waiting = conversation.legs.iter_mut().filter(|leg| leg.state == LegState::Waiting);
+        for routing in waiting.map(|leg| &mut leg.routing) {
+            routing.priority = routing.priority.or(self.priority);
+            if routing.skill_ids.is_none() {
+                routing.skill_ids.clone_from(&self.skill_ids);
+            }
+            routing.language_id = routing.language_id.or(self.language_id);
+        }
+    }
+}
+
+/// What goes on in a queue, voice only; `None` for what Genesys did not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueActivity {
+    /// Calls that wait.
+    pub waiting: Option<u64>,
+    /// How long the oldest of them has waited, in seconds; `None` also when none waits.
+    pub longest_wait_seconds: Option<u64>,
+    /// Calls that an agent has.
+    pub interacting: Option<u64>,
+    /// Agents on queue, whatever they do.
+    pub on_queue: Option<u64>,
+    /// Agents on queue that are free.
+    pub idle: Option<u64>,
+    /// When Genesys said so, by our clock.
+    pub as_of: Timestamp,
 }
 
 /// Who waits in a queue. Rows can lag: a call that was moved may show again.
@@ -334,6 +383,16 @@ pub struct WaitingCalls {
     pub rows: Vec<WaitingCall>,
     /// How Genesys' clock, by which the rows are, differs from ours.
     pub clock: ClockOffset,
+}
+
+/// How the requests of a batch follow each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BatchPace {
+    /// Time between two of them, so that they are spread over the minute; zero when the minute has
+    /// room for all.
+    pub apart: Duration,
+    /// How long the request limit keeps the next ones waiting.
+    pub ready_in: Duration,
 }
 
 /// Genesys Cloud, as far as transfers need it.
@@ -440,7 +499,8 @@ pub trait CallGateway: Send + Sync + 'static {
     /// there is no news, and what was left of the last share goes on counting.
     fn keep_to(&self, share: Option<RateShare>);
 
-    /// The voice calls that wait in a queue.
+    /// The voice calls that wait in a queue: all of them while Genesys answers bulk looks, else the
+    /// oldest and the newest, at most 100.
     ///
     /// # Errors
     /// See [`GatewayError`].
@@ -449,6 +509,49 @@ pub trait CallGateway: Send + Sync + 'static {
         ctx: &CallContext,
         queue: QueueId,
     ) -> Result<WaitingCalls, GatewayError>;
+
+    /// The legs of many calls in one request for each 100, of those that are plain: one leg waits,
+    /// in `queue`, and no other is open but the customer's. All others are left out, and everything
+    /// when Genesys does not answer: these are to be read with [`CallGateway::conversation`]. Such
+    /// a conversation has the mark `bulk` and no priority.
+    async fn bulk_look(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+        ids: &[ConversationId],
+    ) -> HashMap<ConversationId, Conversation> {
+        let _ = (ctx, queue, ids);
+        HashMap::new()
+    }
+
+    /// What goes on in these queues, at most 5 s old and shared by all who ask. While the request
+    /// budget is used up it is what was known last, if anything. A queue of which nothing is known
+    /// is left out. It is asked for in [`Lane::Batch`], whatever the lane of `ctx`.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn queue_activity(
+        &self,
+        ctx: &CallContext,
+        ids: &[QueueId],
+    ) -> Result<HashMap<QueueId, QueueActivity>, GatewayError> {
+        let _ = (ctx, ids);
+        Ok(HashMap::new())
+    }
+
+    /// How many seconds a new call would wait in a queue, as Genesys estimates it; `None` when it
+    /// has no estimate.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn estimated_wait(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<Option<u64>, GatewayError> {
+        let _ = (ctx, queue);
+        Ok(None)
+    }
 
     /// How many people can answer in a queue now, when Genesys says so.
     ///
@@ -459,6 +562,18 @@ pub trait CallGateway: Send + Sync + 'static {
 
     /// Requests a minute that batches may use, as far as is known now.
     fn batch_allowance(&self) -> u32;
+
+    /// How requests of a batch that needs `needed` more should follow each other, and when it may
+    /// make `next` of them.
+    fn batch_pace(&self, needed: u32, next: u32) -> BatchPace {
+        let _ = (needed, next);
+        BatchPace::default()
+    }
+
+    /// Whether one request shows many calls, as far as is known now.
+    fn looks_in_bulk(&self) -> bool {
+        false
+    }
 
     /// Why the gateway cannot work now (no token, no queue map, circuit open), for readiness;
     /// empty when it can.

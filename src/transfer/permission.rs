@@ -10,7 +10,7 @@ use super::{
     ids::{ConversationId, QueueId},
     model::{Queue, QueueRef, Stage, Transfer},
     problems,
-    store::TransferFilter,
+    store::{StoreError, TransferFilter},
 };
 use crate::problem::{Code, Problem};
 
@@ -73,18 +73,10 @@ pub(crate) async fn check_repetition(
 ) -> Result<(), Problem> {
     let Some(most) = limits.moves_per_conversation else { return Ok(()) };
     let now = transfers.clock.now();
-    let since = now.saturating_sub(WINDOW).unwrap_or(jiff::Timestamp::MIN);
-    let filter = TransferFilter {
-        conversation_id: Some(id),
-        since: Some(since),
-        ..TransferFilter::default()
-    };
-    let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
-    let happened =
-        records.iter().filter(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+    let happened = moves_within_the_hour(transfers, id).await?;
     // Newest first: when this one leaves the window, there is room for one more.
     let index = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(1);
-    let Some(last) = happened.map(|transfer| transfer.created_at).nth(index) else {
+    let Some(last) = happened.get(index).map(|transfer| transfer.created_at) else {
         return Ok(());
     };
     let room_at = last.saturating_add(WINDOW).unwrap_or(jiff::Timestamp::MAX);
@@ -98,6 +90,25 @@ pub(crate) async fn check_repetition(
          /transfers?conversationId=… shows who moved it where.",
     )
     .retry_after(wait))
+}
+
+/// The transfers of a conversation that moved it, or may have, within the last hour, newest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn moves_within_the_hour(
+    transfers: &Transfers,
+    id: ConversationId,
+) -> Result<Vec<Transfer>, StoreError> {
+    let since = transfers.clock.now().saturating_sub(WINDOW).unwrap_or(jiff::Timestamp::MIN);
+    let filter = TransferFilter {
+        conversation_id: Some(id),
+        since: Some(since),
+        ..TransferFilter::default()
+    };
+    let mut records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
+    records.retain(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+    Ok(records)
 }
 
 /// The same for every queue the caller may not use, so that it tells nothing about the queue.

@@ -84,6 +84,7 @@ mod set_up;
 mod slow_callers;
 #[cfg(test)]
 #[cfg(test)]
+mod standing_drains;
 mod stops;
 #[cfg(test)]
 mod store_contract;

@@ -6,12 +6,25 @@ use tokio::time::Instant;
 
 use super::{Open, PAUSED, Runner, fetch::tell_the_unseen, phase::IN_FLIGHT};
 use crate::{
-    batch::{BatchStatus, item::ItemResult, judge::cancelled, trouble::Pauses},
-    transfer::model::{Stage, Status},
+    batch::{
+        BatchStatus,
+        item::ItemResult,
+        judge::{cancelled, stand_is_over},
+        trouble::Pauses,
+    },
+    problem::Problem,
+    transfer::{
+        context,
+        gateway::Lane,
+        model::{Stage, Status},
+    },
 };
 
 /// How often it is seen whether the last transfers have settled.
 const SETTLED_YET: Duration = Duration::from_millis(500);
+
+/// Time for the last look at the queue.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Items skipped in one go.
 const PAGE: u32 = 200;
@@ -19,47 +32,56 @@ const PAGE: u32 = 200;
 /// All items are transfers: when the last has settled, the batch is done.
 pub(super) async fn complete(mut runner: Runner) {
     runner.batch.status = BatchStatus::Completed;
-    close_the_books(runner).await;
+    // Of a standing drain that waited for agents to leave.
+    if runner.open.is_empty() || skip_open(&mut runner, stand_is_over).await {
+        close_the_books(runner).await;
+    }
 }
 
 /// The batch was stopped: what was not sent is skipped.
 pub(super) async fn skip_the_rest(mut runner: Runner) {
     runner.batch.status = BatchStatus::Cancelled;
+    if skip_open(&mut runner, cancelled).await {
+        close_the_books(runner).await;
+    }
+}
+
+/// Skips all items that are left, for that reason. `false`: another process does, or will.
+async fn skip_open(runner: &mut Runner, why: fn() -> Problem) -> bool {
     // Some of these may have been recorded without our knowing: they come first.
     let in_memory: Vec<Open> = std::mem::take(&mut runner.open).into_values().collect();
     let mut next = in_memory;
     let mut pauses = Pauses::default();
     loop {
         if !next.is_empty() {
-            match skip(&runner, next).await {
+            match skip(runner, next, why).await {
                 Skipped::All => pauses = Pauses::default(),
                 Skipped::NotYet => {
-                    if !pause(&runner, &mut pauses).await {
-                        return;
+                    if !pause(runner, &mut pauses).await {
+                        return false;
                     }
                 }
-                Skipped::NotOurs => return,
+                Skipped::NotOurs => return false,
             }
         }
         let read = runner.batches.store.open_items(runner.batch.id, 0, PAGE).await;
         match runner.logged("cannot read items", read) {
-            Some(items) if items.is_empty() => break,
+            Some(items) if items.is_empty() => return true,
             Some(items) => next = items.into_iter().map(Open::from).collect(),
             None => {
                 next = Vec::new();
-                if !pause(&runner, &mut pauses).await {
-                    return;
+                if !pause(runner, &mut pauses).await {
+                    return false;
                 }
             }
         }
     }
-    close_the_books(runner).await;
 }
 
-async fn skip(runner: &Runner, items: Vec<Open>) -> Skipped {
-    let skips = items.into_iter().map(|mut open| async move {
-        runner.run.settle(&mut open, Stage::Skipped, cancelled()).await
-    });
+async fn skip(runner: &Runner, items: Vec<Open>, why: fn() -> Problem) -> Skipped {
+    let skips = items
+        .into_iter()
+        .map(|mut open| async move { runner.run.settle(&mut open, Stage::Skipped, why()).await });
     let ends: Vec<ItemResult> = stream::iter(skips).buffer_unordered(IN_FLIGHT).collect().await;
     if ends.iter().any(|end| matches!(end, ItemResult::Stopped)) {
         Skipped::NotOurs
@@ -87,7 +109,13 @@ async fn close_the_books(mut runner: Runner) {
         }
     }
     let known = u32::try_from(runner.known.len()).unwrap_or(u32::MAX);
-    let rest = runner.batch.total.saturating_sub(known);
+    let rest = match &runner.stand {
+        // All it knows came to light, some more than once.
+        Some(_) => 0,
+        None => runner.batch.total.saturating_sub(known),
+    };
+    runner.batch.waiting_until = None;
+    runner.batch.still_waiting = still_waiting(&runner).await;
     let cancelled = runner.batch.status == BatchStatus::Cancelled;
     runner.batch.unseen = if cancelled { 0 } else { runner.view.unseen.min(rest) };
     runner.batch.vanished = rest.saturating_sub(runner.batch.unseen);
@@ -112,6 +140,18 @@ async fn close_the_books(mut runner: Runner) {
         cancelled,
         "batch finished"
     );
+}
+
+/// How many calls wait in the queue of a drain that were not moved; `None` when it cannot be seen.
+async fn still_waiting(runner: &Runner) -> Option<u64> {
+    let drain = runner.batch.drain.as_ref()?;
+    if runner.view.still_waiting.is_some() {
+        return runner.view.still_waiting;
+    }
+    let ctx = context(Instant::now() + LAST_LOOK, Lane::Batch);
+    let ctx = ctx.on_behalf_of(&runner.batch.requested_by);
+    let look = runner.transfers.gateway.waiting(&ctx, drain.from.id).await;
+    look.ok().map(|look| runner.unmoved(&look))
 }
 
 /// Waits for transfers that a process before us left, and for what the store still owes.

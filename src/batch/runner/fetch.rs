@@ -1,20 +1,23 @@
 //! Where the items come from: the store, and for a drain the queue itself.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{ADMISSION, Close, Open, Runner, Unread};
+use super::{ADMISSION, Close, Open, Runner, Unread, stand};
 use crate::{
     batch::{
         Batch, Drain, Item,
-        drain::ItemLabels,
+        drain::{ItemLabels, TAIL},
+        item::BEGIN_PICTURE,
+        looks,
         sight::{self, News},
         trouble::Trouble,
     },
     transfer::{
         context,
-        gateway::{GatewayError, Lane, WaitingCall, WaitingCalls},
+        engine::calls_needed,
+        gateway::{BatchPace, GatewayError, Lane, WaitingCall, WaitingCalls},
     },
 };
 
@@ -23,6 +26,12 @@ const FEW: usize = 16;
 
 /// Items read from the store at once.
 const PAGE: u32 = 100;
+
+/// A shorter wait for the request limit is not told.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
+
+/// Most calls that one look at many shows.
+const PICTURES: usize = 100;
 
 /// Moved calls may be shown for a while. For so long the newest ones wait, so that those between
 /// come first.
@@ -40,11 +49,15 @@ const NOT_ALL_SHOWN: &str = "not_all_shown";
 impl Runner {
     /// Fetches items if there are few. `false` when something else has to be done first.
     pub(super) async fn fetch(&mut self) -> bool {
-        if self.open.len() >= FEW {
+        let end = if self.is_tail_held() { TAIL } else { u32::MAX };
+        if self.open.range(..end).take(FEW).count() >= FEW {
             return true;
         }
         if let Unread::From(position) = self.unread {
             return self.read_items(position).await;
+        }
+        if self.stand.is_some() {
+            return true;
         }
         let hidden = self.view.hidden.unwrap_or(self.batch.total > self.known_count());
         let rested = self.view.next_look.is_none_or(|at| at <= Instant::now());
@@ -80,6 +93,11 @@ impl Runner {
         }
     }
 
+    /// Whether the items that a look left for the end wait for those that are hidden before them.
+    pub(super) fn is_tail_held(&self) -> bool {
+        !self.tail_may_go && self.missing() > 0
+    }
+
     fn known_count(&self) -> u32 {
         u32::try_from(self.known.len()).unwrap_or(u32::MAX)
     }
@@ -90,7 +108,65 @@ impl Runner {
             return 0;
         };
         let most = drain.limit.unwrap_or(u32::MAX).min(self.batches.settings.max_size);
+        if self.stand.is_some() {
+            let busy = self.open.len().saturating_add(self.in_flight.len());
+            let busy = u32::try_from(busy).unwrap_or(u32::MAX);
+            return most.saturating_sub(self.moves.saturating_add(busy));
+        }
         most.saturating_sub(self.known_count())
+    }
+
+    /// Whether a standing drain has nothing left to do and waits for nothing.
+    pub(super) fn is_done_standing(&self) -> bool {
+        let Some(stand) = &self.stand else { return false };
+        let (over, left) = (stand.is_over(self.transfers.clock.now()), !self.open.is_empty());
+        match (over, left) {
+            (true, left) => !left || !stand.is_moving(),
+            (false, left) => !left && self.room() == 0,
+        }
+    }
+
+    /// Looks at the queue of a standing drain, if that is due. `false` when something else has to
+    /// be done first.
+    pub(super) async fn watch_queue(&mut self) -> bool {
+        let Some(drain) = self.batch.drain.clone() else { return true };
+        let clock = self.transfers.clock.now();
+        let has_room = self.room() > 0;
+        let Some(mut stand) = self.stand.take_if(|stand| stand.is_due(Instant::now(), clock)) else {
+            return true;
+        };
+        let (batches, caller) = (Arc::clone(&self.batches), self.batch.requested_by.clone());
+        let moves = |on_queue| {
+            stand.saw(on_queue);
+            stand.is_moving() && has_room
+        };
+        let looked = self.unless_stopped(looks::look(&batches, &drain, &caller, moves)).await;
+        let not_before = looked.as_ref().and_then(|seen| seen.not_before);
+        let pause = not_before.map_or(stand::BEAT, |at| {
+            at.duration_since(clock).unsigned_abs().min(stand::BEAT)
+        });
+        stand.looked(Instant::now(), clock, pause);
+        let moving = stand.is_moving();
+        self.stand = Some(stand);
+        let Some(seen) = looked else { return false };
+        match seen.waiting {
+            Some(look) if moving => {
+                let calls = self.newcomers(&drain, &look);
+                calls.is_empty() || self.found(&drain, &calls, false).await
+            }
+            _ => true,
+        }
+    }
+
+    /// The calls of a look that came since they were seen last, and have waited long enough.
+    fn newcomers(&self, drain: &Drain, look: &WaitingCalls) -> Vec<WaitingCall> {
+        let by = drain.arrived_by(look.clock.theirs(self.transfers.clock.now()));
+        let most = usize::try_from(self.room()).unwrap_or(usize::MAX);
+        let is_new = |row: &&WaitingCall| {
+            let before = self.arrived.get(&row.conversation_id);
+            row.since <= by && before.is_none_or(|before| row.since > *before)
+        };
+        look.rows.iter().filter(is_new).take(most).cloned().collect()
     }
 
     async fn read_items(&mut self, from: u32) -> bool {
@@ -109,8 +185,92 @@ impl Runner {
     fn add(&mut self, items: Vec<Item>) {
         for item in items {
             self.known.insert(item.request.conversation_id);
+            if let (Some(_), Some(since)) = (&self.stand, item.waiting_since) {
+                self.arrived.insert(item.request.conversation_id, since);
+            }
             self.open.insert(item.position, Open::from(item));
         }
+    }
+
+    /// How requests of this batch follow each other now.
+    pub(super) fn pace(&self) -> BatchPace {
+        let calls = self.open.len().saturating_add(self.missing().try_into().unwrap_or(0));
+        let each = self
+            .open
+            .values()
+            .next()
+            .map_or(1, |open| calls_needed(&self.transfers, &open.item.request));
+        let needed = u32::try_from(calls).unwrap_or(u32::MAX).saturating_mul(each);
+        self.transfers.gateway.batch_pace(needed, each)
+    }
+
+    /// Takes `requests` out of the minute, `apart` each.
+    pub(super) fn spend(&mut self, requests: u32, apart: Duration) {
+        self.spread_until = self.spread_until.max(Instant::now()) + apart.saturating_mul(requests);
+    }
+
+    /// Tells callers until when the batch waits for the request limit, if that is for long. Should
+    /// it not be written: the next one will be.
+    pub(super) async fn tell_the_wait(&mut self, wait: Duration) {
+        if wait < WORTH_TELLING {
+            return;
+        }
+        let now = self.transfers.clock.now();
+        let until = now.saturating_add(wait).unwrap_or(now);
+        let told = self.batch.waiting_until.is_some_and(|told| told > now);
+        if !told {
+            self.batch.waiting_until = Some(until);
+            self.save().await;
+        }
+    }
+
+    /// Sees that the item is begun on a fresh picture, if a look at many calls shows it, and that
+    /// requests are spread over the minute. `false`: something else has to be done first.
+    pub(super) async fn look_ahead(&mut self, position: u32) -> bool {
+        let now = Instant::now();
+        if self.pictures_until.is_some_and(|until| now < until) {
+            let has_picture = |open: &Open| open.has_picture() || open.looks_alone;
+            if self.open.get(&position).is_some_and(has_picture) {
+                return true;
+            }
+        }
+        if now < self.spread_until {
+            self.tell_the_wait(self.spread_until.saturating_duration_since(now)).await;
+            self.rest_until(self.spread_until).await;
+            return false;
+        }
+        let Some(drain) = self.batch.drain.as_ref().filter(|_| self.transfers.settings.verify)
+        else {
+            return true;
+        };
+        if self.open.get(&position).is_none_or(|open| open.looks_alone) {
+            return true;
+        }
+        let due = self.open.values().filter(|open| open.due().is_none_or(|at| at <= now));
+        let due = due.filter(|open| !open.looks_alone).take(PICTURES);
+        let ids: Vec<_> = due.map(|open| open.item.request.conversation_id).collect();
+        let (transfers, from) = (Arc::clone(&self.transfers), drain.from.id);
+        let ctx = context(Instant::now() + ADMISSION, Lane::Batch);
+        let ctx = ctx.on_behalf_of(&self.batch.requested_by);
+        let looking = transfers.gateway.bulk_look(&ctx, from, &ids);
+        let Some(mut pictures) = self.unless_stopped(looking).await else {
+            return false;
+        };
+        let at = Instant::now();
+        self.pictures_until = (!pictures.is_empty()).then(|| at + BEGIN_PICTURE);
+        let ids: HashSet<_> = ids.into_iter().collect();
+        for open in self.open.values_mut() {
+            let id = open.item.request.conversation_id;
+            if ids.contains(&id) {
+                let mut picture = pictures.remove(&id);
+                if let (Some(picture), Some(row)) = (&mut picture, open.item.row()) {
+                    row.complete(picture);
+                }
+                open.seen(picture, at);
+            }
+        }
+        self.take_back_all();
+        self.control.is_undisturbed()
     }
 
     /// One look at the queue. `idle`: there is nothing else to do.
@@ -118,7 +278,7 @@ impl Runner {
         let Some(drain) = self.batch.drain.clone() else {
             return true;
         };
-        let transfers = std::sync::Arc::clone(&self.transfers);
+        let transfers = Arc::clone(&self.transfers);
         let ctx = context(Instant::now() + ADMISSION, Lane::Batch);
         let ctx = ctx.on_behalf_of(&self.batch.requested_by);
         let looking = transfers.gateway.waiting(&ctx, drain.from.id);
@@ -128,6 +288,7 @@ impl Runner {
         match looked {
             Ok(look) => {
                 self.view.blind_since = None;
+                self.view.still_waiting = Some(self.unmoved(&look));
                 self.use_look(&drain, &look, idle).await
             }
             Err(error) => {
@@ -135,6 +296,12 @@ impl Runner {
                 false
             }
         }
+    }
+
+    /// How many calls a look counts that were not moved.
+    pub(super) fn unmoved(&self, look: &WaitingCalls) -> u64 {
+        let moved = look.rows.iter().filter(|row| self.moved.contains(&row.conversation_id));
+        look.count.saturating_sub(u64::try_from(moved.count()).unwrap_or(u64::MAX))
     }
 
     async fn use_look(&mut self, drain: &Drain, look: &WaitingCalls, idle: bool) -> bool {
@@ -166,7 +333,10 @@ impl Runner {
     }
 
     /// How many waited when the drain began and were not seen yet.
-    fn missing(&self) -> u32 {
+    pub(super) fn missing(&self) -> u32 {
+        if self.stand.is_some() {
+            return 0;
+        }
         self.batch.total.saturating_sub(self.known_count())
     }
 
@@ -190,7 +360,10 @@ impl Runner {
     /// The end: of the missing calls, `unseen` may still wait.
     fn give_up(&mut self, unseen: u32) {
         self.view.unseen = unseen;
-        self.control.close(Close::Finished);
+        self.tail_may_go = true;
+        if self.open.is_empty() {
+            self.control.close(Close::Finished);
+        }
     }
 
     fn blind(&mut self, error: GatewayError, idle: bool) {
@@ -217,9 +390,9 @@ impl Runner {
     /// Records calls that came to light.
     async fn found(&mut self, drain: &Drain, calls: &[WaitingCall], hidden: bool) -> bool {
         let asked = ItemLabels { reason: &self.batch.reason, reference: &self.batch.reference };
-        let first = self.known_count();
-        let calls = calls.iter().map(|call| (call.conversation_id, call.since));
-        let items = asked.items(drain, first, calls);
+        // In a standing drain a call can come back, as another item.
+        let first = if self.stand.is_some() { self.batch.total } else { self.known_count() };
+        let items = asked.items(drain, first, calls.iter().cloned());
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let total = self.batch.total.max(first.saturating_add(count));
         let (id, owner) = (self.batch.id, self.transfers.records.owner());

@@ -103,7 +103,7 @@ impl Control {
     pub(super) fn came_back(&mut self, result: &ItemResult, now: Instant) {
         match result {
             ItemResult::Taken => self.got_through(),
-            ItemResult::GivenUp | ItemResult::Later => {}
+            ItemResult::GivenUp | ItemResult::Later | ItemResult::Again => {}
             ItemResult::Unclear(trouble) => {
                 self.pause(trouble, now);
                 self.failed();
@@ -245,6 +245,7 @@ mod tests {
             (vec![], ("running", false)),
             (vec![ItemResult::Taken], ("running", false)),
             (vec![ItemResult::GivenUp, ItemResult::Later], ("running", false)),
+            (vec![ItemResult::Again], ("running", false)),
             (vec![own(), own()], ("running", false)),
             (vec![own(), own(), own()], ("paused", true)),
             (vec![own(), own(), ItemResult::Taken, own(), own()], ("running", false)),

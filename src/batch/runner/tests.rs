@@ -12,8 +12,10 @@ use crate::{
     transfer::{gateway::Sent, model::Status, testing::caller},
 };
 
+mod pictures;
 mod requests;
 mod sight;
+mod standing;
 mod storms;
 mod takeover;
 

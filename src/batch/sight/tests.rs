@@ -11,7 +11,13 @@ fn minute(number: u128) -> Timestamp {
 
 /// What Genesys shows when `calls` wait, call n since minute n.
 fn look(calls: impl Iterator<Item = u128>) -> WaitingCalls {
-    let row = |n: u128| WaitingCall { conversation_id: id(n), since: minute(n), priority: None };
+    let row = |n: u128| WaitingCall {
+        conversation_id: id(n),
+        since: minute(n),
+        priority: None,
+        skill_ids: None,
+        language_id: None,
+    };
     let all: Vec<WaitingCall> = calls.map(row).collect();
     let count = u64::try_from(all.len()).unwrap();
     if all.len() <= 100 {

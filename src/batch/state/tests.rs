@@ -22,6 +22,8 @@ fn batch(total: u32, vanished: u32) -> Batch {
         total,
         vanished,
         unseen: 0,
+        still_waiting: None,
+        waiting_until: None,
         warnings: Vec::new(),
         error: None,
         created_at: Timestamp::UNIX_EPOCH,
@@ -35,7 +37,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn tally(settled: &[(Status, Option<Code>, u32)], last_minute: u32) -> Tally {
-    Tally { settled: settled.to_vec(), last_minute }
+    Tally { settled: settled.to_vec(), last_minute, ..Tally::default() }
 }
 
 #[test]
@@ -74,12 +76,18 @@ fn the_pace_is_what_was_done_scaled_to_a_minute_and_never_more_than_the_limit_al
         let tally = tally(&[(Status::Accepted, None, last_minute)], last_minute);
         state(batch(100, 0), &tally, at(now), most).pace
     };
-    assert_eq!(pace(10, 30, 70), Pace { per_minute: 20, eta_seconds: Some(270) });
+    assert_eq!(
+        pace(10, 30, 70),
+        Pace { per_minute: 20, eta_seconds: Some(270), waiting_until: None }
+    );
     assert_eq!(pace(40, 30, 70).per_minute, 70);
-    assert_eq!(pace(0, 0, 70), Pace { per_minute: 70, eta_seconds: Some(85) });
-    assert_eq!(pace(1, 3, 70), Pace { per_minute: 60, eta_seconds: Some(99) });
-    assert_eq!(pace(3, 15, 70), Pace { per_minute: 12, eta_seconds: Some(485) });
-    assert_eq!(pace(0, 90, 70), Pace { per_minute: 0, eta_seconds: None });
+    assert_eq!(pace(0, 0, 70), Pace { per_minute: 70, eta_seconds: Some(85), waiting_until: None });
+    assert_eq!(pace(1, 3, 70), Pace { per_minute: 60, eta_seconds: Some(99), waiting_until: None });
+    assert_eq!(
+        pace(3, 15, 70),
+        Pace { per_minute: 12, eta_seconds: Some(485), waiting_until: None }
+    );
+    assert_eq!(pace(0, 90, 70), Pace { per_minute: 0, eta_seconds: None, waiting_until: None });
 }
 
 #[test]
@@ -87,7 +95,7 @@ fn a_finished_batch_tells_how_fast_calls_were_moved() {
     let batch = Batch { finished_at: Some(at(120)), ..batch(100, 0) };
     let left = Some(Code::NoLongerWaiting);
     let tally = tally(&[(Status::Accepted, None, 60), (Status::Skipped, left, 40)], 0);
-    let expected = Pace { per_minute: 30, eta_seconds: Some(0) };
+    let expected = Pace { per_minute: 30, eta_seconds: Some(0), waiting_until: None };
     assert_eq!(state(batch, &tally, at(9000), 70).pace, expected);
 }
 

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Floor, batches, from, to};
 use crate::{
-    batch::{BatchOrder, BatchReply, BatchState, BatchSubmission, Batches, DrainOrder, Plan},
+    batch::{BatchOrder, BatchReply, BatchState, BatchSubmission, Batches, DrainOrder, Plan, When},
     config::Confirm,
     problem::Problem,
     transfer::{
@@ -145,6 +145,9 @@ pub(crate) fn order() -> DrainOrder {
         language_id: None,
         keep_place: true,
         limit: None,
+        min_waited_minutes: None,
+        until: None,
+        when: When::Always,
         dry_run: false,
         reason: None,
         reference: Some("CASE-1".to_owned()),

@@ -48,6 +48,8 @@ struct Call {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub looks: u32,
+    pub pictures: u32,
+    pub activities: u32,
     pub reads: u32,
     pub commands: u32,
     pub patches: u32,
@@ -94,7 +96,14 @@ pub(crate) struct Floor {
     pub stuck_patches: Mutex<HashMap<ConversationId, GatewayError>>,
     /// Errors for the next changes of priority.
     pub failing_patches: Mutex<VecDeque<GatewayError>>,
+    /// Agents on every queue.
     pub members: Mutex<Option<u64>>,
+    /// Whether looks show all that wait, and one many calls.
+    pub bulk: Mutex<bool>,
+    /// Calls that a look at many leaves out.
+    pub left_out: Mutex<HashSet<ConversationId>>,
+    /// What a look at many showed first is shown for ever.
+    pub stale: Mutex<Option<HashMap<ConversationId, Conversation>>>,
 }
 
 pub(crate) fn call(number: u32) -> ConversationId {
@@ -163,6 +172,14 @@ impl Floor {
         self.state.lock().unwrap().cost
     }
 
+    /// What a look at these calls shows now.
+    pub(crate) fn pictures_of(
+        &self,
+        ids: impl Iterator<Item = ConversationId>,
+    ) -> HashMap<ConversationId, Conversation> {
+        ids.map(|id| (id, Conversation { bulk: true, ..self.read(id).unwrap() })).collect()
+    }
+
     /// How often each call was commanded.
     pub(crate) fn commands(&self) -> HashMap<ConversationId, u32> {
         self.state.lock().unwrap().commands.clone()
@@ -194,7 +211,7 @@ impl Floor {
         let every = *self.ghost_every.lock().unwrap();
         let for_ever = every > 0 && nth.is_multiple_of(every);
         let lag = if for_ever { Duration::from_hours(24) } else { *self.lag.lock().unwrap() };
-        let row = WaitingCall { conversation_id: id, since, priority: Some(priority) };
+        let row = waiting_row(id, since, priority);
         state.ghosts.push((queue, row, Instant::now() + lag));
     }
 
@@ -205,8 +222,7 @@ impl Floor {
             if let Stand::Waiting { queue, since, priority } = call.stand
                 && queue == wanted
             {
-                let priority = Some(priority);
-                rows.push(WaitingCall { conversation_id: *id, since, priority });
+                rows.push(waiting_row(*id, since, priority));
             }
         }
         let shown = |ghost: &&(QueueId, WaitingCall, Instant)| {
@@ -215,7 +231,7 @@ impl Floor {
         rows.extend(state.ghosts.iter().filter(shown).map(|(_, row, _)| row.clone()));
         rows.sort_by_key(|row| (row.since, row.conversation_id));
         let count = u64::try_from(rows.len()).unwrap();
-        let truncated = rows.len() > WINDOW;
+        let truncated = rows.len() > WINDOW && !*self.bulk.lock().unwrap();
         if truncated {
             rows.drain(WINDOW / 2..rows.len() - WINDOW / 2);
         }
@@ -285,6 +301,11 @@ impl Floor {
 struct Unlimited;
 
 impl Reservation for Unlimited {}
+
+fn waiting_row(conversation_id: ConversationId, since: Timestamp, priority: i64) -> WaitingCall {
+    let priority = Some(priority);
+    WaitingCall { conversation_id, since, priority, skill_ids: None, language_id: None }
+}
 
 #[async_trait]
 impl CallGateway for Floor {
@@ -400,6 +421,51 @@ impl CallGateway for Floor {
             return Ok(WaitingCalls::default());
         }
         Ok(self.look(queue))
+    }
+
+    async fn bulk_look(
+        &self,
+        ctx: &CallContext,
+        from: QueueId,
+        ids: &[ConversationId],
+    ) -> HashMap<ConversationId, Conversation> {
+        self.callers.note(ctx);
+        if !*self.bulk.lock().unwrap() {
+            return HashMap::new();
+        }
+        self.state.lock().unwrap().cost.pictures += 1;
+        let mut pictures = HashMap::new();
+        for id in ids {
+            let waits = matches!(self.stand(*id), Stand::Waiting { queue, .. } if queue == from);
+            if waits && !self.left_out.lock().unwrap().contains(id) {
+                let mut picture = self.read(*id).unwrap();
+                picture.legs.iter_mut().for_each(|leg| leg.routing.priority = None);
+                pictures.insert(*id, Conversation { bulk: true, ..picture });
+            }
+        }
+        self.stale.lock().unwrap().clone().unwrap_or(pictures)
+    }
+
+    async fn queue_activity(
+        &self,
+        ctx: &CallContext,
+        ids: &[QueueId],
+    ) -> Result<HashMap<QueueId, QueueActivity>, GatewayError> {
+        self.callers.note(ctx);
+        self.state.lock().unwrap().cost.activities += 1;
+        let activity = |id: &QueueId| QueueActivity {
+            waiting: Some(self.line(*id).len() as u64),
+            longest_wait_seconds: None,
+            interacting: None,
+            on_queue: *self.members.lock().unwrap(),
+            idle: None,
+            as_of: self.clock.now(),
+        };
+        Ok(ids.iter().map(|id| (*id, activity(id))).collect())
+    }
+
+    fn looks_in_bulk(&self) -> bool {
+        *self.bulk.lock().unwrap()
     }
 
     async fn members(&self, _: &CallContext, _: QueueId) -> Result<Option<u64>, GatewayError> {

@@ -51,7 +51,7 @@ fn default_file_documents_every_key_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), KEYS.len());
-    assert_eq!(KEYS.len(), 49);
+    assert_eq!(KEYS.len(), 50);
     assert!(SECRETS.iter().all(|secret| KEYS.iter().any(|key| key == secret)));
 }
 
@@ -66,6 +66,7 @@ fn sample(key: &str) -> String {
         | "telemetry.otlp_endpoint" => "https://other.example.com/".to_owned(),
         "genesys.private_key" => EC_KEY.to_owned(),
         "genesys.transfer_api" => "conversation-patch".to_owned(),
+        "genesys.bulk_looks" => "off".to_owned(),
         "genesys.region" => "eu-west-2".to_owned(),
         "transfers.confirm" => "always".to_owned(),
         "batches.max_size" => "500".to_owned(),

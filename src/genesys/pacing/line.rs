@@ -1,7 +1,7 @@
 //! Which request may go when: the window, Genesys' own ceilings, pauses after a 429, and the
 //! waiting line. A state machine over instants; no clock, no tasks.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
@@ -14,13 +14,16 @@ use crate::{
     genesys::call::{Operation, Operations, PerOperation},
     metrics::RateReading,
     transfer::{
-        gateway::Lane,
+        gateway::{BatchPace, Lane},
         model::CallerName,
         rate::{RateShare, RateUse},
     },
 };
 
 const LANES: usize = 5;
+
+/// What a limit is for.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The answer to an [`Ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,33 @@ impl PacingQueue {
         let ceiling = self.ceilings.largest(operations, spare).unwrap_or(u64::MAX);
         let share = self.share.largest(limit);
         u32::try_from(window.min(ceiling).min(share)).unwrap_or(u32::MAX)
+    }
+
+    /// How requests of a batch follow each other that needs `needed` more, the next ones for these
+    /// operations. Spread over the minute they leave no long silence behind a burst.
+    pub(super) fn batch_pace(
+        &mut self,
+        now: Instant,
+        operations: Operations,
+        needed: u64,
+    ) -> BatchPace {
+        let rank = rank(Lane::Batch);
+        let hold = self.hold(now, rank, Ask::Reserve(operations), &Ahead::default());
+        let spare = self.spare(rank);
+        let usual = MINUTE / self.largest(Lane::Batch, operations).max(1);
+        let limit = self.window.limit();
+        let left = self.window.room(now).saturating_sub(limit * spare / 100);
+        let mut apart = if needed > left { usual } else { Duration::ZERO };
+        if let Some(theirs) = self.ceilings.of_all(now, &self.window) {
+            let left = theirs.left.saturating_sub(theirs.limit * spare / 100);
+            if needed > left {
+                // What is left may be used up until their minute ends.
+                let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+                let own = if theirs.whole_in.is_zero() { usual } else { theirs.whole_in / left };
+                apart = apart.max(own.min(usual * 2));
+            }
+        }
+        BatchPace { apart, ready_in: hold.end(now).saturating_duration_since(now) }
     }
 
     /// How many wait in `lane`.

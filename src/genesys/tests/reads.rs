@@ -238,7 +238,7 @@ async fn who_waits_is_asked_for_by_queue_and_medium() {
     let calls = gateway(&upstream).waiting(&ctx(), QUEUE.parse().unwrap()).await.unwrap();
     assert_eq!(calls.rows[0].conversation_id, conversation_id());
     let all = upstream.all();
-    let asked = all.iter().find(|seen| seen.path.ends_with("/query")).unwrap();
+    let asked = all.iter().find(|seen| seen.path.ends_with("/observations/query")).unwrap();
     let asked: Value = serde_json::from_str(&asked.body).unwrap();
     assert_eq!(asked["filter"]["predicates"][0]["value"], QUEUE);
     assert_eq!(asked["filter"]["predicates"][1]["value"], "voice");
@@ -259,5 +259,172 @@ async fn the_people_on_queue_are_counted_else_the_members() {
     let gateway = gateway(&upstream);
     for expected in [Some(0), Some(9), None] {
         assert_eq!(gateway.members(&ctx(), QUEUE.parse().unwrap()).await.unwrap(), expected);
+    }
+}
+
+/// An upstream with `all` calls waiting, in pages of at most `most`.
+async fn crowd(all: usize, most: usize) -> Scripted {
+    upstream(move |seen| {
+        let number = |name: &str| {
+            let pairs = seen.query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
+        };
+        let (size, page): (usize, usize) = (number("pageSize")?, number("pageNumber")?);
+        let size = size.min(most);
+        let groups = (0..all).skip((page - 1) * size).take(size).map(|n| {
+            let id = format!("00000000-0000-4000-8000-0000000{n:05}");
+            json!({
+                "group": {"conversationId": id, "queueId": QUEUE},
+                "data": [{"metric": "oWaiting", "count": 1}],
+                "entities": [{
+                    "conversationId": id, "queueId": QUEUE, "mediaType": "voice",
+                    "activityDate": "2026-01-01T00:00:00Z", "routingPriority": 4,
+                    "requestedRoutingSkillIds": [PARTICIPANT],
+                }],
+            })
+        });
+        seen.is("POST", "/api/v2/analytics/conversations/activity/query")
+            .then(|| Act::json(200, &json!({"results": groups.collect::<Value>()})))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn all_who_wait_are_asked_for_page_by_page() {
+    for (all, most, pages) in [(250, 100, 3), (300, 100, 4), (70, 25, 3), (5, 100, 2), (0, 100, 1)]
+    {
+        let upstream = crowd(all, most).await;
+        let calls = gateway(&upstream).waiting(&ctx(), QUEUE.parse().unwrap()).await.unwrap();
+        assert_eq!((calls.count, calls.rows.len(), calls.truncated), (all as u64, all, false));
+        assert_eq!(upstream.count("POST", "/activity/query"), pages, "{all} in pages of {most}");
+        for row in calls.rows {
+            assert_eq!(
+                (row.priority, row.skill_ids),
+                (Some(4), Some(vec![PARTICIPANT.parse().unwrap()]))
+            );
+        }
+    }
+}
+
+/// An upstream that answers bulk looks so, and shows one waiting call in the old way.
+async fn without_bulk_looks(act: Act) -> Scripted {
+    upstream(move |seen| {
+        let row =
+            json!({"conversationId": CONVERSATION, "observationDate": "2026-01-01T00:00:00Z"});
+        let data = json!({"metric": "oWaiting", "stats": {"count": 1}, "observations": [row]});
+        let group = json!({"queueId": QUEUE, "mediaType": "voice"});
+        if seen.is("POST", "/api/v2/analytics/queues/observations/query") {
+            return Some(Act::json(200, &json!({"results": [{"group": group, "data": [data]}]})));
+        }
+        seen.path.contains("/analytics/").then(|| act.clone())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_bulk_look_that_is_not_answered_as_described_is_left_alone_for_a_while() {
+    let queue = QUEUE.parse().unwrap();
+    for act in [
+        Act::json(403, &json!({"code": "missing.permissions"})),
+        Act::json(404, &json!({"code": "not.found"})),
+        Act::json(400, &json!({"code": "bad.request"})),
+        Act::json(200, &json!({"results": "nonsense", "conversations": 7})),
+        Act::json(200, &json!({"results": [null], "conversations": null})),
+        Act::answer(200, &[("content-type", "text/html")], "<html>"),
+    ] {
+        let upstream = without_bulk_looks(act.clone()).await;
+        let gateway = gateway(&upstream);
+        let asked = || {
+            [("POST", "/activity/query"), ("GET", "/details")]
+                .map(|(method, part)| upstream.count(method, part))
+        };
+        let mut once = None;
+        for _ in 0..3 {
+            let calls = gateway.waiting(&ctx(), queue).await.unwrap();
+            assert_eq!(calls.rows[0].conversation_id, conversation_id(), "{act:?}");
+            assert!(gateway.bulk_look(&ctx(), queue, &[conversation_id()]).await.is_empty());
+            assert_eq!(*once.get_or_insert_with(asked), asked(), "{act:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bulk_looks_can_be_turned_off() {
+    let upstream = without_bulk_looks(Act::json(200, &json!({"results": []}))).await;
+    let settings = config::Genesys { bulk_looks: config::BulkLooks::Off, ..settings() };
+    let gateway = gateway_with(&upstream, &settings);
+    let queue = QUEUE.parse().unwrap();
+    assert_eq!(gateway.waiting(&ctx(), queue).await.unwrap().count, 1);
+    assert!(gateway.bulk_look(&ctx(), queue, &[conversation_id()]).await.is_empty());
+    assert_eq!(upstream.all().iter().filter(|seen| seen.path.contains("conversations")).count(), 0);
+}
+
+#[tokio::test]
+async fn a_hundred_calls_are_looked_at_in_one_request() {
+    let upstream = upstream(|seen| {
+        let segment = |queue: Option<&str>| {
+            json!([{"segmentStart": "2026-01-01T00:00:00Z", "segmentType": "interact", "queueId": queue}])
+        };
+        let leg = |id: &str, purpose: &str, queue| {
+            let sessions = json!([{"mediaType": "voice", "segments": segment(queue)}]);
+            json!({"participantId": id, "purpose": purpose, "sessions": sessions})
+        };
+        let legs = json!([leg(PARTICIPANT, "customer", None), leg(QUEUE, "acd", Some(QUEUE))]);
+        let ids = seen.query.strip_prefix("id=")?.split(',');
+        // Of one it says nothing, and something of one that was not asked for.
+        let told = ids.skip(1).chain([CONVERSATION]);
+        let calls = told.map(|id| json!({"conversationId": id, "participants": legs}));
+        seen.is("GET", "/api/v2/analytics/conversations/details")
+            .then(|| Act::json(200, &json!({"conversations": calls.collect::<Value>()})))
+    })
+    .await;
+    let id = |n: u32| format!("00000000-0000-4000-8000-0000000{n:05}").parse().unwrap();
+    let ids: Vec<_> = (0..150).map(id).collect();
+    let looked = gateway(&upstream).bulk_look(&ctx(), QUEUE.parse().unwrap(), &ids).await;
+    assert_eq!(looked.len(), 148);
+    assert!(looked.iter().all(|(id, call)| call.bulk && call.id == *id));
+    assert_eq!(upstream.count("GET", "/details"), 2);
+}
+
+#[tokio::test]
+async fn the_activity_of_many_queues_is_shared_by_all_who_ask() {
+    let upstream = upstream(|seen| {
+        let groups = json!([{
+            "group": {"queueId": QUEUE, "mediaType": "voice"},
+            "data": [{"metric": "oWaiting", "stats": {"count": 2}}],
+        }]);
+        seen.is("POST", "/observations/query").then(|| Act::json(200, &json!({"results": groups})))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    let id = |n: u32| format!("00000000-0000-4000-8000-0000000{n:05}").parse().unwrap();
+    let mut ids: Vec<QueueId> = (0..149).map(id).collect();
+    ids.push(QUEUE.parse().unwrap());
+    let ctx = ctx();
+    let readers = (0..20).map(|_| gateway.queue_activity(&ctx, &ids));
+    for read in futures_util::future::join_all(readers).await {
+        let read = read.unwrap();
+        let waiting = |id: &QueueId| read.get(id).unwrap().waiting;
+        assert_eq!((read.len(), waiting(&ids[149]), waiting(&ids[0])), (150, Some(2), Some(0)));
+    }
+    assert_eq!(upstream.count("POST", "/observations/query"), 2);
+}
+
+#[tokio::test]
+async fn the_estimated_wait_is_that_of_calls() {
+    let upstream = upstream(|seen| {
+        let results = json!([
+            {"intent": "EMAIL", "estimatedWaitTimeSeconds": 5},
+            {"intent": "CALL", "formula": "SIMPLE", "estimatedWaitTimeSeconds": 90},
+        ]);
+        let body = if seen.before == 0 { json!({"results": results}) } else { json!({}) };
+        let path = format!("/api/v2/routing/queues/{QUEUE}/mediatypes/call/estimatedwaittime");
+        seen.is("GET", &path).then(|| Act::json(200, &body))
+    })
+    .await;
+    let gateway = gateway(&upstream);
+    for expected in [Some(90), None] {
+        let estimated = gateway.estimated_wait(&ctx(), QUEUE.parse().unwrap()).await.unwrap();
+        assert_eq!(estimated, expected);
     }
 }

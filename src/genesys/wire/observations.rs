@@ -69,6 +69,8 @@ pub(in crate::genesys) struct Data {
     #[serde(default, deserialize_with = "lenient")]
     pub metric: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    pub qualifier: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub stats: Option<Stats>,
     #[serde(default, deserialize_with = "lenient")]
     pub truncated: Option<bool>,
@@ -81,6 +83,8 @@ pub(in crate::genesys) struct Data {
 pub(in crate::genesys) struct Stats {
     #[serde(default, deserialize_with = "whole")]
     pub count: Option<u64>,
+    #[serde(default, deserialize_with = "whole", rename = "calculatedMetricValue")]
+    pub calculated_value: Option<i64>,
 }
 
 /// `ObservationValue`
@@ -95,7 +99,7 @@ pub(in crate::genesys) struct Row {
     pub routing_priority: Option<i64>,
 }
 
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = Text::deserialize(deserializer)?;
     timestamp(&text).ok_or_else(|| D::Error::custom("no time"))
 }

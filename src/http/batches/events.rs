@@ -10,8 +10,11 @@ use axum::{
 };
 
 use super::{
-    super::query,
-    batch_id,
+    super::{
+        head::{Media, chosen},
+        query,
+    },
+    PLAIN, WATCHED_AS, batch_id,
     stream::{END, Lines},
 };
 use crate::{
@@ -42,10 +45,9 @@ pub(in crate::http) async fn watch_batch(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let place = app.streams.open_one(&caller.name)?;
-    let lines = Lines::new(watch, app.stopping.clone(), revoked, place);
-    let head = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-    ];
+    let quiet = chosen(&headers, WATCHED_AS) == Some(Media::Text);
+    let lines = Lines::new(watch, app.stopping.clone(), revoked, place, quiet);
+    let form = if quiet { PLAIN } else { HeaderValue::from_static("text/event-stream") };
+    let head = [(header::CONTENT_TYPE, form), (X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     Ok((head, Body::from_stream(lines.into_stream())).into_response())
 }

@@ -1,5 +1,6 @@
 //! Events as the lines of a stream. A comment goes before each event, for people who read along
-//! with `curl -N`; programs skip comments.
+//! with `curl -N`; programs skip comments. In the quiet form there are only lines for people, one a
+//! change.
 
 use std::{convert::Infallible, fmt::Write as _, time::Duration};
 
@@ -35,6 +36,8 @@ pub(super) struct Lines {
     stopping: CancellationToken,
     revoked: Revoked,
     number: u64,
+    /// Whether people read along; then the line of the last change.
+    quiet: Option<String>,
     _place: Place,
 }
 
@@ -46,15 +49,21 @@ impl Lines {
         stopping: CancellationToken,
         revoked: Revoked,
         place: Place,
+        quiet: bool,
     ) -> Self {
-        Self { watch, stopping, revoked, number: 0, _place: place }
+        let quiet = if quiet { Some(String::new()) } else { None };
+        Self { watch, stopping, revoked, number: 0, quiet, _place: place }
     }
 
     /// The lines as they come.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut lines| async move {
-            let text = lines.next().await?;
-            Some((Ok(Bytes::from(text)), lines))
+            loop {
+                let text = lines.next().await?;
+                if !text.is_empty() {
+                    return Some((Ok(Bytes::from(text)), lines));
+                }
+            }
         })
     }
 
@@ -64,8 +73,14 @@ impl Lines {
             () = self.stopping.cancelled() => None,
             () = self.revoked.wait() => None,
             event = timeout(KEEP_ALIVE, self.watch.next()) => match event {
-                Ok(event) => event.map(|event| self.told(&event)),
-                Err(_) => Some(": still here\n\n".to_owned()),
+                Ok(event) => event.map(|event| match &mut self.quiet {
+                    Some(last) => quiet_line(&event, last),
+                    None => self.told(&event),
+                }),
+                Err(_) => Some(match &self.quiet {
+                    Some(last) => format!("{last}, no change\n"),
+                    None => ": still here\n\n".to_owned(),
+                }),
             },
         }
     }
@@ -85,6 +100,24 @@ impl Lines {
                 block(&table::line(state), END, "end", &BatchView::from(&**state))
             }
         }
+    }
+}
+
+/// The line of a change; empty when it is none worth a line. `last` is the progress told last.
+fn quiet_line(event: &BatchEvent, last: &mut String) -> String {
+    match event {
+        BatchEvent::Progress(state) => {
+            let line = table::counts_line(state);
+            if *last == line {
+                return String::new();
+            }
+            *last = line;
+            format!("{}\n", table::line(state))
+        }
+        // What moved is in the counts.
+        BatchEvent::Transfer(transfer) if transfer.error.is_none() => String::new(),
+        BatchEvent::Transfer(transfer) => format!("{}\n", table::transfer_line(transfer)),
+        BatchEvent::End(state) => format!("{}\n", table::last_line(state)),
     }
 }
 

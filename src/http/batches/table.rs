@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    batch::{BatchState, BatchStatus, Counts, Kind},
+    batch::{BatchState, BatchStatus, Counts, Kind, Plan},
     transfer::model::Transfer,
 };
 
@@ -36,6 +36,12 @@ pub(super) fn of(state: &BatchState) -> String {
         row(&mut text, "not moved", &reasons.join(", "));
     }
     row(&mut text, "pace", &pace(state));
+    if let Some(waiting) = batch.still_waiting {
+        row(&mut text, "waiting", &still_waiting(waiting));
+    }
+    for (code, count) in &state.warning_counts {
+        row(&mut text, "moved with", &format!("{code} {count}"));
+    }
     for warning in &batch.warnings {
         row(&mut text, "warning", &format!("{}: {}", warning.code, warning.detail));
     }
@@ -45,8 +51,69 @@ pub(super) fn of(state: &BatchState) -> String {
     text
 }
 
+/// What a dry run would do.
+pub(super) fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let (from, to) = (shown(&plan.drain.from.name), shown(&plan.drain.to.name));
+    row(&mut text, "plan", &plan.id.to_string());
+    row(&mut text, "drain", &format!("{from} -> {to}"));
+    let good = plan.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    row(&mut text, "good until", &good.to_string());
+    let time = plan.eta_seconds.map_or_else(|| "a time not known".to_owned(), span);
+    row(&mut text, "moves", &format!("{} calls, {} requests, {time}", plan.total, plan.requests));
+    if let Some(activity) = &plan.activity {
+        let number = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let (agents, waiting) = (number(activity.on_queue), number(activity.waiting));
+        row(&mut text, "target", &format!("{agents} agents on queue, {waiting} calls waiting"));
+    }
+    for warning in &plan.warnings {
+        row(&mut text, "warning", &format!("{}: {}", warning.code, warning.detail));
+    }
+    text.push('\n');
+    for call in &plan.items {
+        let since = call.waiting_since.strftime("%H:%M:%S");
+        let _ = write!(text, "{} since {since}", call.conversation_id);
+        if let Some(priority) = call.new_priority {
+            let _ = write!(text, ", priority {}", priority.get());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A page of batches, a line each, and the cursor of the next one.
+pub(super) fn list(states: &[BatchState], next_cursor: Option<&str>) -> String {
+    let mut text = String::new();
+    for state in states {
+        let (id, kind) = (state.batch.id, kind(state.batch.kind));
+        let _ = writeln!(text, "{id} {kind} {}: {}", route(state), counts_line(state));
+    }
+    if let Some(cursor) = next_cursor {
+        let _ = writeln!(text, "next cursor {cursor}");
+    }
+    text
+}
+
 /// How the batch stands, in one line.
 pub(super) fn line(state: &BatchState) -> String {
+    format!("{}; {}", counts_line(state), pace(state))
+}
+
+/// The same at its end.
+pub(super) fn last_line(state: &BatchState) -> String {
+    let mut text = line(state);
+    if let Some(waiting) = state.batch.still_waiting {
+        let _ = write!(text, "; {}", still_waiting(waiting));
+    }
+    text
+}
+
+fn still_waiting(count: u64) -> String {
+    format!("{count} still waiting in the source queue")
+}
+
+/// What became of its calls so far, in one line.
+pub(super) fn counts_line(state: &BatchState) -> String {
     let Counts { accepted, confirmed, failed, unknown, skipped, .. } = state.counts;
     let mut text = format!("{} {}", state.batch.status.as_str(), share(state));
     if !is_cancelled(state) {
@@ -57,7 +124,6 @@ pub(super) fn line(state: &BatchState) -> String {
             let _ = write!(text, ", {count} {name}");
         }
     }
-    let _ = write!(text, "; {}", pace(state));
     text
 }
 
@@ -94,6 +160,10 @@ fn status(state: &BatchState) -> String {
     let batch = &state.batch;
     let word = batch.status.as_str();
     let began = batch.created_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let until = batch.drain.as_ref().and_then(|drain| drain.until);
+    if let (Some(until), None) = (until, batch.finished_at) {
+        return format!("{word} until {}, begun {began}", until.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    }
     match batch.finished_at {
         Some(finished) => {
             let seconds = finished.duration_since(batch.created_at).as_secs().max(0);
@@ -148,6 +218,10 @@ fn named(counts: Counts) -> [(&'static str, u32); 6] {
 
 fn pace(state: &BatchState) -> String {
     let per_minute = state.pace.per_minute;
+    if let Some(until) = state.pace.waiting_until {
+        let until = until.strftime("%H:%M:%S UTC");
+        return format!("{per_minute} a minute, waits for the request limit until {until}");
+    }
     match (state.batch.finished_at, state.pace.eta_seconds) {
         (Some(_), _) => format!("{per_minute} a minute"),
         (None, Some(seconds)) => format!("{per_minute} a minute, {} left", span(seconds)),

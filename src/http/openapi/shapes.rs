@@ -42,6 +42,26 @@ impl ToSchema for ReasonsShape {
     }
 }
 
+/// How many transfers carry which warning.
+pub(in crate::http) struct WarningCountsShape;
+
+impl PartialSchema for WarningCountsShape {
+    fn schema() -> RefOr<Schema> {
+        let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(count))
+            .description(Some("For every code of a warning, how many transfers carry it."))
+            .into()
+    }
+}
+
+impl ToSchema for WarningCountsShape {
+    fn name() -> Cow<'static, str> {
+        "BatchWarningCounts".into()
+    }
+}
+
 /// One event of a batch.
 pub(in crate::http) struct BatchEventShape;
 

@@ -9,11 +9,11 @@ use utoipa::{
 
 use super::{Reason, Reference, Skills, TransferRequestBody, queue};
 use crate::{
-    batch::{BatchOrder, DrainOrder},
+    batch::{BatchOrder, DrainOrder, When},
     http::{
         answer::Failure,
         checked::{Checked, ObjectFields, Rule, Wrong, body, kind},
-        rules::{BoundedText, Ids, Whole, wrong},
+        rules::{BoundedText, Ids, KeepPlace, Time, Whole, wrong},
     },
     transfer::{
         ids::{LanguageId, PlanId, QueueId},
@@ -60,12 +60,23 @@ pub(in crate::http) struct BatchBody {
     /// Language asked for in the target queue.
     #[schema(value_type = Option<Uuid>)]
     language_id: Option<Checked<LanguageId>>,
-    /// The calls keep the time already waited. `true` when absent.
-    #[schema(value_type = Option<bool>)]
-    keep_place: Option<Checked<bool>>,
+    /// The calls keep the time already waited. `true` when absent. `"order"`, not with `priority`:
+    /// they move longest wait first and no priority is set, which takes one request less a call;
+    /// who calls the target queue meanwhile may be served before those that have not moved yet.
+    #[schema(value_type = Option<KeepPlace>, inline)]
+    keep_place: Option<Checked<KeepPlace>>,
     /// Calls at most, the longest waiting; never more than `batches.max_size`.
     #[schema(value_type = Option<DrainLimit>, inline)]
     limit: Option<Checked<DrainLimit>>,
+    /// Only calls that have waited for so many minutes.
+    #[schema(value_type = Option<WaitedMinutes>, inline)]
+    min_waited_minutes: Option<Checked<WaitedMinutes>>,
+    /// A standing drain: calls that arrive until then move too, within 15 s. At most 24 hours ahead.
+    #[schema(value_type = Option<Time>, inline)]
+    until: Option<Checked<Time>>,
+    /// When a standing drain moves calls. `always` when absent; `nobody_on_queue` needs `until`.
+    #[schema(value_type = Option<When>)]
+    when: Option<Checked<When>>,
     /// Only show what would move. `false` when absent.
     #[schema(value_type = Option<bool>)]
     dry_run: Option<Checked<bool>>,
@@ -79,6 +90,9 @@ pub(in crate::http) struct BatchBody {
 
 /// Calls a drain may be limited to.
 type DrainLimit = Whole<1, 10_000>;
+
+/// Minutes a call must have waited.
+type WaitedMinutes = Whole<0, 10_000>;
 
 /// The requests of a list, each still to be read.
 struct TransferList(Vec<Box<RawValue>>);
@@ -151,6 +165,9 @@ impl BatchBody {
             ("languageId", self.language_id.is_some()),
             ("keepPlace", self.keep_place.is_some()),
             ("limit", self.limit.is_some()),
+            ("minWaitedMinutes", self.min_waited_minutes.is_some()),
+            ("until", self.until.is_some()),
+            ("when", self.when.is_some()),
             ("dryRun", self.dry_run.is_some()),
             ("reason", self.reason.is_some()),
             ("reference", self.reference.is_some()),
@@ -177,8 +194,19 @@ impl BatchBody {
         let priority = fields.take("priority", self.priority);
         let skill_ids = fields.take("skillIds", self.skill_ids).map(|Ids(ids)| ids);
         let language_id = fields.take("languageId", self.language_id);
-        let keep_place = fields.take("keepPlace", self.keep_place).unwrap_or(true);
-        let limit = fields.take("limit", self.limit);
+        let keep_place = fields.take("keepPlace", self.keep_place);
+        if keep_place == Some(KeepPlace::Order) && priority.is_some() {
+            fields.note("priority", "does not go with keepPlace \"order\", which sets none");
+        }
+        let number = |Whole(number)| u32::try_from(number).ok();
+        let limit = fields.take("limit", self.limit).and_then(number);
+        let number = |Whole(number)| u32::try_from(number).ok();
+        let min_waited_minutes = fields.take("minWaitedMinutes", self.min_waited_minutes);
+        let (has_until, until) = (self.until.is_some(), fields.take("until", self.until));
+        let when = fields.take("when", self.when).unwrap_or_default();
+        if when == When::NobodyOnQueue && !has_until {
+            fields.note("when", "needs until: only a standing drain waits for that");
+        }
         let dry_run = fields.take("dryRun", self.dry_run).unwrap_or_default();
         let reason = fields.take("reason", self.reason).map(|BoundedText(text)| text);
         let reference = fields.take("reference", self.reference).map(|BoundedText(text)| text);
@@ -188,8 +216,12 @@ impl BatchBody {
             priority,
             skill_ids,
             language_id,
-            keep_place,
-            limit: limit.and_then(|Whole(limit)| u32::try_from(limit).ok()),
+            // The calls leave in their order anyway.
+            keep_place: matches!(keep_place, None | Some(KeepPlace::Priority(true))),
+            limit,
+            min_waited_minutes: min_waited_minutes.and_then(number),
+            until: until.map(|Time(until)| until),
+            when,
             dry_run,
             reason,
             reference,

@@ -1,15 +1,18 @@
 //! Batches and plans, member for member as the public contract lists them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use utoipa::ToSchema;
 
 use super::{ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
-    batch::{BatchState, BatchStatus, Counts, Kind, Pace, Plan, PlannedCall},
+    batch::{BatchState, BatchStatus, Counts, Kind, Pace, Plan, PlannedCall, When},
     problem::Code,
     transfer::{
-        ids::{BatchId, ConversationId, PlanId},
+        gateway::QueueActivity,
+        ids::{BatchId, ConversationId, PlanId, QueueId},
         model::{CallerName, Priority, Warning},
     },
 };
@@ -24,12 +27,28 @@ pub(in crate::http) struct BatchView<'a> {
     id: BatchId,
     kind: Kind,
     status: BatchStatus,
-    /// Calls it is about: of a drain those that waited when it began, seen yet or not.
+    /// Of a standing drain: until then it also moves calls that arrive.
+    #[serde(serialize_with = "maybe_time")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// When a standing drain moves calls.
+    when: When,
+    /// The batch that is undone.
+    #[schema(required, value_type = Option<Uuid>)]
+    undoes: Option<BatchId>,
+    /// Calls it is about: of a drain those that waited when it began, seen yet or not. Of a
+    /// standing drain it grows.
     total: u32,
     counts: CountsView,
     #[schema(value_type = shapes::ReasonsShape)]
     reasons: Reasons<'a>,
     pace: PaceView,
+    /// How many transfers carry which warning.
+    #[schema(value_type = shapes::WarningCountsShape)]
+    warning_counts: &'a BTreeMap<String, u32>,
+    /// Of a drain that has ended: calls in its source queue at the last look.
+    #[schema(required)]
+    still_waiting: Option<u64>,
     /// The queue that is emptied; of a drain only.
     #[schema(required)]
     from: Option<QueueName<'a>>,
@@ -43,7 +62,7 @@ pub(in crate::http) struct BatchView<'a> {
     /// The caller who asked.
     #[schema(value_type = String)]
     requested_by: &'a CallerName,
-    /// What to know although it goes ahead: `target_has_no_agents`, `paused`,
+    /// What to know although it goes ahead: `nobody_on_queue`, `paused`,
     /// `not_all_shown`, …
     #[schema(value_type = Vec<shapes::WarningShape>)]
     warnings: &'a [Warning],
@@ -70,10 +89,15 @@ impl<'a> From<&'a BatchState> for BatchView<'a> {
             id: batch.id,
             kind: batch.kind,
             status: batch.status,
+            until: drain.and_then(|drain| drain.until),
+            when: drain.map(|drain| drain.when).unwrap_or_default(),
+            undoes: None,
             total: batch.total,
             counts: state.counts.into(),
             reasons: Reasons(&state.reasons),
             pace: state.pace.into(),
+            warning_counts: &state.warning_counts,
+            still_waiting: batch.still_waiting,
             from: drain.map(|drain| (&drain.from).into()),
             to: drain.map(|drain| (&drain.to).into()),
             reason: batch.reason.as_deref(),
@@ -130,11 +154,15 @@ struct PaceView {
     /// Seconds until all are done at this pace; null when that cannot be said.
     #[schema(required)]
     eta_seconds: Option<u64>,
+    /// When Genesys' request limit lets the batch go on, while it waits for that.
+    #[serde(serialize_with = "maybe_time")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    waiting_until: Option<Timestamp>,
 }
 
 impl From<Pace> for PaceView {
-    fn from(pace: Pace) -> Self {
-        Self { per_minute: pace.per_minute, eta_seconds: pace.eta_seconds }
+    fn from(Pace { per_minute, eta_seconds, waiting_until }: Pace) -> Self {
+        Self { per_minute, eta_seconds, waiting_until }
     }
 }
 
@@ -166,9 +194,29 @@ pub(in crate::http) struct PlanView<'a> {
     /// The queue that would be emptied.
     from: QueueName<'a>,
     /// Where its calls would go.
-    to: QueueName<'a>,
-    /// Those that one look at the queue showed, longest wait first.
+    to: PlanTargetView<'a>,
+    /// Requests to Genesys it takes, as far as can be told.
+    requests: u32,
+    /// Seconds it takes; null when that cannot be said.
+    #[schema(required)]
+    eta_seconds: Option<u64>,
+    /// The calls, longest wait first.
     items: Vec<PlannedItem>,
+    /// What to know before it is carried out: `nobody_on_queue`, …
+    #[schema(value_type = Vec<shapes::WarningShape>)]
+    warnings: &'a [Warning],
+}
+
+/// The queue the calls of a plan would go to, and what it is doing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlanTarget)]
+struct PlanTargetView<'a> {
+    #[schema(value_type = Uuid)]
+    id: QueueId,
+    name: &'a str,
+    /// What the queue was doing; null when Genesys did not say.
+    #[schema(required)]
+    activity: Option<ActivityView>,
 }
 
 impl<'a> From<&'a Plan> for PlanView<'a> {
@@ -178,8 +226,18 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
             expires_at: plan.expires_at,
             total: plan.total,
             from: (&plan.drain.from).into(),
-            to: (&plan.drain.to).into(),
+            to: PlanTargetView {
+                id: plan.drain.to.id,
+                name: &plan.drain.to.name,
+                activity: plan
+                    .activity
+                    .as_ref()
+                    .map(|activity| ActivityView::with_wait(activity, plan.estimated_wait_seconds)),
+            },
+            requests: plan.requests,
+            eta_seconds: plan.eta_seconds,
             items: plan.items.iter().map(Into::into).collect(),
+            warnings: &plan.warnings,
         }
     }
 }
@@ -220,6 +278,56 @@ impl From<&PlannedCall> for PlannedItem {
             waiting_since: call.waiting_since,
             priority: call.priority,
             new_priority: call.new_priority,
+        }
+    }
+}
+
+/// What a queue is doing, voice only; null for what Genesys did not tell.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueueActivity)]
+#[serde(rename_all = "camelCase")]
+struct ActivityView {
+    /// Calls that wait.
+    #[schema(required)]
+    waiting: Option<u64>,
+    /// How long the oldest of them has waited; null also when none waits.
+    #[schema(required)]
+    longest_wait_seconds: Option<u64>,
+    /// Calls that an agent has.
+    #[schema(required)]
+    interacting: Option<u64>,
+    agents: AgentsView,
+    /// How long a new call would wait, as Genesys estimates it.
+    #[schema(required)]
+    estimated_wait_seconds: Option<u64>,
+    /// When Genesys said so.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
+    as_of: Timestamp,
+}
+
+/// The agents of a queue.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueueAgents)]
+#[serde(rename_all = "camelCase")]
+struct AgentsView {
+    /// On queue, whatever they do.
+    #[schema(required)]
+    on_queue: Option<u64>,
+    /// On queue and free.
+    #[schema(required)]
+    idle: Option<u64>,
+}
+
+impl ActivityView {
+    fn with_wait(activity: &QueueActivity, estimated_wait_seconds: Option<u64>) -> Self {
+        Self {
+            waiting: activity.waiting,
+            longest_wait_seconds: activity.longest_wait_seconds,
+            interacting: activity.interacting,
+            agents: AgentsView { on_queue: activity.on_queue, idle: activity.idle },
+            estimated_wait_seconds,
+            as_of: activity.as_of,
         }
     }
 }

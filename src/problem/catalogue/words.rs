@@ -160,6 +160,12 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              moved.",
             "Make a new dry run and send its planId.",
         ),
+        Code::MovedTooOften => (
+            "Only a reason in batches: standing drains moved this call 5 times within an hour, so it \
+             is left where it is.",
+            "Find what sends the call back with GET /transfers?conversationId=, and move it with \
+             POST /transfers.",
+        ),
         Code::Conflict => (
             "Genesys refused the request with 409, or the record is not in a state that allows \
              it. Nothing was changed by this request.",

@@ -19,6 +19,7 @@ use crate::{
 mod adopt;
 mod create;
 mod items;
+mod looks;
 mod plans;
 mod read;
 mod take;
@@ -26,6 +27,7 @@ mod take;
 pub(in crate::store) use adopt::AdoptBatches;
 pub(in crate::store) use create::{CreateBatch, FindBatchKey};
 pub(in crate::store) use items::{AddItems, KnownConversations, OpenItems};
+pub(in crate::store) use looks::{ClaimLook, ShareLook};
 pub(in crate::store) use plans::{GetPlan, KeepPlan};
 pub(in crate::store) use read::{Changed, GetBatch, ListBatches, RunningDrains, TallyOf};
 pub(in crate::store) use take::{ReopenItem, ReopenUnsent, TakeItem};

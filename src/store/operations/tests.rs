@@ -97,7 +97,15 @@ async fn every_operation_on_batches(session: &mut Planned) {
     KnownConversations(id).apply(session).await.unwrap();
     let mut taken = Transfer { batch_id: Some(id), ..transfer() };
     let (request, queue) = (taken.request.clone(), taken.queue.clone());
-    let item = Item { position: 0, request, queue, waiting_since: None };
+    let item = Item {
+        position: 0,
+        request,
+        queue,
+        waiting_since: None,
+        waiting_priority: None,
+        waiting_skills: None,
+        waiting_language: None,
+    };
     AddItems::new(id, runner, &[item], 1).unwrap().apply(session).await.unwrap();
     for caller in [None, Some(CallerName::new("crm"))] {
         for status in [None, Some(BatchStatus::Running)] {

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     super::{
-        encoding::{code, encode, micros},
+        encoding::{code, encode, micros, warned},
         fault::{DbError, Unreadable},
         session::{DbRow, DbSession, Param},
     },
@@ -26,6 +26,7 @@ pub(in crate::store) struct Update {
     stage: Stage,
     updated_at: i64,
     code: Option<&'static str>,
+    warned: Option<String>,
     awaited: bool,
     data: String,
     expected: Expected,
@@ -96,6 +97,7 @@ impl Update {
             stage: to,
             updated_at: micros(transfer.updated_at),
             code: code(transfer),
+            warned: warned(transfer),
             awaited: transfer.awaited,
             expected: expected.clone(),
             key,
@@ -179,12 +181,19 @@ impl DbOperation for Update {
         if self.touches_awaited() {
             self.note_awaited(session).await?;
         }
+        if self.warned.is_some() {
+            // A statement of its own: few have warnings, and each column costs all others.
+            let text = "UPDATE transfers SET warned = $2 WHERE id = $1";
+            let values = [Param::Id(self.id), Param::MaybeText(self.warned.as_deref())];
+            session.execute(text, &values).await?;
+        }
         Ok(true)
     }
 
     async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<bool>, DbError> {
         // Should the end of a step to `dispatching` not be seen, it cannot be asked for again.
-        if self.touches_awaited() || self.stage == Stage::Dispatching {
+        let more = self.touches_awaited() || self.warned.is_some();
+        if more || self.stage == Stage::Dispatching {
             return Ok(None);
         }
         let text = match (&self.key, self.has_same_status()) {

@@ -11,6 +11,7 @@ pub(crate) fn conversation(legs: Vec<Leg>) -> Conversation {
         unread: false,
         clock: ClockOffset::default(),
         recent_transfers: Vec::new(),
+        bulk: false,
     }
 }
 

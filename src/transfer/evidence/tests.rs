@@ -204,3 +204,39 @@ fn what_is_unmoved_or_unclear_settles_nothing() {
     let settles = [Moved, MovedElsewhere, Ended, Unmoved, Changed, Unclear].map(Finding::settles);
     assert_eq!(settles, [Some(true), Some(false), Some(false), None, None, None]);
 }
+
+fn bulk(legs: Vec<Leg>) -> Conversation {
+    Conversation { bulk: true, ..conversation(legs) }
+}
+
+#[test]
+fn a_bulk_picture_proves_a_move_like_any_other() {
+    let before = bulk(vec![customer(), waiting(2, queue(5))]);
+    let arrived = |seconds| Leg {
+        since: Some(RECORDED + SignedDuration::from_secs(seconds)),
+        ..waiting(3, queue(9))
+    };
+    let now = |leg| conversation(vec![customer(), transferred_away(waiting(2, queue(5))), leg]);
+    assert_eq!(look_anyhow(&before, &now(arrived(1)), 2), Some(Seen::Moved));
+    // It lags: what it does not show may have been there before the command.
+    assert_eq!(look_anyhow(&before, &now(arrived(-60)), 2), None);
+    assert_eq!(look_anyhow(&before, &before.clone(), 2), Some(Seen::Unmoved));
+    let over = conversation(vec![ended(customer()), ended(waiting(2, queue(5)))]);
+    assert_eq!(look_anyhow(&before, &over, 2), Some(Seen::Ended));
+}
+
+#[test]
+fn a_bulk_picture_cannot_tell_who_moved_a_call_elsewhere() {
+    let legs = vec![customer(), waiting(2, queue(5))];
+    let mut now = conversation(vec![
+        customer(),
+        transferred_away(waiting(2, queue(5))),
+        waiting(3, queue(6)),
+    ]);
+    // Perhaps made before the command: the picture knows of no transfers.
+    now.recent_transfers.push("t-1".to_owned());
+    let seen = look_anyhow(&bulk(legs.clone()), &now, 2);
+    assert_eq!(seen, None);
+    assert_eq!(Finding::of(&[seen]).settles(), None, "it stays unknown and is looked for");
+    assert_eq!(look_anyhow(&conversation(legs), &now, 2), Some(Seen::MovedElsewhere));
+}

@@ -36,6 +36,34 @@ async fn a_drain_may_set_the_place_instead() {
 }
 
 #[tokio::test]
+async fn the_order_alone_costs_one_request_less_and_sets_no_priority() {
+    let app = TestApp::start().await;
+    let calls = crowd(app.sandbox(), 40);
+    let (before, patches) = (app.sandbox().requests().len(), app.seen("/routing/conversations/"));
+
+    let batch = app.carried_out(&drain(json!({"keepPlace": "order"}))).await;
+
+    assert_eq!(moved(&batch), 40);
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_2), calls);
+    let transfer = app.transfer_of(calls[0]).await;
+    assert_eq!((&transfer["priority"], &transfer["waitedMinutes"]), (&Value::Null, &Value::Null));
+    assert_eq!(app.seen("/routing/conversations/"), patches);
+    let requests = app.sandbox().requests().len() - before;
+    assert!(requests <= 46, "{requests} requests");
+}
+
+#[tokio::test]
+async fn only_who_waited_long_enough_moves() {
+    let app = TestApp::start().await;
+    app.sandbox().act(seed::WAITING_CALL, Act::HangUp).unwrap();
+    let calls = [600, 400, 100, 0].map(|seconds| waiting(app.sandbox(), seconds));
+    let batch = app.carried_out(&drain(json!({"minWaitedMinutes": 5}))).await;
+    assert_eq!((moved(&batch), &batch["total"]), (2, &json!(2)));
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_1), calls[2..]);
+    assert_eq!(batch["stillWaiting"], 2);
+}
+
+#[tokio::test]
 async fn a_limit_takes_the_longest_waiting() {
     let app = TestApp::start().await;
     let calls = crowd(app.sandbox(), 5);
@@ -85,7 +113,9 @@ async fn a_queue_is_not_drained_into_itself_nor_in_a_circle() {
 async fn a_target_without_agents_is_warned_of() {
     let app = TestApp::start().await;
     let batch = app.post("/batches", &drain(json!({"toQueueName": "After Hours"}))).await.json();
-    assert_eq!(batch["warnings"][0]["code"], "target_has_no_agents");
+    let warning = &batch["warnings"][0];
+    assert_eq!(warning["code"], "nobody_on_queue");
+    assert!(warning["detail"].as_str().unwrap().starts_with("0 agents are on queue"), "{warning}");
     let other = app.post("/batches", &drain(json!({"toQueueName": "Sales"}))).await.json();
     assert_eq!(other["warnings"], json!([]));
 }

@@ -7,11 +7,12 @@ use genesys_transfer::{
     sandbox::{seed, world::Act},
 };
 use jiff::SignedDuration;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
     batches::{crowd, drain, line, moved, waiting},
-    service::TestApp,
+    service::{TestApp, send},
 };
 
 /// The answer to a dry run.
@@ -45,7 +46,20 @@ async fn a_dry_run_shows_what_would_move_and_moves_nothing() {
     shown(1, 1);
     assert_eq!((&plan["total"], &plan["from"]["name"]), (&json!(2), &json!("Support Tier 1")));
     let members: Vec<&String> = plan.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["expiresAt", "from", "items", "planId", "to", "total"]);
+    let expected = [
+        "etaSeconds",
+        "expiresAt",
+        "from",
+        "items",
+        "planId",
+        "requests",
+        "to",
+        "total",
+        "warnings",
+    ];
+    assert_eq!(members, expected);
+    assert_eq!(plan["to"]["activity"]["waiting"], 0);
+    assert!(plan["requests"].as_u64().unwrap() >= 4, "{plan}");
     assert_eq!(
         (app.commands(), app.get("/batches").await.json()["items"].as_array().unwrap().len()),
         (0, 0)
@@ -70,8 +84,85 @@ async fn exactly_what_a_plan_showed_is_moved() {
 }
 
 #[tokio::test]
-async fn what_a_plan_could_not_show_moves_too_and_nobody_who_came_later() {
+async fn a_plan_shows_everybody_and_each_has_a_row_afterwards() {
     let app = TestApp::start().await;
+    let calls = crowd(app.sandbox(), 250);
+    let plan = planned(&app, json!({})).await;
+    let shown: Vec<Value> = plan["items"].as_array().unwrap().clone();
+    let ids: Vec<&Value> = shown.iter().map(|item| &item["conversationId"]).collect();
+    assert_eq!(
+        ids,
+        calls.iter().map(|id| json!(id)).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+    );
+    for gone in [0, 120, 249] {
+        app.sandbox().act(calls[gone], Act::HangUp).unwrap();
+    }
+
+    let batch = app.carried_out(&by(&plan)).await;
+
+    assert_eq!((moved(&batch), &batch["total"]), (247, &json!(250)));
+    let rows = app.transfers_of_batch(batch["id"].as_str().unwrap(), 200).await;
+    assert_eq!(rows.len(), 250);
+    let row = |n: usize| rows.iter().find(|row| row["conversationId"] == json!(calls[n])).unwrap();
+    for gone in [0, 120, 249] {
+        assert!(["failed", "skipped"].contains(&row(gone)["status"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn without_bulk_looks_all_that_a_plan_showed_have_a_row_too() {
+    let app = TestApp::with(&[("GENESYS_BULK_LOOKS", "off")]).await;
+    let calls = crowd(app.sandbox(), 130);
+    let plan = planned(&app, json!({})).await;
+    assert_eq!(plan["items"].as_array().unwrap().len(), 100);
+    for gone in [3, 129] {
+        app.sandbox().act(calls[gone], Act::HangUp).unwrap();
+    }
+
+    let batch = app.carried_out(&by(&plan)).await;
+
+    assert_eq!(moved(&batch), 128);
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_2), [&calls[..3], &calls[4..129]].concat());
+    let rows = app.transfers_of_batch(batch["id"].as_str().unwrap(), 200).await;
+    for item in plan["items"].as_array().unwrap() {
+        let has_row = |row: &&Value| row["conversationId"] == item["conversationId"];
+        assert!(rows.iter().any(|row| has_row(&row)), "{item}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_warns_of_a_target_without_agents_and_never_fails_for_it() {
+    let app = TestApp::start().await;
+    let plan = planned(&app, json!({"toQueueName": "After Hours"})).await;
+    assert_eq!(plan["warnings"][0]["code"], "nobody_on_queue");
+    assert_eq!(plan["to"]["activity"]["agents"]["onQueue"], 0);
+    app.answers("POST", crate::support::service::OBSERVATIONS, 100, 403);
+    let plan = planned(&app, json!({"toQueueName": "Sales"})).await;
+    assert_eq!((&plan["to"]["activity"], &plan["warnings"]), (&Value::Null, &json!([])));
+}
+
+#[tokio::test]
+async fn a_dry_run_and_lists_have_a_form_for_people() {
+    let app = TestApp::start().await;
+    let calls = crowd(app.sandbox(), 3);
+    let body = drain(json!({"dryRun": true}));
+    let text = |request: reqwest::RequestBuilder| async {
+        let answer = send(request.header("accept", "text/plain")).await;
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        String::from_utf8(answer.body).unwrap()
+    };
+    let plan = text(app.request(Method::POST, "/batches").json(&body)).await;
+    assert!(plan.contains("Support Tier 1 -> Support Tier 2"), "{plan}");
+    assert!(plan.contains(&calls[2].to_string()), "{plan}");
+    let batch = app.carried_out(&drain(json!({}))).await;
+    let list = text(app.request(Method::GET, "/batches")).await;
+    assert!(list.starts_with(batch["id"].as_str().unwrap()), "{list}");
+    assert!(list.contains("completed 3 of 3"), "{list}");
+}
+
+#[tokio::test]
+async fn what_a_plan_could_not_show_moves_too_and_nobody_who_came_later() {
+    let app = TestApp::with(&[("GENESYS_BULK_LOOKS", "off")]).await;
     crowd(app.sandbox(), 130);
     let plan = planned(&app, json!({})).await;
     assert_eq!((&plan["total"], plan["items"].as_array().unwrap().len()), (&json!(130), 100));

@@ -39,6 +39,31 @@ async fn a_watcher_is_told_everything_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn people_read_one_line_a_change() {
+    let app = TestApp::start().await;
+    let calls = crowd(app.sandbox(), 5);
+    let plan = app.post("/batches", &drain(json!({"dryRun": true}))).await.json();
+    app.sandbox().act(calls[2], genesys_transfer::sandbox::world::Act::Answer).unwrap();
+    let id = app.begin(&json!({"planId": plan["planId"]})).await;
+    let events = app.request(Method::GET, &format!("/batches/{id}/events"));
+
+    let answer = soon("the end of the stream", send(events.header("accept", "text/plain"))).await;
+
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    let text = String::from_utf8(answer.body).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.iter().any(|line| line.ends_with("skipped: no_longer_waiting")), "{text}");
+    let last = lines.last().unwrap();
+    assert!(last.starts_with("completed 5 of 5 (100 %), 4 moved, 1 skipped;"), "{text}");
+    assert!(last.ends_with("0 still waiting in the source queue"), "{text}");
+    let mut counts: Vec<_> = lines.iter().filter_map(|line| line.split(';').next()).collect();
+    let before = counts.len();
+    counts.dedup();
+    // The end repeats the last progress.
+    assert!(before - counts.len() <= 1, "{text}");
+}
+
+#[tokio::test]
 async fn ids_of_events_differ() {
     let app = TestApp::start().await;
     crowd(app.sandbox(), 5);

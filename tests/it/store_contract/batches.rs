@@ -3,11 +3,11 @@
 use genesys_transfer::{
     batch::{
         Batch, BatchStatus, Item, Plan, PlannedCall,
-        store::{BatchFilter, Created, NewBatch},
+        store::{BatchFilter, Created, LookClaim, NewBatch, QueueLook},
     },
     clock::Clock,
     transfer::{
-        ids::{ConversationId, PlanId},
+        ids::{ConversationId, PlanId, QueueId},
         model::CallerName,
         store::KeyClaim,
     },
@@ -40,6 +40,7 @@ on_both_stores!(
     circle_over_several_queues_is_seen,
     drain_that_does_not_run_closes_no_circle,
     of_two_drains_at_one_moment_one_is_refused,
+    looks_of_standing_drains_are_few_and_shared,
 );
 
 /// `batch` with `items` and nothing else.
@@ -61,6 +62,31 @@ impl Fixture {
         self.begin(&batch, &items).await;
         (batch, items)
     }
+}
+
+async fn looks_of_standing_drains_are_few_and_shared(fixture: Fixture) {
+    let start = fixture.clock.now();
+    let claim = |seconds: i64, shared: Option<i64>| {
+        let now = start + SignedDuration::from_secs(seconds);
+        let shared = shared.map(SignedDuration::from_secs);
+        let (store, look) = (fixture.batches.clone(), fresh_id(now));
+        async move { (look, store.claim_look(look, now, 3, shared).await.unwrap()) }
+    };
+    let (first, granted) = claim(0, Some(9)).await;
+    assert_eq!(granted, LookClaim::Granted);
+    let again = fixture.batches.claim_look(first, start, 3, Some(SignedDuration::from_secs(9)));
+    assert_eq!(again.await.unwrap(), LookClaim::Granted);
+    let queue = QueueId::new(fresh_id(start));
+    let seen = [QueueLook { queue, waiting: Some(3), on_queue: None }];
+    fixture.batches.share_look(first, &seen).await.unwrap();
+    assert_eq!(claim(5, Some(9)).await.1, LookClaim::Seen(seen.to_vec()));
+    for (seconds, shared) in [(6, None), (10, Some(9))] {
+        assert_eq!(claim(seconds, shared).await.1, LookClaim::Granted);
+    }
+    let free = start + SignedDuration::from_secs(60);
+    let LookClaim::NotBefore(at) = claim(59, None).await.1 else { panic!("no room") };
+    assert_eq!(at.as_microsecond(), free.as_microsecond());
+    assert_eq!(claim(61, None).await.1, LookClaim::Granted);
 }
 
 async fn batch_comes_back_as_it_was(fixture: Fixture) {
@@ -168,8 +194,15 @@ fn plan(fixture: &Fixture) -> Plan {
             conversation_id: ConversationId::new(fresh_id(now)),
             waiting_since: now,
             priority: Some(-3),
+            skill_ids: None,
+            language_id: None,
             new_priority: None,
         }],
+        activity: None,
+        estimated_wait_seconds: None,
+        requests: 0,
+        eta_seconds: None,
+        warnings: Vec::new(),
         reason: Some("\0".to_owned()),
         reference: None,
         created_at: now,

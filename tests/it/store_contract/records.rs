@@ -79,6 +79,7 @@ fn full(now: jiff::Timestamp, text: &str) -> Transfer {
         waited_in_target: true,
         recent_transfers: vec![text.to_owned()],
         unread: true,
+        bulk: true,
     });
     row.priority = Priority::new(25_000_000);
     row.waited_minutes = Some(i64::MIN);
@@ -103,6 +104,7 @@ fn full_problem(text: &str, id: Uuid) -> Problem {
         retryable: Some(true),
         retry_after: Some(std::time::Duration::new(3, 7)),
         transfer_id: Some(id),
+        batch_id: Some(id),
         upstream: Some(UpstreamAnswer {
             status: 409,
             code: Some(text()),

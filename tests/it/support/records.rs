@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use genesys_transfer::{
-    batch::{Batch, BatchStatus, Drain, Item, Kind},
+    batch::{Batch, BatchStatus, Drain, Item, Kind, When},
     clock::IdSource,
     config::QueuePattern,
     transfer::{
@@ -106,6 +106,9 @@ pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
             language_id: None,
             keep_place: true,
             limit: None,
+            min_waited_minutes: None,
+            until: None,
+            when: When::Always,
             waiting_by: now,
         }),
         max_priority: None,
@@ -114,6 +117,8 @@ pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
         total,
         vanished: 0,
         unseen: 0,
+        still_waiting: None,
+        waiting_until: None,
         warnings: Vec::new(),
         error: None,
         created_at: now,
@@ -131,6 +136,9 @@ pub(crate) fn items(batch: &Batch, position: u32, count: u32) -> Vec<Item> {
             request: transfer(batch.created_at).request,
             queue: queue.clone(),
             waiting_since: Some(batch.created_at),
+            waiting_priority: Some(-2),
+            waiting_skills: None,
+            waiting_language: None,
         })
         .collect()
 }

@@ -160,7 +160,8 @@ async fn a_target_nobody_answers_warns() {
     *bench.floor.members.lock().unwrap() = Some(0);
     let id = bench.start(drain()).await;
     let warnings = bench.state(id).await.batch.warnings;
-    assert_eq!(warnings[0].code, "target_has_no_agents");
+    assert_eq!(warnings[0].code, "nobody_on_queue");
+    assert!(warnings[0].detail.contains("0 agents are on queue in \"Queue 2\""), "{warnings:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -13,7 +15,8 @@ fn running() -> BatchState {
         batch: samples::batch(Kind::Drain, 180),
         counts: Counts { pending: 120, accepted: 58, failed: 1, skipped: 1, ..Counts::default() },
         reasons: vec![(Code::ConversationEnded, 1), (Code::NoLongerWaiting, 1)],
-        pace: Pace { per_minute: 140, eta_seconds: Some(52) },
+        warning_counts: BTreeMap::new(),
+        pace: Pace { per_minute: 140, eta_seconds: Some(52), waiting_until: None },
     }
 }
 

@@ -47,6 +47,34 @@ fn a_drain_keeps_places_unless_it_is_told_not_to() {
 }
 
 #[test]
+fn a_drain_may_keep_the_order_alone_which_sets_no_priority() {
+    let mut body = json!({"fromQueueName": "A", "toQueueName": "B", "keepPlace": "order"});
+    assert!(matches!(read(&body), Ok(BatchOrder::Drain(order)) if !order.keep_place));
+    body["priority"] = json!(1);
+    assert_eq!(pointers(&body), ["/priority"]);
+    body["keepPlace"] = json!("Order");
+    assert_eq!(pointers(&body), ["/keepPlace"]);
+}
+
+#[test]
+fn a_drain_waits_for_agents_to_leave_only_while_it_stands() {
+    let mut body = json!({"fromQueueName": "A", "toQueueName": "B", "when": "nobody_on_queue"});
+    assert_eq!(pointers(&body), ["/when"]);
+    body["until"] = json!("2026-03-27T09:30:00+01:00");
+    body["minWaitedMinutes"] = json!(3);
+    let BatchOrder::Drain(order) = read(&body).unwrap() else { panic!("a drain") };
+    assert_eq!(order.until, Some("2026-03-27T08:30:00Z".parse().unwrap()));
+    assert_eq!((order.when, order.min_waited_minutes), (When::NobodyOnQueue, Some(3)));
+    for (member, value) in
+        [("until", json!("soon")), ("when", json!("never")), ("minWaitedMinutes", json!(10_001))]
+    {
+        let mut wrong = body.clone();
+        wrong[member] = value;
+        assert_eq!(pointers(&wrong), [format!("/{member}")]);
+    }
+}
+
+#[test]
 fn every_field_of_a_drain_is_taken() {
     let body = json!({
         "fromQueueId": ID, "toQueueName": "B", "priority": -1, "skillIds": [], "languageId": ID,

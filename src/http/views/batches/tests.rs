@@ -18,7 +18,8 @@ fn state() -> BatchState {
         batch: samples::batch(Kind::Drain, 180),
         counts: Counts { pending: 120, accepted: 58, failed: 1, skipped: 1, ..Counts::default() },
         reasons: vec![(Code::NoLongerWaiting, 1), (Code::ConversationEnded, 1)],
-        pace: Pace { per_minute: 140, eta_seconds: Some(52) },
+        warning_counts: BTreeMap::from([("routing_attributes_not_applied".to_owned(), 2)]),
+        pace: Pace { per_minute: 140, eta_seconds: Some(52), waiting_until: None },
     }
 }
 
@@ -28,9 +29,11 @@ fn a_batch_is_shown_member_for_member() {
 
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000001","kind":"drain","status":"running","#,
+        r#""until":null,"when":"always","undoes":null,"#,
         r#""total":180,"counts":{"pending":120,"accepted":58,"confirmed":0,"failed":1,"#,
         r#""unknown":0,"skipped":1},"reasons":{"no_longer_waiting":1,"conversation_ended":1},"#,
-        r#""pace":{"perMinute":140,"etaSeconds":52},"#,
+        r#""pace":{"perMinute":140,"etaSeconds":52,"waitingUntil":null},"#,
+        r#""warningCounts":{"routing_attributes_not_applied":2},"stillWaiting":null,"#,
         r#""from":{"id":"00000000-0000-0000-0000-000000000002","name":"Support Tier 1"},"#,
         r#""to":{"id":"00000000-0000-0000-0000-000000000003","name":"Support Tier 2"},"#,
         r#""reason":null,"reference":"CASE-4711","requestedBy":"crm","warnings":[],"error":null,"#,
@@ -63,6 +66,8 @@ fn a_plan_is_shown_member_for_member() {
         conversation_id: ConversationId::new(Uuid::nil()),
         waiting_since: at,
         priority,
+        skill_ids: None,
+        language_id: None,
         new_priority,
     };
     let plan = Plan {
@@ -71,6 +76,18 @@ fn a_plan_is_shown_member_for_member() {
         drain: batch.drain.unwrap(),
         total: 2,
         items: vec![call(Some(1), Priority::new(11)), call(None, None)],
+        activity: Some(QueueActivity {
+            waiting: Some(12),
+            longest_wait_seconds: Some(340),
+            interacting: None,
+            on_queue: Some(0),
+            idle: Some(0),
+            as_of: at,
+        }),
+        estimated_wait_seconds: Some(50),
+        requests: 5,
+        eta_seconds: Some(1),
+        warnings: Vec::new(),
         reason: None,
         reference: None,
         created_at: at,
@@ -83,7 +100,15 @@ fn a_plan_is_shown_member_for_member() {
         serde_json::to_value(PlanView::from(&plan)).unwrap(),
         json!({
             "planId": none, "expiresAt": "2026-03-27T09:30:00.000Z", "total": 2,
-            "from": queue(2, "Support Tier 1"), "to": queue(3, "Support Tier 2"),
+            "from": queue(2, "Support Tier 1"), "to": {
+                "id": "00000000-0000-0000-0000-000000000003", "name": "Support Tier 2",
+                "activity": {
+                    "waiting": 12, "longestWaitSeconds": 340, "interacting": null,
+                    "agents": {"onQueue": 0, "idle": 0}, "estimatedWaitSeconds": 50,
+                    "asOf": "2026-03-27T09:30:00.000Z",
+                },
+            },
+            "requests": 5, "etaSeconds": 1, "warnings": [],
             "items": [
                 {"conversationId": none, "waitingSince": "2026-03-27T09:30:00.000Z",
                  "priority": 1, "newPriority": 11},

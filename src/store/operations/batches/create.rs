@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     batch::{
-        BatchStatus, closes_circle,
+        BatchStatus, drain_in_the_way,
         store::{BatchKeyRecord, Created, NewBatch},
     },
     metrics::StoreOperation,
@@ -98,8 +98,7 @@ impl CreateBatch {
         }
         if let (Some(drain), BatchStatus::Running) = (&batch.drain, batch.status) {
             let running = running_drains(session).await?;
-            let circle = closes_circle(&running, (drain.from.id, drain.to.id));
-            return Ok(circle.map(Created::Loop));
+            return Ok(drain_in_the_way(&running, drain).map(Created::Loop));
         }
         Ok(None)
     }
@@ -108,8 +107,8 @@ impl CreateBatch {
         let batch = &self.new.batch;
         let edge = batch.drain.as_ref();
         let text = "INSERT INTO batches \
-            (id, status, caller, runner, from_queue, to_queue, finished_at, data) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            (id, status, caller, runner, from_queue, to_queue, finished_at, data, standing_until) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let values = [
             Param::Id(batch.id.uuid()),
             Param::Text(batch.status.as_str()),
@@ -119,6 +118,7 @@ impl CreateBatch {
             Param::MaybeId(edge.map(|drain| drain.to.id.uuid())),
             Param::MaybeNumber(batch.finished_at.map(micros)),
             Param::Text(&self.data),
+            Param::MaybeNumber(edge.and_then(|drain| drain.until).map(micros)),
         ];
         session.execute(text, &values).await?;
         Ok(())
@@ -168,7 +168,7 @@ impl DbOperation for CreateBatch {
             return Ok(refusal);
         }
         self.add_batch(session).await?;
-        self.items.add(session).await?;
+        self.items.add(session, false).await?;
         if let Some((claim, answer)) = &self.new.key {
             self.claim_key(session, claim, answer).await?;
         }

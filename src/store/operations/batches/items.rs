@@ -17,7 +17,7 @@ use super::{
     count, hold, write,
 };
 use crate::{
-    batch::{Batch, Item},
+    batch::{Batch, Drain, Item},
     metrics::StoreOperation,
     transfer::ids::{BatchId, ConversationId},
 };
@@ -42,8 +42,13 @@ impl NewItems {
         Ok(Self { batch_id, rows: items.iter().map(row).collect::<Result<_, _>>()? })
     }
 
-    /// Adds them, but for conversations that are items of the batch already.
-    pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<(), DbError> {
+    /// Adds them, but for conversations that are items of the batch already; those that were taken
+    /// are open again when calls can come `back`.
+    pub(super) async fn add<S: DbSession>(
+        &self,
+        session: &mut S,
+        back: bool,
+    ) -> Result<(), DbError> {
         for rows in self.rows.chunks(AT_ONCE) {
             let mut text = String::from(
                 "INSERT INTO batch_items (batch_id, position, conversation_id, data) VALUES",
@@ -59,7 +64,13 @@ impl NewItems {
                     Param::Text(data),
                 ]);
             }
-            text.push_str(" ON CONFLICT (batch_id, conversation_id) DO NOTHING");
+            text.push_str(" ON CONFLICT (batch_id, conversation_id) DO ");
+            text.push_str(if back {
+                "UPDATE SET position = excluded.position, data = excluded.data, \
+                 transfer_id = NULL WHERE batch_items.transfer_id IS NOT NULL"
+            } else {
+                "NOTHING"
+            });
             // Made of constants and numbers alone.
             session.execute(AssertSqlSafe(text), &values).await?;
         }
@@ -95,7 +106,8 @@ impl DbOperation for AddItems {
     async fn apply<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let held = hold(session, self.id).await?;
         let Some(held) = held.filter(|held| held.runs_at(self.runner)) else { return Ok(false) };
-        self.items.add(session).await?;
+        let back = held.batch.drain.as_ref().is_some_and(Drain::is_standing);
+        self.items.add(session, back).await?;
         let text = "SELECT COUNT(*) FROM batch_items WHERE batch_id = $1";
         let there = session.row(text, &[Param::Id(self.id.uuid())], |row| row.number(0)).await?;
         let total = self.total.max(count(there.unwrap_or_default())?);

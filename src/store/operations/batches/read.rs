@@ -1,6 +1,6 @@
 //! Reading batches: one, lists, how they stand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use super::{
     batch, count,
 };
 use crate::{
-    batch::{Batch, DrainEdge, Tally, store::BatchFilter},
+    batch::{Batch, RunningDrain, Tally, store::BatchFilter},
     metrics::StoreOperation,
     problem::Code,
     transfer::{
@@ -158,11 +158,38 @@ impl DbOperation for TallyOf {
             }
         }
         let settled = groups.into_iter().map(|((status, code), n)| (status, code, n)).collect();
-        Ok(Tally { settled, last_minute })
+        Ok(Tally { settled, last_minute, warned: self.warned(session).await? })
     }
 }
 
 impl TallyOf {
+    /// How many transfers carry which warning.
+    async fn warned<S: DbSession>(
+        &self,
+        session: &mut S,
+    ) -> Result<BTreeMap<String, u32>, DbError> {
+        let text = match S::DIALECT {
+            Dialect::Sqlite => {
+                "SELECT warned, COUNT(*) FROM transfers INDEXED BY transfers_by_batch_warned \
+                 WHERE batch_id = $1 AND warned IS NOT NULL GROUP BY warned"
+            }
+            Dialect::Postgres => {
+                "SELECT warned, COUNT(*) FROM transfers \
+                 WHERE batch_id = $1 AND warned IS NOT NULL GROUP BY warned"
+            }
+        };
+        let mut warned: BTreeMap<String, u32> = BTreeMap::new();
+        let add = |row: &dyn DbRow| {
+            let number = count(row.number(1)?)?;
+            for code in row.text(0)?.split(',') {
+                *warned.entry(code.to_owned()).or_default() += number;
+            }
+            Ok(())
+        };
+        session.rows(text, &[Param::Id(self.id.uuid())], add).await?;
+        Ok(warned)
+    }
+
     async fn without_code<S: DbSession>(&self, session: &mut S) -> Result<Vec<Transfer>, DbError> {
         let text = "SELECT data FROM transfers WHERE batch_id = $1 \
                     AND status IN ('failed', 'skipped') AND code IS NULL";
@@ -201,7 +228,7 @@ pub(in crate::store) struct RunningDrains;
 impl DbOperation for RunningDrains {
     const NAME: StoreOperation = StoreOperation::BatchDrains;
 
-    type Output = Vec<(BatchId, DrainEdge)>;
+    type Output = Vec<RunningDrain>;
 
     async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
         running_drains(session).await
@@ -211,22 +238,26 @@ impl DbOperation for RunningDrains {
 /// See [`RunningDrains`].
 pub(super) async fn running_drains<S: DbSession>(
     session: &mut S,
-) -> Result<Vec<(BatchId, DrainEdge)>, DbError> {
+) -> Result<Vec<RunningDrain>, DbError> {
     let text = match S::DIALECT {
         Dialect::Sqlite => {
-            "SELECT id, from_queue, to_queue FROM batches INDEXED BY batches_open \
+            "SELECT id, from_queue, to_queue, standing_until FROM batches INDEXED BY batches_open \
              WHERE finished_at IS NULL AND status = 'running' AND from_queue IS NOT NULL \
              ORDER BY id"
         }
         Dialect::Postgres => {
-            "SELECT id, from_queue, to_queue FROM batches \
+            "SELECT id, from_queue, to_queue, standing_until FROM batches \
              WHERE finished_at IS NULL AND status = 'running' AND from_queue IS NOT NULL \
              ORDER BY id"
         }
     };
-    let edge = |row: &dyn DbRow| {
-        let edge = (QueueId::new(row.id(1)?), QueueId::new(row.id(2)?));
-        Ok((BatchId::new(row.id(0)?), edge))
+    let drain = |row: &dyn DbRow| {
+        Ok(RunningDrain {
+            id: BatchId::new(row.id(0)?),
+            from: QueueId::new(row.id(1)?),
+            to: QueueId::new(row.id(2)?),
+            standing: row.maybe_number(3)?.is_some(),
+        })
     };
-    session.rows(text, &[], edge).await
+    session.rows(text, &[], drain).await
 }

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::{
     batch::{
-        Batch, BatchStatus, DrainEdge, Item, Plan, Tally, closes_circle,
-        store::{BatchFilter, BatchKeyRecord, BatchStore, Created, NewBatch, TakeResult},
+        Batch, BatchStatus, Drain, Item, Plan, RunningDrain, Tally, drain_in_the_way,
+        store::{
+            BatchFilter, BatchKeyRecord, BatchStore, Created, LookClaim, NewBatch, QueueLook,
+            TakeResult,
+        },
     },
     problem::Problem,
     transfer::{
@@ -22,6 +26,7 @@ pub(super) struct Batches {
     all: BTreeMap<BatchId, Row>,
     keys: HashMap<KeyScope, BatchKeyRecord>,
     plans: HashMap<PlanId, Plan>,
+    looks: Vec<(Timestamp, Uuid, Option<Vec<QueueLook>>)>,
 }
 
 struct Row {
@@ -31,12 +36,17 @@ struct Row {
 }
 
 impl Batches {
-    fn edges(&self) -> Vec<(BatchId, DrainEdge)> {
+    fn drains(&self) -> Vec<RunningDrain> {
         let running = self.all.values().filter(|row| row.batch.status == BatchStatus::Running);
         running
             .filter_map(|row| {
                 let drain = row.batch.drain.as_ref()?;
-                Some((row.batch.id, (drain.from.id, drain.to.id)))
+                Some(RunningDrain {
+                    id: row.batch.id,
+                    from: drain.from.id,
+                    to: drain.to.id,
+                    standing: drain.is_standing(),
+                })
             })
             .collect()
     }
@@ -70,7 +80,7 @@ impl BatchStore for MemoryStore {
             return Ok(Created::PlanGone);
         }
         if let Some(drain) = &new.batch.drain
-            && let Some(id) = closes_circle(&batches.edges(), (drain.from.id, drain.to.id))
+            && let Some(id) = drain_in_the_way(&batches.drains(), drain)
         {
             return Ok(Created::Loop(id));
         }
@@ -129,6 +139,9 @@ impl BatchStore for MemoryStore {
                 None => tally.settled.push((status, code, 1)),
             }
             tally.last_minute += u32::from(transfer.created_at >= since);
+            for warning in &transfer.warnings {
+                *tally.warned.entry(warning.code.clone()).or_default() += 1;
+            }
         }
         Ok(tally)
     }
@@ -184,7 +197,13 @@ impl BatchStore for MemoryStore {
         if !row.runs_at(runner) {
             return Ok(false);
         }
+        let standing = row.batch.drain.as_ref().is_some_and(Drain::is_standing);
         for item in items {
+            if standing {
+                let same =
+                    |known: &Item| known.request.conversation_id == item.request.conversation_id;
+                row.items.retain(|_, (known, taken)| !same(known) || taken.is_none());
+            }
             let known = row
                 .items
                 .values()
@@ -332,7 +351,40 @@ impl BatchStore for MemoryStore {
         Ok(adopted)
     }
 
-    async fn running_drains(&self) -> Result<Vec<(BatchId, DrainEdge)>, StoreError> {
-        Ok(self.rows.lock().unwrap().batches.edges())
+    async fn running_drains(&self) -> Result<Vec<RunningDrain>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.drains())
+    }
+
+    async fn claim_look(
+        &self,
+        look: Uuid,
+        now: Timestamp,
+        per_minute: u32,
+        shared: Option<SignedDuration>,
+    ) -> Result<LookClaim, StoreError> {
+        self.broken()?;
+        let looks = &mut self.rows.lock().unwrap().batches.looks;
+        looks.retain(|(at, ..)| *at > now - SignedDuration::from_mins(1));
+        let fresh = |at: Timestamp| shared.is_some_and(|within| at > now - within);
+        let seen = looks.iter().rev().filter(|(at, ..)| fresh(*at)).find_map(|look| look.2.clone());
+        if let Some(seen) = seen {
+            return Ok(LookClaim::Seen(seen));
+        }
+        if looks.len() >= per_minute as usize {
+            let oldest = looks[looks.len() - per_minute as usize].0;
+            return Ok(LookClaim::NotBefore(oldest + SignedDuration::from_mins(1)));
+        }
+        looks.push((now, look, None));
+        Ok(LookClaim::Granted)
+    }
+
+    async fn share_look(&self, look: Uuid, seen: &[QueueLook]) -> Result<(), StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        for (_, id, shared) in &mut rows.batches.looks {
+            if *id == look {
+                *shared = Some(seen.to_vec());
+            }
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! Items: each becomes one transfer, by the batch's runner, while the batch runs.
 
 use genesys_transfer::{
-    batch::{BatchStatus, store::TakeResult},
+    batch::{BatchStatus, Item, store::TakeResult},
     clock::Clock,
     problem::{Code, Problem},
     transfer::{
-        model::{Stage, Transfer},
+        model::{Stage, Transfer, Warning},
         store::KeyChange,
     },
 };
@@ -34,6 +34,8 @@ on_both_stores!(
     items_are_added_once,
     items_are_added_only_by_the_runner_of_a_running_batch,
     total_is_never_lower_than_the_items,
+    item_of_a_standing_drain_is_open_again_when_its_call_comes_back,
+    transfers_are_counted_by_their_warnings,
 );
 
 fn failed(mut transfer: Transfer, stage: Stage, code: Code) -> Transfer {
@@ -53,6 +55,43 @@ async fn taken_item_is_a_transfer_and_open_no_more(fixture: Fixture) {
     let open = fixture.batches.open_items(batch.id, 0, 10).await.unwrap();
     assert_eq!(open, [items[0].clone(), items[2].clone()]);
     assert_eq!(fixture.batches.known_conversations(batch.id).await.unwrap().len(), 3);
+}
+
+async fn item_of_a_standing_drain_is_open_again_when_its_call_comes_back(fixture: Fixture) {
+    for standing in [false, true] {
+        let mut batch = batch(fixture.clock.now(), 0);
+        batch.drain.as_mut().unwrap().until = standing.then(|| fixture.clock.now());
+        let items = items(&batch, 0, 2);
+        fixture.begin(&batch, &items).await;
+        let (row, owner) = (transfer_of(&batch, &items[0]), fixture.owner);
+        fixture.batches.take_item(&row, 0, owner).await.unwrap();
+
+        let back =
+            [Item { position: 7, ..items[0].clone() }, Item { position: 8, ..items[1].clone() }];
+        assert!(fixture.batches.add_items(batch.id, owner, &back, 3).await.unwrap());
+
+        let open = fixture.batches.open_items(batch.id, 0, 10).await.unwrap();
+        let expected =
+            if standing { vec![items[1].clone(), back[0].clone()] } else { vec![items[1].clone()] };
+        assert_eq!(open, expected);
+        fixture.batches.cancel_batch(batch.id, fixture.clock.now()).await.unwrap();
+    }
+}
+
+async fn transfers_are_counted_by_their_warnings(fixture: Fixture) {
+    let (batch, items) = fixture.begun(3).await;
+    for (number, codes) in [(0, vec![]), (1, vec!["a"]), (2, vec!["a", "b"])] {
+        let mut row = transfer_of(&batch, &items[number]);
+        let position = u32::try_from(number).unwrap();
+        fixture.batches.take_item(&row, position, fixture.owner).await.unwrap();
+        fixture.settle(&mut row, Stage::Dispatching).await;
+        let warning = |code: &str| Warning { code: code.to_owned(), detail: String::new() };
+        row.warnings = codes.into_iter().map(warning).collect();
+        fixture.settle(&mut row, Stage::Accepted).await;
+    }
+    let tally = fixture.batches.tally(batch.id, Timestamp::MIN).await.unwrap();
+    let expected = [("a".to_owned(), 2), ("b".to_owned(), 1)];
+    assert_eq!(tally.warned.into_iter().collect::<Vec<_>>(), expected);
 }
 
 async fn item_is_taken_once(fixture: Fixture) {
