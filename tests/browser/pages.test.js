@@ -59,11 +59,8 @@ describe("an outage", () => {
   });
 
   test("is handled from the board to undo by keyboard only", async () => {
-    await bench.waiting("Billing Night", 12).catch(async () => {
-      await bench.world("POST", "/sandbox/queues", { name: "Billing Night" });
-      await bench.ask("POST", "/queues/refresh");
-      await bench.waiting("Billing Night", 12);
-    });
+    await bench.queue("Billing Night");
+    await bench.waiting("Billing Night", 12);
     const page = await openPage(`${bench.at}/ops`);
     await boardRow(page, "Billing Night").waitFor();
     await tabTo(page, /^Search$/);
@@ -92,11 +89,8 @@ describe("an outage", () => {
   });
 
   test("leaves a story of each call, and one call can be put back alone", async () => {
-    await bench.world("POST", "/sandbox/queues", { name: "Story" });
-    await bench.ask("POST", "/queues/refresh");
-    await bench.waiting("Story", 1);
-    const { items } = await bench.world("GET", "/sandbox/conversations?state=waiting&limit=1000");
-    const call = items.at(-1).id;
+    await bench.queue("Story");
+    const [call] = await bench.waiting("Story", 1);
     await bench.ask("POST", "/transfers", { conversationId: call, queueName: "Retention", reference: "CASE-1" });
 
     const page = await openPage(`${bench.at}/ops#history`);
@@ -180,9 +174,8 @@ describe("a service in trouble", () => {
   after(() => bench.close());
 
   test("says so on the page that stays open, and what was pressed meanwhile happens once", async () => {
-    await bench.waiting("Sales", 1);
-    const { items } = await bench.world("GET", "/sandbox/conversations?state=waiting&limit=1000");
-    const made = await bench.ask("POST", "/transfers", { conversationId: items.at(-1).id, queueName: "Retention" });
+    const [call] = await bench.waiting("Sales", 1);
+    const made = await bench.ask("POST", "/transfers", { conversationId: call, queueName: "Retention" });
     const page = await openPage(`${bench.at}/ops#transfer/${made.id}`);
     await button(page, "Undo…").click();
     await bench.down();
@@ -199,8 +192,7 @@ describe("a service in trouble", () => {
   });
 
   test("tells when Genesys' limit is used up, and stops when told to", async () => {
-    await bench.world("POST", "/sandbox/queues", { name: "Long" });
-    await bench.ask("POST", "/queues/refresh");
+    await bench.queue("Long");
     await bench.waiting("Long", 100);
     const page = await openPage(`${bench.at}/ops#drain`);
     await page.getByLabel("From queue").fill("Long");
@@ -220,9 +212,7 @@ describe("a service in trouble", () => {
     await bench.down();
     bench.settings.GENESYS_REQUESTS_PER_MINUTE = "100000";
     await bench.up();
-    await bench.waiting("Sales", 1);
-    const { items } = await bench.world("GET", "/sandbox/conversations?state=waiting&limit=1000");
-    const call = items.at(-1).id;
+    const [call] = await bench.waiting("Sales", 1);
     for (const [path, fault] of [["*/replace/queue", { kind: "drop", when: "after" }], ["/api/v2/conversations/*", { kind: "status", status: 500 }]]) {
       await bench.world("POST", "/sandbox/faults", { path, skip: path.endsWith("*") ? 1 : 0, times: "forever", fault });
     }

@@ -14,7 +14,7 @@ const axe = installed("axe-core").source;
 const PROGRAM = join(import.meta.dirname, "../../target/debug/genesys-transfer");
 
 /** Only a test that fails waits so long. */
-export const PATIENCE = 60_000;
+export const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
@@ -99,17 +99,21 @@ export class Bench {
     return json(method, this.at + path, body);
   }
 
-  /** Lets calls wait in a queue. */
+  /** Lets calls wait in a queue; their ids. */
   async waiting(queueName, count) {
-    await this.world("POST", "/sandbox/conversations", { shape: "waiting", queueName, count, sinceSeconds: 300 });
+    return (await this.world("POST", "/sandbox/conversations", { shape: "waiting", queueName, count, sinceSeconds: 300 })).ids;
+  }
+
+  /** Makes a queue. */
+  async queue(name) {
+    await this.world("POST", "/sandbox/queues", { name });
+    await this.ask("POST", "/queues/refresh");
   }
 
   /** How many calls wait in a queue. */
   async waitingIn(name) {
     const { items } = await this.world("GET", `/sandbox/queues?name=${encodeURIComponent(name)}`);
-    const { id } = items.find((queue) => queue.name === name);
-    const queue = await this.world("GET", `/sandbox/queues/${id}`);
-    return queue.waiting ?? queue.waitingCount;
+    return items.find((queue) => queue.name === name).waiting.voice ?? 0;
   }
 
   /** Requests that Genesys saw since the ledger was emptied. */

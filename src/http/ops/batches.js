@@ -75,7 +75,7 @@ const drainForm = () => html`<form class="card" aria-label="Drain" autocomplete=
     ${choice("Place in the queue", "keepPlace", [["true", "kept: waited minutes count"], ["order", "order only, one request less a call"], ["false", "not kept"]])}
     ${number("Calls at most", "limit")}${number("Minutes waited at least", "minWaitedMinutes")}
     ${choice("Calls that arrive later", "minutes", [["", "stay"], ["30", "move too, for 30 min"], ...[1, 2, 4, 8, 12, 24].map((hours) => [String(hours * 60), `move too, for ${hours} h`])])}
-    ${field("Reason", text("reason", form.reason, 500))}${field("Reference", text("reference", form.reference, 128))}
+    ${text("Reason", "reason", form.reason, 500)}${text("Reference", "reference", form.reference, 128)}
     <label><input type="checkbox" name="nobody" .checked=${form.nobody} ?disabled=${!form.minutes}> Move only while no agent is on queue</label>
   </div></details>
   <p class="row"><button class="send">Preview</button>${held.plan ? "" : noteOf(held)}</p></fieldset>
@@ -115,11 +115,11 @@ let live = null;
 
 /** Follows the batch that is shown; leaves the one before. */
 export function followBatch() {
-  const id = app.view === "batch" ? app.id : null;
+  const id = app.view === "batch" && app.me ? app.id : "";
   if (live?.id === id) return;
   live?.control.abort();
-  live = id && { id, batch: null, seen: new Map(), problem: null, isLost: false, hasEnded: false, undo: {}, control: new AbortController() };
-  if (live) watch(live);
+  live = { id, batch: null, seen: new Map(), problem: null, isLost: false, hasEnded: false, undo: {}, control: new AbortController() };
+  if (id) watch(live);
 }
 
 async function watch(one) {

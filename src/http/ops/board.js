@@ -62,7 +62,7 @@ export function boardView() {
   const all = found.reduce((sum, queue) => sum + Math.max(0, waiting(queue)), 0);
   return html`<h2 tabindex="-1">Queues</h2>
     ${missing("queues:read")}
-    <form class="row" role="search" autocomplete="off" @submit=${(event) => event.preventDefault()}>
+    <form class="row" role="search" @submit=${(event) => event.preventDefault()}>
       <label>Search <input type="search" .value=${board.search} @input=${(event) => { board.search = event.target.value; draw(); }}></label>
       <button type="button" @click=${pause}>${board.isPaused ? "Go on" : "Pause"}</button>
       <span class="quiet">${board.isPaused ? "paused, " : ""}${age()}</span></form>

@@ -22,12 +22,16 @@ const refresh = every(5, () => true, {}, async () => {
   try {
     app.me = await ask("GET", "/whoami");
     Object.assign(app, { problem: null, lost: null });
+    followBatch();
     askedAt = performance.now();
     if (app.titles.size === 0) app.titles = new Map((await ask("GET", "/problems")).items.map(({ code, title }) => [code, title]));
   } catch (problem) {
     if (problem.status === 0) app.lost ??= new Date();
     else Object.assign(app, { problem, lost: null });
-    if (problem.status === 401) app.me = null;
+    if (problem.status === 401) {
+      app.me = null;
+      if (document.activeElement === document.body) focusOn("#key");
+    }
   }
   app.ready = await ready;
   run();
@@ -37,6 +41,7 @@ function useNewKey(event) {
   event.preventDefault();
   useKey(event.target.key.value);
   Object.assign(app, { me: null, problem: null });
+  followBatch();
   refresh();
 }
 
@@ -58,7 +63,8 @@ function identity() {
   if (!app.me) return app.problem ? "not known" : "–";
   const { caller, queues } = app.me;
   return html`<strong>${caller}</strong>, ${queues.includes("*") ? "all queues" : `only queues ${queues.join(", ")}`}
-    <ul class="rights">${Object.entries(RIGHTS).map(([permission, words]) => html`<li class=${may(permission) ? "good" : "denied"}>${mark(may(permission) ? "✓" : "⛔")}${words}${may(permission) ? "" : ": not permitted"}</li>`)}</ul>`;
+    <ul class="rights">${Object.entries(RIGHTS).map(([permission, words]) => (may(permission) ? html`<li class="good">${mark("✓")}${words}</li>`
+    : html`<li class="denied">${mark("⛔")}${words}: not permitted</li>`))}</ul>`;
 }
 
 function menu([view, name, permission]) {
@@ -71,7 +77,7 @@ function menu([view, name, permission]) {
 const page = () => html`
   <a class="skip" href="#" @click=${(event) => { event.preventDefault(); focusOn("main h2"); }}>Skip to the content</a>
   <header><h1>genesys-transfer</h1>
-    <form class="row" aria-label="Key" autocomplete="off" @submit=${useNewKey}>
+    <form class="row" aria-label="Credentials" autocomplete="off" @submit=${useNewKey}>
       <label>Key <input id="key" name="key" type="password" autocomplete="off"></label> <button>Use</button></form>
     <dl class="head"><div><dt>Service</dt><dd>${readiness()}</dd></div>
       <div><dt>Requests to Genesys</dt><dd>${budget()}</dd></div>

@@ -1,6 +1,6 @@
 // Pieces that several parts of the page use.
 
-import { html, nothing, svg } from "./lit-html.js";
+import { html } from "./lit-html.js";
 import { curl, move, now } from "./api.js";
 import { app, attempt, focusOn, go, may } from "./state.js";
 
@@ -30,7 +30,7 @@ export const calls = (number) => `${count(number)} ${number === 1 ? "call" : "ca
 export const movedOf = ({ counts }) => counts.accepted + counts.confirmed;
 
 /** A number as a part of the largest one. */
-export const bar = (number, most) => html`<svg class="bar" aria-hidden="true">${svg`<rect height="100%" width="${most > 0 ? (100 * (number ?? 0)) / most : 0}%"/>`}</svg>`;
+export const bar = (number, most) => html`<svg class="bar" aria-hidden="true"><rect height="100%" width="${number > 0 ? (100 * number) / most : 0}%"/></svg>`;
 
 /** A sign for the eye only. */
 export const mark = (sign) => html`<span aria-hidden="true">${sign}</span> `;
@@ -50,7 +50,7 @@ export function problemBox(problem) {
   if (!problem) return "";
   const { title, detail, hint, candidates = [], code, requestId, batchId, transferId } = problem;
   const other = batchId ? `batch/${batchId}` : transferId ? `transfer/${transferId}` : null;
-  return html`<div class="problem" role="alert"><strong>${title}</strong><p>${detail}</p><p>${hint}</p>
+  return html`<div class="problem"><div role="alert"><strong>${title}</strong><p>${detail}</p><p>${hint}</p></div>
     <ul>${candidates.map((one) => html`<li>${one.name ?? one.purpose} (${one.division ?? one.state}): <code>${one.id}</code></li>`)}</ul>
     ${other ? html`<p><a href="#${other}">Show the other one</a></p>` : ""}
     ${code ? html`<p class="quiet"><a href="problems/${code}">${code}</a>, request ${requestId}</p>` : ""}</div>`;
@@ -69,7 +69,7 @@ export function missing(...permissions) {
 }
 
 export const field = (label, input) => html`<label class="field"><span>${label}</span>${input}</label>`;
-export const text = (name, value, most, input) => html`<input name=${name} maxlength=${most} .value=${value} @input=${input ?? nothing}>`;
+export const text = (label, name, value, most, input) => field(label, html`<input name=${name} maxlength=${most} .value=${value} @input=${input}>`);
 
 export const queueField = (label, name, value, isNeeded) => field(label, html`<input id=${name} name=${name} list="names" ?required=${isNeeded} maxlength="256" .value=${value}>`);
 export const nameList = () => html`<datalist id="names">${app.names.map(({ label }) => html`<option value=${label}></option>`)}</datalist>`;
@@ -84,8 +84,7 @@ export const short = (id) => html`<code title=${id}>…${id.slice(-8)}</code>`;
 const MARKS = { accepted: "✓", confirmed: "✓", completed: "✓", failed: "✗", unknown: "?", running: "▶", pending: "…" };
 export const status = (word) => html`<span class="status ${word}">${mark(MARKS[word] ?? "–")}${word}</span>`;
 
-const KINDS = { undo: "Undo", drain: "Drain", list: "List" };
-export const titleOf = ({ kind, from, to }) => `${KINDS[kind]}${from && to ? ` ${from.name} → ${to.name}` : ""}`;
+export const titleOf = ({ kind, from, to }) => `${kind[0].toUpperCase()}${kind.slice(1)}${from && to ? ` ${from.name} → ${to.name}` : ""}`;
 
 export const noteOf = (held) => html`<span role="status">${held.note || (held.isBusy ? "One moment…" : "")}</span>`;
 
@@ -117,7 +116,7 @@ export function planQuestion(held, words, drop) {
   const { agents, waiting, estimatedWaitSeconds } = to?.activity ?? {};
   const content = html`${warningList(warnings ?? [])}${facts({
     Calls: count(total),
-    "Longest wait": items[0] && span(secondsSince(Date.parse(items[0].waitingSince))),
+    "Longest wait": items[0]?.waitingSince && span(secondsSince(Date.parse(items[0].waitingSince))),
     Time: etaSeconds && `about ${span(etaSeconds)}`,
     "Requests to Genesys": requests && count(requests),
     "Agents there": agents && `${count(agents.onQueue)} on queue, ${count(agents.idle)} idle`,

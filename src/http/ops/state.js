@@ -50,11 +50,10 @@ export function say(text) {
 /** Does something that may fail; `held` says whether it goes on, what it waits for, why it failed. */
 export async function attempt(held, work) {
   if (held.isBusy) return;
-  Object.assign(held, { isBusy: true, note: "" });
+  Object.assign(held, { isBusy: true, problem: null });
   draw();
   try {
     await work((note) => { held.note = note; draw(); });
-    held.problem = null;
   } catch (problem) {
     held.problem = problem;
   }

@@ -6,8 +6,8 @@ import { app, attempt, draw, every, focusOn, go, isId, may, nameOf, say, typed }
 import { answer, at, command, count, facts, field, fold, missing, noteOf, problemBox, question, queueField, short, shortly, status, table, text, warningList } from "./parts.js";
 
 const MEANINGS = {
-  pending: "It is recorded and not settled yet.", accepted: "Genesys took the command.",
-  confirmed: "The call was seen in the target queue.", skipped: "It was never sent.",
+  pending: "Recorded, not settled yet.", accepted: "Genesys took the command.",
+  confirmed: "The call was seen in the target queue.", skipped: "Never sent.",
   failed: "The call certainly did not move.", unknown: "The call may have moved; the service is finding out.",
 };
 
@@ -37,9 +37,9 @@ export function historyView() {
   const change = ({ target }) => { search[target.name] = target.value; draw(); };
   return html`<h2 tabindex="-1">History</h2>
     ${missing("transfers:read")}
-    <form class="card" role="search" autocomplete="off" @input=${change} @submit=${(event) => { event.preventDefault(); find(); }}>
+    <form class="card" role="search" @input=${change} @submit=${(event) => { event.preventDefault(); find(); }}>
       <fieldset ?disabled=${!may("transfers:read")}><legend class="sr">Search</legend><div class="fields">
-      ${field("Conversation or reference", text("text", search.text, 128))}${queueField("To queue", "queue", search.queue)}
+      ${text("Conversation or reference", "text", search.text, 128)}${queueField("To queue", "queue", search.queue)}
       ${field("Status", html`<select name="status"><option value="">any</option>${Object.keys(MEANINGS).map((one) => html`<option ?selected=${search.status === one}>${one}</option>`)}</select>`)}
       </div><p class="row"><button class="send" ?disabled=${search.isBusy}>Search</button></p></fieldset>
       ${command("GET", withQuery("/transfers", query()))}</form>
@@ -91,7 +91,7 @@ function undoPart(one) {
   const reason = undo.reason.trim();
   return question(undo, {
     title: `Put the call back to ${nameOf(transfer.previous?.queueId)}?`, button: "Put back 1 call", path, body: reason ? { reason } : {},
-    content: field("Reason", text("reason", undo.reason, 500, ({ target }) => { undo.reason = target.value; draw(); })),
+    content: text("Reason", "reason", undo.reason, 500, ({ target }) => { undo.reason = target.value; draw(); }),
     lead: (made) => go(`transfer/${made.id}`), drop: () => { one.undo = null; focusOn("#undo"); },
   });
 }
@@ -155,7 +155,7 @@ function card(transfer) {
     <form aria-label="Settle" autocomplete="off" @submit=${settle} @input=${set}><fieldset ?disabled=${!may("admin") || one.isBusy}>
       <legend>What happened to the call?</legend>
       ${outcome("moved", "It moved")}${outcome("not_moved", "It did not move")}
-      ${field("Reason", text("reason", one.reason, 500))}
+      ${text("Reason", "reason", one.reason, 500)}
       <p class="row"><button class="send">Settle</button>${noteOf(one)}</p></fieldset></form>
     ${problemBox(one.problem)}${command("POST", path, body)}</article>`;
 }
