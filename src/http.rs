@@ -76,6 +76,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/transfers", get(transfers::list_transfers).post(transfers::create_transfer))
         .route("/transfers/{id}", get(transfers::find_transfer))
         .route("/transfers/{id}/settle", post(transfers::settle_transfer))
+        .route("/transfers/{id}/undo", post(transfers::undo_transfer))
         .route("/batches", get(batches::list_batches).post(batches::create_batch))
         .route("/batches/{id}", get(batches::find_batch).delete(batches::cancel_batch))
         .route("/batches/{id}/transfers", get(batches::list_batch_transfers))

@@ -63,6 +63,8 @@ codes! {
     IdempotencyKeyInUse = "idempotency_key_in_use",
     DrainLoop = "drain_loop",
     PlanExpired = "plan_expired",
+    UndoImpossible = "undo_impossible",
+    ConversationAnswered = "conversation_answered",
     MovedTooOften = "moved_too_often",
     Conflict = "conflict",
     InvalidRequest = "invalid_request",

@@ -48,13 +48,14 @@ mod submit;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 mod watch;
 
 use arrival::ArrivalDelay;
 use arrivals::{Arrivals, PendingAnswers};
 use gateway::{CallContext, CallGateway, Lane, QueueListing};
 use ids::{ConversationId, TransferId};
-use model::{QueueRef, Transfer};
+use model::{QueueRef, Transfer, TransferRequest};
 use plan::{Carrier, MovePlan};
 use readiness::ReadinessProbe;
 use records::Records;
@@ -263,6 +264,19 @@ impl Transfers {
         Ok(found)
     }
 
+    /// The request that puts the call of a transfer back where it was, to be submitted like any
+    /// other.
+    ///
+    /// # Errors
+    /// `not_found` as [`Transfers::get`], `undo_impossible`, `store_unavailable`.
+    pub async fn undo_request(
+        &self,
+        caller: &Caller,
+        id: TransferId,
+    ) -> Result<TransferRequest, Problem> {
+        undo::request(&self.find(caller, id).await?).map_err(|problem| *problem)
+    }
+
     /// Closes an unknown transfer by an operator's word. The work goes on when the returned future
     /// is dropped.
     ///
@@ -374,10 +388,16 @@ impl Transfers {
     /// Whether the configured API can carry the plan's priority.
     ///
     /// # Errors
-    /// `invalid_request`.
-    pub(crate) fn check_priority(&self, plan: &MovePlan) -> Result<(), Box<Problem>> {
+    /// `invalid_request`; `undo_impossible` of an undo.
+    pub(crate) fn check_priority(
+        &self,
+        request: &TransferRequest,
+        plan: &MovePlan,
+    ) -> Result<(), Box<Problem>> {
         match plan.priority {
-            Some(priority) if !self.gateway.takes_priority(priority) => {
+            Some(priority) if self.gateway.takes_priority(priority) => Ok(()),
+            Some(priority) if request.undo.is_some() => Err(undo::no_such_priority(priority)),
+            Some(priority) => {
                 Err(Box::new(Problem::invalid(vec![FieldError {
                     pointer: "/priority".to_owned(),
                     detail: format!(
@@ -386,7 +406,7 @@ impl Transfers {
                     ),
                 }])))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

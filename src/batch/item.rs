@@ -457,7 +457,7 @@ impl Run {
         let (request, queue) = (&item.request, &item.queue);
         let plan = plan::plan_at_most(request, queue, conversation, moment, transfers.carrier());
         let plan = plan.map_err(NotMoved::Fail)?;
-        transfers.check_priority(&plan).map_err(NotMoved::Fail)?;
+        transfers.check_priority(request, &plan).map_err(NotMoved::Fail)?;
         self.limits.check_priority(plan.priority).map_err(NotMoved::Fail)?;
         Ok(plan)
     }

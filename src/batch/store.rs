@@ -65,6 +65,8 @@ pub enum TakeResult {
     Already(TransferId),
     /// The conversation has an unsettled transfer.
     ConversationTaken(TransferId),
+    /// What the transfer undoes was undone before, by this one.
+    Undone(TransferId),
 }
 
 /// What came of asking for a look.

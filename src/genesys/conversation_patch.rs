@@ -108,7 +108,7 @@ pub(super) async fn set_routing(
         routing: RoutingChange {
             priority: change.priority.or(priority),
             skill_ids: change.skill_ids.clone().or(routing.skill_ids),
-            language_id: None,
+            ..RoutingChange::default()
         },
     };
     let unreadable = |detail, answer| Err(GatewayError::Unreadable { detail, answer });

@@ -57,11 +57,14 @@ pub(super) async fn set_routing(
     change: &RoutingChange,
 ) -> Result<(), GatewayError> {
     let skills = change.skill_ids.as_ref();
+    let language = change.language_id.map(|id| id.to_string());
+    // An empty text takes the language away.
+    let language = language.or_else(|| change.clears_language.then(String::new));
     let mut request = upstream.request(ctx, Operation::SetRouting, &[id.uuid()]);
     request.body = json(&wire::RoutingAttributes {
         priority: change.priority.map(Priority::get),
         skill_ids: skills.map(|ids| ids.iter().map(ToString::to_string).collect()),
-        language_id: change.language_id.map(|id| id.to_string()),
+        language_id: language,
     })?;
     upstream.patch(request).await
 }

@@ -31,7 +31,7 @@ const INVALID: HeaderValue =
 pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
     use Permission::{Admin, BatchesWrite, MetricsRead, QueuesRead, TransfersRead, TransfersWrite};
     match (method.as_str(), route) {
-        ("POST", "/transfers") => &[TransfersWrite],
+        ("POST", "/transfers" | "/transfers/{id}/undo") => &[TransfersWrite],
         ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
             &[TransfersRead]
         }

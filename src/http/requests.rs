@@ -101,6 +101,7 @@ impl TransferRequestBody {
             transfer_type,
             reason,
             reference,
+            undo: None,
         })
     }
 }
@@ -155,6 +156,31 @@ pub(super) fn settle(bytes: &[u8]) -> Result<(Verdict, Option<String>), Failure>
         let outcome = fields.require("outcome", read.outcome);
         let reason = fields.take("reason", read.reason).map(|BoundedText(text)| text);
         Some((outcome?, reason))
+    })
+}
+
+/// Why a call goes back; `{}` is enough.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = UndoRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UndoBody {
+    /// Why, for the record.
+    #[schema(value_type = Option<Reason>, inline)]
+    reason: Option<Checked<Reason>>,
+    /// Your own ticket number; `GET /transfers?reference=` finds it.
+    #[schema(value_type = Option<Reference>, inline)]
+    reference: Option<Checked<Reference>>,
+}
+
+/// Reads the body of `POST /transfers/{id}/undo`: reason and reference.
+///
+/// # Errors
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(super) fn undo(bytes: &[u8]) -> Result<(Option<String>, Option<String>), Failure> {
+    body(bytes, |read: UndoBody, fields| {
+        let reason = fields.take("reason", read.reason).map(|BoundedText(text)| text);
+        let reference = fields.take("reference", read.reference).map(|BoundedText(text)| text);
+        Some((reason, reference))
     })
 }
 

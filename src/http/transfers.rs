@@ -1,9 +1,9 @@
-//! `/transfers`: move a call, look at what was moved, settle what is not known.
+//! `/transfers`: move a call, put it back, look at what was moved, settle what is not known.
 
 use axum::{
     Extension,
     extract::{Path, RawQuery, Request, State, rejection::PathRejection},
-    http::{HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -17,7 +17,12 @@ use super::{
 };
 use crate::{
     problem::Code,
-    transfer::{Caller, Reply, Submission, ids::TransferId, model::Transfer, store::KeyScope},
+    transfer::{
+        Caller, Reply, Submission,
+        ids::TransferId,
+        model::{Transfer, TransferRequest},
+        store::KeyScope,
+    },
 };
 
 mod described;
@@ -26,6 +31,8 @@ pub(super) use described::{entries, example_of};
 
 /// The route under which keys of single transfers count.
 const ROUTE: &str = "POST /transfers";
+/// The same of undos. A key stands for the transfer as well.
+const UNDO_ROUTE: &str = "POST /transfers/{id}/undo";
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -44,9 +51,44 @@ pub(super) async fn create_transfer(
     let prefer = Prefer::read(&head.headers);
     let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
     query::none(raw.as_deref())?;
-    let submission = Submission {
+    let request = requests::transfer(&body)?;
+    let submission = submission(caller, request, (key, prefer), &arrival, &head);
+    Ok(reply(app.transfers.submit(submission).await?, prefer))
+}
+
+/// `POST /transfers/{id}/undo`
+pub(super) async fn undo_transfer(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let id = transfer_id(id)?;
+    let (head, body) = request.into_parts();
+    let key = idempotency_key(&head.headers)?;
+    let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: UNDO_ROUTE, key });
+    let prefer = Prefer::read(&head.headers);
+    let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
+    query::none(raw.as_deref())?;
+    let (reason, reference) = requests::undo(&body)?;
+    let request = app.transfers.undo_request(&caller, id).await?;
+    let request = TransferRequest { reason, reference, ..request };
+    let submission = submission(caller, request, (key, prefer), &arrival, &head);
+    Ok(reply(app.transfers.submit(submission).await?, prefer))
+}
+
+fn submission(
+    caller: Caller,
+    request: TransferRequest,
+    (key, prefer): (Option<KeyScope>, Prefer),
+    arrival: &Arrival,
+    head: &Parts,
+) -> Submission {
+    Submission {
         caller,
-        request: requests::transfer(&body)?,
+        request,
         key,
         wait: prefer.wait(),
         deadline: arrival.deadline,
@@ -54,8 +96,7 @@ pub(super) async fn create_transfer(
         traceparent: traceparent(&head.headers),
         place: head.extensions.get().cloned(),
         progress: head.extensions.get().cloned().unwrap_or_default(),
-    };
-    Ok(reply(app.transfers.submit(submission).await?, prefer))
+    }
 }
 
 fn reply(reply: Reply, prefer: Prefer) -> Response {

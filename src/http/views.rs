@@ -82,6 +82,9 @@ pub(super) struct TransferView<'a> {
     /// That leg before the move.
     #[schema(required, value_type = Option<shapes::PreviousShape>)]
     previous: Option<Previous>,
+    /// The transfer that this one undoes.
+    #[schema(required, value_type = Option<Uuid>)]
+    undoes: Option<TransferId>,
     /// The priority in the target queue, when one was asked for.
     #[schema(required, value_type = Option<i32>)]
     priority: Option<Priority>,
@@ -131,6 +134,7 @@ impl<'a> From<&'a Transfer> for TransferView<'a> {
             queue: (&transfer.queue).into(),
             participant_id: transfer.participant_id,
             previous: transfer.shown_previous(),
+            undoes: transfer.undoes(),
             priority: transfer.priority,
             waited_minutes: transfer.waited_minutes,
             skill_ids: request.skill_ids.as_deref(),

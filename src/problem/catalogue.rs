@@ -56,6 +56,8 @@ pub(super) const fn entry(code: Code) -> CodeEntry {
             e(409, "The first request with this key is still running", true)
         }
         Code::DrainLoop => e(409, "The drain would move calls in a circle", false),
+        Code::UndoImpossible => e(409, "The move cannot be undone", false),
+        Code::ConversationAnswered => e(409, "An agent has answered the conversation", false),
         Code::PlanExpired => e(409, "The plan has expired", false),
         Code::MovedTooOften => e(409, "Standing drains moved the call too often", false),
         Code::Conflict => e(409, "The conversation or the record does not allow it now", false),

@@ -24,6 +24,7 @@ macro_rules! all {
             6 "awaited" "0006_awaited.sql",
             7 "fewer indexes" "0007_fewer_indexes.sql",
             8 "settled indexes" "0008_settled_indexes.sql",
+            9 "undo" "0009_undo.sql",
             10 "standing drains" "0010_standing_drains.sql",
         )
     };

@@ -25,6 +25,7 @@ pub(super) fn transfer() -> Transfer {
             transfer_type: TransferType::Unattended,
             reason: None,
             reference: None,
+            undo: None,
         },
         "queue": Queue { id: queue_id, name: "Support".to_owned(), division: None },
         "requestedBy": CallerName::new("crm"),

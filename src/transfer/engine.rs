@@ -105,7 +105,7 @@ pub(super) async fn prepare(transfers: &Transfers, job: &Job) -> Result<MovePlan
     let queue = &job.transfer.queue;
     let plan =
         plan::plan(request, queue, &conversation, transfers.clock.now(), transfers.carrier())?;
-    transfers.check_priority(&plan)?;
+    transfers.check_priority(request, &plan)?;
     // What was asked for was checked before; with `keepPlace` the sum is known only now.
     check_priority(plan.priority, job.transfer.max_priority)?;
     Ok(plan)

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     conversation::{LegState, Picture, Purpose},
     ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
+    undo::UndoTerms,
 };
 use crate::{names::trim, problem::Problem};
 
@@ -135,6 +136,9 @@ pub struct TransferRequest {
     /// The caller's own ticket number; at most 128 characters.
     #[serde(default)]
     pub reference: Option<String>,
+    /// The move that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<UndoTerms>>,
 }
 
 impl TransferRequest {
@@ -152,6 +156,7 @@ impl TransferRequest {
             transfer_type: TransferType::Unattended,
             reason: None,
             reference: None,
+            undo: None,
         }
     }
 
@@ -199,6 +204,18 @@ pub struct Previous {
     pub state: LegState,
     /// The queue it came from, when known.
     pub queue_id: Option<QueueId>,
+    /// The conversation's priority, when known.
+    #[serde(default)]
+    pub priority: Option<i64>,
+    /// The skills asked for. `None` when not known: an older record does not tell.
+    #[serde(default)]
+    pub skill_ids: Option<Vec<SkillId>>,
+    /// The language asked for, when one was.
+    #[serde(default)]
+    pub language_id: Option<LanguageId>,
+    /// Since when it waited, by Genesys' clock; `None` when it did not wait.
+    #[serde(default)]
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// Something callers should know although the transfer went ahead.
@@ -327,6 +344,12 @@ impl Transfer {
             updated_at: now,
             request,
         }
+    }
+
+    /// The transfer that this one undoes.
+    #[must_use]
+    pub fn undoes(&self) -> Option<TransferId> {
+        self.request.undo.as_ref().map(|terms| terms.undoes)
     }
 
     /// Whether only priority, skills or language are set, because the conversation waited in the

@@ -5,12 +5,13 @@ use jiff::SignedDuration;
 
 use super::{
     Transfers,
-    caller::Limits,
+    caller::{Caller, Limits},
     gateway::{CallContext, QueueError},
     ids::{ConversationId, QueueId},
-    model::{Queue, QueueRef, Stage, Transfer},
+    model::{Queue, QueueRef, Stage, Transfer, TransferRequest},
     problems,
     store::{StoreError, TransferFilter},
+    undo,
 };
 use crate::problem::{Code, Problem};
 
@@ -62,7 +63,7 @@ pub(super) fn hide_previous_queue(transfers: &Transfers, transfer: &mut Transfer
     }
 }
 
-/// Whether the conversation may be moved once more within the hour.
+/// Whether the conversation may be moved once more within the hour; undos do not count.
 ///
 /// # Errors
 /// `too_many_requests` with the time until it may; `store_unavailable`.
@@ -92,7 +93,37 @@ pub(crate) async fn check_repetition(
     .retry_after(wait))
 }
 
+/// Whether what `request` undoes was undone before.
+///
+/// # Errors
+/// `undo_impossible`; `store_unavailable`.
+pub(super) async fn check_not_undone(
+    transfers: &Transfers,
+    caller: &Caller,
+    request: &TransferRequest,
+) -> Result<(), Problem> {
+    let Some(terms) = &request.undo else { return Ok(()) };
+    let filter = TransferFilter {
+        conversation_id: Some(request.conversation_id),
+        since: Some(terms.moved_at),
+        ..TransferFilter::default()
+    };
+    let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
+    let undid = |other: &&Transfer| {
+        other.undoes() == Some(terms.undoes)
+            && matches!(other.stage, Stage::Accepted | Stage::Confirmed)
+    };
+    match records.iter().find(undid) {
+        Some(other) => {
+            let visible = caller.sees(&other.requested_by).then_some(other.id);
+            Err(undo::undone_before(visible))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The transfers of a conversation that moved it, or may have, within the last hour, newest first.
+/// Undos do not count.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -107,7 +138,9 @@ pub(crate) async fn moves_within_the_hour(
         ..TransferFilter::default()
     };
     let mut records = transfers.records.store().list(&filter, MOST_RECORDS).await?;
-    records.retain(|transfer| !matches!(transfer.stage, Stage::Failed | Stage::Skipped));
+    records.retain(|transfer| {
+        transfer.undoes().is_none() && !matches!(transfer.stage, Stage::Failed | Stage::Skipped)
+    });
     Ok(records)
 }
 

@@ -9,6 +9,7 @@ use super::{
     ids::ParticipantId,
     legs,
     model::{Previous, Priority, Queue, Transfer, TransferRequest},
+    undo,
 };
 use crate::problem::{Code, FieldError, Problem};
 
@@ -97,14 +98,16 @@ pub fn plan_at_most(
     Moment { now, most_minutes }: Moment,
     carrier: Carrier,
 ) -> Result<MovePlan, Box<Problem>> {
-    let chosen = legs::choose(conversation, request.participant_id)?;
-    let Some(leg) = conversation.legs.get(chosen.index) else {
-        return Err(Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")));
-    };
+    let leg = leg(request, conversation)?;
     let action = action(request, queue, leg)?;
     let mut routing = asked_routing(request);
     let mut waited_minutes = None;
-    if request.keep_place {
+    if let Some(terms) = &request.undo {
+        let moment = Moment { now, most_minutes };
+        let place = undo::place(terms, (conversation, leg), moment);
+        (routing.priority, waited_minutes) = place.unzip();
+        put_back_skills(&mut routing, leg);
+    } else if request.keep_place {
         let waited = match action {
             PlannedAction::Move => waited_minutes_of(leg, conversation.clock.theirs(now), carrier)?,
             PlannedAction::RoutingOnly => 0,
@@ -119,7 +122,8 @@ pub fn plan_at_most(
     let priority = routing.priority;
     if carrier.command_carries_routing {
         keep_skills(&mut routing, leg);
-        if action == PlannedAction::RoutingOnly && routing.priority.is_none() {
+        let stays = action == PlannedAction::RoutingOnly || request.undo.is_some();
+        if stays && routing.priority.is_none() {
             // Left out, it would be sent as the API's usual one: where the call waits already,
             // nothing changes but what was asked for.
             routing.priority = current_priority(conversation, leg).map(Priority::saturating);
@@ -131,11 +135,7 @@ pub fn plan_at_most(
     Ok(MovePlan {
         action,
         participant_id: leg.participant_id,
-        previous: Some(Previous {
-            purpose: leg.purpose.clone(),
-            state: leg.state.clone(),
-            queue_id: leg.queue_id,
-        }),
+        previous: Some(previous(conversation, leg, carrier)),
         picture: Some(evidence::picture(conversation, queue.id)),
         routing,
         priority,
@@ -143,11 +143,56 @@ pub fn plan_at_most(
     })
 }
 
+/// The leg before the command, with what an undo has to give back.
+fn previous(conversation: &Conversation, leg: &Leg, carrier: Carrier) -> Previous {
+    // The newest legs know best. Genesys leaves out what was never set; the command of
+    // `conversation-patch` sets what it leaves out.
+    let nothing_set = !carrier.command_carries_routing;
+    let with_skills = |leg: &Leg| leg.routing.skill_ids.clone();
+    let mut others = conversation.legs.iter().rev().filter(|leg| !leg.listens());
+    let skill_ids = with_skills(leg).or_else(|| others.find_map(with_skills));
+    Previous {
+        purpose: leg.purpose.clone(),
+        state: leg.state.clone(),
+        queue_id: leg.queue_id,
+        priority: current_priority(conversation, leg).or(nothing_set.then_some(0)),
+        skill_ids: skill_ids.or_else(|| nothing_set.then(Vec::new)),
+        language_id: leg.routing.language_id,
+        waiting_since: leg.since.filter(|_| leg.state == LegState::Waiting),
+    }
+}
+
+/// The leg that is replaced.
+fn leg<'a>(
+    request: &TransferRequest,
+    conversation: &'a Conversation,
+) -> Result<&'a Leg, Box<Problem>> {
+    if let Some(terms) = &request.undo {
+        return undo::waiting_leg(terms, conversation);
+    }
+    let chosen = legs::choose(conversation, request.participant_id)?;
+    let leg = conversation.legs.get(chosen.index);
+    leg.ok_or_else(|| {
+        Box::new(Problem::new(Code::InternalError, "The chosen leg is not there."))
+    })
+}
+
+/// Leaves out what need not be set, and takes away a language that was not there before.
+fn put_back_skills(routing: &mut RoutingChange, leg: &Leg) {
+    let Some(skills) = &routing.skill_ids else { return };
+    routing.clears_language = routing.language_id.is_none() && leg.routing.language_id.is_some();
+    // A move may take skills away, so that those that were there are set again.
+    if skills.is_empty() && leg.routing.skill_ids.as_ref().is_none_or(Vec::is_empty) {
+        routing.skill_ids = None;
+    }
+}
+
 fn asked_routing(request: &TransferRequest) -> RoutingChange {
     RoutingChange {
         priority: request.priority,
         skill_ids: request.skill_ids.clone(),
         language_id: request.language_id,
+        clears_language: false,
     }
 }
 
@@ -251,6 +296,9 @@ fn priority_stays(
 /// # Errors
 /// Why the command no longer fits.
 pub fn still_fits(transfer: &Transfer, now: &Conversation) -> Result<(), Box<Problem>> {
+    if let Some(terms) = &transfer.request.undo {
+        return undo::waiting_leg(terms, now).map(drop);
+    }
     let chosen = legs::choose(now, transfer.participant_id)?;
     let same_queue = match (now.legs.get(chosen.index), &transfer.previous) {
         (Some(leg), Some(previous)) => leg.queue_id == previous.queue_id,

@@ -345,7 +345,9 @@ impl Records {
         let inserted = self.store.insert(transfer, None, self.owner, Durability::Power).await;
         match inserted.map_err(NotRecorded::Store)? {
             Inserted::Done => Ok(()),
-            Inserted::KeyTaken(_) | Inserted::ConversationTaken { .. } => {
+            Inserted::KeyTaken(_)
+            | Inserted::ConversationTaken { .. }
+            | Inserted::Undone { .. } => {
                 Err(NotRecorded::TakenOver)
             }
         }

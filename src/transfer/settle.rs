@@ -246,5 +246,9 @@ fn routing_change(transfer: &Transfer) -> RoutingChange {
         priority: transfer.priority,
         skill_ids: transfer.request.skill_ids.clone(),
         language_id: transfer.request.language_id,
+        // Of an undo all three are what they were before, if that is known.
+        clears_language: transfer.undoes().is_some()
+            && transfer.request.skill_ids.is_some()
+            && transfer.request.language_id.is_none(),
     }
 }

@@ -92,6 +92,13 @@ pub enum Inserted {
         /// Whose it is.
         caller: CallerName,
     },
+    /// What the transfer undoes was undone before.
+    Undone {
+        /// The transfer that undid it.
+        transfer_id: TransferId,
+        /// Whose it is.
+        caller: CallerName,
+    },
 }
 
 /// What becomes of the key when a transfer changes.

@@ -21,6 +21,7 @@ use super::{
     permission, problems,
     store::{Durability, Inserted, KeyClaim, KeyRecord, KeyScope},
     submission::{Reply, Submission, Wait},
+    undo,
 };
 use crate::{
     problem::{Code, Problem},
@@ -172,6 +173,11 @@ async fn record(
             let id = transfer.request.conversation_id;
             Err(problems::transfer_in_progress(id, visible))
         }
+        Inserted::Undone { transfer_id, caller } => {
+            let visible = new.caller.sees(&caller).then_some(transfer_id);
+            secure(transfers).await?;
+            Err(undo::undone_before(visible))
+        }
     }
 }
 
@@ -209,7 +215,13 @@ async fn begin(transfers: &Transfers, mut submission: Submission) -> Result<Begu
         .instrument(trace::stage(trace::TraceStage::Queue))
         .await?;
     limits.check_priority(submission.request.priority).map_err(|problem| *problem)?;
-    permission::check_repetition(transfers, limits, submission.request.conversation_id).await?;
+    let undoes = submission.request.undo.is_some();
+    if undoes {
+        permission::check_not_undone(transfers, &submission.caller, &submission.request).await?;
+    } else {
+        let id = submission.request.conversation_id;
+        permission::check_repetition(transfers, limits, id).await?;
+    }
     let calls = calls_needed(transfers, &submission.request);
     let admitted =
         transfers.gateway.admit(&ctx, calls).instrument(trace::stage(trace::TraceStage::Admit));
@@ -221,7 +233,8 @@ async fn begin(transfers: &Transfers, mut submission: Submission) -> Result<Begu
     let (keyed, limits) = (claim.is_some(), caller.limits.clone());
     let transfer = Transfer {
         has_key: keyed,
-        max_priority: limits.max_priority,
+        // An undo gives back what the call had, however much that was.
+        max_priority: limits.max_priority.filter(|_| !undoes),
         // Until its queue is known.
         hides_previous_queue: limits.narrows_queues(),
         ..Transfer::received(id, now, request, queue, caller.name.clone(), request_id)

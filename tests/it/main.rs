@@ -103,6 +103,8 @@ mod traces;
 #[cfg(test)]
 mod transfers;
 #[cfg(test)]
+mod undo;
+#[cfg(test)]
 mod unknown;
 #[cfg(test)]
 mod unread_log;

@@ -20,6 +20,7 @@ use crate::{
         plan::MovePlan,
         problems,
         store::KeyChange,
+        undo,
     },
 };
 
@@ -90,6 +91,10 @@ impl Run {
                     let id = transfer.request.conversation_id;
                     let problem = problems::transfer_in_progress(id, Some(other));
                     return Err(Box::pin(self.later(open, problem)).await);
+                }
+                Ok(TakeResult::Undone(other)) => {
+                    let problem = undo::undone_before(Some(other));
+                    return Err(Box::pin(self.settle(open, Stage::Skipped, problem)).await);
                 }
                 Err(error) => {
                     // It may have been recorded: from now on under this name only.

@@ -104,6 +104,7 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("HEAD", "/transfers".to_owned(), vec![TransfersRead]),
         ("GET", format!("/transfers/{ID}"), vec![TransfersRead]),
         ("POST", format!("/transfers/{ID}/settle"), vec![Admin]),
+        ("POST", format!("/transfers/{ID}/undo"), vec![TransfersWrite]),
         ("GET", "/batches".to_owned(), vec![TransfersRead]),
         ("POST", "/batches".to_owned(), vec![BatchesWrite]),
         ("GET", format!("/batches/{ID}"), vec![TransfersRead]),

@@ -9,7 +9,7 @@ use super::super::{
         fields,
     },
     query::TransferQuery,
-    requests::{SettleBody, TransferRequestBody},
+    requests::{SettleBody, TransferRequestBody, UndoBody},
     schema::uuid,
     views::{TransferPage, TransferView},
 };
@@ -17,11 +17,11 @@ use crate::problem::Code;
 
 /// The operations of this module.
 pub(in crate::http) fn entries() -> Vec<Entry> {
-    vec![create(), list(), find(), settle()]
+    vec![create(), list(), find(), settle(), undo()]
 }
 
 fn create() -> Entry {
-    Entry::post("/transfers", "createTransfer", "Move a call to another queue")
+    let entry = Entry::post("/transfers", "createTransfer", "Move a call to another queue")
         .tag("Transfers")
         .about(
             "Replaces one leg of the conversation by the queue: the leg named by `participantId`, \
@@ -30,11 +30,21 @@ fn create() -> Entry {
              `GET /conversations/{id}` shows beforehand what would happen.\n\nWith an `Idempotency-Key` the request can be sent again until it is \
              answered: the call moves once.",
         )
+        .body::<TransferRequestBody>(&requests());
+    moves(entry).can_fail(&[
+            Code::ParticipantAmbiguous,
+            Code::ParticipantNotFound,
+            Code::AlreadyInQueue,
+        ])
+}
+
+/// What a request that moves a call takes and may come to.
+fn moves(entry: Entry) -> Entry {
+    entry
         .header("Idempotency-Key")
         .replays_problems()
         .header("Prefer")
         .header("traceparent")
-        .body::<TransferRequestBody>(&requests())
         .answer(201, made("Genesys took the command; with `Prefer: wait=N` perhaps seen in the queue.", "accepted"))
         .answer(202, made("Recorded; the work goes on (`Prefer: respond-async`).", "pending"))
         .can_fail(&GENESYS)
@@ -48,15 +58,28 @@ fn create() -> Entry {
             Code::ConversationRinging,
             Code::ConversationNotTransferable,
             Code::ConversationMoved,
-            Code::ParticipantAmbiguous,
-            Code::ParticipantNotFound,
-            Code::AlreadyInQueue,
             Code::TransferInProgress,
             Code::Conflict,
             Code::RejectedByGenesys,
             Code::StoreUnavailable,
             Code::OutcomeUnknown,
         ])
+}
+
+fn undo() -> Entry {
+    let body = json!({"reason": "moved by mistake", "reference": "CASE-4711"});
+    let entry = Entry::post("/transfers/{id}/undo", "undoTransfer", "Put a call back where it was")
+        .tag("Transfers")
+        .about(
+            "The call goes back to `previous.queueId`, if it still waits where the transfer put \
+             it. Priority, skills and language become what they were, and the priority gets the \
+             whole minutes since the call began to wait, or since the transfer if it did not wait \
+             before. The answer is a transfer of its own, with `undoes`. A transfer is undone \
+             once; an undo that failed may be tried again.",
+        )
+        .parameters([id()])
+        .body::<UndoBody>(&[("Moved by mistake", body), ("Nothing to say", json!({}))]);
+    moves(entry).can_fail(&[Code::NotFound, Code::UndoImpossible, Code::ConversationAnswered])
 }
 
 fn made(about: &str, status: &str) -> Answer {
@@ -131,6 +154,7 @@ pub(in crate::http) fn example_of(status: &str) -> Value {
     let settled = status != "pending";
     let previous = json!({
         "purpose": "agent", "state": "connected", "queueId": "a1000000-0000-4000-8000-000000000001",
+        "priority": 0, "skillIds": [], "languageId": null, "waitingSince": null,
     });
     json!({
         "id": "01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071", "status": status,
@@ -138,6 +162,7 @@ pub(in crate::http) fn example_of(status: &str) -> Value {
         "queue": {"id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2"},
         "participantId": settled.then_some("b1000000-0000-4000-8000-000000000103"),
         "previous": settled.then_some(previous),
+        "undoes": null,
         "priority": null, "waitedMinutes": null, "skillIds": null, "languageId": null,
         "transferType": "unattended", "reason": null, "reference": "CASE-4711",
         "requestedBy": "crm", "batchId": null, "warnings": [], "error": null,

@@ -19,8 +19,8 @@ const CONTRACT: [(u16, &str); 18] = [
         409,
         "conversation_ended conversation_ringing conversation_not_transferable \
          conversation_moved participant_ambiguous participant_not_found already_in_queue \
-         transfer_in_progress idempotency_key_in_use drain_loop plan_expired moved_too_often \
-         conflict",
+         transfer_in_progress idempotency_key_in_use drain_loop plan_expired undo_impossible \
+         conversation_answered moved_too_often conflict",
     ),
     (
         422,

@@ -160,6 +160,19 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              moved.",
             "Make a new dry run and send its planId.",
         ),
+        Code::UndoImpossible => (
+            "The transfer or batch cannot be undone: it moved nothing, is not finished, only changed \
+             priority, skills or language, came from no queue, is an undo itself, or was undone \
+             already. detail says which; no call was moved.",
+            "If it was undone already, transferId or batchId names that undo. Otherwise move the \
+             call with POST /transfers.",
+        ),
+        Code::ConversationAnswered => (
+            "An agent has answered the call since it was moved, so it was left with that agent. \
+             Nothing was moved.",
+            "Nothing needs to be done. To move the call away from the agent all the same, use POST \
+             /transfers.",
+        ),
         Code::MovedTooOften => (
             "Only a reason in batches: standing drains moved this call 5 times within an hour, so it \
              is left where it is.",

@@ -33,6 +33,7 @@ pub(super) struct NewRow {
     caller: CallerName,
     reference: Option<String>,
     batch_id: Option<BatchId>,
+    undoes: Option<TransferId>,
     created_at: i64,
     updated_at: i64,
     data: String,
@@ -44,6 +45,12 @@ macro_rules! add {
     () => {
         "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, caller, \
          reference, batch_id, created_at, updated_at, data, code) "
+    };
+    (undo) => {
+        "INSERT INTO transfers (id, stage, status, owner, conversation_id, queue_id, caller, \
+         reference, batch_id, created_at, updated_at, data, code, undoes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT DO NOTHING"
     };
     (values) => {
         "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13"
@@ -66,6 +73,7 @@ impl NewRow {
             caller: new.requested_by.clone(),
             reference: new.request.reference.as_deref().map(|text| storable(text).into_owned()),
             batch_id: new.batch_id,
+            undoes: new.undoes(),
             created_at: micros(new.created_at),
             updated_at: micros(new.updated_at),
             data: encode(new)?,
@@ -92,16 +100,48 @@ impl NewRow {
         ]
     }
 
-    /// `false` when it is not settled and its conversation has another one that is not.
+    /// `false` when it is not settled and its conversation has another one that is not, or what it
+    /// undoes was undone before.
     pub(super) async fn add<S: DbSession>(&self, session: &mut S) -> Result<bool, DbError> {
         let text = concat!(add!(), "VALUES (", add!(values), ")", add!(unless));
         let caller = storable(self.caller.as_str());
-        Ok(session.execute(text, &self.values(&caller)).await? > 0)
+        let values = self.values(&caller);
+        if let Some(undoes) = self.undoes {
+            let mut values = values.to_vec();
+            values.push(Param::Id(undoes.uuid()));
+            return Ok(session.execute(add!(undo), &values).await? > 0);
+        }
+        Ok(session.execute(text, &values).await? > 0)
     }
 }
 
+/// What was in the way of a row a moment ago.
+pub(super) enum InTheWay {
+    /// The transfer of the same conversation that is not settled.
+    Unsettled(Box<Transfer>),
+    /// The transfer that undid the same one before.
+    Undo(Box<Transfer>),
+}
+
+/// The one of the two that was.
+pub(super) async fn in_the_way<S: DbSession>(
+    session: &mut S,
+    row: &NewRow,
+) -> Result<InTheWay, DbError> {
+    if let Some(undoes) = row.undoes {
+        let text = "SELECT data FROM transfers \
+                    WHERE undoes = $1 AND stage <> 'failed' AND stage <> 'skipped'";
+        let found = session.row(text, &[Param::Id(undoes.uuid())], transfer).await?;
+        if let Some(undo) = found.filter(|undo| !undo.stage.is_unsettled()) {
+            return Ok(InTheWay::Undo(Box::new(undo)));
+        }
+    }
+    let unsettled = unsettled_of(session, row.conversation_id).await?;
+    Ok(InTheWay::Unsettled(Box::new(unsettled)))
+}
+
 /// The transfer of a conversation that is not settled, where one was in the way a moment ago.
-pub(super) async fn unsettled_of<S: DbSession>(
+async fn unsettled_of<S: DbSession>(
     session: &mut S,
     id: ConversationId,
 ) -> Result<Transfer, DbError> {
@@ -145,11 +185,16 @@ impl Insert {
         &self,
         session: &mut S,
     ) -> Result<Inserted, DbError> {
-        let holder = unsettled_of(session, self.row.conversation_id).await?;
-        if holder.id == self.row.id {
-            return Ok(Inserted::Done);
-        }
-        Ok(Inserted::ConversationTaken { transfer_id: holder.id, caller: holder.requested_by })
+        let (holder, undid) = match in_the_way(session, &self.row).await? {
+            InTheWay::Unsettled(holder) => (holder, false),
+            InTheWay::Undo(holder) => (holder, true),
+        };
+        let (transfer_id, caller) = (holder.id, holder.requested_by);
+        Ok(match (transfer_id == self.row.id, undid) {
+            (true, _) => Inserted::Done,
+            (false, true) => Inserted::Undone { transfer_id, caller },
+            (false, false) => Inserted::ConversationTaken { transfer_id, caller },
+        })
     }
 
     /// `false` when the key is taken.
@@ -196,6 +241,9 @@ impl DbOperation for Insert {
     /// The row is added only where the key is free; a key that is claimed at the same moment fails
     /// the whole statement.
     async fn at_once<S: DbSession>(&self, session: &mut S) -> Result<Option<Inserted>, DbError> {
+        if self.row.undoes.is_some() {
+            return Ok(None);
+        }
         let caller = storable(self.row.caller.as_str());
         let row = self.row.values(&caller);
         let Some(claim) = &self.claim else {

@@ -21,6 +21,7 @@ use crate::{
         plan, problems,
         records::NotRecorded,
         store::KeyChange,
+        undo,
         watch,
     },
 };
@@ -249,6 +250,9 @@ fn failed_5xx(answer: UpstreamAnswer) -> Outcome {
 
 /// Why a command was refused with 404 or 409, as one look tells.
 fn why_refused(transfer: &Transfer, now: &Conversation, unexplained: Problem) -> Problem {
+    if let Some(terms) = &transfer.request.undo {
+        return undo::waiting_leg(terms, now).err().map_or(unexplained, |problem| *problem);
+    }
     if let Err(problem) = legs::choose(now, transfer.participant_id) {
         return match problem.code {
             Code::ParticipantNotFound => moved_by_another(),

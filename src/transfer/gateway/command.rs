@@ -97,12 +97,15 @@ pub struct RoutingChange {
     pub skill_ids: Option<Vec<SkillId>>,
     /// Language.
     pub language_id: Option<LanguageId>,
+    /// Whether the language is taken away, where `language_id` sets none.
+    pub clears_language: bool,
 }
 
 impl RoutingChange {
     /// Whether nothing is to be set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.priority.is_none() && self.skill_ids.is_none() && self.language_id.is_none()
+        let sets = self.priority.is_some() || self.skill_ids.is_some() || self.language_id.is_some();
+        !sets && !self.clears_language
     }
 }

@@ -31,6 +31,7 @@ fn request() -> TransferRequest {
         transfer_type: TransferType::Unattended,
         reason: None,
         reference: None,
+        undo: None,
     }
 }
 

@@ -50,6 +50,14 @@ impl Rows {
         };
         self.transfers.values().map(|(other, _)| other).find(unsettled)
     }
+
+    /// The transfer that undid the same one before.
+    fn undone(&self, transfer: &Transfer) -> Option<&Transfer> {
+        let counts = |it: &Transfer| !matches!(it.stage, Stage::Failed | Stage::Skipped);
+        let undoes = transfer.undoes().filter(|_| counts(transfer))?;
+        let undid = |other: &&Transfer| other.undoes() == Some(undoes) && counts(other);
+        self.transfers.values().map(|(other, _)| other).find(undid)
+    }
 }
 
 #[derive(Default)]
@@ -146,6 +154,10 @@ impl TransferStore for MemoryStore {
         if let Some(other) = rows.in_the_way(transfer) {
             let caller = other.requested_by.clone();
             return Ok(Inserted::ConversationTaken { transfer_id: other.id, caller });
+        }
+        if let Some(other) = rows.undone(transfer) {
+            let caller = other.requested_by.clone();
+            return Ok(Inserted::Undone { transfer_id: other.id, caller });
         }
         rows.transfers.insert(transfer.id, (transfer.clone(), owner));
         if let Some(claim) = claim {

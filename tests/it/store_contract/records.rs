@@ -72,6 +72,10 @@ fn full(now: jiff::Timestamp, text: &str) -> Transfer {
         purpose: Purpose::Other(format!("x{text}")),
         state: LegState::Held,
         queue_id: Some(QueueId::new(id())),
+        priority: Some(-3),
+        skill_ids: Some(vec![SkillId::new(id())]),
+        language_id: Some(LanguageId::new(id())),
+        waiting_since: Some(jiff::Timestamp::UNIX_EPOCH),
     });
     row.picture = Some(Picture {
         participants: vec![ParticipantId::new(id())],

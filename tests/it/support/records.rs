@@ -41,6 +41,7 @@ pub(crate) fn transfer(now: Timestamp) -> Transfer {
             transfer_type: TransferType::Unattended,
             reason: None,
             reference: None,
+            undo: None,
         },
         queue: Queue { id: queue_id, name: "Support".to_owned(), division: None },
         requested_by: CallerName::new("crm"),

@@ -11,7 +11,7 @@ use super::{
             session::{DbRow, DbSession, Dialect, Param},
         },
         DbOperation,
-        insert::{NewRow, unsettled_of},
+        insert::{InTheWay, NewRow, in_the_way},
         unsettled,
     },
     held, hold_shared,
@@ -81,8 +81,10 @@ impl DbOperation for TakeItem {
             return Ok(TakeResult::Stopped);
         }
         if !self.row.add(session).await? {
-            let other = unsettled_of(session, self.row.conversation_id).await?;
-            return Ok(TakeResult::ConversationTaken(other.id));
+            return Ok(match in_the_way(session, &self.row).await? {
+                InTheWay::Unsettled(other) => TakeResult::ConversationTaken(other.id),
+                InTheWay::Undo(other) => TakeResult::Undone(other.id),
+            });
         }
         let [id, position] = self.place();
         let text = "UPDATE batch_items SET transfer_id = $3 WHERE batch_id = $1 AND position = $2";

@@ -227,6 +227,7 @@ impl BatchStore for MemoryStore {
         let mut rows = self.rows.lock().unwrap();
         let in_the_way = rows.in_the_way(transfer).map(|other| other.id);
         let settled = !transfer.stage.is_unsettled();
+        let undone = rows.undone(transfer).map(|other| other.id);
         let row = rows.batches.row(transfer.batch_id.unwrap())?;
         let cancelled = row.batch.status == BatchStatus::Cancelled;
         if row.runner != runner || !(row.runs_at(runner) || cancelled && settled) {
@@ -238,6 +239,9 @@ impl BatchStore for MemoryStore {
         }
         if let Some(other) = in_the_way.filter(|_| !settled) {
             return Ok(TakeResult::ConversationTaken(other));
+        }
+        if let Some(other) = undone {
+            return Ok(TakeResult::Undone(other));
         }
         *taken = Some(transfer.id);
         rows.transfers.insert(transfer.id, (transfer.clone(), runner));

@@ -1,0 +1,162 @@
+//! Putting a call back where it was: what is known of the move that is undone, whether the call
+//! still waits where that move put it, and the place it gets. Pure.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    conversation::{Conversation, Leg, LegState, Purpose},
+    ids::{ParticipantId, QueueId, TransferId},
+    legs,
+    model::{Priority, QueueRef, Status, Transfer, TransferRequest},
+    plan::Moment,
+};
+use crate::problem::{Code, Problem};
+
+/// The move that an undo takes back, as its record tells. Kept with the request, so that any
+/// process can carry the undo on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoTerms {
+    /// The transfer that is undone.
+    pub undoes: TransferId,
+    /// The queue it moved the call to.
+    pub from: QueueId,
+    /// When it was recorded, by our clock.
+    pub moved_at: Timestamp,
+    /// The participants that were there before it.
+    pub participants: Vec<ParticipantId>,
+    /// The priority the call had before it, when known.
+    pub priority: Option<i64>,
+    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
+    pub waiting_since: Option<Timestamp>,
+}
+
+/// The request that puts the call of `moved` back.
+///
+/// # Errors
+/// `undo_impossible`, boxed because it is large and rare.
+pub(crate) fn request(moved: &Transfer) -> Result<TransferRequest, Box<Problem>> {
+    match moved.stage.status() {
+        Status::Accepted | Status::Confirmed => {}
+        Status::Pending | Status::Unknown => return Err(impossible("is not settled yet")),
+        Status::Failed | Status::Skipped => return Err(impossible("did not move the call")),
+    }
+    if moved.undoes().is_some() {
+        return Err(impossible("is an undo itself"));
+    }
+    if moved.is_routing_only() {
+        return Err(impossible("changed only priority, skills or language"));
+    }
+    let (Some(previous), Some(picture)) = (&moved.previous, &moved.picture) else {
+        return Err(impossible("was sent without a look: where the call was is not known"));
+    };
+    let queue = previous.queue_id.filter(|queue| *queue != moved.queue.id);
+    let Some(queue) = queue else {
+        return Err(impossible("found the call in no other queue that it could go back to"));
+    };
+    let terms = UndoTerms {
+        undoes: moved.id,
+        from: moved.queue.id,
+        moved_at: moved.created_at,
+        participants: picture.participants.clone(),
+        priority: previous.priority,
+        waiting_since: previous.waiting_since,
+    };
+    Ok(TransferRequest {
+        skill_ids: previous.skill_ids.clone(),
+        language_id: previous.language_id,
+        keep_place: true,
+        undo: Some(Box::new(terms)),
+        ..TransferRequest::plain(moved.request.conversation_id, QueueRef::Id(queue))
+    })
+}
+
+fn impossible(why: &str) -> Box<Problem> {
+    let detail = format!("The transfer cannot be undone: it {why}.");
+    Box::new(Problem::new(Code::UndoImpossible, detail))
+}
+
+/// The configured Genesys API cannot give the call the priority it needs.
+pub(crate) fn no_such_priority(priority: Priority) -> Box<Problem> {
+    let detail = format!(
+        "The transfer cannot be undone: the call would need the priority {}, which the configured \
+         Genesys API cannot carry.",
+        priority.get()
+    );
+    Box::new(Problem::new(Code::UndoImpossible, detail))
+}
+
+/// The transfer was undone before, by `by` if the caller may see that one.
+pub(crate) fn undone_before(by: Option<TransferId>) -> Problem {
+    let problem = Problem::new(Code::UndoImpossible, "The transfer was undone already.");
+    match by {
+        Some(id) => problem.transfer(id.uuid()).hint(format!("GET /transfers/{id} shows it.")),
+        None => problem,
+    }
+}
+
+/// The leg on which the call waits where the move put it.
+///
+/// # Errors
+/// Why it cannot be put back.
+pub(crate) fn waiting_leg<'a>(
+    terms: &UndoTerms,
+    conversation: &'a Conversation,
+) -> Result<&'a Leg, Box<Problem>> {
+    let chosen = legs::choose(conversation, None).map_err(|problem| match problem.code {
+        Code::ParticipantAmbiguous => answered(),
+        Code::ConversationNotTransferable if conversation.blocked.is_none() => moved_on(),
+        _ => problem,
+    })?;
+    let leg = conversation.legs.get(chosen.index).ok_or_else(moved_on)?;
+    if matches!(leg.purpose, Purpose::Agent | Purpose::User) {
+        return Err(answered());
+    }
+    // Whether it was there before the move. Where legs have no ids, the queue alone tells.
+    let is_new = |leg: &&Leg| {
+        let old = |id: ParticipantId| terms.participants.contains(&id);
+        leg.queue_id == Some(terms.from)
+            && leg.purpose == Purpose::Acd
+            && !leg.participant_id.is_some_and(old)
+    };
+    // A second one came later: the call was answered or moved on before it came back.
+    let only_ours = conversation.legs.iter().filter(is_new).count() == 1;
+    if only_ours && is_new(&leg) && leg.state == LegState::Waiting {
+        Ok(leg)
+    } else {
+        Err(moved_on())
+    }
+}
+
+fn answered() -> Box<Problem> {
+    let detail = "An agent has answered the call; it is left with that agent.";
+    Box::new(Problem::new(Code::ConversationAnswered, detail))
+}
+
+fn moved_on() -> Box<Problem> {
+    let problem = Problem::new(
+        Code::ConversationMoved,
+        "The call no longer waits where the transfer put it: it was answered or moved on since.",
+    );
+    Box::new(Problem { retryable: Some(false), ..problem })
+}
+
+/// The priority that gives the call back its place, with the minutes in it; `None` when the one
+/// before the move is not known.
+pub(crate) fn place(
+    terms: &UndoTerms,
+    (conversation, leg): (&Conversation, &Leg),
+    Moment { now, most_minutes }: Moment,
+) -> Option<(Priority, i64)> {
+    let waited = match terms.waiting_since.or(leg.since) {
+        Some(since) => conversation.clock.theirs(now).duration_since(since),
+        None => now.duration_since(terms.moved_at),
+    };
+    let minutes = waited.as_mins().max(0).min(most_minutes);
+    let priority = terms.priority?.saturating_add(minutes);
+    Some((Priority::saturating(priority), minutes))
+}
+
+#[cfg(test)]
+mod tests;
