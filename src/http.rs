@@ -28,7 +28,9 @@ mod log_level;
 mod metrics;
 mod observe;
 mod openapi;
+mod ops;
 mod own_names;
+mod pages;
 mod problems;
 mod query;
 mod queues;
@@ -54,6 +56,10 @@ pub use views::{batch_response, transfer_response};
 /// All routes of the service, with everything around them.
 pub fn router(app: &AppState) -> Router {
     let documents = Router::new()
+        .route("/", get(ops::show_root))
+        .route("/ops", get(ops::show_page))
+        .route("/ops/", get(ops::lead_to_page))
+        .route("/ops/{file}", get(ops::show_file))
         .route("/docs", get(docs::show_page))
         .route("/docs/", get(docs::lead_to_page))
         .route("/docs/{file}", get(docs::show_file))

@@ -27,7 +27,7 @@ use entry::{Answer, Entry, SCHEMES};
 
 use super::{
     answer::{ProblemBody, json_bytes},
-    batches, conversations, docs, health, log_level, metrics, problems, queues,
+    batches, conversations, docs, health, log_level, metrics, ops, problems, queues,
     state::AppState,
     transfers, whoami,
 };
@@ -56,6 +56,7 @@ fn operations() -> Vec<Entry> {
         log_level::entries(),
         problems::entries(),
         docs::entries(),
+        ops::entries(),
         entries(),
     ]
     .into_iter()

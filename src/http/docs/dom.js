@@ -29,6 +29,11 @@ export function inline(text = "") {
     part.startsWith("`") && part.endsWith("`") ? h("code", {}, part.slice(1, -1)) : part);
 }
 
+/** Text that is set out, which a keyboard can reach and scroll. */
+export function sample(name, text = "") {
+  return h("pre", { tabindex: 0, role: "group", "aria-label": name }, text);
+}
+
 /** A value as readable JSON; text as it is. */
 export function pretty(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);

@@ -1,6 +1,6 @@
 // Shows the service's own description. Whatever is said about an operation comes from there.
 
-import { h, inline, pretty, prose } from "./dom.js";
+import { h, inline, pretty, prose, sample } from "./dom.js";
 import { folded, member, members, resolve, use } from "./schema.js";
 import { tryForm, useKey } from "./try.js";
 
@@ -51,8 +51,16 @@ function card(operation) {
     h("code", { class: "path" }, path), h("span", { class: "quiet" }, summary)));
   element.addEventListener("toggle", () => {
     if (element.open && element.children.length === 1) element.append(inside(operation));
+    showInAddress(operationId, element.open);
   });
   return element;
+}
+
+/** The address leads to the operation that was opened last. */
+function showInAddress(id, isOpen) {
+  const isThere = location.hash === `#${id}`;
+  if (isOpen && !isThere) history.replaceState(null, "", `#${id}`);
+  if (!isOpen && isThere) history.replaceState(null, "", location.pathname);
 }
 
 function inside(operation) {
@@ -108,7 +116,7 @@ function contentPart([kind, content]) {
   const { properties, oneOf } = resolve(content.schema);
   return h("div", {}, h("code", { class: "type" }, kind),
     properties || oneOf ? folded("members", members(content.schema, true)) : null,
-    examples.map((example) => folded(example.summary ?? "example", h("pre", {}, pretty(example.value)))));
+    examples.map((example) => folded(example.summary ?? "example", sample(example.summary ?? "example", pretty(example.value)))));
 }
 
 function schemaBox(name) {

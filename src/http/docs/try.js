@@ -1,6 +1,6 @@
 // A form that sends one operation's request to the service this page came from.
 
-import { h, pretty } from "./dom.js";
+import { h, pretty, sample } from "./dom.js";
 import { resolve } from "./schema.js";
 
 /** Where the service is: the page may stand behind a proxy's prefix. */
@@ -20,7 +20,7 @@ export function tryForm(method, path, operation) {
   const result = h("div", { "aria-live": "polite" });
   const send = h("button", { class: "send", type: "submit" }, "Send");
   const stop = h("button", { type: "button", hidden: true }, "Stop");
-  const form = h("form", { "aria-label": "Try it" }, h("h3", {}, "Try it"),
+  const form = h("form", { "aria-label": `Try ${method} ${path}` }, h("h3", {}, "Try it"),
     fields.map((one) => one.element), body?.element, h("div", { class: "row" }, send, stop), result);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -84,9 +84,9 @@ function request(method, path, fields, body) {
 
 async function exchange(asked, signal, result) {
   const status = h("p", {});
-  const heads = h("pre", {});
-  const text = h("pre", {});
-  result.replaceChildren(h("h3", {}, "As a command"), h("pre", {}, curl(asked)), h("h3", {}, "Answer"), status);
+  const heads = sample("Headers of the answer");
+  const text = sample("Body of the answer");
+  result.replaceChildren(h("h3", {}, "As a command"), sample("Command", curl(asked)), h("h3", {}, "Answer"), status);
   const began = performance.now();
   try {
     const headers = key ? { ...asked.headers, Authorization: `Bearer ${key}` } : asked.headers;

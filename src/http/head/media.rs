@@ -53,6 +53,8 @@ pub(in super::super) enum Media {
     Text,
     /// `text/event-stream`
     Events,
+    /// `text/html`
+    Html,
 }
 
 impl Media {
@@ -65,6 +67,7 @@ impl Media {
             Self::Problem => ("application", "problem+json"),
             Self::Text => ("text", "plain"),
             Self::Events => ("text", "event-stream"),
+            Self::Html => ("text", "html"),
         }
     }
 }
