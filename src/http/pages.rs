@@ -83,10 +83,7 @@ impl Page {
         [
             entry(page).answer(200, html),
             entry(lead).answer(308, Answer::new("Leads to the page.").with_always("Location")),
-            entry(file)
-                .parameters([name])
-                .answer(200, files)
-                .can_fail(&[Code::NotFound]),
+            entry(file).parameters([name]).answer(200, files).can_fail(&[Code::NotFound]),
         ]
     }
 }
