@@ -6,7 +6,7 @@ use std::{
 };
 
 use genesys_transfer::sandbox::{
-    faults::{Fault, When},
+    faults::{Fault, StatusAnswer, When},
     seed,
 };
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ use crate::support::{
     batches::{crowd, drain, line},
     held::{hold_command, let_go},
     keys::entry,
-    service::{REPLACE, TestApp, soon},
+    process::until,
+    service::{OBSERVATIONS, REPLACE, TestApp, soon},
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_genesys-transfer");
@@ -334,4 +335,63 @@ async fn the_key_comes_from_a_file_or_the_environment() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.out.contains("Support Tier 1"), "{ended:?}");
     }
+}
+
+#[tokio::test]
+async fn undo_puts_back_the_call_of_a_transfer_and_the_calls_of_a_batch() {
+    let app = TestApp::start().await;
+    let calls = crowd(app.sandbox(), 3);
+    let draining = ["drain", "Support Tier 1", "--to", "Support Tier 2", "--yes", "--json"];
+    let drained = on_a_pipe(&base(&app), &draining).await.json();
+    let batch = drained.last().unwrap()["id"].as_str().unwrap().to_owned();
+    let transfer = app.transfer_of(calls[0]).await["id"].as_str().unwrap().to_owned();
+
+    let one = on_a_pipe(&base(&app), &["undo", &transfer, "--yes"]).await;
+    assert_eq!(one.code, Some(0), "{one:?}");
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_1), calls[..1]);
+    let others = on_a_pipe(&base(&app), &["undo", &batch, "--yes"]).await;
+    assert_eq!(others.code, Some(0), "{others:?}");
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_1), calls);
+    let again = on_a_pipe(&base(&app), &["undo", &batch, "--yes"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.err.contains("undo_impossible"), "{again:?}");
+}
+
+#[tokio::test]
+async fn queues_shows_who_waits() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 3);
+    let listed = on_a_pipe(&base(&app), &["queues", "support tier 1"]).await;
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    assert!(listed.out.contains("3 waiting") && listed.out.contains(" on queue"), "{listed:?}");
+    app.fault(
+        "POST",
+        OBSERVATIONS,
+        9,
+        Fault::Status(StatusAnswer::new(403)),
+    );
+    let names = on_a_pipe(&base(&app), &["queues", "sales"]).await;
+    assert_eq!(names.code, Some(0), "{names:?}");
+    assert!(names.out.contains("Sales") && !names.out.contains("waiting"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_standing_drain_is_begun_and_stopped() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 1);
+    let mut standing = command(PROGRAM, &base(&app));
+    let draining = ["drain", "Support Tier 1", "--to", "Support Tier 2", "--until", "1h", "--yes"];
+    let standing = standing.args(draining).spawn().unwrap();
+    let id = until(|| async {
+        let batches = app.get("/batches?status=running").await.json();
+        batches["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(app.batch(&id).await["until"].is_string());
+
+    let stopped = on_a_pipe(&base(&app), &["stop", &id]).await;
+
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    let ended = soon("the drain ends", standing.wait_with_output()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
