@@ -64,7 +64,6 @@ impl BulkSwitch {
     ) -> Result<WaitingCalls, GatewayError> {
         if self.enabled && self.waiting.is_on() {
             match self.waiting.judge(all_waiting(upstream, ctx, queue).await) {
-                Err(GatewayError::Failed(_) | GatewayError::Conflict(_)) => {}
                 Err(error) if is_unfit(&error) => {}
                 came => return came,
             }

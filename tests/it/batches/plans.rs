@@ -71,7 +71,7 @@ async fn exactly_what_a_plan_showed_is_moved() {
 
 #[tokio::test]
 async fn what_a_plan_could_not_show_moves_too_and_nobody_who_came_later() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("GENESYS_BULK_LOOKS", "off")]).await;
     crowd(app.sandbox(), 130);
     let plan = planned(&app, json!({})).await;
     assert_eq!((&plan["total"], plan["items"].as_array().unwrap().len()), (&json!(130), 100));
