@@ -15,7 +15,8 @@ use super::{
     observations,
     upstream::{self, Upstream},
     wire::analytics::{
-        ActivityPage, ActivityRow, DetailedCall, DetailedLeg, DetailedSession, Details, Segment,
+        ActivityPage, ActivityRow, DetailedCall, DetailedLeg, DetailedSegment, DetailedSession,
+        Details,
     },
 };
 use crate::transfer::{
@@ -323,7 +324,7 @@ fn leg(read: &DetailedLeg, queue: QueueId) -> Option<Leg> {
 }
 
 /// Whether the open segment is of a call, and does not ring.
-fn is_voice(sessions: &[DetailedSession], open: &Segment) -> bool {
+fn is_voice(sessions: &[DetailedSession], open: &DetailedSegment) -> bool {
     let settled = open
         .segment_type
         .as_deref()

@@ -93,7 +93,7 @@ pub fn activity(context: &mut Context<'_>, (): ()) -> ApiResult {
             "group": {"conversationId": row.conversation, "queueId": queue},
             "data": [{"metric": METRIC, "count": 1}],
             "truncated": false,
-            "entities": metric.details.then(|| [entity]),
+            "entities": metric.details.then_some([entity]),
         }))
     };
     Ok(model(json!({
