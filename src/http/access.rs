@@ -39,7 +39,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
             &[BatchesWrite]
         }
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
-        ("GET" | "HEAD", "/queues") => &[QueuesRead],
+        ("GET" | "HEAD", "/queues" | "/queues/{id}") => &[QueuesRead],
         ("GET" | "HEAD", "/metrics") => &[MetricsRead],
         // Says nothing but what the caller has anyway.
         ("GET" | "HEAD", "/whoami") => &[],
