@@ -41,16 +41,3 @@ pub(super) fn file_variable(key: &str) -> Option<String> {
 pub(super) fn position(key: &str) -> usize {
     KEYS.iter().position(|known| known == key).unwrap_or(usize::MAX)
 }
-
-/// The candidate most like `word`, if any is near enough to be what was meant.
-pub(super) fn closest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
-}

@@ -17,6 +17,7 @@ use super::{
     files::{self, Table, toml},
     keys::{self, KEYS, SECRETS},
 };
+use crate::support::closest;
 
 /// Origin of the values of `config/default.toml`.
 const DEFAULT: &str = "default";
@@ -217,7 +218,7 @@ fn flatten(sections: Table, errors: &mut Vec<ConfigError>) -> Values {
 }
 
 fn unknown(key: &str) -> String {
-    match keys::closest(key, KEYS.iter().map(String::as_str)) {
+    match closest(key, KEYS.iter().map(String::as_str)) {
         Some(name) => format!("there is no such key; did you mean {name}?"),
         None => "there is no such key; `check-config` lists all keys".to_owned(),
     }

@@ -16,8 +16,8 @@ use serde::{Deserialize as _, Deserializer, de::Error as _};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
-use super::{duration as durations, error::one_line, keys::closest};
-use crate::support::is_loopback;
+use super::{duration as durations, error::one_line};
+use crate::support::{closest, is_loopback};
 
 pub(super) const SECOND: u64 = 1_000;
 pub(super) const MINUTE: u64 = 60 * SECOND;

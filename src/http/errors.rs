@@ -1,7 +1,10 @@
 //! The bad fields of a request: every one is noted, not just the first.
 
 use super::answer::Failure;
-use crate::problem::{Code, FieldError, Problem};
+use crate::{
+    problem::{Code, FieldError, Problem},
+    support::closest,
+};
 
 #[cfg(test)]
 mod tests;
@@ -66,24 +69,9 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// The word from `known` that `name` was probably meant to be.
-pub(super) fn suggestion<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    // A longer name is no slip of the pen, and comparing it would cost time.
-    if name.chars().count() > MAX_SHOWN {
-        return None;
-    }
-    let plain = |text: &str| text.replace(['_', '-'], "").to_lowercase();
-    known
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(&plain(name), &plain(word)), *word))
-        .filter(|(distance, word)| *distance <= word.len() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
 /// What to say about a name that is not known.
 pub(super) fn unknown(name: &str, known: &[&str]) -> String {
-    match (suggestion(name, known), known) {
+    match (closest(name, known.iter().copied()), known) {
         (Some(word), _) => format!("is unknown; did you mean {word}?"),
         (None, []) => "is unknown; none is taken here".to_owned(),
         (None, known) => format!("is unknown; known are {}", known.join(", ")),

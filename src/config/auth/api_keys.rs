@@ -10,13 +10,12 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     super::{
-        keys::closest,
         layers::read_table,
         values::{Privacy, read, text},
     },
     Permission,
 };
-use crate::names::QueuePattern;
+use crate::{names::QueuePattern, support::closest};
 
 /// Most callers; a bound against a file that is not what it should be.
 const MAX_CALLERS: usize = 10_000;

@@ -14,23 +14,6 @@ fn a_name_is_escaped_and_shortened_in_a_pointer() {
 }
 
 #[test]
-fn slips_of_the_pen_are_recognised() {
-    let known = ["conversationId", "queueName", "queueId", "reason", "reference"];
-    for (name, meant) in [
-        ("conversationID", Some("conversationId")),
-        ("conversation_id", Some("conversationId")),
-        ("queue-name", Some("queueName")),
-        ("queuName", Some("queueName")),
-        ("raeson", Some("reason")),
-        ("colour", None),
-        ("", None),
-    ] {
-        assert_eq!(suggestion(name, &known), meant, "{name}");
-    }
-    assert_eq!(suggestion(&"q".repeat(100_000), &known), None);
-}
-
-#[test]
 fn a_flood_of_errors_is_cut_and_counted() {
     let problem = errors_of(|errors| (0..250).for_each(|n| errors.note(format!("/{n}"), "bad")));
 
