@@ -402,7 +402,7 @@ impl CallGateway for Gateway {
         ctx: &CallContext,
         queue: QueueId,
     ) -> Result<Option<u64>, GatewayError> {
-        activity::estimated_wait(&self.api, ctx, queue).await
+        self.activities.estimated_wait(ctx, queue).await
     }
 
     async fn members(

@@ -83,6 +83,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/batches/{id}/events", get(batches::watch_batch))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
+        .route("/queues/{id}", get(queues::watch_queue))
         .route("/queues/refresh", post(queues::refresh_queues))
         .route("/whoami", get(whoami::show_caller))
         .route("/admin/log-level", get(log_level::show).post(log_level::change))

@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod arrival;
 mod arrivals;
 pub(crate) mod audit;
+mod boards;
 mod caller;
 pub mod class;
 pub mod clock_offset;
@@ -54,7 +55,7 @@ mod watch;
 use arrival::ArrivalDelay;
 use arrivals::{Arrivals, PendingAnswers};
 use gateway::{CallContext, CallGateway, Lane, QueueListing};
-use ids::{ConversationId, TransferId};
+use ids::{ConversationId, QueueId, TransferId};
 use model::{QueueRef, Transfer, TransferRequest};
 use plan::{Carrier, MovePlan};
 use readiness::ReadinessProbe;
@@ -62,6 +63,7 @@ use records::Records;
 use recovery::Horizon;
 use store::{StoreError, StoredResponse, TransferFilter, TransferStore};
 
+pub use boards::WatchedQueue;
 pub use caller::{Caller, Limits};
 pub use completion::{Completion, Cut, InFlightPermit, Progress};
 pub use problems::from_gateway as describe;
@@ -326,6 +328,33 @@ impl Transfers {
     ) -> Result<QueueListing, Problem> {
         let listing = self.gateway.search_queues(&context(by, Lane::Single), fragment).await;
         Ok(caller.seen(listing.map_err(problems::from_gateway)?))
+    }
+
+    /// The same queues with what goes on in them, most waiting first.
+    ///
+    /// # Errors
+    /// Genesys' problems.
+    pub async fn board(
+        &self,
+        caller: &Caller,
+        fragment: &str,
+        by: Instant,
+    ) -> Result<(Vec<WatchedQueue>, Timestamp), Problem> {
+        let QueueListing { items, loaded_at } = self.queues(caller, fragment, by).await?;
+        Ok((boards::board(self, items, by).await?, loaded_at))
+    }
+
+    /// One queue with what goes on in it.
+    ///
+    /// # Errors
+    /// `not_found` when there is none or `caller` may not know of it; Genesys' problems.
+    pub async fn watch_queue(
+        &self,
+        caller: &Caller,
+        id: QueueId,
+        by: Instant,
+    ) -> Result<WatchedQueue, Problem> {
+        boards::one(self, caller, id, by).await
     }
 
     /// Loads the queue map again; returns what `caller` may know of it.

@@ -59,21 +59,23 @@ struct Activities {
     clock: Arc<dyn Clock>,
     state: Mutex<Watched>,
     flight: SingleFlight<()>,
+    /// The estimated waits; held while one is asked for.
+    estimates: tokio::sync::Mutex<HashMap<QueueId, (Option<u64>, Instant)>>,
 }
 
 #[derive(Default)]
 struct Watched {
-    queues: HashMap<QueueId, WatchedQueue>,
+    queues: HashMap<QueueId, WatchEntry>,
     /// Why the last load failed, and when.
     failure: Option<(GatewayError, Instant)>,
 }
 
-struct WatchedQueue {
+struct WatchEntry {
     asked_at: Instant,
     loaded: Option<(QueueActivity, Instant)>,
 }
 
-impl WatchedQueue {
+impl WatchEntry {
     fn is_fresh(&self) -> bool {
         self.loaded.is_some_and(|(_, at)| at.elapsed() < KEPT)
     }
@@ -87,8 +89,9 @@ impl QueueActivities {
         clock: Arc<dyn Clock>,
         tracker: TaskTracker,
     ) -> Self {
-        let (state, flight) = (Mutex::default(), SingleFlight::new(tracker));
-        Self(Arc::new(Activities { upstream, pacer, clock, state, flight }))
+        let (state, estimates) = (Mutex::default(), tokio::sync::Mutex::default());
+        let flight = SingleFlight::new(tracker);
+        Self(Arc::new(Activities { upstream, pacer, clock, state, flight, estimates }))
     }
 
     /// See [`crate::transfer::gateway::CallGateway::queue_activity`].
@@ -114,6 +117,39 @@ impl QueueActivities {
     }
 }
 
+impl QueueActivities {
+    /// How long a new call would wait in a queue, at most 5 s old.
+    pub(super) async fn estimated_wait(
+        &self,
+        ctx: &CallContext,
+        queue: QueueId,
+    ) -> Result<Option<u64>, GatewayError> {
+        let activities = &self.0;
+        let lock = tokio::time::timeout_at(ctx.deadline, activities.estimates.lock());
+        let mut estimates = lock.await.map_err(|_| GatewayError::DeadlineExceeded)?;
+        estimates.retain(|_, (_, at)| at.elapsed() < KEPT);
+        if let Some((known, _)) = estimates.get(&queue) {
+            return Ok(*known);
+        }
+        let mut ctx = ctx.in_lane(Lane::Batch);
+        let by = ctx.deadline.min(Instant::now() + PACE);
+        let operations = Operations::of(Operation::GetWaitEstimate);
+        ctx.admission = Some(activities.pacer.reserve(&ctx, operations, by).await?);
+        let request =
+            activities.upstream.request(&ctx, Operation::GetWaitEstimate, &[queue.uuid()]);
+        let parse = |text: &str| serde_json::from_str::<WaitEstimates>(text);
+        let read = activities.upstream.read(request, parse).await;
+        let (told, _) = read.map_err(GatewayError::of_no_conversation)?;
+        let of_calls = |intent: &Option<String>| {
+            intent.as_deref().is_none_or(|intent| intent.eq_ignore_ascii_case("CALL"))
+        };
+        let mut calls = told.results.items.iter().filter(|it| of_calls(&it.intent));
+        let estimate = calls.find_map(|it| it.estimated_wait_time_seconds);
+        estimates.insert(queue, (estimate, Instant::now()));
+        Ok(estimate)
+    }
+}
+
 impl Activities {
     fn lock(&self) -> MutexGuard<'_, Watched> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +160,7 @@ impl Activities {
         let (mut state, now) = (self.lock(), Instant::now());
         let mut all_fresh = true;
         for id in ids {
-            let new = WatchedQueue { asked_at: now, loaded: None };
+            let new = WatchEntry { asked_at: now, loaded: None };
             let queue = state.queues.entry(*id).or_insert(new);
             queue.asked_at = now;
             all_fresh &= queue.is_fresh();
@@ -279,22 +315,6 @@ fn is_about(group: &Group, queue: QueueId) -> bool {
     let Some(key) = &group.group else { return false };
     key.queue_id.as_deref().is_some_and(|id| id.parse() == Ok(queue))
         && key.media_type.as_deref().is_none_or(|media| media.eq_ignore_ascii_case("voice"))
-}
-
-/// How long a new call would wait in a queue.
-pub(super) async fn estimated_wait(
-    upstream: &Upstream,
-    ctx: &CallContext,
-    queue: QueueId,
-) -> Result<Option<u64>, GatewayError> {
-    let request = upstream.request(ctx, Operation::GetWaitEstimate, &[queue.uuid()]);
-    let read = upstream.read(request, |text| serde_json::from_str::<WaitEstimates>(text)).await;
-    let (estimates, _) = read.map_err(GatewayError::of_no_conversation)?;
-    let of_calls = |intent: &Option<String>| {
-        intent.as_deref().is_none_or(|intent| intent.eq_ignore_ascii_case("CALL"))
-    };
-    let mut calls = estimates.results.items.iter().filter(|it| of_calls(&it.intent));
-    Ok(calls.find_map(|it| it.estimated_wait_time_seconds))
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ const PAGE: usize = 100;
 const MAX_PAGES: usize = 120;
 /// How long a query is left alone that was not answered as described.
 const OFF: Duration = Duration::from_mins(10);
-/// Segments in which nothing waits or talks yet.
-const RINGING: [&str; 4] = ["alert", "dial", "contacting", "callback"];
+/// Segments in which a call waits or is spoken to; in others it rings, or is over.
+const SETTLED: [&str; 5] = ["interact", "delay", "hold", "ivr", "system"];
 
 /// Which bulk looks are made. Clones share it.
 #[derive(Clone)]
@@ -330,15 +330,15 @@ fn leg(read: &DetailedLeg, queue: QueueId) -> Option<Leg> {
 
 /// Whether the open segment is of a call, and does not ring.
 fn is_voice(sessions: &[DetailedSession], open: &Segment) -> bool {
-    let rings = open
+    let settled = open
         .segment_type
         .as_deref()
-        .is_some_and(|word| RINGING.iter().any(|ringing| word.eq_ignore_ascii_case(ringing)));
+        .is_none_or(|word| SETTLED.iter().any(|known| word.eq_ignore_ascii_case(known)));
     let of_it = |session: &&DetailedSession| {
         session.segments.items.iter().any(|segment| std::ptr::eq(segment, open))
     };
     let media = sessions.iter().find(of_it).and_then(|session| session.media_type.as_deref());
-    !rings && media.is_some_and(|media| media.eq_ignore_ascii_case(VOICE))
+    settled && media.is_some_and(|media| media.eq_ignore_ascii_case(VOICE))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
         }
         ("POST", "/batches") | ("DELETE", "/batches/{id}") => &[BatchesWrite],
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
-        ("GET" | "HEAD", "/queues") => &[QueuesRead],
+        ("GET" | "HEAD", "/queues" | "/queues/{id}") => &[QueuesRead],
         ("GET" | "HEAD", "/metrics") => &[MetricsRead],
         // Says nothing but what the caller has anyway.
         ("GET" | "HEAD", "/whoami") => &[],

@@ -49,7 +49,14 @@ pub(super) fn entries() -> Vec<Entry> {
             "queueId": "a1000000-0000-4000-8000-000000000001", "replaced": true,
             "why": "the only connected agent",
         }],
-        "target": {"id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2"},
+        "target": {
+            "id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2",
+            "activity": {
+                "waiting": 12, "longestWaitSeconds": 340, "interacting": 3,
+                "agents": {"onQueue": 5, "idle": 0}, "estimatedWaitSeconds": null,
+                "asOf": "2026-03-27T09:30:00.000Z",
+            },
+        },
         "skillsWillBeStripped": false, "waitedMinutes": 0, "priority": 0,
     });
     let about = "The call. What is no UUID names nothing: 404.";

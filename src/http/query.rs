@@ -191,17 +191,36 @@ pub(super) struct QueueQuery {
     /// A part of the name, in any case; all queues when it is not given.
     #[schema(value_type = Fragment, required = false, nullable = false, inline)]
     name: Option<Checked<Fragment>>,
+    /// Whether each queue comes with what goes on in it, most waiting first. Genesys is asked about
+    /// the first 500 by name.
+    #[schema(value_type = YesOrNo, required = false, nullable = false, inline)]
+    activity: Option<Checked<YesOrNo>>,
 }
 
-/// Reads the query of `GET /queues`: a part of a queue's name, trimmed; empty for all.
+/// Reads the query of `GET /queues`: a part of a queue's name, trimmed, empty for all; and whether
+/// what goes on in them is asked for.
 ///
 /// # Errors
 /// `invalid_request` with every bad parameter.
-pub(super) fn queues(raw: Option<&str>) -> Result<String, Failure> {
+pub(super) fn queues(raw: Option<&str>) -> Result<(String, bool), Failure> {
     query(raw, |read: QueueQuery, fields| {
-        fields.take("name", read.name).map(|Fragment(text)| text).unwrap_or_default()
+        let activity = fields.take("activity", read.activity);
+        let name = fields.take("name", read.name).map(|Fragment(text)| text).unwrap_or_default();
+        (name, activity.is_some_and(|YesOrNo(yes)| yes))
     })
 }
+
+/// `true` or `false`.
+struct YesOrNo(bool);
+
+impl Rule for YesOrNo {
+    fn read(json: &str) -> Result<Self, Wrong> {
+        let text = string(json, "a string")?;
+        text.parse().map(Self).map_err(|_| wrong("must be true or false"))
+    }
+}
+
+described!(YesOrNo, ObjectBuilder::new().schema_type(Type::Boolean));
 
 /// A part of a queue's name.
 struct Fragment(String);

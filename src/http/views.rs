@@ -23,10 +23,12 @@ use crate::{
 };
 
 mod batches;
+mod queues;
 #[cfg(test)]
 mod tests;
 
 pub(super) use batches::{BatchOrPlan, BatchPage, BatchView, PlanView};
+pub(super) use queues::{QueueView, QueuesView, TargetView};
 
 /// RFC 3339 in UTC with milliseconds, always the same width, so that texts sort like times.
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -217,7 +219,7 @@ pub(super) struct PreviewView<'a> {
     legs: Vec<LegItem<'a>>,
     /// The target queue, when one was asked about.
     #[schema(required)]
-    target: Option<QueueName<'a>>,
+    target: Option<TargetView<'a>>,
     /// Whether the organisation strips skills from such transfers; null when no target was asked
     /// about or it could not be found out.
     #[schema(required)]
@@ -237,30 +239,14 @@ impl<'a> From<&'a Preview> for PreviewView<'a> {
             code: preview.code,
             detail: &preview.detail,
             legs: preview.legs.iter().map(Into::into).collect(),
-            target: preview.target.as_ref().map(Into::into),
+            target: preview
+                .target
+                .as_ref()
+                .map(|queue| TargetView::new(queue, preview.activity.as_ref())),
             skills_will_be_stripped: preview.skills_will_be_stripped,
             waited_minutes: preview.waited_minutes,
             priority: preview.priority,
         }
-    }
-}
-
-/// Queues of the cached map.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Queues)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct QueuesView<'a> {
-    #[schema(value_type = Vec<shapes::QueueShape>)]
-    items: &'a [Queue],
-    /// When the map was loaded from Genesys.
-    #[serde(serialize_with = "time")]
-    #[schema(value_type = String, format = DateTime)]
-    loaded_at: Timestamp,
-}
-
-impl<'a> QueuesView<'a> {
-    pub(super) const fn new(items: &'a [Queue], loaded_at: Timestamp) -> Self {
-        Self { items, loaded_at }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use error::ApiError;
 
+pub mod analytics;
 mod assertion;
 pub mod conversations;
 pub mod error;

@@ -42,7 +42,8 @@ impl Scenario {
             Self::QueueOutage => (
                 "queue-outage",
                 "reset, then 300 calls wait in Support Tier 1 at 180 requests a minute; for five \
-                 minutes some hang up, some are answered, some ring, some join",
+                 minutes some hang up, some are answered, some ring, some join; the two agents that are \
+                 left go off queue after one minute and are back after three",
             ),
             Self::LostAnswers => {
                 ("lost-answers", "reset, then every other transfer works but its answer is lost")
@@ -75,6 +76,10 @@ const OUTAGE_AGENTS: u32 = 2;
 /// How often something happens during an outage, and how many times.
 const OUTAGE_BEAT: Duration = Duration::from_millis(750);
 const OUTAGE_BEATS: usize = 400;
+/// The beats at which the agents leave and are back.
+const OUTAGE_ALONE: std::ops::Range<usize> = 80..240;
+/// Every so many beats a supervisor begins to listen to a call.
+const OUTAGE_MONITOR: usize = 20;
 
 /// Brings a situation about; what ran before ends. After a reset there is room for every situation.
 pub(super) fn play(
@@ -147,6 +152,11 @@ async fn life_goes_on(core: &SandboxCore) {
                 6 => ringing(state).map(|id| state.world.act(id, Act::RingOut, now)),
                 _ => Some(join(state, 0, SignedDuration::ZERO, now)),
             };
+            let agents = if OUTAGE_ALONE.contains(&beat) { 0 } else { OUTAGE_AGENTS };
+            let _ = state.world.set_joined(seed::SUPPORT_TIER_1, agents);
+            if beat % OUTAGE_MONITOR == 0 {
+                let _ = at(3).map(|id| state.world.act(id, Act::Monitor, now));
+            }
         });
     }
 }

@@ -80,6 +80,8 @@ impl Options {
                 remove_skills_from_blind_transfer: false,
                 observation_lag_ms: 0,
                 ghost_every: 0,
+                details_lag_ms: 0,
+                details_missing_every: 0,
                 ended_status: 404,
                 empty_queue: EmptyQueue::Counted,
             },
@@ -109,6 +111,10 @@ pub struct Behaviour {
     pub observation_lag_ms: u64,
     /// Every n-th conversation that leaves a queue is shown for ever; 0 means none.
     pub ghost_every: u64,
+    /// Milliseconds by which the conversation details are behind.
+    pub details_lag_ms: u64,
+    /// Every n-th conversation of a request is missing in the conversation details; 0 means none.
+    pub details_missing_every: u64,
     /// Status for commands on an ended conversation: 404 or 409.
     pub ended_status: u16,
     /// What the waiting-calls query says of a queue in which nothing waits.
@@ -248,6 +254,32 @@ impl SandboxCore {
                         state.apply(&order, request, due);
                     }
                 });
+            }
+        });
+    }
+
+    /// Lets something happen every so often, until the sandbox stops or is reset.
+    pub(super) fn repeat(
+        self: &Arc<Self>,
+        epoch: u64,
+        (every, times): (Duration, usize),
+        event: impl Fn(&mut State, Timestamp) + Send + 'static,
+    ) {
+        let core = Arc::clone(self);
+        self.tasks.spawn(async move {
+            for _ in 0..times {
+                let in_time = core.stop.run_until_cancelled(tokio::time::sleep(every)).await;
+                let now = core.clock.now();
+                let goes_on = core.with(|state| {
+                    let same = in_time.is_some() && state.epoch == epoch;
+                    if same {
+                        event(state, now);
+                    }
+                    same
+                });
+                if !goes_on {
+                    return;
+                }
             }
         });
     }

@@ -6,6 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+mod analytics;
+
+pub use analytics::{activity, details, observation};
+
 use super::world::{
     Division, MediaType, SupervisorMode, WorldConversation, WorldQueue,
     model::{LegRouting, LegSession, RecentTransfer, WorldLeg},
@@ -265,30 +269,6 @@ fn provider(media: MediaType) -> &'static str {
         MediaType::Email => "PureCloud Email",
         MediaType::Message => "PureCloud Messaging",
     }
-}
-
-/// SDK model `ObservationValue`: `leg` waits in a queue since it started.
-pub fn observation(
-    conversation: &WorldConversation,
-    leg: &WorldLeg,
-    routing: &LegRouting,
-) -> Value {
-    let customer = conversation.participants.iter().find(|leg| leg.purpose.is_outside());
-    json!({
-        "observationDate": time(leg.started),
-        "conversationId": conversation.id,
-        "sessionId": leg.main_session().map(|session| session.id),
-        "requestedRoutingSkillIds": routing.skills,
-        "requestedLanguageId": routing.language,
-        "routingPriority": routing.priority,
-        "participantName": customer.and_then(|leg| leg.name.as_deref()),
-        "direction": "inbound",
-        "addressFrom": conversation.ani,
-        "addressTo": conversation.dnis,
-        "ani": conversation.ani,
-        "dnis": conversation.dnis,
-        "requestedRoutings": ["Standard"],
-    })
 }
 
 /// A conversation as conversation-patch shows it, which no published SDK has: the shape follows

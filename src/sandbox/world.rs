@@ -327,7 +327,7 @@ fn place(conversation: &WorldConversation) -> Option<(Uuid, Timestamp)> {
 }
 
 /// The time `by` before `now`, or `now` itself where the calendar ends.
-pub(super) fn before(now: Timestamp, by: SignedDuration) -> Timestamp {
+pub fn before(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_sub(by).unwrap_or(now)
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Transfers, audit,
+    Transfers, audit, boards,
     caller::Caller,
     context,
     conversation::{Conversation, Leg},
-    gateway::{CallContext, Lane},
+    gateway::{CallContext, Lane, QueueActivity},
     ids::ConversationId,
     legs::{self, Chosen},
     model::{CallerName, Queue, QueueRef, Stage, Transfer, TransferRequest, Warning},
@@ -57,6 +57,8 @@ pub struct Preview {
     pub legs: Vec<LegView>,
     /// The target queue, when one was asked about.
     pub target: Option<Queue>,
+    /// What goes on in it, when that could be had.
+    pub activity: Option<QueueActivity>,
     /// Whether the organisation strips skills from blind transfers; `None` when no target was
     /// asked about or it could not be found out.
     pub skills_will_be_stripped: Option<bool>,
@@ -81,10 +83,17 @@ pub(super) async fn preview(
         }
         None => None,
     };
-    let conversation =
-        transfers.gateway.conversation(&ctx, id).await.map_err(problems::from_gateway)?;
+    let glance = async {
+        match &target {
+            Some(queue) => boards::glance(transfers, queue, ctx.deadline).await,
+            None => None,
+        }
+    };
+    let (conversation, activity) = tokio::join!(transfers.gateway.conversation(&ctx, id), glance);
+    let conversation = conversation.map_err(problems::from_gateway)?;
     let stripped = skills_stripped(transfers, &ctx, target.as_ref()).await;
-    let mut preview = describe(transfers, &conversation, target, stripped);
+    let described = describe(transfers, &conversation, target, stripped);
+    let mut preview = Preview { activity, ..described };
     let target = preview.target.as_ref().map(|queue| queue.id);
     for LegView { leg, .. } in &mut preview.legs {
         let shown =
@@ -150,6 +159,7 @@ fn describe(
         code: refusal.map(|problem| problem.code),
         legs: legs.map(|(leg, (replaced, why))| LegView { leg, replaced, why }).collect(),
         target,
+        activity: None,
         skills_will_be_stripped,
         waited_minutes: leg
             .map_or(0, |leg| plan::waited(leg, conversation.clock.theirs(transfers.clock.now()))),

@@ -28,11 +28,17 @@ async fn a_preview_has_every_member_of_the_contract() {
             leg(2, "acd", "ended", &tier_1, false, "has ended"),
             leg(3, "agent", "connected", &tier_1, true, "the only connected agent"),
         ],
-        "target": {"id": seed::SUPPORT_TIER_2, "name": "Support Tier 2"},
+        "target": {"id": seed::SUPPORT_TIER_2, "name": "Support Tier 2", "activity": {
+            "waiting": 0, "longestWaitSeconds": null, "interacting": 0,
+            "agents": {"onQueue": 9, "idle": 9}, "estimatedWaitSeconds": null,
+        }},
         "skillsWillBeStripped": false, "waitedMinutes": 0, "priority": 0,
     });
     let answer = preview(&app, call, "?queueName=Support%20Tier%202").await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
+    let mut view = answer.json();
+    let activity = view["target"]["activity"].as_object_mut().unwrap();
+    assert!(activity.remove("asOf").is_some_and(|as_of| as_of.is_string()));
+    assert_eq!((answer.status.as_u16(), view), (200, expected));
 }
 
 #[tokio::test]

@@ -170,6 +170,42 @@ def main(base, client_id, client_secret):
         lambda answer: waits(answer, call, 7) and knows_every_word(answer),
     )
 
+    attempt(
+        "everybody who waits in the target queue",
+        lambda: analytics.post_analytics_conversations_activity_query(
+            activity_query(target), page_size=100, page_number=1
+        ),
+        lambda answer: is_listed(answer, call, 7) and knows_every_word(answer),
+    )
+    attempt(
+        "the legs of many conversations",
+        lambda: analytics.get_analytics_conversations_details(id=[call, made["id"]]),
+        lambda answer: is_detailed(answer, call, target) and knows_every_word(answer),
+    )
+    attempt(
+        "the activity of two queues",
+        lambda: analytics.post_analytics_queues_observations_query(
+            activity_of([source, target])
+        ),
+        lambda answer: tells_activity(answer, target) and knows_every_word(answer),
+    )
+    attempt(
+        "the estimated wait in a queue",
+        lambda: routing.get_routing_queue_mediatype_estimatedwaittime(target, "call"),
+        lambda answer: answer.results[0].intent == "CALL"
+        and answer.results[0].estimated_wait_time_seconds > 0
+        and knows_every_word(answer),
+    )
+    attempt(
+        "the organisation's limits",
+        lambda: sdk.OrganizationApi(client).get_organizations_limits_namespace("platform.api"),
+        lambda answer: any(
+            limit.key == "client.credentials.token.rate.per.minute" and limit.value > 0
+            for limit in answer.entities
+        )
+        and knows_every_word(answer),
+    )
+
     customer = open_leg(before, "customer")
     refused(
         "the customer's leg cannot be replaced",
@@ -225,6 +261,79 @@ def observation_query(queue):
     query.metrics = ["oWaiting"]
     query.detail_metrics = ["oWaiting"]
     return query
+
+
+def activity_query(queue):
+    metric = sdk.ConversationActivityQueryMetric()
+    metric.metric = "oWaiting"
+    metric.details = True
+
+    def predicate(dimension, value):
+        predicate = sdk.ConversationActivityQueryPredicate()
+        predicate.dimension = dimension
+        predicate.value = value
+        return predicate
+
+    clause = sdk.ConversationActivityQueryClause()
+    clause.type = "or"
+    clause.predicates = [predicate("queueId", queue)]
+    query = sdk.ConversationActivityQuery()
+    query.metrics = [metric]
+    query.group_by = ["conversationId", "queueId"]
+    query.order = "asc"
+    query.filter = sdk.ConversationActivityQueryFilter()
+    query.filter.type = "and"
+    query.filter.clauses = [clause]
+    query.filter.predicates = [predicate("mediaType", "voice")]
+    return query
+
+
+def is_listed(answer, call, priority):
+    (group,) = [group for group in answer.results if group.group["conversationId"] == call]
+    (row,) = group.entities
+    return row.routing_priority == priority and row.activity_date is not None
+
+
+def is_detailed(answer, call, queue):
+    found = next(one for one in answer.conversations if one.conversation_id == call)
+    legs = [leg for leg in found.participants if leg.purpose == "acd"]
+    last = legs[-1].sessions[-1].segments[-1]
+    return last.queue_id == queue and last.segment_end is None
+
+
+def activity_of(queues):
+    query = observation_query(queues[0])
+    query.filter.type = "or"
+    query.filter.predicates = [
+        predicate
+        for queue in queues
+        for predicate in observation_query(queue).filter.predicates
+        if predicate.dimension == "queueId"
+    ]
+    query.metrics = [
+        "oWaiting",
+        "oInteracting",
+        "oLongestWaiting",
+        "oOnQueueUsers",
+        "oUserRoutingStatuses",
+    ]
+    query.detail_metrics = None
+    return query
+
+
+def tells_activity(answer, queue):
+    told = {
+        (data.metric, data.qualifier): data.stats
+        for result in answer.results
+        if result.group["queueId"] == queue
+        and result.group.get("mediaType", "voice") == "voice"
+        for data in result.data
+    }
+    return (
+        told["oWaiting", None].count >= 1
+        and told["oLongestWaiting", None].calculated_metric_value > 0
+        and told["oUserRoutingStatuses", "IDLE"].count > 0
+    )
 
 
 def waits(answer, call, priority):

@@ -113,6 +113,7 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("GET", format!("/batches/{ID}/events"), vec![TransfersRead]),
         ("GET", format!("/conversations/{ID}"), vec![TransfersRead]),
         ("GET", "/queues".to_owned(), vec![QueuesRead]),
+        ("GET", format!("/queues/{ID}"), vec![QueuesRead]),
         ("POST", "/queues/refresh".to_owned(), vec![QueuesRead, TransfersWrite]),
         ("GET", "/metrics".to_owned(), vec![MetricsRead]),
         ("GET", "/whoami".to_owned(), vec![]),

@@ -198,16 +198,3 @@ pub(in crate::http) struct UpstreamUseShape {
     #[schema(required)]
     correlation_id: Option<String>,
 }
-
-/// A queue with its division.
-#[derive(ToSchema)]
-#[schema(as = Queue)]
-pub(in crate::http) struct QueueShape {
-    /// Its id.
-    id: Uuid,
-    /// Its name as Genesys spells it.
-    name: String,
-    /// The name of its division, when known.
-    #[schema(required)]
-    division: Option<String>,
-}

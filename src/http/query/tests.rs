@@ -110,9 +110,13 @@ fn a_target_is_named_in_one_way_at_most() {
 
 #[test]
 fn a_part_of_a_name_is_trimmed_and_may_be_empty() {
-    assert_eq!(queues(None).unwrap(), "");
-    assert_eq!(queues(Some("name=")).unwrap(), "");
-    assert_eq!(queues(Some("name=%20tier+2%20")).unwrap(), "tier 2");
+    assert_eq!(queues(None).unwrap(), (String::new(), false));
+    assert_eq!(queues(Some("name=")).unwrap().0, "");
+    assert_eq!(queues(Some("name=%20tier+2%20")).unwrap().0, "tier 2");
+    for (value, expected) in [("true", Some(true)), ("false", Some(false)), ("yes", None)] {
+        let read = queues(Some(&format!("activity={value}")));
+        assert_eq!(read.ok().map(|(_, activity)| activity), expected, "{value}");
+    }
     assert_eq!(pointers(queues(Some("nam=x")).unwrap_err()), ["?nam"]);
 }
 

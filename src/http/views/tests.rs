@@ -5,6 +5,7 @@ use crate::{
     problem::UpstreamAnswer,
     transfer::{
         conversation::{Leg, LegState, Purpose, Routing},
+        gateway::QueueActivity,
         model::{QueueRef, Stage, TransferRequest},
     },
 };
@@ -184,6 +185,14 @@ fn a_preview_is_shown_member_for_member() {
             name: "Support".to_owned(),
             division: Some("Home".to_owned()),
         }),
+        activity: Some(QueueActivity {
+            waiting: Some(12),
+            longest_wait_seconds: Some(340),
+            interacting: None,
+            on_queue: Some(5),
+            idle: Some(0),
+            as_of: "2026-03-27T09:30:00Z".parse().unwrap(),
+        }),
         skills_will_be_stripped: Some(false),
         waited_minutes: 0,
         priority: Some(0),
@@ -194,7 +203,10 @@ fn a_preview_is_shown_member_for_member() {
         r#""code":null,"detail":"agent leg held","#,
         r#""legs":[{"participantId":"00000000-0000-0000-0000-000000000004","purpose":"agent","#,
         r#""state":"held","held":true,"queueId":null,"replaced":true,"why":"the only agent"}],"#,
-        r#""target":{"id":"00000000-0000-0000-0000-000000000002","name":"Support"},"#,
+        r#""target":{"id":"00000000-0000-0000-0000-000000000002","name":"Support","#,
+        r#""activity":{"waiting":12,"longestWaitSeconds":340,"interacting":null,"#,
+        r#""agents":{"onQueue":5,"idle":0},"estimatedWaitSeconds":null,"#,
+        r#""asOf":"2026-03-27T09:30:00.000Z"}},"#,
         r#""skillsWillBeStripped":false,"waitedMinutes":0,"priority":0}"#,
         "\n"
     );

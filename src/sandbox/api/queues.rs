@@ -1,6 +1,6 @@
 //! The queues, what waits in them, and the contact-centre settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -12,7 +12,11 @@ use crate::sandbox::{
     handler::Context,
     state::EmptyQueue,
     wire,
-    world::{MediaType, WaitingRow, World, WorldError, WorldQueue, model::WorldLeg, name_fits},
+    world::{
+        MediaType, WaitingRow, World, WorldConversation, WorldError, WorldQueue,
+        model::{LegRouting, WorldLeg},
+        name_fits,
+    },
 };
 
 /// Page size when none is asked for.
@@ -21,8 +25,14 @@ const USUAL_PAGE: usize = 25;
 const MAX_ROWS: usize = 100;
 /// Predicates of a query at most, all clauses together.
 const MAX_PREDICATES: usize = 1_000;
-/// The metric this sandbox observes.
-const METRIC: &str = "oWaiting";
+/// The metric that has rows.
+const WAITING: &str = "oWaiting";
+/// The other metrics of calls.
+const INTERACTING: &str = "oInteracting";
+const LONGEST: &str = "oLongestWaiting";
+/// The metrics of agents.
+const ON_QUEUE: &str = "oOnQueueUsers";
+const STATUSES: &str = "oUserRoutingStatuses";
 
 /// `GET /api/v2/routing/queues`, SDK model `QueueEntityListing`.
 pub fn page(context: &mut Context<'_>, (): ()) -> ApiResult {
@@ -73,14 +83,18 @@ pub fn page(context: &mut Context<'_>, (): ()) -> ApiResult {
 }
 
 /// The values of a parameter that may be given several times, or as a list with commas.
-fn list(context: &Context<'_>, name: &str) -> Vec<String> {
+pub(super) fn list(context: &Context<'_>, name: &str) -> Vec<String> {
     let values = context.query().filter(|(key, _)| key == name);
     values
         .flat_map(|(_, text)| text.split(',').map(str::to_lowercase).collect::<Vec<_>>())
         .collect()
 }
 
-fn positive(context: &Context<'_>, name: &'static str, usual: usize) -> Result<usize, ApiError> {
+pub(super) fn positive(
+    context: &Context<'_>,
+    name: &'static str,
+    usual: usize,
+) -> Result<usize, ApiError> {
     let Some(text) = context.parameter(name) else { return Ok(usual) };
     let number = text.parse::<usize>().ok().filter(|number| *number > 0);
     number.ok_or_else(|| {
@@ -114,10 +128,10 @@ struct ObservationQuery {
     detail_metrics: Vec<String>,
 }
 
-/// SDK model `QueueObservationQueryFilter`.
+/// SDK models `QueueObservationQueryFilter` and `ConversationActivityQueryFilter`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ObservationFilter {
+pub(super) struct ObservationFilter {
     #[serde(rename = "type")]
     join: ClauseJoin,
     #[serde(default)]
@@ -189,16 +203,20 @@ impl ClauseJoin {
 }
 
 impl ObservationPredicate {
-    fn holds(&self, queue: &str, media: MediaType) -> bool {
+    fn holds(&self, queue: &str, media: Option<MediaType>) -> bool {
         let value = self.value.as_deref().map(str::to_ascii_lowercase);
         match self.operator {
             PredicateOperator::Matches => value.is_some_and(|value| match self.dimension {
-                ObservationDimension::MediaType => json!(media) == value,
+                ObservationDimension::MediaType => media.is_some_and(|it| json!(it) == value),
                 ObservationDimension::QueueId => value == queue,
             }),
-            PredicateOperator::Exists => true,
-            PredicateOperator::NotExists => false,
+            PredicateOperator::Exists => self.is_there(media),
+            PredicateOperator::NotExists => !self.is_there(media),
         }
+    }
+
+    fn is_there(&self, media: Option<MediaType>) -> bool {
+        self.dimension == ObservationDimension::QueueId || media.is_some()
     }
 }
 
@@ -207,7 +225,8 @@ impl ObservationFilter {
         self.predicates.iter().chain(self.clauses.iter().flat_map(|clause| &clause.predicates))
     }
 
-    fn holds(&self, queue: &str, media: MediaType) -> bool {
+    /// Whether a group of that queue and medium fits; the metrics of agents have no medium.
+    pub(super) fn holds(&self, queue: &str, media: Option<MediaType>) -> bool {
         let single = self.predicates.iter().map(|predicate| predicate.holds(queue, media));
         let grouped = self.clauses.iter().map(|clause| {
             clause.join.of(clause.predicates.iter().map(|predicate| predicate.holds(queue, media)))
@@ -216,7 +235,7 @@ impl ObservationFilter {
     }
 
     /// The queues the query names, in order.
-    fn queues(&self) -> Result<BTreeSet<Uuid>, ApiError> {
+    pub(super) fn queues(&self) -> Result<BTreeSet<Uuid>, ApiError> {
         let mut queues = BTreeSet::new();
         let named = self.predicates().filter(|it| it.dimension == ObservationDimension::QueueId);
         for value in named.filter_map(|predicate| predicate.value.as_deref()) {
@@ -240,47 +259,129 @@ pub fn observations(context: &mut Context<'_>, (): ()) -> ApiResult {
         let message = "The filter has too many predicates.";
         return Err(ApiError::bad("constraint.validation", message).at("filter"));
     }
-    if query.metrics.iter().chain(&query.detail_metrics).any(|metric| metric != METRIC) {
-        let message = "The sandbox observes oWaiting only.";
+    let known = [WAITING, INTERACTING, LONGEST, ON_QUEUE, STATUSES];
+    let fits = query.metrics.iter().all(|metric| known.contains(&metric.as_str()))
+        && query.detail_metrics.iter().all(|metric| metric == WAITING);
+    if !fits {
+        let message = "The sandbox does not observe one of these metrics.";
         return Err(ApiError::bad("invalid.value", message).at("metrics"));
     }
     if query.metrics.is_empty() {
         let message = "metrics must not be empty.";
         return Err(ApiError::bad("constraint.validation", message).at("metrics"));
     }
-    let detailed = !query.detail_metrics.is_empty();
-    let cap = if detailed { MAX_ROWS } else { 0 };
     let world = &context.state.world;
+    let asks = |metric: &str| query.metrics.iter().any(|asked| asked == metric);
+    let busy = if asks(INTERACTING) || asks(ON_QUEUE) || asks(STATUSES) {
+        interacting(world)
+    } else {
+        HashMap::new()
+    };
     let mut results = Vec::new();
-    for queue in query.filter.queues()?.into_iter().filter(|id| world.queue(*id).is_some()) {
-        let text = queue.to_string();
-        for media in MediaType::ALL.into_iter().filter(|media| query.filter.holds(&text, *media)) {
-            let rows = world.waiting(queue, media, cap, context.now);
-            let empty = (rows.count == 0).then_some(context.state.behaviour.empty_queue);
-            let data = match empty {
-                Some(EmptyQueue::Unmentioned) => continue,
-                Some(EmptyQueue::WithoutData) => Value::Null,
-                Some(EmptyQueue::WithoutMetric) => json!([]),
-                Some(EmptyQueue::Counted) | None => json!([{
-                    "metric": METRIC,
-                    "stats": {"count": rows.count},
-                    "truncated": detailed.then_some(rows.truncated),
-                    "observations": detailed.then(|| {
-                        rows.rows.iter().filter_map(|row| observation(world, *row)).collect::<Value>()
-                    }),
-                }]),
-            };
-            results.push(json!({"group": {"queueId": queue, "mediaType": media}, "data": data}));
+    for queue in query.filter.queues()?.into_iter().filter_map(|id| world.queue(id)) {
+        let text = queue.id.to_string();
+        for media in MediaType::ALL {
+            if query.filter.holds(&text, Some(media))
+                && let Some(data) = of_calls(context, &query, (queue.id, media), &busy)
+            {
+                let group = json!({"queueId": queue.id, "mediaType": media});
+                results.push(json!({"group": group, "data": data}));
+            }
+        }
+        let agents = of_agents(queue, busy.get(&(queue.id, MediaType::Voice)).copied());
+        let agents = agents.into_iter().filter(|data| data["metric"].as_str().is_some_and(asks));
+        let agents: Vec<Value> = agents.collect();
+        if query.filter.holds(&text, None) && !agents.is_empty() {
+            results.push(json!({"group": {"queueId": queue.id}, "data": agents}));
         }
     }
     Ok(model(json!({"results": results})))
 }
 
-/// A row. The leg is the one that waited since then, so a stale row shows what it showed before.
-fn observation(world: &World, row: WaitingRow) -> Option<Value> {
+/// Conversations with an agent of a queue.
+fn interacting(world: &World) -> HashMap<(Uuid, MediaType), u32> {
+    let mut busy = HashMap::new();
+    for conversation in world.conversations().filter(|it| it.ended.is_none()) {
+        let agents = conversation.participants.iter();
+        let agent = agents.filter(|leg| leg.is_agent() && leg.is_connected());
+        if let Some(queue) = agent.filter_map(WorldLeg::queue_id).next() {
+            *busy.entry((queue, conversation.media)).or_default() += 1;
+        }
+    }
+    busy
+}
+
+/// The metrics of one queue and medium; `Null` for none, `None` for no group.
+fn of_calls(
+    context: &Context<'_>,
+    query: &ObservationQuery,
+    (queue, media): (Uuid, MediaType),
+    busy: &HashMap<(Uuid, MediaType), u32>,
+) -> Option<Value> {
+    let detailed = !query.detail_metrics.is_empty();
+    let cap = if detailed { MAX_ROWS } else { 1 };
+    let world = &context.state.world;
+    let rows = world.waiting(queue, media, cap, context.now);
+    let empty = (rows.count == 0).then_some(context.state.behaviour.empty_queue);
+    let mut data = Vec::new();
+    for metric in &query.metrics {
+        data.extend(match (metric.as_str(), empty) {
+            (WAITING, Some(EmptyQueue::Unmentioned)) => return None,
+            (WAITING, Some(EmptyQueue::WithoutData)) => return Some(Value::Null),
+            (WAITING, None | Some(EmptyQueue::Counted)) => Some(json!({
+                "metric": WAITING,
+                "stats": {"count": rows.count},
+                "truncated": detailed.then_some(rows.truncated),
+                "observations": detailed.then(|| {
+                    rows.rows.iter().filter_map(|row| observation(world, *row)).collect::<Value>()
+                }),
+            })),
+            (INTERACTING, _) => {
+                let count = busy.get(&(queue, media)).copied().unwrap_or(0);
+                Some(json!({"metric": INTERACTING, "stats": {"count": count}}))
+            }
+            (LONGEST, _) => rows.rows.first().map(|oldest| {
+                let since = oldest.since.as_millisecond();
+                json!({"metric": LONGEST, "stats": {"calculatedMetricValue": since}})
+            }),
+            _ => None,
+        });
+    }
+    Some(Value::Array(data))
+}
+
+/// What the agents of a queue do; nothing of a queue without agents.
+fn of_agents(queue: &WorldQueue, talking: Option<u32>) -> Vec<Value> {
+    let talking = talking.unwrap_or(0).min(queue.joined_count);
+    let off = queue.member_count.saturating_sub(queue.joined_count);
+    let statuses = [
+        ("IDLE", queue.joined_count.saturating_sub(talking)),
+        ("INTERACTING", talking),
+        ("OFF_QUEUE", off),
+    ];
+    let told = statuses.into_iter().filter(|(_, count)| *count > 0);
+    let data = |metric: &str, status: &str, count: u32| json!({"metric": metric, "qualifier": status, "stats": {"count": count}});
+    told.flat_map(|(status, count)| {
+        let on = (status != "OFF_QUEUE").then(|| data(ON_QUEUE, status, count));
+        on.into_iter().chain([data(STATUSES, status, count)])
+    })
+    .collect()
+}
+
+/// What waits there: the leg is the one that waited since then, so a stale row shows what it showed
+/// before.
+pub(super) fn waited(
+    world: &World,
+    row: WaitingRow,
+) -> Option<(&WorldConversation, &WorldLeg, &LegRouting)> {
     let conversation = world.conversation(row.conversation)?;
     let waited = |leg: &&WorldLeg| leg.queue.is_some() && leg.started == row.since;
     let mut legs = conversation.participants.iter().filter(waited);
     let (leg, routing) = legs.find_map(|leg| Some((leg, leg.routing.as_ref()?)))?;
+    Some((conversation, leg, routing))
+}
+
+fn observation(world: &World, row: WaitingRow) -> Option<Value> {
+    let (conversation, leg, routing) = waited(world, row)?;
     Some(wire::observation(conversation, leg, routing))
 }

@@ -111,6 +111,7 @@ pub fn change_settings(context: &mut Context<'_>, (): ()) -> ControlResult {
 fn check(new: &Behaviour) -> Result<(), &'static str> {
     let rules = [
         (new.effect_delay_ms <= MAX_MS, "effectDelayMs: at most 3600000"),
+        (new.details_lag_ms <= MAX_MS, "detailsLagMs: at most 3600000"),
         (new.requests_per_minute > 0, "requestsPerMinute: at least 1"),
         ((1..=60).contains(&new.rate_window_seconds), "rateWindowSeconds: 1 to 60"),
         ((1..=172_800).contains(&new.token_lifetime_seconds), "tokenLifetimeSeconds: 1 to 172800"),

@@ -1,6 +1,6 @@
 //! `/sandbox/queues` and `/sandbox/conversations`
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -12,8 +12,8 @@ use crate::sandbox::{
     handler::Context,
     wire::time,
     world::{
-        Act, Blocked, MediaType, NewConversation, World, WorldConversation, WorldError, WorldQueue,
-        model::WorldLeg, only,
+        Act, Blocked, MediaType, NewConversation, Shape, World, WorldConversation, WorldError,
+        WorldQueue, model::WorldLeg, only,
     },
 };
 
@@ -131,6 +131,30 @@ pub fn change_queue(context: &mut Context<'_>, id: Uuid) -> ControlResult {
         world.set_joined(id, count)?;
     }
     ok(&queue_view(world, world.queue(id).ok_or(WorldError::UnknownQueue)?))
+}
+
+/// Newcomers: how often one calls, and how many.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Newcomers {
+    every_ms: u32,
+    count: usize,
+}
+
+pub fn keep_calling(context: &mut Context<'_>, id: Uuid) -> ControlResult {
+    let body: Newcomers = read(context)?;
+    if body.every_ms == 0 || !(1..=MAX_AT_ONCE).contains(&body.count) {
+        return Err(ControlError::bad("everyMs: at least 1; count: 1 to 10000"));
+    }
+    context.state.world.queue(id).ok_or(WorldError::UnknownQueue)?;
+    let pace = (Duration::from_millis(body.every_ms.into()), body.count);
+    context.core.repeat(context.state.epoch, pace, move |state, now| {
+        let (shape, queue) = (Shape::Waiting, Some(id));
+        let new = NewConversation { shape, queue, ..NewConversation::default() };
+        // A queue that is deleted meanwhile gets no more calls.
+        let _ = state.world.add_conversation(new, now);
+    });
+    created(&json!({"queueId": id, "count": body.count}))
 }
 
 pub fn delete_queue(context: &mut Context<'_>, id: Uuid) -> ControlResult {

@@ -105,7 +105,7 @@ async fn observation_query_that_names_no_queue_or_another_metric_is_refused() {
     let mut nowhere = observation_query(seed::SALES, "voice");
     nowhere["filter"]["predicates"].as_array_mut().unwrap().remove(0);
     let mut metric = observation_query(seed::SALES, "voice");
-    metric["metrics"] = json!(["oInteracting"]);
+    metric["metrics"] = json!(["oFlow"]);
     let mut unknown = observation_query(seed::SALES, "voice");
     unknown["interval"] = json!("x");
 

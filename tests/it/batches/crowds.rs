@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{
     batches::{NOBODY, crowd, drain, line, moved, moved_twice, waiting},
-    service::{CONVERSATION, OBSERVATIONS, REPLACE, TestApp, soon},
+    service::{CONVERSATION, REPLACE, TestApp, soon},
 };
 
 /// Fails unless those of `before` that are in `after` are there in the same order.
@@ -38,7 +38,7 @@ async fn three_hundred_move_and_are_served_in_the_order_they_stood() {
     assert_eq!(moved_twice(app.sandbox()), NOBODY);
     // A look, a command and the place for each; beside that a look at the queue for many of them,
     // and what is asked for once.
-    let looks = app.seen(OBSERVATIONS);
+    let looks = app.seen("/analytics/");
     let others = app.sandbox().requests().len() - looks;
     assert!(
         others <= 3 * 300 + 10 && looks <= 100,

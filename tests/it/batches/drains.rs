@@ -135,6 +135,7 @@ async fn an_unknown_queue_has_its_pointer() {
 async fn when_nobody_can_say_who_waits_no_batch_is_made() {
     let app = TestApp::start().await;
     app.answers("POST", OBSERVATIONS, 20, 500);
+    app.answers("POST", "*/activity/query", 20, 500);
     let answer = app.post("/batches", &drain(json!({}))).await;
     assert_eq!(answer.outcome(), (502, "genesys_error".to_owned()));
     assert_eq!(app.get("/batches").await.json()["items"], json!([]));
