@@ -206,7 +206,7 @@ async fn survey(
     limits
         .check_priority(order.priority)
         .map_err(|problem| at("/priority".to_owned(), *problem))?;
-    check_until(order.until, batches.transfers.clock.now())?;
+    check_until(order.until, batches.transfers.clock.now()).map_err(|problem| *problem)?;
     let from = permission::permitted_queue(&batches.transfers, ctx, limits, &order.from)
         .await
         .map_err(|problem| {
@@ -255,15 +255,15 @@ async fn survey(
     Ok(Survey { drain, look, total, waiting })
 }
 
-fn check_until(until: Option<Timestamp>, now: Timestamp) -> Result<(), Problem> {
+fn check_until(until: Option<Timestamp>, now: Timestamp) -> Result<(), Box<Problem>> {
     let latest = now.saturating_add(LONGEST_STAND).unwrap_or(Timestamp::MAX);
     if until.is_none_or(|until| until > now && until <= latest) {
         return Ok(());
     }
-    Err(Problem::invalid(vec![FieldError {
+    Err(Box::new(Problem::invalid(vec![FieldError {
         pointer: "/until".to_owned(),
         detail: "must be in the future, and at most 24 hours ahead".to_owned(),
-    }]))
+    }])))
 }
 
 async fn check_circle(batches: &Batches, drain: &Drain) -> Result<(), Problem> {

@@ -41,6 +41,7 @@ pub enum When {
 }
 
 impl When {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
     fn is_always(&self) -> bool {
         matches!(self, Self::Always)
     }

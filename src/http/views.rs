@@ -28,7 +28,7 @@ mod queues;
 mod tests;
 
 pub(super) use batches::{BatchOrPlan, BatchPage, BatchView, PlanView};
-pub(super) use queues::{QueueView, QueuesView, TargetView};
+pub(super) use queues::{ActivityView, QueueView, QueuesView, TargetView};
 
 /// RFC 3339 in UTC with milliseconds, always the same width, so that texts sort like times.
 fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

@@ -132,7 +132,8 @@ impl Runner {
         let Some(drain) = self.batch.drain.clone() else { return true };
         let clock = self.transfers.clock.now();
         let has_room = self.room() > 0;
-        let Some(mut stand) = self.stand.take_if(|stand| stand.is_due(Instant::now(), clock)) else {
+        let Some(mut stand) = self.stand.take_if(|stand| stand.is_due(Instant::now(), clock))
+        else {
             return true;
         };
         let (batches, caller) = (Arc::clone(&self.batches), self.batch.requested_by.clone());
@@ -142,9 +143,8 @@ impl Runner {
         };
         let looked = self.unless_stopped(looks::look(&batches, &drain, &caller, moves)).await;
         let not_before = looked.as_ref().and_then(|seen| seen.not_before);
-        let pause = not_before.map_or(stand::BEAT, |at| {
-            at.duration_since(clock).unsigned_abs().min(stand::BEAT)
-        });
+        let pause = not_before
+            .map_or(stand::BEAT, |at| at.duration_since(clock).unsigned_abs().min(stand::BEAT));
         stand.looked(Instant::now(), clock, pause);
         let moving = stand.is_moving();
         self.stand = Some(stand);

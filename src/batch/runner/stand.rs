@@ -115,7 +115,9 @@ mod tests {
             (vec![Some(0), Some(0), None, None], false),
         ] {
             let mut stand = stand(When::NobodyOnQueue);
-            looks.iter().for_each(|look| stand.saw(*look));
+            for look in &looks {
+                stand.saw(*look);
+            }
             assert_eq!(stand.is_moving(), moving, "{looks:?}");
         }
     }

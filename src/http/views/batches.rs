@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use utoipa::ToSchema;
 
-use super::{ProblemBody, QueueName, maybe_time, shapes, time};
+use super::{ActivityView, ProblemBody, QueueName, maybe_time, shapes, time};
 use crate::{
     batch::{BatchState, BatchStatus, Counts, Kind, Pace, Plan, PlannedCall, When},
     problem::Code,
     transfer::{
-        gateway::QueueActivity,
         ids::{BatchId, ConversationId, PlanId, QueueId},
         model::{CallerName, Priority, Warning},
     },
@@ -232,7 +231,7 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
                 activity: plan
                     .activity
                     .as_ref()
-                    .map(|activity| ActivityView::with_wait(activity, plan.estimated_wait_seconds)),
+                    .map(|activity| ActivityView::new(activity, plan.estimated_wait_seconds)),
             },
             requests: plan.requests,
             eta_seconds: plan.eta_seconds,
@@ -278,56 +277,6 @@ impl From<&PlannedCall> for PlannedItem {
             waiting_since: call.waiting_since,
             priority: call.priority,
             new_priority: call.new_priority,
-        }
-    }
-}
-
-/// What a queue is doing, voice only; null for what Genesys did not tell.
-#[derive(Serialize, ToSchema)]
-#[schema(as = QueueActivity)]
-#[serde(rename_all = "camelCase")]
-struct ActivityView {
-    /// Calls that wait.
-    #[schema(required)]
-    waiting: Option<u64>,
-    /// How long the oldest of them has waited; null also when none waits.
-    #[schema(required)]
-    longest_wait_seconds: Option<u64>,
-    /// Calls that an agent has.
-    #[schema(required)]
-    interacting: Option<u64>,
-    agents: AgentsView,
-    /// How long a new call would wait, as Genesys estimates it.
-    #[schema(required)]
-    estimated_wait_seconds: Option<u64>,
-    /// When Genesys said so.
-    #[serde(serialize_with = "time")]
-    #[schema(value_type = String, format = DateTime)]
-    as_of: Timestamp,
-}
-
-/// The agents of a queue.
-#[derive(Serialize, ToSchema)]
-#[schema(as = QueueAgents)]
-#[serde(rename_all = "camelCase")]
-struct AgentsView {
-    /// On queue, whatever they do.
-    #[schema(required)]
-    on_queue: Option<u64>,
-    /// On queue and free.
-    #[schema(required)]
-    idle: Option<u64>,
-}
-
-impl ActivityView {
-    fn with_wait(activity: &QueueActivity, estimated_wait_seconds: Option<u64>) -> Self {
-        Self {
-            waiting: activity.waiting,
-            longest_wait_seconds: activity.longest_wait_seconds,
-            interacting: activity.interacting,
-            agents: AgentsView { on_queue: activity.on_queue, idle: activity.idle },
-            estimated_wait_seconds,
-            as_of: activity.as_of,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     http::batch_response,
     problem::{Code, Problem},
     transfer::{
+        gateway::QueueActivity,
         ids::{ConversationId, PlanId},
         model::{Priority, Warning},
     },

@@ -50,8 +50,8 @@ impl DbOperation for ClaimLook {
         }
         if let Some(within) = self.shared {
             let since = micros(self.now.saturating_sub(within).unwrap_or(Timestamp::MIN));
-            let seen = recent.iter().take_while(|(at, _, _)| *at > since);
-            if let Some(seen) = seen.filter_map(|(_, seen, _)| seen.as_deref()).next() {
+            let mut seen = recent.iter().take_while(|(at, _, _)| *at > since);
+            if let Some(seen) = seen.find_map(|(_, seen, _)| seen.as_deref()) {
                 return Ok(LookClaim::Seen(decode(seen)?));
             }
         }
