@@ -43,6 +43,7 @@ mod submit;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trouble;
+mod undo;
 mod watch;
 
 pub use model::*;

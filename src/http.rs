@@ -81,6 +81,7 @@ pub fn router(app: &AppState) -> Router {
         .route("/batches/{id}", get(batches::find_batch).delete(batches::cancel_batch))
         .route("/batches/{id}/transfers", get(batches::list_batch_transfers))
         .route("/batches/{id}/events", get(batches::watch_batch))
+        .route("/batches/{id}/undo", post(batches::undo_batch))
         .route("/conversations/{id}", get(conversations::preview_transfer))
         .route("/queues", get(queues::search_queues))
         .route("/queues/{id}", get(queues::watch_queue))

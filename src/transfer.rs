@@ -426,15 +426,13 @@ impl Transfers {
         match plan.priority {
             Some(priority) if self.gateway.takes_priority(priority) => Ok(()),
             Some(priority) if request.undo.is_some() => Err(undo::no_such_priority(priority)),
-            Some(priority) => {
-                Err(Box::new(Problem::invalid(vec![FieldError {
-                    pointer: "/priority".to_owned(),
-                    detail: format!(
-                        "The priority would be {}, which the configured Genesys API cannot carry.",
-                        priority.get()
-                    ),
-                }])))
-            }
+            Some(priority) => Err(Box::new(Problem::invalid(vec![FieldError {
+                pointer: "/priority".to_owned(),
+                detail: format!(
+                    "The priority would be {}, which the configured Genesys API cannot carry.",
+                    priority.get()
+                ),
+            }]))),
             None => Ok(()),
         }
     }

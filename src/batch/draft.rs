@@ -28,6 +28,8 @@ pub(super) struct Draft {
     /// Of a drain: calls the first look counted in its queue.
     pub(super) waiting: Option<u64>,
     pub(super) plan: Option<PlanId>,
+    /// The batch that is undone.
+    pub(super) undoes: Option<BatchId>,
 }
 
 /// Resolves a list: all its queues, all or nothing.
@@ -82,6 +84,7 @@ pub(super) async fn draft_list(
         warnings: Vec::new(),
         waiting: None,
         plan: None,
+        undoes: None,
     })
 }
 
@@ -140,8 +143,10 @@ pub(super) fn new_batch(batches: &Batches, submission: &BatchSubmission, draft: 
         reason: draft.reason.clone(),
         reference: draft.reference.clone(),
         drain: draft.drain.clone(),
-        max_priority: limits.max_priority,
-        moves_per_conversation: limits.moves_per_conversation,
+        undoes: draft.undoes,
+        // An undo gives back what the calls had, and does not count as a move.
+        max_priority: limits.max_priority.filter(|_| draft.undoes.is_none()),
+        moves_per_conversation: limits.moves_per_conversation.filter(|_| draft.undoes.is_none()),
         queues: limits.queues.as_deref().map(<[_]>::to_vec),
         total: draft.total,
         vanished: 0,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Batches, Drain, DrainOrder, Item, Kind, Plan, PlannedCall, When,
     draft::{Draft, at, queue_member},
-    drain_in_the_way, sight, state,
+    drain_in_the_way, sight, state, undo,
 };
 use crate::{
     problem::{Code, FieldError, Problem},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long the list of a dry run is good.
-const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
 
 /// How far ahead a standing drain may end.
 const LONGEST_STAND: SignedDuration = SignedDuration::from_hours(24);
@@ -75,6 +75,7 @@ pub(super) async fn draft_drain(
         warnings: warnings.unwrap_or_default(),
         waiting: Some(waiting),
         plan: None,
+        undoes: None,
     })
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn plan_drain(
         None => None,
     };
     let now = batches.transfers.clock.now();
-    let (requests, eta_seconds) = state::estimate(batches, &drain, total);
+    let (requests, eta_seconds) = state::estimate(batches, Some(&drain), total);
     let plan = Plan {
         id: PlanId::new(batches.transfers.ids.next(now)),
         requested_by: caller.name.clone(),
@@ -111,7 +112,8 @@ pub(super) async fn plan_drain(
             })
             .collect(),
         warnings: activity.as_ref().map(|activity| warnings(&drain, activity)).unwrap_or_default(),
-        drain,
+        drain: Some(drain),
+        undo: None,
         total,
         activity,
         estimated_wait_seconds,
@@ -142,8 +144,11 @@ pub(super) async fn draft_planned(
     let now = batches.transfers.clock.now();
     let good = found.filter(|plan| plan.requested_by == caller.name && now < plan.expires_at);
     let plan = good.ok_or_else(plan_expired)?;
+    let Some(drain) = plan.drain.clone() else {
+        return undo::draft_planned(batches, ctx, caller, plan).await;
+    };
     // What the caller may do can have changed meanwhile.
-    for queue in [&plan.drain.from, &plan.drain.to] {
+    for queue in [&drain.from, &drain.to] {
         permission::permitted_queue(
             &batches.transfers,
             ctx,
@@ -152,17 +157,17 @@ pub(super) async fn draft_planned(
         )
         .await?;
     }
-    caller.limits.check_priority(plan.drain.priority).map_err(|problem| *problem)?;
-    let activity = activity(batches, ctx, &plan.drain.to).await;
-    let warnings = activity.map(|activity| warnings(&plan.drain, &activity)).unwrap_or_default();
+    caller.limits.check_priority(drain.priority).map_err(|problem| *problem)?;
+    let activity = activity(batches, ctx, &drain.to).await;
+    let warnings = activity.map(|activity| warnings(&drain, &activity)).unwrap_or_default();
     let asked = ItemLabels { reason: &plan.reason, reference: &plan.reference };
-    let (drain, items, total) = if plan.drain.is_standing() {
-        let now = plan.drain.when == When::Always;
+    let (drain, items, total) = if drain.is_standing() {
+        let now = drain.when == When::Always;
         let calls = plan.items.iter().filter(|_| now);
-        let items = asked.items(&plan.drain, 0, calls.map(PlannedCall::row));
-        (plan.drain, items, None)
+        let items = asked.items(&drain, 0, calls.map(PlannedCall::row));
+        (drain, items, None)
     } else {
-        let drain = Drain { limit: Some(plan.total), ..plan.drain };
+        let drain = Drain { limit: Some(plan.total), ..drain };
         // The newest ones that were shown come after those between, which come to light later.
         let hidden = count(plan.items.len()) < plan.total;
         let oldest = if hidden { sight::HALF_A_LOOK } else { plan.items.len() };
@@ -181,6 +186,7 @@ pub(super) async fn draft_planned(
         reference: plan.reference,
         waiting: Some(0),
         plan: Some(id),
+        undoes: None,
     })
 }
 

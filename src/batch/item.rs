@@ -185,7 +185,7 @@ impl Run {
     pub(super) fn send_order(&self) -> Arc<SendOrder> {
         let most = state::most_a_minute(&self.batches, &self.batch).max(1);
         let apart = APART.min(Duration::from_secs(30) / most);
-        let apart = self.batch.drain.as_ref().map_or(Duration::ZERO, |_| apart);
+        let apart = if self.batch.keeps_order() { apart } else { Duration::ZERO };
         SendOrder::new(Arc::clone(&self.order), apart, self.gone.clone())
     }
 
@@ -264,8 +264,8 @@ impl Run {
         seen: Option<&Conversation>,
     ) -> Result<(MovePlan, Option<(QueueStanding, i64)>), ItemResult> {
         let plan = self.judged(open, seen, i64::MAX).await?;
-        let (Some(since), Some(waited), Some(priority), Some(_)) =
-            (open.item.waiting_since, plan.waited_minutes, plan.priority, &self.batch.drain)
+        let (Some(since), Some(waited), Some(priority), true) =
+            (open.item.waiting_since, plan.waited_minutes, plan.priority, self.batch.keeps_order())
         else {
             return Ok((plan, None));
         };
@@ -456,7 +456,7 @@ impl Run {
         let moment = Moment { now: transfers.clock.now(), most_minutes };
         let (request, queue) = (&item.request, &item.queue);
         let plan = plan::plan_at_most(request, queue, conversation, moment, transfers.carrier());
-        let plan = plan.map_err(NotMoved::Fail)?;
+        let plan = plan.map_err(|problem| judge::refused(request, problem))?;
         transfers.check_priority(request, &plan).map_err(NotMoved::Fail)?;
         self.limits.check_priority(plan.priority).map_err(NotMoved::Fail)?;
         Ok(plan)

@@ -5,7 +5,7 @@ use crate::{
     transfer::{
         conversation::{Conversation, LegState},
         legs,
-        model::Queue,
+        model::{Queue, TransferRequest},
     },
 };
 
@@ -54,6 +54,23 @@ fn no_longer_waiting(from: &Queue) -> Box<Problem> {
 /// The batch was stopped before the call's turn came.
 pub(super) fn cancelled() -> Problem {
     Problem::new(Code::Cancelled, "The batch was cancelled before this call's turn came.")
+}
+
+/// What the refusal of a plan means for its call. One that is not put back, because it went on
+/// meanwhile, is no failure.
+pub(super) fn refused(request: &TransferRequest, problem: Box<Problem>) -> NotMoved {
+    if request.undo.is_none() {
+        return NotMoved::Fail(problem);
+    }
+    match problem.code {
+        Code::ConversationRinging | Code::GenesysError | Code::ConversationNotTransferable => {
+            NotMoved::Later(problem)
+        }
+        Code::ConversationAnswered | Code::ConversationMoved | Code::ConversationEnded => {
+            NotMoved::Skip(problem)
+        }
+        _ => NotMoved::Fail(problem),
+    }
 }
 
 /// Standing drains moved the call so often that it is left alone.

@@ -27,6 +27,8 @@ pub enum Kind {
     List,
     /// All calls that wait in a queue.
     Drain,
+    /// What another batch moved, put back.
+    Undo,
 }
 
 /// When a standing drain moves calls.
@@ -164,6 +166,9 @@ pub struct Batch {
     /// Of a drain only.
     #[serde(default)]
     pub drain: Option<Drain>,
+    /// The batch that is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<BatchId>,
     /// The highest priority the caller's calls may end up with.
     #[serde(default)]
     pub max_priority: Option<Priority>,
@@ -223,6 +228,11 @@ impl Batch {
         true
     }
 
+    /// Whether its calls are served in the order they stood, before and after.
+    pub(super) const fn keeps_order(&self) -> bool {
+        self.drain.is_some() || self.undoes.is_some()
+    }
+
     /// What its caller may ask for.
     pub(super) fn limits(&self) -> Limits {
         Limits {
@@ -243,7 +253,7 @@ pub struct Item {
     pub request: TransferRequest,
     /// The target queue.
     pub queue: Queue,
-    /// Of a drain: since when it waits.
+    /// Of a drain: since when it waits. Of an undo: since when it waited before the move.
     #[serde(default)]
     pub waiting_since: Option<Timestamp>,
     /// Of a drain: the priority it waits with, when shown.
@@ -289,8 +299,12 @@ pub struct Plan {
     pub id: PlanId,
     /// Who made it; no other caller may use it.
     pub requested_by: CallerName,
-    /// What it would do.
-    pub drain: Drain,
+    /// What it would do, unless it undoes a batch.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+    /// The batch it would undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<PlannedUndo>,
     /// Calls that waited when it was made, shown or not.
     pub total: u32,
     /// The calls that were shown, longest wait first.
@@ -320,6 +334,33 @@ pub struct Plan {
     pub created_at: Timestamp,
     /// When it is no longer good.
     pub expires_at: Timestamp,
+}
+
+impl Plan {
+    /// The one queue its calls would leave.
+    #[must_use]
+    pub fn from(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.from.as_ref());
+        self.drain.as_ref().map(|drain| &drain.from).or(undo)
+    }
+
+    /// The one queue they would go to.
+    #[must_use]
+    pub fn to(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.to.as_ref());
+        self.drain.as_ref().map(|drain| &drain.to).or(undo)
+    }
+}
+
+/// The batch that a [`Plan`] would undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedUndo {
+    /// The batch.
+    pub batch: BatchId,
+    /// The queue all its calls wait in, if it is one.
+    pub from: Option<Queue>,
+    /// The queue they all go back to, if it is one.
+    pub to: Option<Queue>,
 }
 
 /// A call in a [`Plan`].
@@ -358,6 +399,19 @@ pub enum BatchOrder {
     Drain(DrainOrder),
     /// The list of a dry run.
     Plan(PlanId),
+    /// What another batch moved, put back.
+    Undo(UndoOrder),
+}
+
+/// What is asked for with the undo of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UndoOrder {
+    /// The batch.
+    pub batch: BatchId,
+    /// Whether nothing is to be moved, only shown.
+    pub dry_run: bool,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// What is asked for with a drain.

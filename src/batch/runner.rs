@@ -234,7 +234,7 @@ impl Runner {
     async fn read_the_record(&mut self) -> Result<(), StoreError> {
         let known = self.batches.store.known_conversations(self.batch.id).await?;
         self.known = known.into_iter().collect();
-        if self.batch.drain.is_none() {
+        if !self.batch.keeps_order() {
             return Ok(());
         }
         if let Some(batch) = self.batches.store.batch(self.batch.id).await? {

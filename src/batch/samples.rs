@@ -38,6 +38,7 @@ pub(crate) fn batch(kind: Kind, total: u32) -> Batch {
         reason: None,
         reference: Some("CASE-4711".to_owned()),
         drain: (kind == Kind::Drain).then_some(drain),
+        undoes: None,
         max_priority: None,
         moves_per_conversation: None,
         queues: None,

@@ -42,26 +42,25 @@ pub(super) async fn of(batches: &Batches, batch: Batch) -> Result<BatchState, St
 
 /// Calls a minute that the request limit allows.
 pub(super) fn most_a_minute(batches: &Batches, batch: &Batch) -> u32 {
-    let requests = match &batch.drain {
-        Some(drain) => requests_a_call(batches, drain),
-        None => 2 + u32::from(!batches.transfers.gateway.command_carries_routing()),
-    };
+    let requests = requests_a_call(batches, batch.drain.as_ref());
     batches.transfers.gateway.batch_allowance() / requests
 }
 
-/// Requests that a call of `drain` takes, beside its share of the looks.
-fn requests_a_call(batches: &Batches, drain: &Drain) -> u32 {
+/// Requests that a call takes, of a drain or else, beside its share of the looks.
+fn requests_a_call(batches: &Batches, drain: Option<&Drain>) -> u32 {
     let gateway = &batches.transfers.gateway;
-    let look = u32::from(!gateway.looks_in_bulk());
-    look + 1 + u32::from(drain.changes_routing() && !gateway.command_carries_routing())
+    let look = u32::from(drain.is_none() || !gateway.looks_in_bulk());
+    let routing = drain.is_none_or(Drain::changes_routing);
+    look + 1 + u32::from(routing && !gateway.command_carries_routing())
 }
 
-/// Requests and seconds that it takes `drain` to move `total` calls, as far as can be told.
-pub(super) fn estimate(batches: &Batches, drain: &Drain, total: u32) -> (u32, Option<u64>) {
+/// Requests and seconds that it takes `drain`, or an undo, to move `total` calls, as far as can be
+/// told.
+pub(super) fn estimate(batches: &Batches, drain: Option<&Drain>, total: u32) -> (u32, Option<u64>) {
     if total == 0 {
         return (0, Some(0));
     }
-    let looks = total.div_ceil(CALLS_A_LOOK) + 1;
+    let looks = drain.map_or(0, |_| total.div_ceil(CALLS_A_LOOK) + 1);
     let requests = total.saturating_mul(requests_a_call(batches, drain)).saturating_add(looks);
     let allowed = u64::from(batches.transfers.gateway.batch_allowance());
     // What the minute allows goes at once, the rest as it comes.

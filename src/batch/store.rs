@@ -50,6 +50,8 @@ pub enum Created {
     KeyTaken(BatchKeyRecord),
     /// The plan is gone: used up or forgotten.
     PlanGone,
+    /// What the batch undoes was undone before: by which batch, and whose that is.
+    Undone(BatchId, CallerName),
     /// A running drain is in the way (see [`drain_in_the_way`](super::drain_in_the_way)). Its id.
     Loop(BatchId),
 }
@@ -113,7 +115,7 @@ pub trait BatchStore: Send + Sync + 'static {
 
     /// Records a batch with its items and key, and uses up its plan: all or nothing. Its runner is
     /// `runner`. Of two drains that are in each other's way, recorded at the same moment by
-    /// whatever process, one is refused.
+    /// whatever process, one is refused; so is one of two that undo the same batch.
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError>;
 
     /// Keeps a plan. Plans long expired are forgotten with it.
@@ -127,6 +129,9 @@ pub trait BatchStore: Send + Sync + 'static {
 
     /// Batches, newest first, at most `limit`.
     async fn batches(&self, filter: &BatchFilter, limit: u32) -> Result<Vec<Batch>, StoreError>;
+
+    /// The batch that undoes `id`, and whose it is; one that could not start does not count.
+    async fn undo_of(&self, id: BatchId) -> Result<Option<(BatchId, CallerName)>, StoreError>;
 
     /// How the items of a batch stand; `since` bounds [`Tally::last_minute`].
     async fn tally(&self, id: BatchId, since: Timestamp) -> Result<Tally, StoreError>;

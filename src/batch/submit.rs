@@ -11,6 +11,7 @@ use super::{
     runner,
     store::{BatchKeyRecord, Created, NewBatch},
     trouble::Pauses,
+    undo,
 };
 use crate::{
     problem::{Code, Problem},
@@ -54,6 +55,11 @@ pub(super) async fn begin(
         }
         BatchOrder::Drain(order) => drain::draft_drain(batches, &ctx, caller, order).await?,
         BatchOrder::Plan(id) => drain::draft_planned(batches, &ctx, caller, *id).await?,
+        BatchOrder::Undo(order) if order.dry_run => {
+            let plan = undo::plan_undo(batches, &ctx, caller, order).await?;
+            return Ok(BatchReply::Planned(Box::new(plan)));
+        }
+        BatchOrder::Undo(order) => undo::draft_undo(batches, &ctx, caller, order).await?,
     };
     if Instant::now() >= ctx.deadline {
         return Err(submission.progress.cut_short(Cut::Deadline));
@@ -93,6 +99,9 @@ async fn record_batch(
         },
         Ok(Created::PlanGone) => Err(plan_expired()),
         Ok(Created::Loop(other)) => Err(drain_loop(other)),
+        Ok(Created::Undone(other, by)) => {
+            Err(undo::undone_before(submission.caller.sees(&by).then_some(other)))
+        }
         Err(error) => {
             let (completion, batches) = (&batches.transfers.completion, Arc::clone(batches));
             let has_key = new.key.is_some();
@@ -131,7 +140,11 @@ async fn find_out(batches: &Arc<Batches>, id: BatchId, has_key: bool) {
 
 fn claim(submission: &BatchSubmission) -> Option<KeyClaim> {
     // A dry run records nothing that a key could protect.
-    let dry = matches!(&submission.order, BatchOrder::Drain(order) if order.dry_run);
+    let dry = match &submission.order {
+        BatchOrder::Drain(order) => order.dry_run,
+        BatchOrder::Undo(order) => order.dry_run,
+        BatchOrder::List { .. } | BatchOrder::Plan(_) => false,
+    };
     let scope = submission.key.clone().filter(|_| !dry)?;
     Some(KeyClaim { scope, fingerprint: fingerprint(&submission.order) })
 }
@@ -147,7 +160,7 @@ fn fingerprint(order: &BatchOrder) -> [u8; 32] {
             }
         }
         BatchOrder::Drain(drain) => normalize(drain.skill_ids.as_mut()),
-        BatchOrder::Plan(_) => {}
+        BatchOrder::Plan(_) | BatchOrder::Undo(_) => {}
     }
     hash(&canonical)
 }

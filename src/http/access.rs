@@ -35,7 +35,9 @@ pub(super) fn needed(method: &Method, route: &str) -> &'static [Permission] {
         ("GET" | "HEAD", "/transfers" | "/transfers/{id}" | "/conversations/{id}") => {
             &[TransfersRead]
         }
-        ("POST", "/batches") | ("DELETE", "/batches/{id}") => &[BatchesWrite],
+        ("POST", "/batches" | "/batches/{id}/undo") | ("DELETE", "/batches/{id}") => {
+            &[BatchesWrite]
+        }
         ("GET" | "HEAD", route) if route.starts_with("/batches") => &[TransfersRead],
         ("GET" | "HEAD", "/queues" | "/queues/{id}") => &[QueuesRead],
         ("GET" | "HEAD", "/metrics") => &[MetricsRead],

@@ -1,15 +1,15 @@
-//! `/batches`: move many calls or empty a queue, look at how it goes, stop it.
+//! `/batches`: move many calls or empty a queue, look at how it goes, stop it, put it back.
 
 use axum::{
     Extension,
     extract::{Path, RawQuery, Request, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
 use super::{
     answer::{Failure, ok, ok_with, send},
-    body::{MAX_BATCH, take_json},
+    body::{MAX_BATCH, MAX_BODY, take_json},
     head::{Media, chosen, idempotency_key, traceparent},
     query, requests,
     state::{AppState, Arrival},
@@ -17,7 +17,7 @@ use super::{
     views::{BatchPage, BatchView, PlanView},
 };
 use crate::{
-    batch::{BatchReply, BatchState, BatchSubmission},
+    batch::{BatchOrder, BatchReply, BatchState, BatchSubmission},
     problem::Code,
     transfer::{Caller, ids::BatchId, store::KeyScope},
 };
@@ -32,6 +32,8 @@ pub(super) use events::watch_batch;
 
 /// The route under which keys of batches count.
 const ROUTE: &str = "POST /batches";
+/// The same of undos.
+const UNDO_ROUTE: &str = "POST /batches/{id}/undo";
 
 /// What a batch can be shown as. A problem is shown as one whatever is asked for.
 pub(super) const SHOWN_AS: &[Media] = &[Media::Json, Media::Problem, Media::Text];
@@ -53,9 +55,40 @@ pub(super) async fn create_batch(
     let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: ROUTE, key });
     let body = take_json(&head.headers, body, MAX_BATCH, &arrival).await?;
     query::none(raw.as_deref())?;
+    let order = requests::batch(&body)?;
+    submit(&app, caller, order, key, &arrival, &head).await
+}
+
+/// `POST /batches/{id}/undo`
+pub(super) async fn undo_batch(
+    State(app): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(arrival): Extension<Arrival>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(raw): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let id = batch_id(id)?;
+    let (head, body) = request.into_parts();
+    let key = idempotency_key(&head.headers)?;
+    let key = key.map(|key| KeyScope { caller: caller.name.clone(), route: UNDO_ROUTE, key });
+    let body = take_json(&head.headers, body, MAX_BODY, &arrival).await?;
+    query::none(raw.as_deref())?;
+    let order = requests::batch_undo(&body, id)?;
+    submit(&app, caller, order, key, &arrival, &head).await
+}
+
+async fn submit(
+    app: &AppState,
+    caller: Caller,
+    order: BatchOrder,
+    key: Option<KeyScope>,
+    arrival: &Arrival,
+    head: &Parts,
+) -> Result<Response, Failure> {
     let submission = BatchSubmission {
         caller,
-        order: requests::batch(&body)?,
+        order,
         key,
         deadline: arrival.deadline,
         request_id: arrival.request_id.to_string(),

@@ -25,7 +25,7 @@ mod batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use batches::{BatchBody, batch};
+pub(super) use batches::{BatchBody, BatchUndoBody, batch, batch_undo};
 
 /// At most 50 skills.
 type Skills = Ids<SkillId, 50>;

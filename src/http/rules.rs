@@ -291,8 +291,9 @@ words! {
          `failed`: it could not start; `error` says why.",
         Self::ALL.map(|it| (it.as_str(), it));
     "BatchKind" Kind,
-        "How a batch was asked for: a list of transfers, or all that wait in a queue.",
-        [("list", Self::List), ("drain", Self::Drain)];
+        "How a batch was asked for: a list of transfers, all that wait in a queue, or what another \
+         batch moved, put back.",
+        [("list", Self::List), ("drain", Self::Drain), ("undo", Self::Undo)];
     "DrainWhen" When,
         "When a standing drain moves calls: `always`, or `nobody_on_queue`, only while no agent is on \
          queue in the source queue.",

@@ -150,6 +150,8 @@ labels! {
         BatchDrains = "batch_drains",
         /// An idempotency key of a batch is looked up.
         BatchFindKey = "batch_find_key",
+        /// The batch that undoes another is looked up.
+        BatchUndoOf = "batch_undo_of",
         /// One batch is read.
         BatchGet = "batch_get",
         /// Batches are listed.

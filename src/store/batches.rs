@@ -11,7 +11,7 @@ use super::{
     operations::{
         AddItems, AdoptBatches, CancelBatch, Changed, ClaimLook, CreateBatch, DbOperation,
         FindBatchKey, GetBatch, GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems,
-        ReopenItem, ReopenUnsent, RunningDrains, ShareLook, TakeItem, TallyOf, UpdateBatch,
+        ReopenItem, ReopenUnsent, RunningDrains, ShareLook, TakeItem, TallyOf, UndoOf, UpdateBatch,
     },
     records::RecordStore,
 };
@@ -26,7 +26,7 @@ use crate::{
     problem::Problem,
     transfer::{
         ids::{BatchId, ConversationId, PlanId},
-        model::Transfer,
+        model::{CallerName, Transfer},
         store::{Durability, KeyScope, StoreError},
     },
 };
@@ -50,6 +50,10 @@ impl<B: Backend> BatchStore for RecordStore<B> {
 
     async fn create_batch(&self, new: &NewBatch, runner: Uuid) -> Result<Created, StoreError> {
         self.record(CreateBatch::new(new, runner)).await
+    }
+
+    async fn undo_of(&self, id: BatchId) -> Result<Option<(BatchId, CallerName)>, StoreError> {
+        self.read(UndoOf(id)).await
     }
 
     async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ mod upkeep;
 pub(super) use batches::{
     AddItems, AdoptBatches, CancelBatch, Changed, ClaimLook, CreateBatch, FindBatchKey, GetBatch,
     GetPlan, KeepPlan, KnownConversations, ListBatches, OpenItems, ReopenItem, ReopenUnsent,
-    RunningDrains, ShareLook, TakeItem, TallyOf, UpdateBatch,
+    RunningDrains, ShareLook, TakeItem, TallyOf, UndoOf, UpdateBatch,
 };
 pub(super) use history::{Count, Get, List};
 pub(super) use insert::Insert;

@@ -172,9 +172,7 @@ fn leg<'a>(
     }
     let chosen = legs::choose(conversation, request.participant_id)?;
     let leg = conversation.legs.get(chosen.index);
-    leg.ok_or_else(|| {
-        Box::new(Problem::new(Code::InternalError, "The chosen leg is not there."))
-    })
+    leg.ok_or_else(|| Box::new(Problem::new(Code::InternalError, "The chosen leg is not there.")))
 }
 
 /// Leaves out what need not be set, and takes away a language that was not there before.

@@ -347,9 +347,7 @@ impl Records {
             Inserted::Done => Ok(()),
             Inserted::KeyTaken(_)
             | Inserted::ConversationTaken { .. }
-            | Inserted::Undone { .. } => {
-                Err(NotRecorded::TakenOver)
-            }
+            | Inserted::Undone { .. } => Err(NotRecorded::TakenOver),
         }
     }
 

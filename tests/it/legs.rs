@@ -30,7 +30,10 @@ async fn a_call_that_can_move_goes_by_the_leg_the_rules_name() {
         let previous = &transfer["previous"];
         assert_eq!(transfer["participantId"], json!(leg));
         assert_eq!((&previous["purpose"], &previous["state"]), (&json!(purpose), &json!(state)));
-        assert_eq!((&previous["queueId"], previous["waitingSince"].is_null()), (queue, state != "waiting"));
+        assert_eq!(
+            (&previous["queueId"], previous["waitingSince"].is_null()),
+            (queue, state != "waiting")
+        );
         let moved = app.sandbox().moves().pop().unwrap();
         assert_eq!((moved.conversation_id, moved.participant_id), (call, Some(leg)));
         assert_eq!(moved.to_queue_id, seed::SUPPORT_TIER_2);

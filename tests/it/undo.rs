@@ -52,7 +52,8 @@ async fn a_call_goes_back_with_its_priority_skills_language_and_its_time() {
     };
     let call = app.sandbox().add_conversation(new).unwrap();
     app.sandbox().with(|state| state.behaviour.remove_skills_from_blind_transfer = true);
-    let other = json!({"priority": 50, "skillIds": [Uuid::from_u128(9)], "languageId": Uuid::from_u128(8)});
+    let other =
+        json!({"priority": 50, "skillIds": [Uuid::from_u128(9)], "languageId": Uuid::from_u128(8)});
     let made = app.submit(with(call, "Support Tier 2", &other)).await.json();
     let previous = &made["previous"];
     assert_eq!(
@@ -66,8 +67,14 @@ async fn a_call_goes_back_with_its_priority_skills_language_and_its_time() {
 
     let undone = answer.json();
     assert_eq!(answer.status, 201, "{undone}");
-    assert_eq!(answer.header("location"), Some(&*format!("/transfers/{}", undone["id"].as_str().unwrap())));
-    assert_eq!((&undone["undoes"], &undone["queue"]["id"]), (&made["id"], &json!(seed::SUPPORT_TIER_1)));
+    assert_eq!(
+        answer.header("location"),
+        Some(&*format!("/transfers/{}", undone["id"].as_str().unwrap()))
+    );
+    assert_eq!(
+        (&undone["undoes"], &undone["queue"]["id"]),
+        (&made["id"], &json!(seed::SUPPORT_TIER_1))
+    );
     assert_eq!((&undone["priority"], &undone["waitedMinutes"]), (&json!(13), &json!(10)));
     assert_eq!((&undone["reason"], &undone["reference"]), (&json!("by mistake"), &json!("CASE-9")));
     let (queue, routing) = app.waits(call).unwrap();
@@ -93,7 +100,8 @@ async fn what_the_move_set_is_taken_away_again() {
 async fn the_order_after_an_undo_is_the_order_before_the_move() {
     let app = TestApp::start().await;
     app.sandbox().act(seed::WAITING_CALL, Act::HangUp).unwrap();
-    let calls = [waiting(app.sandbox(), 600), waiting(app.sandbox(), 400), waiting(app.sandbox(), 200)];
+    let calls =
+        [waiting(app.sandbox(), 600), waiting(app.sandbox(), 400), waiting(app.sandbox(), 200)];
     let before = line(app.sandbox(), seed::SUPPORT_TIER_1);
     let made = moved(&app, calls[1]).await;
     assert_eq!(undo(&app, &made).await.status, 201);
@@ -250,9 +258,12 @@ async fn the_body_is_needed_and_its_fields_are_checked() {
     let path = path_of(&made);
     let none = send(app.request(Method::POST, &path)).await;
     assert_eq!(none.outcome(), (415, "unsupported_media_type".to_owned()));
-    let text = app.request(Method::POST, &path).header(header::CONTENT_TYPE, "text/plain").body("{}");
+    let text =
+        app.request(Method::POST, &path).header(header::CONTENT_TYPE, "text/plain").body("{}");
     assert_eq!(send(text).await.outcome(), (415, "unsupported_media_type".to_owned()));
-    for body in [json!({"priority": 3}), json!({"reason": 4}), json!({"reference": "x".repeat(129)})] {
+    for body in
+        [json!({"priority": 3}), json!({"reason": 4}), json!({"reference": "x".repeat(129)})]
+    {
         assert_eq!(app.post(&path, &body).await.outcome(), (422, "invalid_request".to_owned()));
     }
     let nothing = "/transfers/0199a000-0000-7000-8000-000000000000/undo";
@@ -278,13 +289,18 @@ async fn an_undo_needs_the_transfer_in_sight_and_the_queue_it_goes_back_to() {
         ("TRANSFERS_MAX_PER_CONVERSATION_PER_HOUR", "1"),
     ])
     .await;
-    let made = app.post_as("crm", "/transfers", &plain(app.fresh_call(), "Support Tier 2")).await.json();
-    let undo_as = async |caller, made: &Value| app.post_as(caller, &path_of(made), &json!({})).await;
+    let made =
+        app.post_as("crm", "/transfers", &plain(app.fresh_call(), "Support Tier 2")).await.json();
+    let undo_as =
+        async |caller, made: &Value| app.post_as(caller, &path_of(made), &json!({})).await;
     for (caller, outcome) in [("ivr", (404, "not_found")), ("reader", (403, "not_permitted"))] {
         let (status, code) = outcome;
         assert_eq!(undo_as(caller, &made).await.outcome(), (status, code.to_owned()), "{caller}");
     }
-    let narrow = app.post_as("narrow", "/transfers", &plain(app.fresh_call(), "Support Tier 2")).await.json();
+    let narrow = app
+        .post_as("narrow", "/transfers", &plain(app.fresh_call(), "Support Tier 2"))
+        .await
+        .json();
     assert_eq!(undo_as("narrow", &narrow).await.outcome(), (403, "queue_not_permitted".to_owned()));
     // Neither is hindered by the limit of moves an hour, nor counts towards it.
     assert_eq!(undo_as("crm", &made).await.status, 201);

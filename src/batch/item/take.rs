@@ -11,7 +11,7 @@ use crate::{
         store::TakeResult,
         trouble::{Pauses, Trouble},
     },
-    problem::Problem,
+    problem::{Code, Problem},
     transfer::{
         audit,
         engine::{self, Job},
@@ -42,7 +42,10 @@ impl Run {
     pub(super) async fn later(&self, open: &mut Open, problem: Problem) -> ItemResult {
         open.laters += 1;
         if open.laters > MOST_LATERS {
-            return self.settle(open, Stage::Failed, problem).await;
+            let rings = problem.code == Code::ConversationRinging;
+            let left = rings && open.item.request.undo.is_some();
+            let stage = if left { Stage::Skipped } else { Stage::Failed };
+            return self.settle(open, stage, problem).await;
         }
         ItemResult::Later
     }

@@ -16,6 +16,7 @@ fn batch(total: u32, vanished: u32) -> Batch {
         reason: None,
         reference: None,
         drain: None,
+        undoes: None,
         max_priority: None,
         moves_per_conversation: None,
         queues: None,

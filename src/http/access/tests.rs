@@ -110,6 +110,7 @@ fn closed_routes() -> Vec<(&'static str, String, Vec<Permission>)> {
         ("GET", format!("/batches/{ID}"), vec![TransfersRead]),
         ("DELETE", format!("/batches/{ID}"), vec![BatchesWrite]),
         ("GET", format!("/batches/{ID}/transfers"), vec![TransfersRead]),
+        ("POST", format!("/batches/{ID}/undo"), vec![BatchesWrite]),
         ("GET", format!("/batches/{ID}/events"), vec![TransfersRead]),
         ("GET", format!("/conversations/{ID}"), vec![TransfersRead]),
         ("GET", "/queues".to_owned(), vec![QueuesRead]),

@@ -12,7 +12,7 @@ use crate::{
             shapes::BatchEventShape,
         },
         query::{BatchQuery, BatchTransferQuery},
-        requests::BatchBody,
+        requests::{BatchBody, BatchUndoBody},
         schema::uuid,
         transfers::example_of,
         views::{BatchOrPlan, BatchPage, BatchView, TransferPage},
@@ -27,18 +27,53 @@ const OTHER_CALL: &str = "c1000000-0000-4000-8000-000000000002";
 
 /// The operations of this module.
 pub(in crate::http) fn entries() -> Vec<Entry> {
-    vec![create(), list(), find(), cancel(), transfers(), watch()]
+    vec![create(), list(), find(), cancel(), transfers(), watch(), undo()]
 }
 
-fn create() -> Entry {
-    let batch = Answer::new("The batch is recorded and begins.")
+/// A batch that begins.
+fn begun() -> Answer {
+    Answer::new("The batch is recorded and begins.")
         .json::<BatchOrPlan<'_>>(batch("running"))
         .with_always("Location")
         .with("Idempotent-Replayed")
         .leads_to("findBatch", "The batch as it then stands.")
         .leads_to("cancelBatch", "Stops the batch.")
         .leads_to("listBatchTransfers", "Its transfers.")
-        .leads_to("watchBatch", "Its events.");
+        .leads_to("watchBatch", "Its events.")
+}
+
+fn undo() -> Entry {
+    let body = json!({"reason": "the outage is over"});
+    Entry::post("/batches/{id}/undo", "undoBatch", "Put the calls of a batch back")
+        .tag("Batches")
+        .about(
+            "Every call that a finished or cancelled batch moved goes back to where it was, as with \
+             `POST /transfers/{id}/undo`, longest wait first. It is a batch like any other; calls \
+             that were answered, moved on or hung up are skipped. A batch is undone once. With \
+             `dryRun` nothing moves: 200 with what would, and a `planId` for `POST /batches`.",
+        )
+        .parameters([id()])
+        .header("Idempotency-Key")
+        .header("traceparent")
+        .body::<BatchUndoBody>(&[
+            ("All of it", body),
+            ("Only show what would go back", json!({"dryRun": true})),
+        ])
+        .answer(200, Answer::new("What would go back.").json::<BatchOrPlan<'_>>(plan()))
+        .answer(202, begun())
+        .can_fail(&GENESYS)
+        .can_fail(&QUEUE_LOOK_UP)
+        .can_fail(&[
+            Code::NotFound,
+            Code::IdempotencyKeyInvalid,
+            Code::IdempotencyKeyReused,
+            Code::UndoImpossible,
+            Code::StoreUnavailable,
+            Code::OutcomeUnknown,
+        ])
+}
+
+fn create() -> Entry {
     Entry::post("/batches", "createBatch", "Move many calls, or all that wait in a queue")
         .tag("Batches")
         .about(
@@ -55,7 +90,7 @@ fn create() -> Entry {
         .header("traceparent")
         .body::<BatchBody>(&requests())
         .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan<'_>>(plan()))
-        .answer(202, batch)
+        .answer(202, begun())
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)
         .can_fail(&[
@@ -63,6 +98,7 @@ fn create() -> Entry {
             Code::IdempotencyKeyReused,
             Code::DrainLoop,
             Code::PlanExpired,
+            Code::UndoImpossible,
             Code::Conflict,
             Code::RejectedByGenesys,
             Code::StoreUnavailable,

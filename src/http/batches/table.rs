@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     batch::{BatchState, BatchStatus, Counts, Kind, Plan},
-    transfer::model::Transfer,
+    transfer::model::{Queue, Transfer},
 };
 
 /// Columns of a terminal that has not been widened.
@@ -54,9 +54,10 @@ pub(super) fn of(state: &BatchState) -> String {
 /// What a dry run would do.
 pub(super) fn plan(plan: &Plan) -> String {
     let mut text = String::new();
-    let (from, to) = (shown(&plan.drain.from.name), shown(&plan.drain.to.name));
     row(&mut text, "plan", &plan.id.to_string());
-    row(&mut text, "drain", &format!("{from} -> {to}"));
+    let name = |queue: Option<&Queue>| shown(queue.map_or("several queues", |queue| &*queue.name));
+    let kind = if plan.undo.is_some() { "undo" } else { "drain" };
+    row(&mut text, kind, &format!("{} -> {}", name(plan.from()), name(plan.to())));
     let good = plan.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC");
     row(&mut text, "good until", &good.to_string());
     let time = plan.eta_seconds.map_or_else(|| "a time not known".to_owned(), span);
@@ -146,6 +147,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::List => "list",
         Kind::Drain => "drain",
+        Kind::Undo => "undo",
     }
 }
 

@@ -9,14 +9,14 @@ use utoipa::{
 
 use super::{Reason, Reference, Skills, TransferRequestBody, queue};
 use crate::{
-    batch::{BatchOrder, DrainOrder, When},
+    batch::{BatchOrder, DrainOrder, UndoOrder, When},
     http::{
         answer::Failure,
         checked::{Checked, ObjectFields, Rule, Wrong, body, kind},
         rules::{BoundedText, Ids, KeepPlace, Time, Whole, wrong},
     },
     transfer::{
-        ids::{LanguageId, PlanId, QueueId},
+        ids::{BatchId, LanguageId, PlanId, QueueId},
         model::{Priority, QueueName},
     },
 };
@@ -120,6 +120,31 @@ impl ToSchema for TransferList {
         schemas.push((TransferRequestBody::name().into_owned(), TransferRequestBody::schema()));
         TransferRequestBody::schemas(schemas);
     }
+}
+
+/// Why the calls of a batch go back; `{}` is enough.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = BatchUndoRequest)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::http) struct BatchUndoBody {
+    /// Only show what would go back. `false` when absent.
+    #[schema(value_type = Option<bool>)]
+    dry_run: Option<Checked<bool>>,
+    /// Why, for the record.
+    #[schema(value_type = Option<Reason>, inline)]
+    reason: Option<Checked<Reason>>,
+}
+
+/// Reads the body of `POST /batches/{id}/undo`.
+///
+/// # Errors
+/// `malformed_json`; `invalid_request` with every bad field.
+pub(in crate::http) fn batch_undo(bytes: &[u8], batch: BatchId) -> Result<BatchOrder, Failure> {
+    body(bytes, |read: BatchUndoBody, fields| {
+        let dry_run = fields.take("dryRun", read.dry_run).unwrap_or_default();
+        let reason = fields.take("reason", read.reason).map(|BoundedText(text)| text);
+        Some(BatchOrder::Undo(UndoOrder { batch, dry_run, reason }))
+    })
 }
 
 /// Reads the body of `POST /batches`: a list, a drain, or a plan's id.

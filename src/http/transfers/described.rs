@@ -32,10 +32,10 @@ fn create() -> Entry {
         )
         .body::<TransferRequestBody>(&requests());
     moves(entry).can_fail(&[
-            Code::ParticipantAmbiguous,
-            Code::ParticipantNotFound,
-            Code::AlreadyInQueue,
-        ])
+        Code::ParticipantAmbiguous,
+        Code::ParticipantNotFound,
+        Code::AlreadyInQueue,
+    ])
 }
 
 /// What a request that moves a call takes and may come to.
@@ -45,7 +45,13 @@ fn moves(entry: Entry) -> Entry {
         .replays_problems()
         .header("Prefer")
         .header("traceparent")
-        .answer(201, made("Genesys took the command; with `Prefer: wait=N` perhaps seen in the queue.", "accepted"))
+        .answer(
+            201,
+            made(
+                "Genesys took the command; with `Prefer: wait=N` perhaps seen in the queue.",
+                "accepted",
+            ),
+        )
         .answer(202, made("Recorded; the work goes on (`Prefer: respond-async`).", "pending"))
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)

@@ -90,7 +90,7 @@ impl<'a> From<&'a BatchState> for BatchView<'a> {
             status: batch.status,
             until: drain.and_then(|drain| drain.until),
             when: drain.map(|drain| drain.when).unwrap_or_default(),
-            undoes: None,
+            undoes: batch.undoes,
             total: batch.total,
             counts: state.counts.into(),
             reasons: Reasons(&state.reasons),
@@ -190,10 +190,12 @@ pub(in crate::http) struct PlanView<'a> {
     expires_at: Timestamp,
     /// Calls that would move, shown or not.
     total: u32,
-    /// The queue that would be emptied.
-    from: QueueName<'a>,
-    /// Where its calls would go.
-    to: PlanTargetView<'a>,
+    /// The queue that would be emptied; of an undo the one all calls wait in, if it is one.
+    #[schema(required)]
+    from: Option<QueueName<'a>>,
+    /// Where its calls would go; of an undo null when that is not one queue.
+    #[schema(required)]
+    to: Option<PlanTargetView<'a>>,
     /// Requests to Genesys it takes, as far as can be told.
     requests: u32,
     /// Seconds it takes; null when that cannot be said.
@@ -224,15 +226,15 @@ impl<'a> From<&'a Plan> for PlanView<'a> {
             plan_id: plan.id,
             expires_at: plan.expires_at,
             total: plan.total,
-            from: (&plan.drain.from).into(),
-            to: PlanTargetView {
-                id: plan.drain.to.id,
-                name: &plan.drain.to.name,
+            from: plan.from().map(Into::into),
+            to: plan.to().map(|to| PlanTargetView {
+                id: to.id,
+                name: &to.name,
                 activity: plan
                     .activity
                     .as_ref()
                     .map(|activity| ActivityView::new(activity, plan.estimated_wait_seconds)),
-            },
+            }),
             requests: plan.requests,
             eta_seconds: plan.eta_seconds,
             items: plan.items.iter().map(Into::into).collect(),

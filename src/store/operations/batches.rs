@@ -29,7 +29,7 @@ pub(in crate::store) use create::{CreateBatch, FindBatchKey};
 pub(in crate::store) use items::{AddItems, KnownConversations, OpenItems};
 pub(in crate::store) use looks::{ClaimLook, ShareLook};
 pub(in crate::store) use plans::{GetPlan, KeepPlan};
-pub(in crate::store) use read::{Changed, GetBatch, ListBatches, RunningDrains, TallyOf};
+pub(in crate::store) use read::{Changed, GetBatch, ListBatches, RunningDrains, TallyOf, UndoOf};
 pub(in crate::store) use take::{ReopenItem, ReopenUnsent, TakeItem};
 
 /// Reads a row and keeps others from changing it until the transaction ends. SQLite has one writer

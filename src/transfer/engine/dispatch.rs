@@ -21,8 +21,7 @@ use crate::{
         plan, problems,
         records::NotRecorded,
         store::KeyChange,
-        undo,
-        watch,
+        undo, watch,
     },
 };
 

@@ -105,7 +105,8 @@ impl RoutingChange {
     /// Whether nothing is to be set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let sets = self.priority.is_some() || self.skill_ids.is_some() || self.language_id.is_some();
+        let sets =
+            self.priority.is_some() || self.skill_ids.is_some() || self.language_id.is_some();
         !sets && !self.clears_language
     }
 }

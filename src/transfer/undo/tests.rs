@@ -15,7 +15,9 @@ fn terms() -> UndoTerms {
 
 fn found(legs: Vec<Leg>) -> Result<Option<ParticipantId>, Code> {
     let conversation = conversation(legs);
-    waiting_leg(&terms(), &conversation).map(|leg| leg.participant_id).map_err(|problem| problem.code)
+    waiting_leg(&terms(), &conversation)
+        .map(|leg| leg.participant_id)
+        .map_err(|problem| problem.code)
 }
 
 #[test]
@@ -34,7 +36,10 @@ fn only_a_call_that_waits_where_the_move_put_it_goes_back() {
             vec![customer(), left(), came(), agent(4, LegState::Ringing)],
             Err(Code::ConversationRinging),
         ),
-        (vec![customer(), left(), ended(came()), waiting(4, queue(8))], Err(Code::ConversationMoved)),
+        (
+            vec![customer(), left(), ended(came()), waiting(4, queue(8))],
+            Err(Code::ConversationMoved),
+        ),
         // It was answered, and is back in the same queue.
         (
             vec![customer(), left(), ended(came()), ended(talks(4)), waiting(5, queue(9))],

@@ -188,7 +188,8 @@ fn plan(fixture: &Fixture) -> Plan {
     Plan {
         id: PlanId::new(fresh_id(now)),
         requested_by: CallerName::new("crm"),
-        drain: batch(now, 1).drain.unwrap(),
+        drain: batch(now, 1).drain,
+        undo: None,
         total: 1,
         items: vec![PlannedCall {
             conversation_id: ConversationId::new(fresh_id(now)),

@@ -112,6 +112,7 @@ pub(crate) fn batch(now: Timestamp, total: u32) -> Batch {
             when: When::Always,
             waiting_by: now,
         }),
+        undoes: None,
         max_priority: None,
         moves_per_conversation: None,
         queues: QueuePattern::new("Support *").map(|pattern| vec![pattern]),

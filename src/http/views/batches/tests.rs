@@ -74,7 +74,8 @@ fn a_plan_is_shown_member_for_member() {
     let plan = Plan {
         id: PlanId::new(Uuid::nil()),
         requested_by: batch.requested_by,
-        drain: batch.drain.unwrap(),
+        drain: batch.drain,
+        undo: None,
         total: 2,
         items: vec![call(Some(1), Priority::new(11)), call(None, None)],
         activity: Some(QueueActivity {

@@ -13,7 +13,7 @@ use super::{
     },
     held,
     items::NewItems,
-    read::running_drains,
+    read::{running_drains, undo_of},
 };
 use crate::{
     batch::{
@@ -91,6 +91,11 @@ impl CreateBatch {
         if session.row(there, &[Param::Id(batch.id.uuid())], |_| Ok(())).await?.is_some() {
             return Ok(Some(Created::Done));
         }
+        if let Some(undoes) = batch.undoes
+            && let Some((other, caller)) = undo_of(session, undoes).await?
+        {
+            return Ok(Some(Created::Undone(other, caller)));
+        }
         if let Some(plan) = self.new.plan
             && !has_plan(session, plan).await?
         {
@@ -107,8 +112,8 @@ impl CreateBatch {
         let batch = &self.new.batch;
         let edge = batch.drain.as_ref();
         let text = "INSERT INTO batches \
-            (id, status, caller, runner, from_queue, to_queue, finished_at, data, standing_until) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            (id, status, caller, runner, from_queue, to_queue, finished_at, data, standing_until, \
+            undoes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
         let values = [
             Param::Id(batch.id.uuid()),
             Param::Text(batch.status.as_str()),
@@ -119,9 +124,10 @@ impl CreateBatch {
             Param::MaybeNumber(batch.finished_at.map(micros)),
             Param::Text(&self.data),
             Param::MaybeNumber(edge.and_then(|drain| drain.until).map(micros)),
+            Param::MaybeId(batch.undoes.map(BatchId::uuid)),
         ];
-        session.execute(text, &values).await?;
-        Ok(())
+        // Another process was quicker with the undo of the same batch.
+        if session.execute(text, &values).await? == 0 { Err(DbError::Race) } else { Ok(()) }
     }
 
     async fn claim_key<S: DbSession>(

@@ -22,7 +22,7 @@ use crate::{
     problem::Code,
     transfer::{
         ids::{BatchId, QueueId},
-        model::{Status, Transfer},
+        model::{CallerName, Status, Transfer},
     },
 };
 
@@ -38,6 +38,28 @@ impl DbOperation for GetBatch {
         let text = "SELECT data FROM batches WHERE id = $1";
         session.row(text, &[Param::Id(self.0.uuid())], batch).await
     }
+}
+
+/// The batch that undoes another.
+pub(in crate::store) struct UndoOf(pub(in crate::store) BatchId);
+
+impl DbOperation for UndoOf {
+    const NAME: StoreOperation = StoreOperation::BatchUndoOf;
+
+    type Output = Option<(BatchId, CallerName)>;
+
+    async fn apply<S: DbSession>(&self, session: &mut S) -> Result<Self::Output, DbError> {
+        undo_of(session, self.0).await
+    }
+}
+
+pub(super) async fn undo_of<S: DbSession>(
+    session: &mut S,
+    id: BatchId,
+) -> Result<Option<(BatchId, CallerName)>, DbError> {
+    let text = "SELECT data FROM batches WHERE undoes = $1 AND status <> 'failed'";
+    let found = session.row(text, &[Param::Id(id.uuid())], batch).await?;
+    Ok(found.map(|undo| (undo.id, undo.requested_by)))
 }
 
 /// One page of batches, newest first.

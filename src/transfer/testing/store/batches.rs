@@ -17,7 +17,7 @@ use crate::{
     problem::Problem,
     transfer::{
         ids::{BatchId, PlanId},
-        model::Status,
+        model::{CallerName, Status},
     },
 };
 
@@ -36,6 +36,13 @@ struct Row {
 }
 
 impl Batches {
+    fn undo_of(&self, id: BatchId) -> Option<(BatchId, CallerName)> {
+        let undoes =
+            |row: &&Row| row.batch.undoes == Some(id) && row.batch.status != BatchStatus::Failed;
+        let undo = &self.all.values().find(undoes)?.batch;
+        Some((undo.id, undo.requested_by.clone()))
+    }
+
     fn drains(&self) -> Vec<RunningDrain> {
         let running = self.all.values().filter(|row| row.batch.status == BatchStatus::Running);
         running
@@ -76,6 +83,11 @@ impl BatchStore for MemoryStore {
         if let Some(record) = taken {
             return Ok(Created::KeyTaken(record.clone()));
         }
+        if let Some(undoes) = new.batch.undoes
+            && let Some((other, by)) = batches.undo_of(undoes)
+        {
+            return Ok(Created::Undone(other, by));
+        }
         if new.plan.is_some_and(|plan| !batches.plans.contains_key(&plan)) {
             return Ok(Created::PlanGone);
         }
@@ -98,6 +110,10 @@ impl BatchStore for MemoryStore {
         let items = new.items.iter().map(|item| (item.position, (item.clone(), None))).collect();
         batches.all.insert(new.batch.id, Row { batch: new.batch.clone(), runner, items });
         Ok(Created::Done)
+    }
+
+    async fn undo_of(&self, id: BatchId) -> Result<Option<(BatchId, CallerName)>, StoreError> {
+        Ok(self.rows.lock().unwrap().batches.undo_of(id))
     }
 
     async fn keep_plan(&self, plan: &Plan) -> Result<(), StoreError> {
