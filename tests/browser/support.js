@@ -101,7 +101,8 @@ export class Bench {
 
   /** Lets calls wait in a queue; their ids. */
   async waiting(queueName, count) {
-    return (await this.world("POST", "/sandbox/conversations", { shape: "waiting", queueName, count, sinceSeconds: 300 })).ids;
+    const made = await this.world("POST", "/sandbox/conversations", { shape: "waiting", queueName, count, sinceSeconds: 300 });
+    return made.ids ?? [made.id];
   }
 
   /** Makes a queue. */

@@ -111,13 +111,13 @@ const LISTED = 200;
 /** Bars of the picture of the pace. */
 const BARS = 60;
 
-let live = null;
+let live = {};
 
 /** Follows the batch that is shown; leaves the one before. */
 export function followBatch() {
   const id = app.view === "batch" && app.me ? app.id : "";
-  if (live?.id === id) return;
-  live?.control.abort();
+  if (live.id === id) return;
+  live.control?.abort();
   live = { id, batch: null, seen: new Map(), problem: null, isLost: false, hasEnded: false, undo: {}, control: new AbortController() };
   if (id) watch(live);
 }
@@ -221,15 +221,17 @@ function undoPart(one) {
 }
 
 export function batchView() {
-  const one = live;
-  const batch = one?.batch;
-  if (!batch) return html`<h2 tabindex="-1">Batch</h2>${one?.problem ? problemBox(one.problem) : "Loading…"}`;
+  const { batch, problem } = live;
+  return html`<h2 tabindex="-1">${batch ? titleOf(batch) : "Batch"}</h2>${batch ? shown(live) : problem ? problemBox(problem) : "Loading…"}`;
+}
+
+function shown(one) {
+  const { batch } = one;
   const { counts, total, until, undoes } = batch;
   const isRunning = batch.status === "running";
   const notes = Object.entries(batch.warningCounts ?? {}).map(([code, number]) => ({ detail: `${calls(number)}: ${wordsOf(code)}` }));
   const tile = ([words, number, kind]) => html`<div class=${number > 0 ? kind : ""}><dt>${words}</dt><dd>${count(number)}</dd></div>`;
-  return html`<h2 tabindex="-1">${titleOf(batch)}</h2>
-    <p class="row">${status(batch.status)} <span>${paceLine(batch)}</span>${one.isLost ? html`<span class="bad">${mark("✗")}Connection lost; connecting again…</span>` : ""}</p>
+  return html`<p class="row">${status(batch.status)} <span>${paceLine(batch)}</span>${one.isLost ? html`<span class="bad">${mark("✗")}Connection lost; connecting again…</span>` : ""}</p>
     <progress max=${Math.max(1, total)} .value=${total > 0 ? settledOf(batch) : 1} aria-label="Calls settled"></progress>
     <dl class="tiles">${[["moved", movedOf(batch), "good"], ["to move", counts.pending], ["failed", counts.failed, "bad"], ["skipped", counts.skipped],
     ["unknown", counts.unknown, "bad"]].map(tile)}</dl>

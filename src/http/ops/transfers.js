@@ -97,12 +97,15 @@ function undoPart(one) {
 }
 
 export function transferView() {
-  const { transfer, problem, others } = story ?? {};
-  if (!transfer) return html`<h2 tabindex="-1">Transfer</h2>${missing("transfers:read")}${problem ? problemBox(problem) : "Loading…"}`;
+  const { transfer, problem } = story;
+  return html`<h2 tabindex="-1">Transfer${transfer ? ` to ${transfer.queue.name}` : ""}</h2>
+    ${missing("transfers:read")}${problemBox(problem)}${transfer ? told(story) : problem ? "" : "Loading…"}`;
+}
+
+function told({ transfer, others }) {
   const { error } = transfer;
-  return html`<h2 tabindex="-1">Transfer to ${transfer.queue.name}</h2>
-    <p class="row">${status(transfer.status)} <code>${transfer.conversationId}</code></p>
-    ${problemBox(problem)}${warningList(transfer.warnings)}${steps(transfer)}
+  return html`<p class="row">${status(transfer.status)} <code>${transfer.conversationId}</code></p>
+    ${warningList(transfer.warnings)}${steps(transfer)}
     ${error ? html`<h3>What went wrong</h3><p>${shortly(error)}</p><p>${error.hint}</p>` : ""}
     ${transfer.status === "unknown" ? html`<p><a href="#person">Settle it</a></p>` : undoPart(story)}
     ${facts({ Priority: transfer.priority, "Minutes waited": transfer.waitedMinutes, Reason: transfer.reason, Reference: transfer.reference, Id: html`<code>${transfer.id}</code>` })}
