@@ -129,7 +129,8 @@ fn info() -> Info {
          that are not listed here are refused in requests; answers may gain members. A member \
          that is `null` counts as absent.\n\nWhat goes wrong is answered as \
          `application/problem+json` (RFC 9457). Its `code` is one of a fixed list, `retryable` \
-         says whether the same request may be sent again, `hint` what to do next. Any other path \
+         says whether the same request may be sent again, `hint` what to do next. Only what cannot \
+         be parsed as HTTP gets 400 or 431 without a body, and the connection closes. Any other path \
          is 404 `not_found`, any other method 405 `method_not_allowed` with `Allow`. `HEAD` is \
          taken wherever `GET` is, `OPTIONS` everywhere."
             .to_owned(),

@@ -27,8 +27,8 @@ const fn words(code: Code) -> (&'static str, &'static str) {
              is a good key.",
         ),
         Code::InvalidHeader => (
-            "The request line or a header cannot be understood, or the Host header is missing. \
-             Nothing was done.",
+            "A line of the request's head does not end with CR LF, the Host header is missing or \
+             there are two, or HTTP was sent where HTTPS is spoken. Nothing was done.",
             "Check what the client or a proxy in between actually sends; a plain curl call to \
              the same address shows whether the service works.",
         ),
