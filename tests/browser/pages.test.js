@@ -47,7 +47,6 @@ describe("an outage", () => {
     await see(page, "completed");
     assert.equal(await bench.waitingIn("Sales"), 0);
     assert.equal(await bench.waitingIn("Retention"), 30);
-    await picture(page, "drain");
 
     await button(page, "Undo…").click();
     await button(page, "Put back 30 calls").click();
@@ -200,6 +199,7 @@ describe("a service in trouble", () => {
     await button(page, "Preview").click();
     await button(page, "Move 100 calls").click();
     await see(page, "Waiting for Genesys' request limit until");
+    await picture(page, "drain");
     await button(page, "Stop").click();
     await see(page, "cancelled");
     const left = await bench.waitingIn("Long");
@@ -272,47 +272,46 @@ describe("a large organisation", () => {
     const page = await openPage(`${bench.at}/ops`);
     const board = async () => (await bench.requests("&path=observations")).length;
     await boardRow(page, "Support Tier 1").waitFor();
-    const isQuiet = async () => {
+    const seenInAWhile = async () => {
       // What was on its way has come back.
       await new Promise((done) => { setTimeout(done, 1000); });
       await bench.world("DELETE", "/sandbox/ledger");
       await new Promise((done) => { setTimeout(done, 7000); });
-      return (await bench.requests()).length === 0;
+      return (await bench.requests()).map(({ method, path }) => `${method} ${path}`);
     };
     await hide(page, true);
-    assert.ok(await isQuiet());
+    assert.deepEqual(await seenInAWhile(), []);
     await hide(page, false);
     await eventually("the board is refreshed", board);
     await button(page, "Pause").click();
-    assert.ok(await isQuiet());
+    assert.deepEqual(await seenInAWhile(), []);
     await button(page, "Go on").click();
     await eventually("the board is refreshed", board);
     await page.context().close();
   });
 
   test("finds no barrier on its pages, wide or narrow, light or dark", async () => {
-    for (const colorScheme of ["light", "dark"]) {
-      for (const width of [1280, 360]) {
-        const page = await openPage(`${bench.at}/ops`, { colorScheme, viewport: { width, height: 740 } });
-        for (const view of ["queues", "drain", "history", "person"]) {
-          await page.goto(`${bench.at}/ops#${view}`);
-          await page.getByText("Ready").first().waitFor();
-          if (view === "queues") await boardRow(page, "Support Tier 1").waitFor();
-          for (const fold of await page.locator("summary").all()) await fold.click();
-          assert.deepEqual(await barriers(page), [], `${view} ${colorScheme} ${width}`);
-          const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          assert.ok(beyond <= 0, `${view} is ${beyond} px too wide at ${width}`);
-        }
-        assert.deepEqual(page.complaints, []);
-        await page.context().close();
-        const docs = await openPage(`${bench.at}/docs#createBatch`, { colorScheme, viewport: { width, height: 740 } });
-        await docs.getByRole("form", { name: "Try POST /batches" }).waitFor();
-        for (const fold of await docs.locator("#createBatch summary").all()) if (await fold.isVisible()) await fold.click();
-        await docs.locator("#createBatch > summary").click({ trial: true });
-        assert.deepEqual(await barriers(docs), [], `docs ${colorScheme} ${width}`);
-        assert.deepEqual(docs.complaints, []);
-        await docs.context().close();
+    for (const [colorScheme, width] of [["light", 1280], ["dark", 360]]) {
+      const page = await openPage(`${bench.at}/ops`, { colorScheme, viewport: { width, height: 740 } });
+      for (const view of ["queues", "drain", "history", "person"]) {
+        await page.goto(`${bench.at}/ops#${view}`);
+        await page.getByText("Ready").first().waitFor();
+        // A hundred rows that are alike take axe a while.
+        if (view === "queues") await page.getByLabel("Search").fill("support");
+        for (const fold of await page.locator("summary").all()) await fold.click();
+        assert.deepEqual(await barriers(page), [], `${view} ${colorScheme} ${width}`);
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(beyond <= 0, `${view} is ${beyond} px too wide at ${width}`);
       }
+      assert.deepEqual(page.complaints, []);
+      await page.context().close();
+      const docs = await openPage(`${bench.at}/docs#createBatch`, { colorScheme, viewport: { width, height: 740 } });
+      await docs.getByRole("form", { name: "Try POST /batches" }).waitFor();
+      for (const fold of await docs.locator("#createBatch summary").all()) if (await fold.isVisible()) await fold.click();
+      await docs.locator("#createBatch > summary").click({ trial: true });
+      assert.deepEqual(await barriers(docs), [], `docs ${colorScheme} ${width}`);
+      assert.deepEqual(docs.complaints, []);
+      await docs.context().close();
     }
   });
 
@@ -329,17 +328,15 @@ describe("a large organisation", () => {
 
   test("loads the page from one host, in 60 KB", async () => {
     const page = await openPage("about:blank");
-    let bytes = 0;
-    const hosts = new Set();
-    page.on("response", async (response) => {
-      const { host, pathname } = new URL(response.url());
-      hosts.add(host);
-      if (pathname.startsWith("/ops")) bytes += (await response.body()).length;
-    });
+    const loaded = [];
+    page.on("request", (request) => loaded.push(new URL(request.url())));
     await page.goto(`${bench.at}/ops`);
     await boardRow(page, "Support Tier 1").waitFor();
-    assert.ok(bytes > 20_000 && bytes <= 60_000, `${bytes} bytes`);
-    assert.deepEqual([...hosts], [new URL(bench.at).host]);
+    const files = loaded.filter(({ pathname }) => /^\/(ops|docs)/.test(pathname));
+    const sizes = await Promise.all(files.map(async (url) => (await (await fetch(url)).arrayBuffer()).byteLength));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    assert.ok(files.length > 8 && bytes <= 60_000, `${bytes} bytes in ${files.length} files`);
+    assert.deepEqual(new Set(loaded.map(({ host }) => host)), new Set([new URL(bench.at).host]));
     await page.context().close();
   });
 });

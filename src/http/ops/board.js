@@ -12,13 +12,9 @@ const FIRST = 100;
 const board = { items: [], problem: null, isPaused: false, search: "", isWhole: false };
 
 const refresh = every(5, () => app.view === "queues" && !board.isPaused && may("queues:read"), board, async () => {
-  try {
-    arrange((await ask("GET", "/queues?activity=true")).items);
-  } catch (problem) {
-    // Names do not need Genesys.
-    if (board.items.length === 0 && problem.status >= 500) arrange((await ask("GET", "/queues")).items);
-    throw problem;
-  }
+  // Names are there at once, and when Genesys tells no numbers.
+  if (board.items.length === 0) arrange((await ask("GET", "/queues")).items);
+  arrange((await ask("GET", "/queues?activity=true")).items);
 });
 
 const waiting = ({ activity }) => activity?.waiting ?? -1;
@@ -30,6 +26,7 @@ function arrange(items) {
   const places = new Map(document.querySelector("#board:hover, #board:focus-within") && board.items.map(({ id }, place) => [id, place]));
   const place = ({ id }) => places.get(id) ?? places.size;
   board.items = app.names.toSorted((a, b) => place(a) - place(b) || waiting(b) - waiting(a) || longest(b) - longest(a) || a.label.localeCompare(b.label));
+  draw();
 }
 
 function age() {

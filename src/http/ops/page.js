@@ -23,6 +23,7 @@ const refresh = every(5, () => true, {}, async () => {
     app.me = await ask("GET", "/whoami");
     Object.assign(app, { problem: null, lost: null });
     followBatch();
+    run();
     askedAt = performance.now();
     if (app.titles.size === 0) app.titles = new Map((await ask("GET", "/problems")).items.map(({ code, title }) => [code, title]));
   } catch (problem) {
@@ -34,7 +35,6 @@ const refresh = every(5, () => true, {}, async () => {
     }
   }
   app.ready = await ready;
-  run();
 });
 
 function useNewKey(event) {
