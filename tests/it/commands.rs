@@ -364,12 +364,7 @@ async fn queues_shows_who_waits() {
     let listed = on_a_pipe(&base(&app), &["queues", "support tier 1"]).await;
     assert_eq!(listed.code, Some(0), "{listed:?}");
     assert!(listed.out.contains("3 waiting") && listed.out.contains(" on queue"), "{listed:?}");
-    app.fault(
-        "POST",
-        OBSERVATIONS,
-        9,
-        Fault::Status(StatusAnswer::new(403)),
-    );
+    app.fault("POST", OBSERVATIONS, 9, Fault::Status(StatusAnswer::new(403)));
     let names = on_a_pipe(&base(&app), &["queues", "sales"]).await;
     assert_eq!(names.code, Some(0), "{names:?}");
     assert!(names.out.contains("Sales") && !names.out.contains("waiting"), "{names:?}");
