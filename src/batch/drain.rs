@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::{
     Batches, Drain, DrainOrder, Item, Kind, Plan, PlannedCall, When,
     draft::{Draft, at, queue_member},
-    drain_in_the_way, sight, state, undo,
+    drain_in_the_way,
+    model::PLAN_LIFETIME,
+    sight, state, undo,
 };
 use crate::{
     problem::{Code, FieldError, Problem},
@@ -21,9 +23,6 @@ use crate::{
         permission, problems,
     },
 };
-
-/// How long the list of a dry run is good.
-pub(super) const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
 
 /// How far ahead a standing drain may end.
 const LONGEST_STAND: SignedDuration = SignedDuration::from_hours(24);

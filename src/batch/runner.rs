@@ -20,7 +20,7 @@ use tokio::{
 
 use self::{
     phase::{Close, Control, NextStep},
-    stand::Stand,
+    stand::StandingDrain,
 };
 use super::{
     Batch, BatchStatus, Batches,
@@ -99,7 +99,7 @@ struct Runner {
     /// Calls that moved, or may have.
     moved: HashSet<ConversationId>,
     /// Of a standing drain: when it looks, and whether it moves calls now.
-    stand: Option<Stand>,
+    stand: Option<StandingDrain>,
     /// How many transfers moved a call, or may have.
     moves: u32,
     /// How many transfers there are.
@@ -171,7 +171,7 @@ impl Runner {
             known: HashSet::new(),
             arrived: HashMap::new(),
             moved: HashSet::new(),
-            stand: Stand::of(batch.drain.as_ref()),
+            stand: StandingDrain::of(batch.drain.as_ref()),
             moves: 0,
             ended: 0,
             tail_may_go: false,
@@ -346,7 +346,7 @@ impl Runner {
             return;
         }
         let gone = *self.gone.borrow_and_update();
-        let may_move = self.stand.as_ref().is_none_or(Stand::is_moving);
+        let may_move = self.stand.as_ref().is_none_or(StandingDrain::is_moving);
         match self.next_due().filter(|_| may_move) {
             Some(position) if self.control.has_room(self.in_flight.len(), gone) => {
                 self.begin(position).await;
@@ -354,7 +354,7 @@ impl Runner {
             due => {
                 // No item is back before the next one is due: that one is waited for.
                 let items = self.open.values().filter(|_| may_move);
-                let look = self.stand.as_ref().and_then(Stand::next_look);
+                let look = self.stand.as_ref().and_then(StandingDrain::next_look);
                 let until = items.filter_map(Open::due).chain(look).min();
                 match until.filter(|_| due.is_none()) {
                     _ if self.in_flight.is_empty() && self.is_done_standing() => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Batch, BatchStatus, Batches, Item, Kind, Plan, PlannedCall, PlannedUndo, UndoOrder,
-    draft::Draft, drain::PLAN_LIFETIME, state,
+    draft::Draft, model::PLAN_LIFETIME, state,
 };
 use crate::{
     problem::{Code, Problem},
@@ -14,10 +14,10 @@ use crate::{
         Caller,
         gateway::CallContext,
         ids::{BatchId, ConversationId, PlanId},
-        model::{Priority, Queue, QueueRef, Status, Transfer, TransferRequest},
+        model::{Priority, Queue, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
         permission,
         store::TransferFilter,
-        undo::{self, UndoTerms},
+        undo,
     },
 };
 

@@ -57,14 +57,14 @@ struct Activities {
     upstream: Upstream,
     pacer: Pacer,
     clock: Arc<dyn Clock>,
-    state: Mutex<Watched>,
+    state: Mutex<RecentlyAsked>,
     flight: SingleFlight<()>,
     /// The estimated waits; held while one is asked for.
     estimates: tokio::sync::Mutex<HashMap<QueueId, (Option<u64>, Instant)>>,
 }
 
 #[derive(Default)]
-struct Watched {
+struct RecentlyAsked {
     queues: HashMap<QueueId, WatchEntry>,
     /// Why the last load failed, and when.
     failure: Option<(GatewayError, Instant)>,
@@ -153,7 +153,7 @@ impl QueueActivities {
 }
 
 impl Activities {
-    fn lock(&self) -> MutexGuard<'_, Watched> {
+    fn lock(&self) -> MutexGuard<'_, RecentlyAsked> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,7 +218,7 @@ impl Activities {
     }
 }
 
-impl Watched {
+impl RecentlyAsked {
     fn recent_failure(&self) -> Option<GatewayError> {
         let (error, at) = self.failure.as_ref()?;
         (at.elapsed() < KEPT).then(|| error.clone())

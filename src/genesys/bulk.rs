@@ -1,5 +1,5 @@
-//! Looks at many calls in one request: all that wait in a queue, and the legs of a hundred. Nobody
-//! promises that Genesys goes on answering them, so each has the way of single looks behind it.
+//! Looks at many calls in one request: all that wait in a queue, and the legs of a hundred. Genesys
+//! does not promise to go on answering them, so each has the way of single looks behind it.
 
 use std::{
     collections::{HashMap, HashSet},

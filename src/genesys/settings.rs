@@ -8,7 +8,7 @@ use super::{
     call::Operation,
     text::tidy,
     upstream::Upstream,
-    wire::{ContactCenterSettings, analytics::Limits},
+    wire::{ContactCenterSettings, analytics::OrganizationLimits},
 };
 use crate::{
     support::{Fresh, Source},
@@ -55,7 +55,8 @@ pub(super) async fn limits(
     ctx: &CallContext,
 ) -> Result<Vec<(String, u64)>, GatewayError> {
     let request = upstream.request(ctx, Operation::GetLimits, &[]);
-    let read = upstream.read(request, |text| serde_json::from_str::<Limits>(text)).await;
+    let read =
+        upstream.read(request, |text| serde_json::from_str::<OrganizationLimits>(text)).await;
     let (limits, _) = read.map_err(GatewayError::of_no_conversation)?;
     let a_minute = limits.entities.items.iter().filter(|it| it.key.contains("per.minute"));
     Ok(a_minute.filter_map(|limit| Some((tidy(&limit.key, NAME), limit.value?))).collect())

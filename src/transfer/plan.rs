@@ -8,7 +8,7 @@ use super::{
     gateway::RoutingChange,
     ids::ParticipantId,
     legs,
-    model::{Previous, Priority, Queue, Transfer, TransferRequest},
+    model::{Moment, Previous, Priority, Queue, Transfer, TransferRequest},
     undo,
 };
 use crate::problem::{Code, FieldError, Problem};
@@ -76,15 +76,6 @@ pub fn plan(
     carrier: Carrier,
 ) -> Result<MovePlan, Box<Problem>> {
     plan_at_most(request, queue, conversation, Moment { now, most_minutes: i64::MAX }, carrier)
-}
-
-/// When a transfer is planned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The time by our clock.
-    pub now: Timestamp,
-    /// Most minutes that `keepPlace` may add then.
-    pub most_minutes: i64,
 }
 
 /// As [`plan`], where a call may not get ahead of others.

@@ -8,29 +8,9 @@ use super::{
     conversation::{Conversation, Leg, LegState, Purpose},
     ids::{ParticipantId, QueueId, TransferId},
     legs,
-    model::{Priority, QueueRef, Status, Transfer, TransferRequest},
-    plan::Moment,
+    model::{Moment, Priority, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
 };
 use crate::problem::{Code, Problem};
-
-/// The move that an undo takes back, as its record tells. Kept with the request, so that any
-/// process can carry the undo on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UndoTerms {
-    /// The transfer that is undone.
-    pub undoes: TransferId,
-    /// The queue it moved the call to.
-    pub from: QueueId,
-    /// When it was recorded, by our clock.
-    pub moved_at: Timestamp,
-    /// The participants that were there before it.
-    pub participants: Vec<ParticipantId>,
-    /// The priority the call had before it, when known.
-    pub priority: Option<i64>,
-    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
-    pub waiting_since: Option<Timestamp>,
-}
 
 /// The request that puts the call of `moved` back.
 ///

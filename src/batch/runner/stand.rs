@@ -15,7 +15,7 @@ const LOOKS: u32 = 2;
 
 /// A drain that stays.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct StandingDrain {
     until: Timestamp,
     when: When,
     moving: bool,
@@ -26,7 +26,7 @@ pub(super) struct Stand {
     has_looked_last: bool,
 }
 
-impl Stand {
+impl StandingDrain {
     /// `None` for a drain that ends with its queue.
     pub(super) fn of(drain: Option<&Drain>) -> Option<Self> {
         let drain = drain?;
@@ -95,9 +95,10 @@ mod tests {
     use super::*;
     use crate::batch::{Kind, samples};
 
-    fn stand(when: When) -> Stand {
+    fn stand(when: When) -> StandingDrain {
         let drain = samples::batch(Kind::Drain, 0).drain.unwrap();
-        Stand::of(Some(&Drain { until: Some(Timestamp::UNIX_EPOCH), when, ..drain })).unwrap()
+        StandingDrain::of(Some(&Drain { until: Some(Timestamp::UNIX_EPOCH), when, ..drain }))
+            .unwrap()
     }
 
     #[test]

@@ -124,14 +124,14 @@ pub(in crate::genesys) struct WaitEstimate {
 
 /// `LimitsEntityListing`
 #[derive(Debug, Deserialize)]
-pub(in crate::genesys) struct Limits {
+pub(in crate::genesys) struct OrganizationLimits {
     #[serde(default, deserialize_with = "optional")]
-    pub entities: Listed<Limit>,
+    pub entities: Listed<OrganizationLimit>,
 }
 
-/// `Limit`
+/// `OrganizationLimit`
 #[derive(Debug, Deserialize)]
-pub(in crate::genesys) struct Limit {
+pub(in crate::genesys) struct OrganizationLimit {
     pub key: String,
     #[serde(deserialize_with = "whole")]
     pub value: Option<u64>,
