@@ -14,10 +14,10 @@ use crate::{
         Caller,
         gateway::CallContext,
         ids::{BatchId, ConversationId, PlanId},
-        model::{Priority, Queue, QueueRef, Status, Transfer, TransferRequest},
+        model::{Priority, Queue, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
         permission,
         store::TransferFilter,
-        undo::{self, UndoTerms},
+        undo,
     },
 };
 
@@ -53,6 +53,22 @@ impl ReturningCall {
             language_id: None,
             new_priority: before.map(|before| Priority::saturating(before.saturating_add(waited))),
         }
+    }
+}
+
+impl Plan {
+    /// The one queue its calls would leave.
+    #[must_use]
+    pub fn from(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.from.as_ref());
+        self.drain.as_ref().map(|drain| &drain.from).or(undo)
+    }
+
+    /// The one queue they would go to.
+    #[must_use]
+    pub fn to(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.to.as_ref());
+        self.drain.as_ref().map(|drain| &drain.to).or(undo)
     }
 }
 

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     conversation::{LegState, Picture, Purpose},
     ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
-    undo::UndoTerms,
 };
 use crate::{names::trim, problem::Problem};
 
@@ -139,6 +138,25 @@ pub struct TransferRequest {
     /// The move that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Box<UndoTerms>>,
+}
+
+/// The move that an undo takes back, as its record tells. Kept with the request, so that any
+/// process can carry the undo on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoTerms {
+    /// The transfer that is undone.
+    pub undoes: TransferId,
+    /// The queue it moved the call to.
+    pub from: QueueId,
+    /// When it was recorded, by our clock.
+    pub moved_at: Timestamp,
+    /// The participants that were there before it.
+    pub participants: Vec<ParticipantId>,
+    /// The priority the call had before it, when known.
+    pub priority: Option<i64>,
+    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
+    pub waiting_since: Option<Timestamp>,
 }
 
 impl TransferRequest {

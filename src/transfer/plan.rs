@@ -103,8 +103,7 @@ pub fn plan_at_most(
     let mut routing = asked_routing(request);
     let mut waited_minutes = None;
     if let Some(terms) = &request.undo {
-        let moment = Moment { now, most_minutes };
-        let place = undo::place(terms, (conversation, leg), moment);
+        let place = undo::place(terms, (conversation, leg), now, most_minutes);
         (routing.priority, waited_minutes) = place.unzip();
         put_back_skills(&mut routing, leg);
     } else if request.keep_place {

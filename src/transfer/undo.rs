@@ -2,35 +2,14 @@
 //! still waits where that move put it, and the place it gets. Pure.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     conversation::{Conversation, Leg, LegState, Purpose},
-    ids::{ParticipantId, QueueId, TransferId},
+    ids::{ParticipantId, TransferId},
     legs,
-    model::{Priority, QueueRef, Status, Transfer, TransferRequest},
-    plan::Moment,
+    model::{Priority, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
 };
 use crate::problem::{Code, Problem};
-
-/// The move that an undo takes back, as its record tells. Kept with the request, so that any
-/// process can carry the undo on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UndoTerms {
-    /// The transfer that is undone.
-    pub undoes: TransferId,
-    /// The queue it moved the call to.
-    pub from: QueueId,
-    /// When it was recorded, by our clock.
-    pub moved_at: Timestamp,
-    /// The participants that were there before it.
-    pub participants: Vec<ParticipantId>,
-    /// The priority the call had before it, when known.
-    pub priority: Option<i64>,
-    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
-    pub waiting_since: Option<Timestamp>,
-}
 
 /// The request that puts the call of `moved` back.
 ///
@@ -142,12 +121,14 @@ fn moved_on() -> Box<Problem> {
     Box::new(Problem { retryable: Some(false), ..problem })
 }
 
-/// The priority that gives the call back its place, with the minutes in it; `None` when the one
+/// The priority that gives the call back its place at `now` by our clock, with the minutes in it, at
+/// most `most_minutes`; `None` when the one
 /// before the move is not known.
 pub(crate) fn place(
     terms: &UndoTerms,
     (conversation, leg): (&Conversation, &Leg),
-    Moment { now, most_minutes }: Moment,
+    now: Timestamp,
+    most_minutes: i64,
 ) -> Option<(Priority, i64)> {
     let waited = match terms.waiting_since.or(leg.since) {
         Some(since) => conversation.clock.theirs(now).duration_since(since),
