@@ -56,6 +56,22 @@ impl ReturningCall {
     }
 }
 
+impl Plan {
+    /// The one queue its calls would leave.
+    #[must_use]
+    pub fn from(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.from.as_ref());
+        self.drain.as_ref().map(|drain| &drain.from).or(undo)
+    }
+
+    /// The one queue they would go to.
+    #[must_use]
+    pub fn to(&self) -> Option<&Queue> {
+        let undo = self.undo.as_ref().and_then(|undo| undo.to.as_ref());
+        self.drain.as_ref().map(|drain| &drain.to).or(undo)
+    }
+}
+
 /// Begins the undo of a batch.
 ///
 /// # Errors

@@ -140,6 +140,25 @@ pub struct TransferRequest {
     pub undo: Option<Box<UndoTerms>>,
 }
 
+/// The move that an undo takes back, as its record tells. Kept with the request, so that any
+/// process can carry the undo on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UndoTerms {
+    /// The transfer that is undone.
+    pub undoes: TransferId,
+    /// The queue it moved the call to.
+    pub from: QueueId,
+    /// When it was recorded, by our clock.
+    pub moved_at: Timestamp,
+    /// The participants that were there before it.
+    pub participants: Vec<ParticipantId>,
+    /// The priority the call had before it, when known.
+    pub priority: Option<i64>,
+    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
+    pub waiting_since: Option<Timestamp>,
+}
+
 impl TransferRequest {
     /// Moves a conversation to `queue`, and asks for nothing else.
     #[must_use]
@@ -381,32 +400,4 @@ impl Transfer {
     pub const fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
-}
-
-/// When a transfer is planned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The time by our clock.
-    pub now: Timestamp,
-    /// Most minutes that `keepPlace` may add then.
-    pub most_minutes: i64,
-}
-
-/// The move that an undo takes back, as its record tells. Kept with the request, so that any
-/// process can carry the undo on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UndoTerms {
-    /// The transfer that is undone.
-    pub undoes: TransferId,
-    /// The queue it moved the call to.
-    pub from: QueueId,
-    /// When it was recorded, by our clock.
-    pub moved_at: Timestamp,
-    /// The participants that were there before it.
-    pub participants: Vec<ParticipantId>,
-    /// The priority the call had before it, when known.
-    pub priority: Option<i64>,
-    /// Since when the call had waited before it, by Genesys' clock; `None` when it did not wait.
-    pub waiting_since: Option<Timestamp>,
 }

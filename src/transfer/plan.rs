@@ -8,7 +8,7 @@ use super::{
     gateway::RoutingChange,
     ids::ParticipantId,
     legs,
-    model::{Moment, Previous, Priority, Queue, Transfer, TransferRequest},
+    model::{Previous, Priority, Queue, Transfer, TransferRequest},
     undo,
 };
 use crate::problem::{Code, FieldError, Problem};
@@ -78,6 +78,15 @@ pub fn plan(
     plan_at_most(request, queue, conversation, Moment { now, most_minutes: i64::MAX }, carrier)
 }
 
+/// When a transfer is planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time by our clock.
+    pub now: Timestamp,
+    /// Most minutes that `keepPlace` may add then.
+    pub most_minutes: i64,
+}
+
 /// As [`plan`], where a call may not get ahead of others.
 ///
 /// # Errors
@@ -94,8 +103,7 @@ pub fn plan_at_most(
     let mut routing = asked_routing(request);
     let mut waited_minutes = None;
     if let Some(terms) = &request.undo {
-        let moment = Moment { now, most_minutes };
-        let place = undo::place(terms, (conversation, leg), moment);
+        let place = undo::place(terms, (conversation, leg), now, most_minutes);
         (routing.priority, waited_minutes) = place.unzip();
         put_back_skills(&mut routing, leg);
     } else if request.keep_place {

@@ -2,13 +2,12 @@
 //! still waits where that move put it, and the place it gets. Pure.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     conversation::{Conversation, Leg, LegState, Purpose},
-    ids::{ParticipantId, QueueId, TransferId},
+    ids::{ParticipantId, TransferId},
     legs,
-    model::{Moment, Priority, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
+    model::{Priority, QueueRef, Status, Transfer, TransferRequest, UndoTerms},
 };
 use crate::problem::{Code, Problem};
 
@@ -122,12 +121,14 @@ fn moved_on() -> Box<Problem> {
     Box::new(Problem { retryable: Some(false), ..problem })
 }
 
-/// The priority that gives the call back its place, with the minutes in it; `None` when the one
+/// The priority that gives the call back its place at `now` by our clock, with the minutes in it, at
+/// most `most_minutes`; `None` when the one
 /// before the move is not known.
 pub(crate) fn place(
     terms: &UndoTerms,
     (conversation, leg): (&Conversation, &Leg),
-    Moment { now, most_minutes }: Moment,
+    now: Timestamp,
+    most_minutes: i64,
 ) -> Option<(Priority, i64)> {
     let waited = match terms.waiting_since.or(leg.since) {
         Some(since) => conversation.clock.theirs(now).duration_since(since),

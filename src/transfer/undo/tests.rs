@@ -62,8 +62,7 @@ fn the_place_counts_from_the_wait_before_else_from_the_move() {
         let ours = Leg { since, ..waiting(3, queue(9)) };
         let conversation = conversation(vec![customer(), ours.clone()]);
         let terms = UndoTerms { waiting_since, ..terms() };
-        let (priority, minutes) =
-            place(&terms, (&conversation, &ours), Moment { now, most_minutes }).unwrap();
+        let (priority, minutes) = place(&terms, (&conversation, &ours), now, most_minutes).unwrap();
         assert_eq!(i64::from(priority.get()), 7 + minutes);
         minutes
     };
@@ -80,6 +79,5 @@ fn a_priority_that_was_not_known_is_left_alone() {
     let ours = waiting(3, queue(9));
     let conversation = conversation(vec![customer(), ours.clone()]);
     let terms = UndoTerms { priority: None, ..terms() };
-    let moment = Moment { now: terms.moved_at, most_minutes: i64::MAX };
-    assert_eq!(place(&terms, (&conversation, &ours), moment), None);
+    assert_eq!(place(&terms, (&conversation, &ours), terms.moved_at, i64::MAX), None);
 }
