@@ -81,7 +81,8 @@ fn create() -> Entry {
              when the drain begins moves to the other, longest wait first, in the order it stood. \
              A call that an agent answers first is left alone. With `dryRun` nothing moves: 200 \
              with what would, and a `planId`; sent alone within 2 minutes it moves exactly those \
-             calls.\n\nA batch survives a restart and goes on where it stopped; no call moves \
+             calls. With `until` a drain stays and moves calls that arrive, too, until then, with `when` \
+             only while no agent is on queue in the source queue.\n\nA batch survives a restart and goes on where it stopped; no call moves \
              twice. With an `Idempotency-Key` the request can be sent again until it is answered: \
              there is one batch. A key is kept with the batch, so not for a dry run and not for a \
              problem.",
@@ -89,7 +90,14 @@ fn create() -> Entry {
         .header("Idempotency-Key")
         .header("traceparent")
         .body::<BatchBody>(&requests())
-        .answer(200, Answer::new("What a dry run would move.").json::<BatchOrPlan<'_>>(plan()))
+        .answer(
+            200,
+            Answer::new("What a dry run would move.").json::<BatchOrPlan<'_>>(plan()).text(
+                "text/plain",
+                "The same for people. Its layout may change.",
+                PLAN_TABLE,
+            ),
+        )
         .answer(202, begun())
         .can_fail(&GENESYS)
         .can_fail(&QUEUE_LOOK_UP)
@@ -112,7 +120,15 @@ fn list() -> Entry {
         .tag("Batches")
         .about("A caller sees its own batches, an admin all.")
         .parameters(fields::query::<BatchQuery>())
-        .answer(200, Answer::new("A page of batches.").json::<BatchPage<'_>>(page))
+        .answer(
+            200,
+            Answer::new("A page of batches.").json::<BatchPage<'_>>(page).text(
+                "text/plain",
+                "A line for each batch. Its layout may change.",
+                "01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6072 drain Support Tier 1 -> Support Tier 2: \
+                 completed 180 of 180 (100 %), 178 moved, 1 failed, 1 skipped\n",
+            ),
+        )
         .can_fail(&[Code::StoreUnavailable])
 }
 
@@ -154,7 +170,12 @@ fn transfers() -> Entry {
 
 fn watch() -> Entry {
     let events = Answer::new("The events, until the batch has ended or the service stops.")
-        .stream_of::<BatchEventShape>();
+        .stream_of::<BatchEventShape>()
+        .text(
+            "text/plain",
+            "A line for each change, for people. Its layout may change.",
+            "running 60 of 180 (33 %), 58 moved, 1 failed, 1 skipped; 140 a minute, 51 s left\n",
+        );
     let nothing = Answer::new("`Last-Event-ID: end` was sent: nothing will follow.");
     Entry::get("/batches/{id}/events", "watchBatch", "Watch a batch")
         .tag("Batches")
@@ -162,7 +183,8 @@ fn watch() -> Entry {
             "Events: `progress`, whose data is the `Batch`, at most 4 a second; `transfer`, the \
              `Transfer`, once for each that has settled; `end`, the `Batch`, the last. Late \
              subscribers get all events from the start. A comment comes at least every \
-             15 s. `curl -N` shows all as it comes.",
+             15 s. `curl -N` shows all as it comes. With `Accept: text/plain` there is one line \
+             for each change, for people.",
         )
         .parameters([id()])
         .header("Last-Event-ID")
@@ -235,12 +257,16 @@ fn batch(status: &str) -> Value {
         _ => (0, 1, json!({"conversation_ended": 1, "no_longer_waiting": 1})),
     };
     json!({
-        "id": ID, "kind": "drain", "status": status, "total": 180,
+        "id": ID, "kind": "drain", "status": status, "until": null, "when": "always",
+        "undoes": null, "total": 180,
         "counts": {
             "pending": pending, "accepted": 179 - pending - skipped, "confirmed": 0, "failed": 1,
             "unknown": 0, "skipped": skipped,
         },
-        "reasons": why, "pace": {"perMinute": 140, "etaSeconds": if ended { 0 } else { 51 }},
+        "reasons": why, "pace": {
+            "perMinute": 140, "etaSeconds": if ended { 0 } else { 51 }, "waitingUntil": null,
+        },
+        "warningCounts": {}, "stillWaiting": ended.then_some(0),
         "from": from, "to": to, "reason": "Tier 1 closes early", "reference": "CASE-4711",
         "requestedBy": "crm", "warnings": [], "error": null,
         "createdAt": "2026-03-27T09:30:00.000Z", "updatedAt": changed,
@@ -249,15 +275,34 @@ fn batch(status: &str) -> Value {
 }
 
 fn plan() -> Value {
-    let [from, to] = queues();
+    let [from, _] = queues();
     json!({
-        "planId": PLAN, "expiresAt": "2026-03-27T09:32:00.000Z", "total": 1, "from": from, "to": to,
+        "planId": PLAN, "expiresAt": "2026-03-27T09:32:00.000Z", "total": 1, "from": from,
+        "to": {
+            "id": "a1000000-0000-4000-8000-000000000002", "name": "Support Tier 2",
+            "activity": {
+                "waiting": 12, "longestWaitSeconds": 340, "interacting": 3,
+                "agents": {"onQueue": 5, "idle": 0}, "estimatedWaitSeconds": null,
+                "asOf": "2026-03-27T09:29:58.000Z",
+            },
+        },
+        "requests": 4, "etaSeconds": 1, "warnings": [],
         "items": [{
             "conversationId": "c1000000-0000-4000-8000-000000000003",
             "waitingSince": "2026-03-27T09:18:00.000Z", "priority": 0, "newPriority": 12,
         }],
     })
 }
+
+const PLAN_TABLE: &str = "\
+plan       01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6073
+drain      Support Tier 1 -> Support Tier 2
+good until 2026-03-27 09:32:00 UTC
+moves      1 calls, 4 requests, 1 s
+target     5 agents on queue, 12 calls waiting
+
+c1000000-0000-4000-8000-000000000003 since 09:18:00, priority 12
+";
 
 const TABLE: &str = "\
 batch      01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6072

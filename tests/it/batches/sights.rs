@@ -176,7 +176,8 @@ async fn the_caller_chooses_the_form() {
         (&events, "*/*", 200, "text/event-stream"),
         (&events, "text/event-stream", 200, "text/event-stream"),
         (&events, "application/json", 406, "application/problem+json"),
-        ("/batches", "text/plain", 406, "application/problem+json"),
+        (&events, "text/plain", 200, "text/plain; charset=utf-8"),
+        ("/batches", "text/plain", 200, "text/plain; charset=utf-8"),
         ("/batches/x", "text/plain", 404, "application/problem+json"),
     ] {
         let answer = send(app.request(Method::GET, path).header(header::ACCEPT, accept)).await;

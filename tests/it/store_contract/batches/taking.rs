@@ -84,7 +84,6 @@ async fn transfers_are_counted_by_their_warnings(fixture: Fixture) {
         let mut row = transfer_of(&batch, &items[number]);
         let position = u32::try_from(number).unwrap();
         fixture.batches.take_item(&row, position, fixture.owner).await.unwrap();
-        fixture.settle(&mut row, Stage::Dispatching).await;
         let warning = |code: &str| Warning { code: code.to_owned(), detail: String::new() };
         row.warnings = codes.into_iter().map(warning).collect();
         fixture.settle(&mut row, Stage::Accepted).await;
