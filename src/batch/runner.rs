@@ -101,6 +101,8 @@ struct Runner {
     stand: Option<Stand>,
     /// How many transfers moved a call, or may have.
     moves: u32,
+    /// How many transfers there are.
+    ended: u32,
     /// The items that a look left for the end may go.
     tail_may_go: bool,
     /// Until then, items are begun on pictures as they come.
@@ -167,6 +169,7 @@ impl Runner {
             moved: HashSet::new(),
             stand: Stand::of(batch.drain.as_ref()),
             moves: 0,
+            ended: 0,
             tail_may_go: false,
             pictures_until: None,
             spread_until: Instant::now(),
@@ -243,7 +246,7 @@ impl Runner {
         if self.stand.is_some() {
             self.recall_arrivals().await?;
         }
-        self.moves = 0;
+        (self.moves, self.ended) = (0, 0);
         let mut filter = TransferFilter { batch_id: Some(self.batch.id), ..Default::default() };
         loop {
             let page = self.transfers.records.store().list(&filter, PAGE).await?;
@@ -280,6 +283,7 @@ impl Runner {
             let arrived = self.arrived.entry(id).or_insert(at);
             *arrived = at.max(*arrived);
         }
+        self.ended = self.ended.saturating_add(1);
         if !matches!(transfer.stage.status(), Status::Failed | Status::Skipped) {
             self.moved.insert(id);
             self.moves = self.moves.saturating_add(1);
@@ -443,6 +447,9 @@ impl Runner {
         for id in self.run.take_moved() {
             self.moved.insert(id);
             self.moves = self.moves.saturating_add(1);
+        }
+        if matches!(result, ItemResult::Taken | ItemResult::GivenUp | ItemResult::Unclear(_)) {
+            self.ended = self.ended.saturating_add(1);
         }
         match result {
             ItemResult::Taken if failing => {

@@ -105,7 +105,9 @@ impl QueueActivities {
             if activities.watch(ids) {
                 break;
             }
-            if let Some(error) = activities.lock().recent_failure() {
+            // Not within the condition, which would keep the lock.
+            let failure = activities.lock().recent_failure();
+            if let Some(error) = failure {
                 return activities.lock().last_known(ids, error);
             }
             let flight = activities.flight.join(|| Arc::clone(activities).load());

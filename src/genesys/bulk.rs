@@ -15,7 +15,8 @@ use super::{
     observations,
     upstream::{self, Upstream},
     wire::analytics::{
-        ActivityPage, ActivityRow, DetailedCall, DetailedLeg, DetailedSession, Details, Segment,
+        ActivityPage, ActivityRow, DetailedCall, DetailedLeg, DetailedSegment, DetailedSession,
+        Details,
     },
 };
 use crate::transfer::{
@@ -69,7 +70,6 @@ impl BulkSwitch {
     ) -> Result<WaitingCalls, GatewayError> {
         if self.enabled && self.waiting.is_on() {
             match self.waiting.judge(all_waiting(upstream, ctx, queue).await) {
-                Err(GatewayError::Failed(_) | GatewayError::Conflict(_)) => {}
                 Err(error) if is_unfit(&error) => {}
                 came => return came,
             }
@@ -329,7 +329,7 @@ fn leg(read: &DetailedLeg, queue: QueueId) -> Option<Leg> {
 }
 
 /// Whether the open segment is of a call, and does not ring.
-fn is_voice(sessions: &[DetailedSession], open: &Segment) -> bool {
+fn is_voice(sessions: &[DetailedSession], open: &DetailedSegment) -> bool {
     let settled = open
         .segment_type
         .as_deref()

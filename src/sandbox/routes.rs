@@ -64,7 +64,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             AnyOf(&["analytics:queueObservation:view"]), analytics::activity),
         endpoint(GET, "/api/v2/analytics/conversations/details",
             AnyOf(&["analytics:conversationDetail:view"]), analytics::details),
-        endpoint(GET, "/api/v2/routing/queues/{id}/mediatypes/{media}/estimatedwaittime",
+        endpoint(GET, "/api/v2/routing/queues/{id}/mediatypes/call/estimatedwaittime",
             AnyOf(&["routing:queue:view"]), analytics::estimated_wait),
         endpoint(GET, "/api/v2/organizations/limits/namespaces/platform.api", AnyOf(&[]), analytics::limits),
         endpoint(GET, "/api/v2/communications/conversations/{id}",

@@ -212,6 +212,7 @@ pub struct Conversation {
 
 /// The part of a conversation that is kept with the record, to tell later what changed. It holds
 /// no address, name or attribute of the customer.
+#[expect(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Picture {

@@ -47,7 +47,7 @@ async fn names(app: &TestApp) -> Vec<Value> {
 async fn with_bad_entries_in_every_list_all_that_can_be_read_is_served() {
     let sandbox = lone_sandbox().await;
     spoil(&sandbox);
-    let app = TestApp::beside(&sandbox, &[]).await;
+    let app = TestApp::beside(&sandbox, &[("GENESYS_BULK_LOOKS", "off")]).await;
 
     assert_eq!(names(&app).await.len(), 7);
     assert_eq!(app.get("/health/ready").await.status, 200);
@@ -212,7 +212,7 @@ async fn of_a_list_of_transfers_only_the_one_that_cannot_be_read_fails() {
 
 #[tokio::test]
 async fn a_queue_of_which_nothing_can_be_read_is_not_taken_for_an_empty_one() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("GENESYS_BULK_LOOKS", "off")]).await;
     let group = json!({"queueId": seed::SUPPORT_TIER_1, "mediaType": "voice"});
     for body in [
         json!({"results": [null]}),

@@ -109,9 +109,9 @@ impl Runner {
         };
         let most = drain.limit.unwrap_or(u32::MAX).min(self.batches.settings.max_size);
         if self.stand.is_some() {
-            let busy = self.open.len().saturating_add(self.in_flight.len());
-            let busy = u32::try_from(busy).unwrap_or(u32::MAX);
-            return most.saturating_sub(self.moves.saturating_add(busy));
+            // All that came to light and may still move counts as moved.
+            let unmoved = self.ended.saturating_sub(self.moves);
+            return most.saturating_add(unmoved).saturating_sub(self.batch.total);
         }
         most.saturating_sub(self.known_count())
     }

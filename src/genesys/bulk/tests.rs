@@ -45,8 +45,8 @@ fn a_call_that_only_waits_is_plain() {
     let call = read(&json!([customer(), ivr, before, waits(QUEUE)])).unwrap();
     assert!(call.bulk && !call.unread && call.recent_transfers.is_empty());
     let states: Vec<&LegState> = call.legs.iter().map(|leg| &leg.state).collect();
-    use LegState::{Connected, Ended, Waiting};
-    assert_eq!(states, [&Connected, &Ended, &Ended, &Waiting]);
+    let expected = [&LegState::Connected, &LegState::Ended, &LegState::Ended, &LegState::Waiting];
+    assert_eq!(states, expected);
     let waiting = call.legs.last().unwrap();
     assert_eq!(waiting.queue_id, QUEUE.parse().ok());
     assert_eq!(waiting.since, "2026-01-01T00:00:00Z".parse().ok());

@@ -82,13 +82,13 @@ pub(in crate::genesys) struct DetailedLeg {
 pub(in crate::genesys) struct DetailedSession {
     #[serde(default, deserialize_with = "lenient")]
     pub media_type: Option<String>,
-    pub segments: Listed<Segment>,
+    pub segments: Listed<DetailedSegment>,
 }
 
 /// `AnalyticsConversationSegment`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::genesys) struct Segment {
+pub(in crate::genesys) struct DetailedSegment {
     #[serde(deserialize_with = "time")]
     pub segment_start: Timestamp,
     #[serde(default, deserialize_with = "lenient")]

@@ -73,6 +73,7 @@ pub(in crate::http) struct QueueView<'a> {
     /// What goes on in it, when it was asked for; null when that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ActivityView>)]
+    #[expect(clippy::option_option, reason = "not asked for, not known, known")]
     activity: Option<Option<ActivityView>>,
 }
 

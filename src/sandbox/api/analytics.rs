@@ -15,7 +15,7 @@ use super::{
 use crate::sandbox::{
     handler::Context,
     wire,
-    world::{MediaType, WaitingRow, before},
+    world::{MediaType, WaitingRow, WorldError, before},
 };
 
 /// Conversations of one request for details at most.
@@ -93,7 +93,7 @@ pub fn activity(context: &mut Context<'_>, (): ()) -> ApiResult {
             "group": {"conversationId": row.conversation, "queueId": queue},
             "data": [{"metric": METRIC, "count": 1}],
             "truncated": false,
-            "entities": metric.details.then(|| [entity]),
+            "entities": metric.details.then_some([entity]),
         }))
     };
     Ok(model(json!({
@@ -125,25 +125,17 @@ pub fn details(context: &mut Context<'_>, (): ()) -> ApiResult {
 /// Seconds that a call takes, for the estimate.
 const TALK: usize = 180;
 
-/// `GET /api/v2/routing/queues/{id}/mediatypes/{media}/estimatedwaittime`, SDK model
+/// `GET /api/v2/routing/queues/{id}/mediatypes/call/estimatedwaittime`, SDK model
 /// `EstimatedWaitTimePredictions`: none where no agent is on queue.
-pub fn estimated_wait(context: &mut Context<'_>, (id, media): (Uuid, String)) -> ApiResult {
+pub fn estimated_wait(context: &mut Context<'_>, id: Uuid) -> ApiResult {
     let world = &context.state.world;
     let queue = world.queue(id).ok_or_else(|| {
-        ApiError::new(StatusCode::NOT_FOUND, "not.found", "there is no such queue")
+        ApiError::new(StatusCode::NOT_FOUND, "not.found", WorldError::UnknownQueue.to_string())
     })?;
-    let (intent, media) = match media.as_str() {
-        "call" => ("CALL", MediaType::Voice),
-        "callback" => ("CALLBACK", MediaType::Callback),
-        "chat" => ("CHAT", MediaType::Chat),
-        "email" => ("EMAIL", MediaType::Email),
-        "message" => ("MESSAGE", MediaType::Message),
-        _ => return Err(ApiError::bad("invalid.value", "mediaType: no such medium")),
-    };
     let agents = usize::try_from(queue.joined_count).unwrap_or(usize::MAX);
-    let seconds = (world.really_waiting(id, media) * TALK).checked_div(agents);
+    let seconds = (world.really_waiting(id, MediaType::Voice) * TALK).checked_div(agents);
     let results = seconds.map(|seconds| {
-        json!({"intent": intent, "formula": "SIMPLE", "estimatedWaitTimeSeconds": seconds})
+        json!({"intent": "CALL", "formula": "SIMPLE", "estimatedWaitTimeSeconds": seconds})
     });
     Ok(model(json!({"results": results.into_iter().collect::<Value>()})))
 }

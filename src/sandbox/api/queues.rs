@@ -303,8 +303,8 @@ fn interacting(world: &World) -> HashMap<(Uuid, MediaType), u32> {
     let mut busy = HashMap::new();
     for conversation in world.conversations().filter(|it| it.ended.is_none()) {
         let agents = conversation.participants.iter();
-        let agent = agents.filter(|leg| leg.is_agent() && leg.is_connected());
-        if let Some(queue) = agent.filter_map(WorldLeg::queue_id).next() {
+        let mut agent = agents.filter(|leg| leg.is_agent() && leg.is_connected());
+        if let Some(queue) = agent.find_map(WorldLeg::queue_id) {
             *busy.entry((queue, conversation.media)).or_default() += 1;
         }
     }

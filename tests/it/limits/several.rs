@@ -23,7 +23,7 @@ fn headers(allowed: u32, count: u32) -> BTreeMap<String, String> {
 /// A service whose Genesys answers the query for waiting calls as `fault` says, and tells in all
 /// other answers that 70 of 300 requests are used.
 async fn beside_300(fault: Fault) -> TestApp {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("GENESYS_BULK_LOOKS", "off")]).await;
     app.get("/queues").await;
     app.sandbox().order(FaultOrder::next("POST", OBSERVATIONS, fault).forever()).unwrap();
     let others = FaultOrder::next("", "*", Fault::Headers { set: headers(300, 70) }).forever();
