@@ -13,6 +13,7 @@ use crate::{
     problem::{Code, Problem},
     transfer::{
         LegView, Preview,
+        conversation::{LegState, Purpose},
         ids::{BatchId, ConversationId, LanguageId, ParticipantId, QueueId, SkillId, TransferId},
         model::{
             CallerName, Previous, Priority, Queue, Status, Transfer, TransferType, UpstreamUse,
@@ -82,8 +83,8 @@ pub(super) struct TransferView<'a> {
     #[schema(required, value_type = Option<Uuid>)]
     participant_id: Option<ParticipantId>,
     /// That leg before the move.
-    #[schema(required, value_type = Option<shapes::PreviousShape>)]
-    previous: Option<Previous>,
+    #[schema(required)]
+    previous: Option<PreviousView>,
     /// The transfer that this one undoes.
     #[schema(required, value_type = Option<Uuid>)]
     undoes: Option<TransferId>,
@@ -135,7 +136,7 @@ impl<'a> From<&'a Transfer> for TransferView<'a> {
             conversation_id: request.conversation_id,
             queue: (&transfer.queue).into(),
             participant_id: transfer.participant_id,
-            previous: transfer.shown_previous(),
+            previous: transfer.shown_previous().map(Into::into),
             undoes: transfer.undoes(),
             priority: transfer.priority,
             waited_minutes: transfer.waited_minutes,
@@ -152,6 +153,43 @@ impl<'a> From<&'a Transfer> for TransferView<'a> {
             created_at: transfer.created_at,
             updated_at: transfer.updated_at,
         }
+    }
+}
+
+/// The leg that was replaced, and what the call had, as it was before.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Previous)]
+#[serde(rename_all = "camelCase")]
+struct PreviousView {
+    /// What it was for, in Genesys' words: `agent`, `acd`, `ivr`, …
+    #[schema(value_type = String, examples("agent"))]
+    purpose: Purpose,
+    /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
+    #[schema(value_type = String, examples("connected"))]
+    state: LegState,
+    /// The queue it came from; null when it is not known, or the caller may not know of it.
+    #[schema(required, value_type = Option<Uuid>)]
+    queue_id: Option<QueueId>,
+    /// The call's priority; null when it is not known.
+    #[schema(required)]
+    priority: Option<i64>,
+    /// The skills it asked for; null when they are not known.
+    #[schema(required, value_type = Option<Vec<Uuid>>)]
+    skill_ids: Option<Vec<SkillId>>,
+    /// The language it asked for.
+    #[schema(required, value_type = Option<Uuid>)]
+    language_id: Option<LanguageId>,
+    /// Since when it waited; null when it did not wait.
+    #[serde(serialize_with = "maybe_time")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    waiting_since: Option<Timestamp>,
+}
+
+impl From<Previous> for PreviousView {
+    fn from(previous: Previous) -> Self {
+        let Previous { purpose, state, queue_id, priority, skill_ids, language_id, waiting_since } =
+            previous;
+        Self { purpose, state, queue_id, priority, skill_ids, language_id, waiting_since }
     }
 }
 

