@@ -85,7 +85,7 @@ export async function move(method, path, body, held, tell) {
 export async function events(id, on, signal) {
   const silent = new AbortController();
   const both = AbortSignal.any([signal, silent.signal]);
-  const answer = await send("GET", `/batches/${id}/events`, { headers: { Accept: "text/event-stream" }, signal: both });
+  const answer = await send("GET", `/batches/${id}/events`, { signal: both });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ;) {
     const timer = setTimeout(() => silent.abort(), SILENCE);

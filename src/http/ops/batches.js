@@ -3,15 +3,14 @@
 import { html, svg } from "./lit-html.js";
 import { ask, events, move, now, sleep } from "./api.js";
 import { app, attempt, draw, every, focusOn, go, isId, keepNames, may, nameOf, say, typed } from "./state.js";
-import { at, calls, command, count, facts, field, fold, mark, missing, movedOf, noteOf, planQuestion, preview, problemBox, queueField, scroll, secondsTo, short, shortly, span, status, table, text, titleOf, warningList, wordsOf } from "./parts.js";
+import { at, calls, command, count, facts, field, longTable, mark, missing, movedOf, noteOf, planQuestion, preview, problemBox, queueField, secondsTo, short, shortly, span, status, table, text, titleOf, warningList, wordsOf } from "./parts.js";
 
 const form = { from: "", to: "", keepPlace: "true", limit: "", minWaitedMinutes: "", minutes: "", nobody: false, reason: "", reference: "" };
 let held = {};
 const batches = { running: [], recent: [], problem: null };
 
 /** Names to choose from; without them a name can still be typed. */
-every(300, () => app.view !== "queues" && may("queues:read"), {},
-  async () => keepNames((await ask("GET", "/queues")).items));
+every(300, () => app.view !== "queues" && may("queues:read"), {}, async () => keepNames((await ask("GET", "/queues")).items));
 
 const refresh = every(5, () => app.view === "drain" && (may("batches:write") || may("transfers:read")), batches, async () => {
   batches.running = (await ask("GET", "/batches?status=running&limit=200")).items;
@@ -56,7 +55,7 @@ function submit(event) {
 function change({ target: { name, type, value, checked } }) {
   form[name] = type === "checkbox" ? checked : value;
   // The preview is no longer of what is asked for.
-  if (!held.isBusy) held = {};
+  if (!held.isBusy || !held.plan) held = {};
   draw();
 }
 
@@ -69,19 +68,19 @@ const choice = (label, name, options) => field(label, html`<select name=${name}>
 const number = (label, name) => field(label, html`<input type="number" name=${name} min="1" max="10000" .value=${form[name]}>`);
 
 const drainForm = () => html`<form class="card" aria-label="Drain" autocomplete="off" @submit=${submit} @input=${change}>
-  <fieldset ?disabled=${!may("batches:write") || held.isBusy}><legend class="sr">From where to where</legend>
+  <fieldset ?disabled=${!may("batches:write")}><legend class="sr">From where to where</legend>
   <div class="fields">${queueField("From queue", "from", form.from, true)}${queueField("To queue", "to", form.to, true)}</div>
   <details><summary>More choices</summary><div class="fields">
     ${choice("Place in the queue", "keepPlace", [["true", "kept: waited minutes count"], ["order", "order only, one request less a call"], ["false", "not kept"]])}
     ${number("Calls at most", "limit")}${number("Minutes waited at least", "minWaitedMinutes")}
     ${choice("Calls that arrive later", "minutes", [["", "stay"], ["30", "move too, for 30 min"], ...[1, 2, 4, 8, 12, 24].map((hours) => [String(hours * 60), `move too, for ${hours} h`])])}
-    ${text("Reason", "reason", form.reason, 500)}${text("Reference", "reference", form.reference, 128)}
+    ${text("Reason", "reason", form.reason)}${text("Reference", "reference", form.reference)}
     <label><input type="checkbox" name="nobody" .checked=${form.nobody} ?disabled=${!form.minutes}> Move only while no agent is on queue</label>
   </div></details>
   <p class="row"><button class="send">Preview</button>${held.plan ? "" : noteOf(held)}</p></fieldset>
   ${form.from && form.to ? command("POST", "/batches", { ...order(), dryRun: true }) : ""}</form>`;
 
-/** Stops a batch at once: stopping is safe. */
+/** Stopping is safe: it is not asked about. */
 const stop = (one, held) => attempt(held, async (tell) => {
   held.batch = await move("DELETE", `/batches/${one.id}`, undefined, {}, tell);
   say("Stopped. Calls that were not sent yet stay where they are.");
@@ -106,8 +105,6 @@ export function drainView() {
     ${list("Recent batches", "Started", batches.recent)}`;
 }
 
-/** Most transfers in the list of those that did not move. */
-const LISTED = 200;
 /** Bars of the picture of the pace. */
 const BARS = 60;
 
@@ -136,13 +133,13 @@ async function watch(one) {
       one.isLost = !one.hasEnded;
     } catch (problem) {
       if (signal.aborted) return;
-      // Streams are few.
-      if (problem.status === 429) await ask("GET", `/batches/${one.id}`).then((batch) => progress(one, batch), () => {});
-      else one.isLost = problem.status === 0 || problem.status >= 500;
-      if (!one.isLost && problem.status !== 429) {
+      one.isLost = problem.status === 0 || problem.status >= 429;
+      if (!one.isLost) {
         one.problem = problem;
         return draw();
       }
+      // When there is no stream left, a look is better than nothing.
+      await ask("GET", `/batches/${one.id}`).then((batch) => progress(one, batch), () => {});
     }
     draw();
     if (!one.hasEnded) await sleep(pause);
@@ -186,7 +183,6 @@ function picture(one) {
   </svg><figcaption class="quiet">${words}, from ${at(start)} to ${at(last)}</figcaption></figure>`;
 }
 
-/** Why calls failed or were skipped, and which. */
 function reasons(one) {
   const failed = seenWith(one, "failed");
   const others = seenWith(one, "failed", "skipped", "unknown");
@@ -196,8 +192,8 @@ function reasons(one) {
     const times = Math.min(number, failed.filter(({ error }) => error?.code === code).length);
     return [html`<a href="problems/${code}">${wordsOf(code)}</a>`, count(times), count(number - times)];
   }))}`}
-    ${others.length === 0 ? "" : fold(`These calls (${count(others.length)})`, scroll("These calls", table("Calls that did not move", ["Call", "Status", "Why"],
-    others.slice(0, LISTED).map((transfer) => [html`<a href="#transfer/${transfer.id}">${short(transfer.conversationId)}</a>`, status(transfer.status), shortly(transfer.error)]))))}`;
+    ${others.length === 0 ? "" : longTable("These calls", ["Call", "Status", "Why"], others, (transfer) => [
+    html`<a href="#transfer/${transfer.id}">${short(transfer.conversationId)}</a>`, status(transfer.status), shortly(transfer.error)])}`;
 }
 
 function paceLine({ status: word, pace: { perMinute, etaSeconds, waitingUntil } }) {
@@ -216,7 +212,7 @@ function undoPart(one) {
     return planQuestion(undo, { title: `Put ${back} back?`, button: `Put back ${back}` }, () => { one.undo = {}; focusOn("#undo"); });
   }
   return html`${problemBox(undo.problem)}${missing("batches:write")}
-    <p class="row"><button id="undo" ?disabled=${!may("batches:write") || undo.isBusy} @click=${() => preview(undo, path, {})}>Undo…</button>${noteOf(undo)}</p>
+    <p class="row"><button id="undo" ?disabled=${!may("batches:write")} @click=${() => preview(undo, path, {})}>Undo…</button>${noteOf(undo)}</p>
     ${command("POST", path, { dryRun: true })}`;
 }
 

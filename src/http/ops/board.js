@@ -6,7 +6,7 @@ import { app, draw, every, keepNames, may } from "./state.js";
 import { bar, calls, count, mark, missing, problemBox, secondsSince, span, table } from "./parts.js";
 import { drainFrom } from "./batches.js";
 
-/** Rows at first: a keyboard should not pass a thousand buttons. */
+/** Rows at first, for those who use a keyboard. */
 const FIRST = 100;
 
 const board = { items: [], problem: null, isPaused: false, search: "", isWhole: false };

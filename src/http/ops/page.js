@@ -8,7 +8,6 @@ import { boardView } from "./board.js";
 import { batchView, drainView, followBatch } from "./batches.js";
 import { followTransfer, historyView, personView, transferView } from "./transfers.js";
 
-/** Address, name, needed permission. */
 const PARTS = [["queues", "Queues", "queues:read"], ["drain", "Drain", "batches:write"], ["history", "History", "transfers:read"],
   ["person", "Needs a person", "transfers:read"]];
 const VIEWS = { queues: boardView, drain: drainView, batch: batchView, history: historyView, transfer: transferView, person: personView };

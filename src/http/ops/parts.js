@@ -4,15 +4,12 @@ import { html } from "./lit-html.js";
 import { curl, move, now } from "./api.js";
 import { app, attempt, focusOn, go, may } from "./state.js";
 
-const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
-const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-
 /** A time, with its date unless it is today. */
 export function at(time) {
   if (!time) return null;
   const date = new Date(time);
-  const isToday = date.toDateString() === new Date().toDateString();
-  return html`<time datetime=${date.toISOString()}>${(isToday ? clock : day).format(date)}</time>`;
+  const day = date.toDateString() === new Date().toDateString() ? "" : `${date.toLocaleDateString("en-GB", { dateStyle: "medium" })} `;
+  return html`<time datetime=${date.toISOString()}>${day}${date.toLocaleTimeString("en-GB")}</time>`;
 }
 
 export const secondsTo = (time) => Math.max(0, Math.ceil((Date.parse(time) - now()) / 1000));
@@ -20,9 +17,8 @@ export const secondsSince = (time) => Math.max(0, Math.round((now() - time) / 10
 
 export function span(seconds) {
   if (seconds == null) return "–";
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  const [hours, minutes, rest] = [seconds / 3600, (seconds % 3600) / 60, seconds % 60].map(Math.floor);
+  return hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min ${rest} s` : `${rest} s`;
 }
 
 export const count = (number) => number?.toLocaleString("en") ?? "–";
@@ -40,10 +36,11 @@ export const table = (label, heads, rows, kind) => html`<table class=${kind ?? "
   <thead><tr>${heads.map((head) => html`<th scope="col">${head || html`<span class="sr">Action</span>`}</th>`)}</tr></thead>
   <tbody>${rows.map(([first, ...rest]) => html`<tr><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell ?? "–"}</td>`)}</tr>`)}</tbody></table>`;
 
-/** Something long that a keyboard can scroll. */
-export const scroll = (label, content) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>${content}</div>`;
-
 export const fold = (summary, content) => html`<details><summary>${summary}</summary>${content}</details>`;
+
+/** A folded table of a thousand rows at most, which a keyboard can scroll. */
+export const longTable = (label, heads, items, row) => fold(`${label} (${count(items.length)})`,
+  html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>${table(label, heads, items.slice(0, 1000).map(row))}</div>`);
 
 /** What the server said when it refused. */
 export function problemBox(problem) {
@@ -69,9 +66,9 @@ export function missing(...permissions) {
 }
 
 export const field = (label, input) => html`<label class="field"><span>${label}</span>${input}</label>`;
-export const text = (label, name, value, most, input) => field(label, html`<input name=${name} maxlength=${most} .value=${value} @input=${input}>`);
+export const text = (label, name, value, input) => field(label, html`<input name=${name} .value=${value} @input=${input}>`);
 
-export const queueField = (label, name, value, isNeeded) => field(label, html`<input id=${name} name=${name} list="names" ?required=${isNeeded} maxlength="256" .value=${value}>`);
+export const queueField = (label, name, value, isNeeded) => field(label, html`<input id=${name} name=${name} list="names" ?required=${isNeeded} .value=${value}>`);
 export const nameList = () => html`<datalist id="names">${app.names.map(({ label }) => html`<option value=${label}></option>`)}</datalist>`;
 
 /** Names with values, where there is one. */
@@ -92,7 +89,7 @@ export const noteOf = (held) => html`<span role="status">${held.note || (held.is
 export const question = (held, { title, content, button, path, body, isOver, lead, drop }) => html`
   <section class="card" aria-labelledby="question"><h3 id="question" tabindex="-1">${title}</h3>
     ${content}${problemBox(held.problem)}
-    <p class="row"><button class="send" ?disabled=${held.isBusy || isOver} @click=${() => answer(held, path, body, lead)}>${button}</button>
+    <p class="row"><button class="send" ?disabled=${isOver} @click=${() => answer(held, path, body, lead)}>${button}</button>
       <button ?disabled=${held.isBusy} @click=${drop}>Cancel</button>${noteOf(held)}</p>
     ${command("POST", path, body)}</section>`;
 
@@ -105,9 +102,6 @@ export const preview = (held, path, body) => attempt(held, async (tell) => {
   held.plan = await move("POST", path, { ...body, dryRun: true }, held, tell);
   focusOn("#question");
 });
-
-/** Most calls of a plan in its list. */
-const LISTED = 1000;
 
 /** What a dry run shows, with the one button that starts it. */
 export function planQuestion(held, words, drop) {
@@ -125,8 +119,8 @@ export function planQuestion(held, words, drop) {
     Ends: at(held.until),
     Preview: left > 0 ? `valid for ${span(left)}` : "too old, make another",
   })}
-    ${items.length > 0 ? fold(items.length > LISTED ? `The first ${count(LISTED)}` : "The list", scroll("Calls", table("Calls of the preview", ["Conversation", "Waiting since", "Priority"], items.slice(0, LISTED).map((item) => [
-    html`<code>${item.conversationId}</code>`, at(item.waitingSince), `${count(item.priority)} → ${count(item.newPriority ?? item.priority)}`])))) : ""}`;
+    ${longTable("The calls", ["Conversation", "Waiting since", "Priority"], items, (item) => [html`<code>${item.conversationId}</code>`,
+    at(item.waitingSince), `${count(item.priority)} → ${count(item.newPriority ?? item.priority)}`])}`;
   return question(held, {
     ...words, content, path: "/batches", body: { planId }, isOver: left === 0 || (total === 0 && !held.until), drop,
     lead: (batch) => go(`batch/${batch.id}`),

@@ -9,11 +9,10 @@ export const app = {
   view: "queues", id: "",
   /** All queues: `{id, name, division, label}`. */
   names: [],
-  /** Problem codes with their titles. */
+  /** Of problem codes. */
   titles: new Map(),
-  /** Transfers that need a person. */
   unknown: [],
-  /** What a screen reader is told. */
+  /** For screen readers. */
   said: "",
 };
 
@@ -23,7 +22,6 @@ let toFocus = null;
 
 export const drawWith = (painter) => { paint = painter; };
 
-/** Draws the page before the next frame. */
 export function draw() {
   if (isAsked) return;
   isAsked = true;
@@ -41,7 +39,6 @@ export function focusOn(selector) {
   draw();
 }
 
-/** Tells screen readers. */
 export function say(text) {
   app.said = text;
   draw();
@@ -90,7 +87,6 @@ export function every(seconds, when, held, work) {
   return () => { job.last = -Infinity; run(); };
 }
 
-/** Does what is due. */
 export function run() {
   for (const job of jobs) {
     const isDue = performance.now() - job.last > job.seconds * 1000 - 100;

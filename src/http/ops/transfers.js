@@ -39,13 +39,13 @@ export function historyView() {
     ${missing("transfers:read")}
     <form class="card" role="search" @input=${change} @submit=${(event) => { event.preventDefault(); find(); }}>
       <fieldset ?disabled=${!may("transfers:read")}><legend class="sr">Search</legend><div class="fields">
-      ${text("Conversation or reference", "text", search.text, 128)}${queueField("To queue", "queue", search.queue)}
+      ${text("Conversation or reference", "text", search.text)}${queueField("To queue", "queue", search.queue)}
       ${field("Status", html`<select name="status"><option value="">any</option>${Object.keys(MEANINGS).map((one) => html`<option ?selected=${search.status === one}>${one}</option>`)}</select>`)}
-      </div><p class="row"><button class="send" ?disabled=${search.isBusy}>Search</button></p></fieldset>
+      </div><p class="row"><button class="send">Search</button></p></fieldset>
       ${command("GET", withQuery("/transfers", query()))}</form>
     ${problemBox(search.problem)}
     ${!items ? "" : items.length === 0 ? html`<p>No transfer was found.</p>` : transferTable("Transfers, newest first", items)}
-    ${cursor ? html`<p><button ?disabled=${search.isBusy} @click=${() => find(cursor)}>Show more</button></p>` : ""}`;
+    ${cursor ? html`<p><button @click=${() => find(cursor)}>Show more</button></p>` : ""}`;
 }
 
 /** Shows the transfer of the address; forgets the one before. */
@@ -75,7 +75,7 @@ function steps({ createdAt, requestedBy, queue, batchId, undoes, previous, upstr
     ? html`, to undo <a href="#transfer/${undoes}">another transfer</a>` : ""}.</li>
     ${previous ? html`<li>Before, its ${previous.purpose} leg was ${previous.state} in ${nameOf(previous.queueId)}${previous.waitingSince
     ? html`, waiting since ${at(previous.waitingSince)}` : ""}${previous.priority != null ? `, priority ${count(previous.priority)}` : ""}.</li>` : ""}
-    <li>Genesys was sent ${count(upstream.attempts)} requests, which waited ${count(upstream.waitedMs)} ms for its limit${upstream.correlationId
+    <li>${count(upstream.attempts)} requests to Genesys waited ${count(upstream.waitedMs)} ms for its limit${upstream.correlationId
     ? html`; correlation id <code>${upstream.correlationId}</code>` : ""}.</li>
     <li>${at(updatedAt)}: ${status(word)}. ${MEANINGS[word]}</li></ol>`;
 }
@@ -91,7 +91,7 @@ function undoPart(one) {
   const reason = undo.reason.trim();
   return question(undo, {
     title: `Put the call back to ${nameOf(transfer.previous?.queueId)}?`, button: "Put back 1 call", path, body: reason ? { reason } : {},
-    content: text("Reason", "reason", undo.reason, 500, ({ target }) => { undo.reason = target.value; draw(); }),
+    content: text("Reason", "reason", undo.reason, ({ target }) => { undo.reason = target.value; draw(); }),
     lead: (made) => go(`transfer/${made.id}`), drop: () => { one.undo = null; focusOn("#undo"); },
   });
 }
@@ -155,10 +155,10 @@ function card(transfer) {
     <p><button @click=${() => look(transfer, one)}>Look at the call now</button></p>
     ${one.look ? html`<p><strong>${one.look.detail}</strong></p>${table("Legs of the call", ["Leg", "State", "Queue"],
     one.look.legs.map((leg) => [leg.purpose, leg.state, leg.queueId && nameOf(leg.queueId)]))}` : ""}
-    <form aria-label="Settle" autocomplete="off" @submit=${settle} @input=${set}><fieldset ?disabled=${!may("admin") || one.isBusy}>
+    <form aria-label="Settle" autocomplete="off" @submit=${settle} @input=${set}><fieldset ?disabled=${!may("admin")}>
       <legend>What happened to the call?</legend>
       ${outcome("moved", "It moved")}${outcome("not_moved", "It did not move")}
-      ${text("Reason", "reason", one.reason, 500)}
+      ${text("Reason", "reason", one.reason)}
       <p class="row"><button class="send">Settle</button>${noteOf(one)}</p></fieldset></form>
     ${problemBox(one.problem)}${command("POST", path, body)}</article>`;
 }
