@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Batches, Drain, DrainOrder, Item, Kind, Plan, PlannedCall, When,
-    draft::{Draft, at, queue_member},
+    draft::{Draft, PLAN_LIFETIME, at, queue_member},
     drain_in_the_way, sight, state, undo,
 };
 use crate::{
@@ -21,9 +21,6 @@ use crate::{
         permission, problems,
     },
 };
-
-/// How long the list of a dry run is good.
-pub(super) const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
 
 /// How far ahead a standing drain may end.
 const LONGEST_STAND: SignedDuration = SignedDuration::from_hours(24);
