@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
+
 use super::{
     Batch, BatchState, BatchStatus, BatchSubmission, Batches, Drain, Item, Kind, Tally, state,
 };
@@ -15,6 +17,9 @@ use crate::{
         permission,
     },
 };
+
+/// How long the list of a dry run is good.
+pub(super) const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
 
 /// What is to be recorded.
 pub(super) struct Draft {

@@ -8,10 +8,8 @@ use tokio::time::Instant;
 
 use super::{
     Batches, Drain, DrainOrder, Item, Kind, Plan, PlannedCall, When,
-    draft::{Draft, at, queue_member},
-    drain_in_the_way,
-    model::PLAN_LIFETIME,
-    sight, state, undo,
+    draft::{Draft, PLAN_LIFETIME, at, queue_member},
+    drain_in_the_way, sight, state, undo,
 };
 use crate::{
     problem::{Code, FieldError, Problem},

@@ -19,9 +19,6 @@ use crate::{
     },
 };
 
-/// How long the list of a dry run is good.
-pub(super) const PLAN_LIFETIME: SignedDuration = SignedDuration::from_mins(2);
-
 /// How a batch was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

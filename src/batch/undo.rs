@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     Batch, BatchStatus, Batches, Item, Kind, Plan, PlannedCall, PlannedUndo, UndoOrder,
-    draft::Draft, model::PLAN_LIFETIME, state,
+    draft::{Draft, PLAN_LIFETIME},
+    state,
 };
 use crate::{
     problem::{Code, Problem},
