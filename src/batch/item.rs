@@ -22,7 +22,7 @@ use crate::{
     problem::{Code, Problem},
     transfer::{
         Limits, Transfers, Wait,
-        conversation::Conversation,
+        conversation::{Conversation, LegState},
         engine::{self, Job, Outcome, finish::finish},
         gateway::{CallContext, Lane, Reservation, Sent, Usage},
         ids::{ConversationId, ParticipantId, TransferId},
@@ -110,6 +110,22 @@ impl Open {
     pub(super) fn seen(&mut self, picture: Option<Conversation>, at: Instant) {
         self.looks_alone = picture.is_none();
         self.picture = picture.map(|picture| (picture, at));
+    }
+
+    /// Whether a picture shows that it waits no more.
+    pub(super) fn is_gone(&self) -> bool {
+        let waits =
+            |picture: &Conversation| picture.legs.iter().any(|leg| leg.state == LegState::Waiting);
+        self.picture.as_ref().is_some_and(|(picture, _)| !waits(picture))
+    }
+
+    /// The look at many calls, of `usage`, is what it cost.
+    pub(super) fn pays(&self, usage: &Usage) {
+        self.usage.count_call();
+        self.usage.count_attempt();
+        if let Some(id) = usage.sums().correlation_id {
+            self.usage.correlate(&id);
+        }
     }
 
     /// Whether it can be begun on what a look at many calls showed.

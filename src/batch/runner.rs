@@ -387,11 +387,13 @@ impl Runner {
         let Some(open) = self.open.get(&position) else {
             return;
         };
-        let look = u32::from(open.has_picture());
+        let (look, open_is_gone) = (u32::from(open.has_picture()), open.is_gone());
         let calls = calls_needed(&self.transfers, &open.item.request).saturating_sub(look);
         let pace = self.pace();
         self.tell_the_wait(pace.ready_in).await;
-        self.spend(calls, pace.apart);
+        if !open_is_gone {
+            self.spend(calls, pace.apart);
+        }
         let Some(admission) = self.admission(calls).await else {
             return;
         };

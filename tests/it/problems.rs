@@ -120,7 +120,7 @@ async fn a_format_that_is_not_spoken_is_answered_with_those_that_are() {
         ("/queues".to_owned(), "application/json"),
         (format!("/conversations/{id}"), "application/json"),
         (format!("/batches/{id}"), "application/json or text/plain"),
-        (format!("/batches/{id}/events"), "text/event-stream"),
+        (format!("/batches/{id}/events"), "text/event-stream or text/plain"),
     ] {
         let answer = app.ask(Method::GET, &path, ("Accept", "image/png")).await;
         app.assert_problem(&answer, 406, "not_acceptable").await;

@@ -267,6 +267,9 @@ impl Runner {
                     row.complete(picture);
                 }
                 open.seen(picture, at);
+                if open.is_gone() {
+                    open.pays(&ctx.usage);
+                }
             }
         }
         self.take_back_all();

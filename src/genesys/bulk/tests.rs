@@ -54,6 +54,33 @@ fn a_call_that_only_waits_is_plain() {
 }
 
 #[test]
+fn what_certainly_waits_no_more_is_told() {
+    let ended = Some("2026-01-01T00:01:00Z");
+    let agent = |kind: &str| participant(5, "agent", &[segment(kind, Some(QUEUE), None)]);
+    let left = || participant(2, "acd", &[segment("interact", Some(QUEUE), ended)]);
+    let told = |end: Option<&str>, participants: Value| {
+        let call = json!({
+            "conversationId": CALL, "conversationEnd": end, "participants": participants,
+        });
+        let call: DetailedCall = serde_json::from_str(&call.to_string()).unwrap();
+        let call = gone(&call, ClockOffset::default())?;
+        assert!(call.bulk);
+        Some((call.ended, call.legs.len()))
+    };
+    assert_eq!(told(ended, json!([customer(), waits(QUEUE)])), Some((true, 0)));
+    assert_eq!(told(None, json!([customer(), left(), agent("interact")])), Some((false, 1)));
+    for participants in [
+        json!([customer(), left(), agent("alert")]),
+        json!([customer(), waits(QUEUE), agent("interact")]),
+        json!([customer(), waits(OTHER), agent("interact")]),
+        json!([customer(), left(), agent("interact"), null]),
+        json!([customer(), left()]),
+    ] {
+        assert_eq!(told(None, participants.clone()), None, "{participants}");
+    }
+}
+
+#[test]
 fn what_is_not_plain_is_left_out() {
     let ended = Some("2026-01-01T00:01:00Z");
     let agent = |kind: &str| participant(5, "agent", &[segment(kind, Some(QUEUE), None)]);
