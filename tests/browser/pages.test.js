@@ -109,6 +109,27 @@ describe("an outage", () => {
     await page.context().close();
   });
 
+  test("is met by a standing drain, which can be stopped", async () => {
+    await bench.queue("Flooded");
+    const page = await openPage(`${bench.at}/ops#drain`);
+    await page.getByLabel("From queue").fill("Flooded");
+    await page.getByLabel("To queue").fill("After Hours");
+    await page.getByText("More choices").click();
+    await page.getByLabel("Calls that arrive later").selectOption("move too, for 1 h");
+    await button(page, "Preview").click();
+    await see(page, "0 agents are on queue");
+    await button(page, /^Move 0 calls now, others until/).click();
+    await see(page, "running");
+    await bench.waiting("Flooded", 3);
+    await eventually("calls that arrive move too", async () => await bench.waitingIn("Flooded") === 0);
+    await page.getByRole("link", { name: "Drain", exact: true }).click();
+    await page.getByRole("table", { name: "Standing drains" }).getByRole("button", { name: "Stop Drain Flooded" }).click();
+    await page.getByRole("table", { name: "Standing drains" }).waitFor({ state: "detached" });
+    await page.getByRole("row").filter({ hasText: "Flooded" }).getByText("cancelled").waitFor();
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
   test("shows the refusal in the server's own words, and the action as a command", async () => {
     const page = await openPage(`${bench.at}/ops#drain`);
     await page.getByLabel("From queue").fill("Sales");
