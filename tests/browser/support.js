@@ -161,7 +161,7 @@ export async function openPage(url, options = {}) {
 export async function barriers(page) {
   // Playwright's evaluation is not bound by the page's policy.
   await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).slice(0, 5).join("; ")}`);
 }

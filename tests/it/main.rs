@@ -59,6 +59,8 @@ mod metrics;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod ops;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod own_names;

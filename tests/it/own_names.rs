@@ -26,6 +26,8 @@ async fn a_name_that_is_not_this_machines_moves_no_call_and_reads_nothing() {
             (Method::POST, "/queues/refresh"),
             (Method::GET, "/transfers"),
             (Method::GET, "/docs"),
+            (Method::GET, "/ops"),
+            (Method::GET, "/"),
             (Method::GET, "/openapi.json"),
             (Method::GET, "/health/live"),
             (Method::GET, "/metrics"),
