@@ -40,8 +40,8 @@ async fn a_dry_run_lists_everybody_who_waits() {
     let app = TestApp::start().await;
     let calls: Vec<Value> = crowd(app.sandbox(), 250).iter().map(|id| json!(id)).collect();
     assert_eq!(planned(&app).await, calls);
-    // Three pages, the last of them short.
-    assert_eq!((app.seen("/activity/query"), app.seen(OBSERVATIONS)), (3, 0));
+    // Three pages, the last of them short; and the activity of the target.
+    assert_eq!((app.seen("/activity/query"), app.seen(OBSERVATIONS)), (3, 1));
 }
 
 #[tokio::test]
