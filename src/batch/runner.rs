@@ -108,6 +108,8 @@ struct Runner {
     tail_may_go: bool,
     /// Until then, items are begun on pictures as they come.
     pictures_until: Option<Instant>,
+    /// Time between two requests until then.
+    apart: Duration,
     /// So that the requests of a minute are spread over it, no others are begun before.
     spread_until: Instant,
     view: View,
@@ -176,6 +178,7 @@ impl Runner {
             ended: 0,
             tail_may_go: false,
             pictures_until: None,
+            apart: Duration::ZERO,
             spread_until: Instant::now(),
             view: View::default(),
             in_flight: JoinSet::new(),
@@ -389,10 +392,9 @@ impl Runner {
         };
         let (look, open_is_gone) = (u32::from(open.has_picture()), open.is_gone());
         let calls = calls_needed(&self.transfers, &open.item.request).saturating_sub(look);
-        let pace = self.pace();
-        self.tell_the_wait(pace.ready_in).await;
+        self.tell_the_wait(self.pace().ready_in).await;
         if !open_is_gone {
-            self.spend(calls, pace.apart);
+            self.spend(calls);
         }
         let Some(admission) = self.admission(calls).await else {
             return;

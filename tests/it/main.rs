@@ -89,8 +89,8 @@ mod set_up;
 #[cfg(test)]
 mod slow_callers;
 #[cfg(test)]
-#[cfg(test)]
 mod standing_drains;
+#[cfg(test)]
 mod stops;
 #[cfg(test)]
 mod store_contract;

@@ -1,6 +1,11 @@
 //! Drains that stay when their queue is empty, over HTTP.
 
-use genesys_transfer::sandbox::{Sandbox, seed, world::Act};
+use std::collections::BTreeSet;
+
+use genesys_transfer::{
+    clock::{Clock as _, SystemClock},
+    sandbox::{Sandbox, seed, world::Act},
+};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,7 +20,7 @@ use crate::support::{
 
 /// A time so many minutes from now.
 fn in_minutes(minutes: i64) -> String {
-    (Timestamp::now() + SignedDuration::from_mins(minutes)).to_string()
+    (SystemClock.now() + SignedDuration::from_mins(minutes)).to_string()
 }
 
 /// A standing drain of an hour, with more fields.
@@ -76,7 +81,7 @@ async fn it_moves_who_waits_and_who_comes_and_stays_until_it_is_stopped() {
 async fn it_ends_when_its_time_is_over() {
     let app = TestApp::start().await;
     crowd(app.sandbox(), 1);
-    let end = (Timestamp::now() + SignedDuration::from_secs(5)).to_string();
+    let end = (SystemClock.now() + SignedDuration::from_secs(5)).to_string();
     let id = app.begin(&standing(json!({"until": end}))).await;
     let batch = app.finished(&id).await;
     assert_eq!((&batch["status"], moved(&batch)), (&json!("completed"), 1));
@@ -199,7 +204,7 @@ async fn goes_on(site: &Site, id: &str, next: &Process) {
     assert_closed(&batch);
     quiet(&site.sandbox).await;
     assert_eq!(moved_twice(&site.sandbox), NOBODY);
-    let broken = broken_promises(&site.sandbox, &next.transfers().await, &Default::default());
+    let broken = broken_promises(&site.sandbox, &next.transfers().await, &BTreeSet::new());
     assert!(broken.is_empty(), "{broken:#?}");
 }
 

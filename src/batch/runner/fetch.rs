@@ -204,9 +204,10 @@ impl Runner {
         self.transfers.gateway.batch_pace(needed, each)
     }
 
-    /// Takes `requests` out of the minute, `apart` each.
-    pub(super) fn spend(&mut self, requests: u32, apart: Duration) {
-        self.spread_until = self.spread_until.max(Instant::now()) + apart.saturating_mul(requests);
+    /// Takes `requests` out of the minute.
+    pub(super) fn spend(&mut self, requests: u32) {
+        let taken = self.apart.saturating_mul(requests);
+        self.spread_until = self.spread_until.max(Instant::now()) + taken;
     }
 
     /// Tells callers until when the batch waits for the request limit, if that is for long. Should
@@ -239,6 +240,7 @@ impl Runner {
             self.rest_until(self.spread_until).await;
             return false;
         }
+        self.apart = self.pace().apart;
         let Some(drain) = self.batch.drain.as_ref().filter(|_| self.transfers.settings.verify)
         else {
             return true;

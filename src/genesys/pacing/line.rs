@@ -148,7 +148,7 @@ impl PacingQueue {
                 // What is left may be used up until their minute ends.
                 let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
                 let own = if theirs.whole_in.is_zero() { usual } else { theirs.whole_in / left };
-                apart = apart.max(own.min(usual * 2));
+                apart = apart.max(own.min(usual));
             }
         }
         BatchPace { apart, ready_in: hold.end(now).saturating_duration_since(now) }

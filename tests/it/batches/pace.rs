@@ -42,9 +42,10 @@ async fn a_single_transfer_does_not_wait_behind_a_drain() {
     assert_eq!(answer.json()["upstream"]["waitedMs"], 0);
     let batch = app.batch(&id).await;
     assert!(number(&batch, "/counts/pending") > 100, "{batch}");
-    assert_eq!(batch["pace"]["perMinute"], 42);
+    // A command and a priority for each.
+    assert_eq!(batch["pace"]["perMinute"], 63);
     let eta = number(&batch, "/pace/etaSeconds");
-    assert_eq!(eta, number(&batch, "/counts/pending") * 60 / 42);
+    assert_eq!(eta, number(&batch, "/counts/pending") * 60 / 63);
 }
 
 /// The requests to Genesys' API so far.

@@ -73,8 +73,8 @@ pub(crate) fn commands_by_conversation(sandbox: &Sandbox) -> BTreeMap<Uuid, Vec<
 /// many calls may be old.
 pub(crate) fn is_late(one: &Request, all: &[Request]) -> bool {
     let refused = matches!(one.status, Some(404 | 409)) && one.effect == Effect::None;
-    refused && all.iter().filter(|other| other.path == one.path).count() == 1
-        || refused && all.iter().any(|other| other.path == one.path && other.effect != Effect::None)
+    let same = || all.iter().filter(|other| other.path == one.path);
+    refused && (same().count() == 1 || same().any(|other| other.effect != Effect::None))
 }
 
 /// Another command may follow only one that was certainly not carried out (401, 429), and once one
