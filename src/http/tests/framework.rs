@@ -35,7 +35,6 @@ async fn refusals_are_problems_with_their_code() {
     let plain = "GET /queues HTTP/1.1\r\n";
     for (request, code) in [
         (get("/nothing", ""), Code::NotFound),
-        (get("/", ""), Code::NotFound),
         (get("/transfers/", ""), Code::NotFound),
         (get("//transfers", ""), Code::NotFound),
         (get("/TRANSFERS", ""), Code::NotFound),
