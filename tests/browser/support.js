@@ -7,11 +7,13 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const installed = createRequire(join(process.env.MODULES, "package.json"));
 const { chromium } = installed("playwright-core");
 const axe = installed("axe-core").source;
-const PROGRAM = join(import.meta.dirname, "../../target/debug/genesys-transfer");
+const here = fileURLToPath(new URL(".", import.meta.url));
+const PROGRAM = join(here, "../../target/debug/genesys-transfer");
 
 /** Only a test that fails waits so long. */
 export const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
@@ -39,9 +41,15 @@ async function json(method, url, body) {
   return answer.json();
 }
 
+const children = new Set();
+process.on("exit", () => { for (const child of children) child.kill("SIGKILL"); });
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
+
 function run(settings, ...args) {
   const env = { PATH: process.env.PATH, ...settings };
   const child = spawn(PROGRAM, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
+  child.on("exit", () => children.delete(child));
   child.said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => { child.said += data; });
   return child;
@@ -175,5 +183,5 @@ export const hide = (page, isHidden) => page.evaluate((hidden) => {
 /** Keeps a picture for the README, when they are made anew. */
 export async function picture(page, name) {
   if (!process.env.PICTURES) return;
-  await page.screenshot({ path: join(import.meta.dirname, "pictures", `${name}.png`) });
+  await page.screenshot({ path: join(here, "pictures", `${name}.png`) });
 }
