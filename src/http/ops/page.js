@@ -1,4 +1,4 @@
-// The operators' page: who is asking, the parts, and which of them is shown.
+// The operators' page: who is asking, and which part is shown.
 
 import { html, render } from "./lit-html.js";
 import { ask, useKey } from "./api.js";
@@ -83,7 +83,7 @@ const page = () => html`
       <div class="you"><dt>You</dt><dd>${identity()}</dd></div></dl>
     ${problemBox(app.problem)}</header>
   <nav aria-label="Parts"><ul>${PARTS.map(menu)}<li><a href="docs">API</a></li></ul></nav>
-  <main>${VIEWS[app.view]()}</main>${nameList()}
+  <main>${VIEWS[app.view]()}</main>${app.view === "queues" ? "" : nameList()}
   <p class="sr" role="status">${app.said}</p>`;
 
 function follow() {
