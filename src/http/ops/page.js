@@ -48,7 +48,7 @@ function readiness() {
   if (app.lost) return html`<span class="bad">${mark("✗")}No connection since ${at(app.lost)}</span>`;
   if (!app.ready) return "–";
   const { isReady, reasons } = app.ready;
-  return html`<span class=${isReady ? "good" : "bad"}>${mark(isReady ? "✓" : "✗")}${isReady ? "Ready" : "Not ready"}</span> ${reasons.join("; ")}`;
+  return html`<span class=${isReady ? "good" : "bad"}>${mark(isReady ? "✓" : "✗")}${isReady ? "Ready" : "Not ready"}</span><br>${reasons.join("; ")}`;
 }
 
 function budget() {
