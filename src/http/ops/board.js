@@ -25,7 +25,7 @@ function arrange(items) {
   keepNames(items);
   const places = new Map(document.querySelector("#board:hover, #board:focus-within") && board.items.map(({ id }, place) => [id, place]));
   const place = ({ id }) => places.get(id) ?? places.size;
-  board.items = app.names.toSorted((a, b) => place(a) - place(b) || waiting(b) - waiting(a) || longest(b) - longest(a) || a.label.localeCompare(b.label));
+  board.items = app.names.toSorted((a, b) => place(a) - place(b) || waiting(b) - waiting(a) || longest(b) - longest(a));
   draw();
 }
 

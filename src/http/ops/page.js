@@ -1,4 +1,4 @@
-// The operators' page: who is asking, the parts, and which of them is shown.
+// The operators' page: who is asking, and which part is shown.
 
 import { html, render } from "./lit-html.js";
 import { ask, useKey } from "./api.js";
@@ -48,7 +48,7 @@ function readiness() {
   if (app.lost) return html`<span class="bad">${mark("✗")}No connection since ${at(app.lost)}</span>`;
   if (!app.ready) return "–";
   const { isReady, reasons } = app.ready;
-  return html`<span class=${isReady ? "good" : "bad"}>${mark(isReady ? "✓" : "✗")}${isReady ? "Ready" : "Not ready"}</span> ${reasons.join("; ")}`;
+  return html`<span class=${isReady ? "good" : "bad"}>${mark(isReady ? "✓" : "✗")}${isReady ? "Ready" : "Not ready"}</span><br>${reasons.join("; ")}`;
 }
 
 function budget() {
@@ -83,7 +83,7 @@ const page = () => html`
       <div class="you"><dt>You</dt><dd>${identity()}</dd></div></dl>
     ${problemBox(app.problem)}</header>
   <nav aria-label="Parts"><ul>${PARTS.map(menu)}<li><a href="docs">API</a></li></ul></nav>
-  <main>${VIEWS[app.view]()}</main>${nameList()}
+  <main>${VIEWS[app.view]()}</main>${app.view === "queues" ? "" : nameList()}
   <p class="sr" role="status">${app.said}</p>`;
 
 function follow() {

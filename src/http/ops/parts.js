@@ -1,4 +1,4 @@
-// Pieces that several parts of the page use.
+// Pieces of the page.
 
 import { html } from "./lit-html.js";
 import { curl, move, now } from "./api.js";
@@ -21,7 +21,8 @@ export function span(seconds) {
   return hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min ${rest} s` : `${rest} s`;
 }
 
-export const count = (number) => number?.toLocaleString("en") ?? "–";
+const digits = new Intl.NumberFormat("en");
+export const count = (number) => (number == null ? "–" : digits.format(number));
 export const calls = (number) => `${count(number)} ${number === 1 ? "call" : "calls"}`;
 export const movedOf = ({ counts }) => counts.accepted + counts.confirmed;
 

@@ -1,4 +1,4 @@
-// What all parts of the page share, and when it is drawn and refreshed.
+// What the parts share, and when the page is drawn and refreshed.
 
 export const app = {
   /** Of `/whoami` and `/health/ready`. */
