@@ -58,7 +58,7 @@ pub enum Command {
     },
     /// A command that calls a running service
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
 }
 
 /// Why the process ends before it did anything: a text and an exit code.

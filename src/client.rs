@@ -1,6 +1,8 @@
 //! The commands that call a running service: `move`, `drain`, `watch`, `stop`, `undo`, `queues`,
 //! `find`, `explain`. They use its HTTP API and nothing else.
 
+#![expect(clippy::indexing_slicing, reason = "a member that a JSON value has not is null")]
+
 use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
 
 use serde::Serialize;
@@ -124,7 +126,7 @@ impl Session {
         }
         let batch = self.send("/batches", &json!({"planId": plan["planId"]})).await?;
         let id = show::text(&batch["id"]);
-        self.console.say(&format!("batch {id}"));
+        Console::say(&format!("batch {id}"));
         tokio::select! {
             ended = self.watch(&id) => ended,
             _ = tokio::signal::ctrl_c() => self.interrupted(&id).await,
@@ -152,7 +154,7 @@ impl Session {
                 Some(_) => {}
             }
         }
-        self.console.say(&format!(
+        Console::say(&format!(
             "The batch goes on. `watch {id}` shows its progress, `stop {id}` stops it."
         ));
         Ok(exit::DONE)
@@ -201,7 +203,7 @@ impl Session {
         let with_activity = [name.as_slice(), &[("activity", "true")]].concat();
         let queues = match self.api.get("/queues", &with_activity).await {
             Err(failure) if failure.code() == "genesys_permission_missing" => {
-                self.console.say("Genesys does not let this service read how many calls wait.");
+                Console::say("Genesys does not let this service read how many calls wait.");
                 self.api.get("/queues", &name).await?
             }
             listed => listed?,
@@ -219,12 +221,12 @@ impl Session {
         }
         let found: Vec<_> = show::list(&page["items"]).iter().map(show::history).collect();
         if found.is_empty() {
-            self.console.say(&format!("No transfer has the conversation or reference {what}."));
+            Console::say(&format!("No transfer has the conversation or reference {what}."));
             return Ok(exit::REFUSED);
         }
         self.console.print(&page, &found.join("\n"));
         if !page["nextCursor"].is_null() {
-            self.console.say(&format!("The newest {HISTORY} are shown; there are more."));
+            Console::say(&format!("The newest {HISTORY} are shown; there are more."));
         }
         Ok(exit::DONE)
     }
@@ -259,7 +261,7 @@ impl Console {
     }
 
     /// Says what is no answer of the service.
-    fn say(self, text: &str) {
+    fn say(text: &str) {
         let _ = writeln!(stderr(), "{text}");
     }
 
@@ -283,7 +285,7 @@ impl Console {
         let answer = self.answer(&format!("{question} [y/N]")).await;
         let yes = answer.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y"));
         if !yes {
-            self.say("Nothing was moved.");
+            Self::say("Nothing was moved.");
         }
         Ok(yes)
     }
@@ -306,23 +308,23 @@ impl Console {
                 if self.json {
                     self.print(problem, "");
                 }
-                self.say(&show::problem(problem));
+                Self::say(&show::problem(problem));
                 let unknown = failure.code() == "outcome_unknown";
                 if unknown { exit::UNKNOWN } else { exit::REFUSED }
             }
             CommandError::Lost { sent: true, why } => {
-                self.say(&format!(
+                Self::say(&format!(
                     "The connection was lost ({why}), and the service did not answer again. The \
                      command may have been carried out: `find` and `watch` show it."
                 ));
                 exit::UNKNOWN
             }
             CommandError::Lost { sent: false, why } => {
-                self.say(&format!("The service cannot be reached: {why}"));
+                Self::say(&format!("The service cannot be reached: {why}"));
                 exit::UNREACHABLE
             }
             CommandError::Usage(text) => {
-                self.say(&format!("error: {text}"));
+                Self::say(&format!("error: {text}"));
                 exit::USAGE
             }
         }

@@ -46,7 +46,7 @@ pub async fn command(cli: Cli) -> ExitCode {
         return keygen(name);
     }
     if let Command::Client(command) = cli.command {
-        return client::run(command).await.into();
+        return client::run(*command).await.into();
     }
     let args = cli.settings_args();
     if let Command::Healthcheck { url } = cli.command {

@@ -110,13 +110,14 @@ impl ClientCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Service")]
 pub struct ServiceOptions {
-    /// Address of the service [env: GENESYS_TRANSFER_URL] [default: http://127.0.0.1:8080]
+    /// Address of the service [env: `GENESYS_TRANSFER_URL`] [default: `http://127.0.0.1:8080`]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// File with the API key [env: GENESYS_TRANSFER_KEY_FILE, or the key in GENESYS_TRANSFER_KEY]
+    /// File with the API key [env: `GENESYS_TRANSFER_KEY_FILE`,
+    /// or the key in `GENESYS_TRANSFER_KEY`]
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
-    /// PEM file of the issuer of the service's certificate [env: GENESYS_TRANSFER_CA_FILE]
+    /// PEM file of the issuer of the service's certificate [env: `GENESYS_TRANSFER_CA_FILE`]
     #[arg(long, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
     /// Print the service's answers as JSON, one document a line

@@ -246,8 +246,11 @@ fn seconds(value: &Value) -> String {
 }
 
 fn warnings(value: &Value) -> String {
-    let warnings = list(&value["warnings"]).iter();
-    warnings.map(|warning| format!("\nWarning: {}", text(&warning["detail"]))).collect()
+    let mut said = String::new();
+    for warning in list(&value["warnings"]) {
+        let _ = write!(said, "\nWarning: {}", text(&warning["detail"]));
+    }
+    said
 }
 
 /// A division is an object with a name, other members are texts.

@@ -20,7 +20,7 @@ pub enum Seen {
     MovedElsewhere,
     /// The leg is still there, and nothing new points to the target queue.
     Unmoved,
-    /// The leg is gone without a sign of a transfer (an agent answered, a menu went on).
+    /// The leg is gone without a certain sign of a transfer (an agent answered, a menu went on).
     Changed,
     /// The conversation is over without a sign of us.
     Ended,
@@ -109,9 +109,10 @@ pub fn judge(now: &Conversation, before: Before<'_>) -> Option<Seen> {
         return None;
     }
     if transferred_away(now, before.leg) {
-        // A picture without `recentTransfers` cannot tell a transfer before it from one after it.
+        // A picture without `recentTransfers` cannot tell a transfer before it from one after it,
+        // nor from an agent who answered.
         if before.picture.is_some_and(|picture| picture.bulk) {
-            return None;
+            return Some(Seen::Changed);
         }
         if has_new_transfer(now, before) {
             return Some(Seen::MovedElsewhere);
