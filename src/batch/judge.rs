@@ -66,6 +66,8 @@ pub(super) fn refused(request: &TransferRequest, problem: Box<Problem>) -> NotMo
         Code::ConversationRinging | Code::GenesysError | Code::ConversationNotTransferable => {
             NotMoved::Later(problem)
         }
+        // Genesys does not show the move yet.
+        Code::UndoImpossible if problem.is_retryable() => NotMoved::Later(problem),
         Code::ConversationAnswered | Code::ConversationMoved | Code::ConversationEnded => {
             NotMoved::Skip(problem)
         }

@@ -8,7 +8,8 @@ use tracing::Instrument as _;
 use super::{
     Transfers,
     caller::{Limits, check_priority},
-    gateway::{CallContext, MoveCommand, Sent},
+    conversation::Conversation,
+    gateway::{CallContext, GatewayError, MoveCommand, Sent},
     model::{Stage, Transfer, TransferRequest},
     permission,
     plan::{self, MovePlan, PlannedAction},
@@ -16,6 +17,8 @@ use super::{
     records::NotRecorded,
     store::{KeyChange, StoredResponse},
     submission::Wait,
+    undo,
+    watch::Schedule,
 };
 use crate::{
     problem::{Code, Problem},
@@ -33,6 +36,9 @@ const COMMAND_NEEDS: Duration = Duration::from_secs(3);
 /// Less than this after the durable write means that something held us up; the command is not
 /// sent then.
 const COMMAND_NEEDS_AT_LEAST: Duration = Duration::from_secs(1);
+
+/// How long an undo waits for the move that it undoes to show.
+const PATIENCE_FOR_A_MOVE: Duration = Duration::from_secs(4);
 
 /// Told once what became of the first send of a command.
 pub(crate) type OnSent = Box<dyn FnOnce(&Sent) + Send + Sync>;
@@ -97,11 +103,8 @@ pub(super) async fn prepare(transfers: &Transfers, job: &Job) -> Result<MovePlan
     {
         return Ok(plan);
     }
-    let conversation = transfers
-        .gateway
-        .conversation(&job.ctx, request.conversation_id)
-        .await
-        .map_err(|error| Box::new(problems::from_gateway(error)))?;
+    let conversation =
+        look(transfers, job).await.map_err(|error| Box::new(problems::from_gateway(error)))?;
     let queue = &job.transfer.queue;
     let plan =
         plan::plan(request, queue, &conversation, transfers.clock.now(), transfers.carrier())?;
@@ -109,6 +112,23 @@ pub(super) async fn prepare(transfers: &Transfers, job: &Job) -> Result<MovePlan
     // What was asked for was checked before; with `keepPlace` the sum is known only now.
     check_priority(plan.priority, job.transfer.max_priority)?;
     Ok(plan)
+}
+
+/// The conversation. For an undo it is read again while it does not show the move yet.
+async fn look(transfers: &Transfers, job: &Job) -> Result<Conversation, GatewayError> {
+    let request = &job.transfer.request;
+    let start = Instant::now();
+    let mut looks = Schedule::new(PATIENCE_FOR_A_MOVE).take_while(|at| *at <= PATIENCE_FOR_A_MOVE);
+    loop {
+        let conversation =
+            transfers.gateway.conversation(&job.ctx, request.conversation_id).await?;
+        let terms = request.undo.as_ref();
+        let is_early = terms.is_some_and(|terms| undo::is_not_shown(terms, &conversation));
+        match looks.next() {
+            Some(at) if is_early && transfers.pause_until(start + at, job.ctx.deadline).await => {}
+            _ => return Ok(conversation),
+        }
+    }
 }
 
 /// The row was not where we left it: another process has it now, or the database crashed and

@@ -1,6 +1,8 @@
 //! Putting a call back where it was: what is known of the move that is undone, whether the call
 //! still waits where that move put it, and the place it gets. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{
@@ -83,6 +85,9 @@ pub(crate) fn waiting_leg<'a>(
     terms: &UndoTerms,
     conversation: &'a Conversation,
 ) -> Result<&'a Leg, Box<Problem>> {
+    if !legs::is_over(conversation) && is_not_shown(terms, conversation) {
+        return Err(not_shown());
+    }
     let chosen = legs::choose(conversation, None).map_err(|problem| match problem.code {
         Code::ParticipantAmbiguous => answered(),
         Code::ConversationNotTransferable if conversation.blocked.is_none() => moved_on(),
@@ -106,6 +111,21 @@ pub(crate) fn waiting_leg<'a>(
     } else {
         Err(moved_on())
     }
+}
+
+/// Whether all legs were there before the move: Genesys carries a command out a moment after it
+/// took it.
+pub(crate) fn is_not_shown(terms: &UndoTerms, conversation: &Conversation) -> bool {
+    let mut legs = conversation.legs.iter();
+    let is_old = |id| terms.participants.contains(&id);
+    !terms.participants.is_empty() && legs.all(|leg| leg.participant_id.is_some_and(is_old))
+}
+
+fn not_shown() -> Box<Problem> {
+    let detail = "Genesys took the transfer, but does not show yet that the call moved.";
+    let problem = Problem::new(Code::UndoImpossible, detail).hint("Send the same request again.");
+    let retry_after = Some(Duration::from_secs(2));
+    Box::new(Problem { retryable: Some(true), retry_after, ..problem })
 }
 
 fn answered() -> Box<Problem> {

@@ -365,7 +365,15 @@ async fn two_replicas_undo_a_transfer_once() {
         let (path, body) = (format!("/transfers/{}/undo", made["id"].as_str().unwrap()), json!({}));
         let asks = [&one, &two, &one, &two].map(|process| begin(&site, process, &path, &body));
         let answers = futures_util::future::join_all(asks).await;
-        assert_eq!(answers.iter().filter(|it| it.status == 201).count(), 1);
+        assert_eq!(
+            answers.iter().filter(|it| it.status == 201).count(),
+            1,
+            "{:?}",
+            answers
+                .iter()
+                .map(|it| String::from_utf8_lossy(&it.body).into_owned())
+                .collect::<Vec<_>>()
+        );
         assert!(answers.iter().all(|it| matches!(it.status.as_u16(), 201 | 409)));
     }
     assert_true(&site, &one).await;
