@@ -19,6 +19,7 @@ pub(super) fn text(address: SocketAddr, settings: &Settings, sandbox: &Sandbox) 
     format!(
         "\n\
          Service   {scheme}://{address}\n\
+         Page      {scheme}://{address}/ops   (queues, drains, history)\n\
          Sandbox   {base}/sandbox/   (stands in for Genesys Cloud; no account needed)\n\
          \n\
          Move a call:\n\

@@ -128,7 +128,9 @@ async fn the_welcome_names_the_scheme_that_is_spoken() {
 
     let said = first_lines(&mut child, 7).await;
 
-    assert!(said.contains("Service   https://127.0.0.1:"), "{said}");
+    for place in ["Service   https://127.0.0.1:", "Page      https://127.0.0.1:"] {
+        assert!(said.contains(place), "{said}");
+    }
     assert!(said.contains("curl -sS -k https://127.0.0.1:"), "{said}");
 }
 
