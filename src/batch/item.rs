@@ -22,7 +22,7 @@ use crate::{
     problem::{Code, Problem},
     transfer::{
         Limits, Transfers, Wait,
-        conversation::{Conversation, LegState},
+        conversation::Conversation,
         engine::{self, Job, Outcome, finish::finish},
         gateway::{CallContext, Lane, Reservation, Sent, Usage},
         ids::{ConversationId, ParticipantId, TransferId},
@@ -112,11 +112,9 @@ impl Open {
         self.picture = picture.map(|picture| (picture, at));
     }
 
-    /// Whether a picture shows that it waits no more.
+    /// Whether a picture shows that it is over.
     pub(super) fn is_gone(&self) -> bool {
-        let waits =
-            |picture: &Conversation| picture.legs.iter().any(|leg| leg.state == LegState::Waiting);
-        self.picture.as_ref().is_some_and(|(picture, _)| !waits(picture))
+        self.picture.as_ref().is_some_and(|(picture, _)| picture.ended)
     }
 
     /// The look at many calls, of `usage`, is what it cost.

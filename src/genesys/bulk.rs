@@ -23,13 +23,11 @@ use crate::transfer::{
     clock_offset::ClockOffset,
     conversation::{Conversation, Leg, LegState, Purpose, Routing},
     gateway::{CallContext, GatewayError, WaitingCall, WaitingCalls},
-    ids::{ConversationId, ParticipantId, QueueId},
+    ids::{ConversationId, QueueId},
 };
 
 const WAITING: &str = "oWaiting";
 const VOICE: &str = "voice";
-/// The type of a segment in which something waits or talks.
-const INTERACT: &str = "interact";
 /// Entries asked for at once; Genesys may cut a page shorter without saying so.
 const PAGE: usize = 100;
 /// Pages of one look at most: 12 000 calls.
@@ -285,49 +283,19 @@ fn view(call: &DetailedCall, queue: QueueId, clock: ClockOffset) -> Option<Conve
     })
 }
 
-/// The call, if it certainly waits no more: it is over, or an agent talks and no leg waits. An old
-/// look may show a call that has gone as waiting, not the other way round.
+/// The call, if it is over, which it stays. One that an agent has may be back in the queue since: a
+/// look at it alone decides.
 fn gone(call: &DetailedCall, clock: ClockOffset) -> Option<Conversation> {
-    let ended = call.conversation_end.is_some();
-    let of_legs = |leg: &DetailedLeg| {
-        let sessions = leg.sessions.items.iter().flat_map(|session| &session.segments.items);
-        let open = sessions.filter(|segment| segment.segment_end.is_none());
-        let talks = |segment: &DetailedSegment| {
-            segment.segment_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(INTERACT))
-        };
-        let purpose = Purpose::from(leg.purpose.clone());
-        let open: Vec<bool> = open.map(talks).collect();
-        let agent = matches!(purpose, Purpose::Agent) && open == [true];
-        (agent.then_some(leg.participant_id), purpose == Purpose::Acd && !open.is_empty())
-    };
-    let legs: Vec<_> = call.participants.items.iter().map(of_legs).collect();
-    let waits = call.participants.left_out > 0 || legs.iter().any(|(_, waits)| *waits);
-    let agents = legs.iter().filter_map(|(agent, _)| *agent);
-    let legs: Vec<Leg> = if ended || waits { Vec::new() } else { agents.map(talking).collect() };
-    (ended || !legs.is_empty()).then(|| Conversation {
+    call.conversation_end.is_some().then(|| Conversation {
         id: call.conversation_id,
-        ended,
+        ended: true,
         blocked: None,
-        legs,
+        legs: Vec::new(),
         unread: false,
         clock,
         recent_transfers: Vec::new(),
         bulk: true,
     })
-}
-
-/// The leg of an agent who talks.
-const fn talking(participant_id: ParticipantId) -> Leg {
-    Leg {
-        participant_id: Some(participant_id),
-        purpose: Purpose::Agent,
-        queue_id: None,
-        since: None,
-        disconnect_type: None,
-        state: LegState::Connected,
-        supervision: None,
-        routing: Routing { priority: None, skill_ids: None, language_id: None },
-    }
 }
 
 /// A leg of a plain call: ended, the customer's, or the one that waits.

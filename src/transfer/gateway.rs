@@ -511,10 +511,9 @@ pub trait CallGateway: Send + Sync + 'static {
     ) -> Result<WaitingCalls, GatewayError>;
 
     /// The legs of many calls in one request for each 100, of those that are plain: one leg waits,
-    /// in `queue`, and no other is open but the customer's; and of those that certainly wait no
-    /// more. All others are left out, and everything
-    /// when Genesys does not answer: these are to be read with [`CallGateway::conversation`]. Such
-    /// a conversation has the mark `bulk` and no priority.
+    /// in `queue`, and no other is open but the customer's; and those that are over. All others are
+    /// left out, and everything when Genesys does not answer: these are to be read with
+    /// [`CallGateway::conversation`]. Such a conversation has the mark `bulk` and no priority.
     async fn bulk_look(
         &self,
         ctx: &CallContext,

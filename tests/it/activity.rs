@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    batches::{crowd, drain},
+    batches::{crowd, drain, line, moved},
     keys::entry,
     service::{OBSERVATIONS, TestApp, lone_sandbox},
 };
@@ -212,4 +212,19 @@ async fn with_the_budget_used_up_the_last_known_is_shown() {
     // Of a queue that was never asked about nothing is known.
     let other = app.get(&format!("/queues/{}", seed::SALES)).await;
     assert_eq!(other.outcome(), (503, "genesys_rate_limited".to_owned()));
+}
+
+#[tokio::test]
+async fn a_call_that_came_back_while_its_details_lag_is_not_left_behind() {
+    let app = TestApp::start().await;
+    app.sandbox().act(seed::WAITING_CALL, Act::HangUp).unwrap();
+    let call = app.fresh_call();
+    app.sandbox().with(|state| state.behaviour.details_lag_ms = 60_000);
+    // The details go on showing the agent who had it.
+    assert_eq!(app.transfer(call, "Support Tier 1").await.status, 201);
+
+    let batch = app.carried_out(&drain(json!({}))).await;
+
+    assert_eq!(moved(&batch), 1, "{batch}");
+    assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_2), [call]);
 }
