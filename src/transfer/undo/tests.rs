@@ -47,7 +47,8 @@ fn only_a_call_that_waits_where_the_move_put_it_goes_back() {
         ),
         (vec![customer(), left(), ended(came())], Err(Code::ConversationMoved)),
         // Genesys does not show the move yet.
-        (vec![customer(), waiting(2, queue(5))], Err(Code::ConversationMoved)),
+        (vec![customer(), waiting(2, queue(5))], Err(Code::UndoImpossible)),
+        (vec![customer(), talks(2)], Err(Code::UndoImpossible)),
         (vec![ended(customer()), left(), ended(came())], Err(Code::ConversationEnded)),
     ] {
         assert_eq!(found(legs.clone()), expected, "{legs:?}");
