@@ -208,6 +208,9 @@ impl Session {
             }
             listed => listed?,
         };
+        if show::list(&queues["items"]).is_empty() {
+            Console::say("No queue has that in its name.");
+        }
         self.console.print(&queues, &show::queues(&queues));
         Ok(exit::DONE)
     }

@@ -46,6 +46,9 @@ const PACE: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Loads one asker waits for: one that began before it asked, and its own.
 const ROUNDS: usize = 3;
+/// How long metrics are not asked for that were refused.
+const REFUSED: Duration = Duration::from_mins(10);
+/// The first is the one that no organisation refuses.
 const METRICS: [&str; 5] =
     ["oWaiting", "oInteracting", "oLongestWaiting", "oOnQueueUsers", "oUserRoutingStatuses"];
 
@@ -66,6 +69,8 @@ struct Activities {
 #[derive(Default)]
 struct RecentlyAsked {
     queues: HashMap<QueueId, WatchEntry>,
+    /// Until when only the calls that wait are asked for.
+    waiting_only: Option<Instant>,
     /// Why the last load failed, and when.
     failure: Option<(GatewayError, Instant)>,
 }
@@ -193,7 +198,28 @@ impl Activities {
         }
     }
 
+    /// Asks for all metrics; for some time after that was refused, for the calls that wait.
     async fn ask(&self, ids: &[QueueId]) -> Result<Vec<(QueueId, QueueActivity)>, GatewayError> {
+        let waiting_only = self.lock().waiting_only.is_some_and(|until| Instant::now() < until);
+        if !waiting_only {
+            match self.query(ids, &METRICS).await {
+                Err(GatewayError::Rejected(_)) => {}
+                came => return came,
+            }
+            tracing::warn!(
+                "Genesys refuses to tell of agents and of calls in progress; for 10 minutes only the \
+                 calls that wait are asked for"
+            );
+            self.lock().waiting_only = Some(Instant::now() + REFUSED);
+        }
+        self.query(ids, &METRICS[..1]).await
+    }
+
+    async fn query(
+        &self,
+        ids: &[QueueId],
+        metrics: &[&str],
+    ) -> Result<Vec<(QueueId, QueueActivity)>, GatewayError> {
         let now = Instant::now();
         let mut ctx = CallContext::new(now + LONGEST, Lane::Batch);
         let operations = Operations::of(Operation::QueryWaiting);
@@ -209,7 +235,7 @@ impl Activities {
         let predicates: Vec<_> = ids.iter().map(predicate).collect();
         request.body = upstream::json(&json!({
             "filter": {"type": "or", "predicates": predicates},
-            "metrics": METRICS,
+            "metrics": metrics,
         }))?;
         let read = self.upstream.read(request, |text| serde_json::from_str(text)).await;
         let (answer, offset) = read.map_err(GatewayError::of_no_conversation)?;

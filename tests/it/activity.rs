@@ -228,3 +228,12 @@ async fn a_call_that_came_back_while_its_details_lag_is_not_left_behind() {
     assert_eq!(moved(&batch), 1, "{batch}");
     assert_eq!(line(app.sandbox(), seed::SUPPORT_TIER_2), [call]);
 }
+
+#[tokio::test]
+async fn where_agents_are_not_told_the_calls_that_wait_are() {
+    let app = TestApp::start().await;
+    app.answers("POST", OBSERVATIONS, 1, 400);
+    let activity = activity(&app, seed::SUPPORT_TIER_1).await;
+    assert_eq!(activity["waiting"], 1, "{activity}");
+    assert_eq!(activity["agents"], json!({"onQueue": null, "idle": null}));
+}

@@ -126,7 +126,7 @@ async fn the_welcome_names_the_scheme_that_is_spoken() {
     let tls = [(cert.0, cert.1.as_str()), (key.0, key.1.as_str()), ("STORE_URL", store.as_str())];
     let mut child = program(&[], &tls);
 
-    let said = first_lines(&mut child, 7).await;
+    let said = first_lines(&mut child, 8).await;
 
     for place in ["Service   https://127.0.0.1:", "Page      https://127.0.0.1:"] {
         assert!(said.contains(place), "{said}");

@@ -43,6 +43,9 @@ const NOTHING_NEW: Duration = Duration::from_mins(1);
 /// When for so long no look could be had, or none that shows the missing calls, it ends for certain.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// The warning of a standing drain that cannot see agents.
+const AGENTS_UNKNOWN: &str = "agents_unknown";
+
 /// The warning of a drain that some calls are hidden from.
 const NOT_ALL_SHOWN: &str = "not_all_shown";
 
@@ -137,7 +140,9 @@ impl Runner {
             return true;
         };
         let (batches, caller) = (Arc::clone(&self.batches), self.batch.requested_by.clone());
+        let mut told = None;
         let moves = |on_queue| {
+            told = Some(on_queue);
             stand.saw(on_queue);
             stand.is_moving() && has_room
         };
@@ -147,7 +152,11 @@ impl Runner {
             .map_or(stand::BEAT, |at| at.duration_since(clock).unsigned_abs().min(stand::BEAT));
         stand.looked(Instant::now(), clock, pause);
         let moving = stand.is_moving();
+        let is_blind = stand.watches_agents() && told == Some(None);
         self.stand = Some(stand);
+        if told.is_some() {
+            self.tell_that_agents_are_unknown(is_blind).await;
+        }
         let Some(seen) = looked else { return false };
         match seen.waiting {
             Some(look) if moving => {
@@ -155,6 +164,15 @@ impl Runner {
                 calls.is_empty() || self.found(&drain, &calls, false).await
             }
             _ => true,
+        }
+    }
+
+    /// Says that the drain cannot know whether agents are there, or takes that back.
+    async fn tell_that_agents_are_unknown(&mut self, is_blind: bool) {
+        let detail = "Genesys does not tell how many agents are on queue in the source queue. Calls are \
+                      moved only once it says that none is.";
+        if self.batch.warn(AGENTS_UNKNOWN, is_blind.then(|| detail.to_owned())) {
+            self.save().await;
         }
     }
 

@@ -62,7 +62,7 @@ pub(in crate::http) struct BatchView<'a> {
     #[schema(value_type = String)]
     requested_by: &'a CallerName,
     /// What to know although it goes ahead: `nobody_on_queue`, `paused`,
-    /// `not_all_shown`, …
+    /// `not_all_shown`, `agents_unknown`, …
     #[schema(value_type = Vec<shapes::WarningShape>)]
     warnings: &'a [Warning],
     /// Why it could not start.
