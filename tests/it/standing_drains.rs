@@ -238,3 +238,22 @@ async fn another_replica_takes_it_over() {
 
     goes_on(&site, &id, &two).await;
 }
+
+#[tokio::test]
+async fn one_that_cannot_see_agents_says_so_and_moves_nothing() {
+    let app = TestApp::start().await;
+    crowd(app.sandbox(), 2);
+    app.answers("POST", OBSERVATIONS, 100, 400);
+    let id = app.begin(&standing(json!({"when": "nobody_on_queue"}))).await;
+
+    let batch = until(|| async {
+        let batch = app.batch(&id).await;
+        let codes = batch["warnings"].as_array().unwrap().iter();
+        let is_told = codes.clone().any(|warning| warning["code"] == "agents_unknown");
+        is_told.then_some(batch)
+    })
+    .await;
+
+    assert_eq!((moved(&batch), &batch["status"]), (0, &json!("running")));
+    assert_eq!(app.commands(), 0);
+}
