@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::args::ServiceOptions;
-use crate::outgoing;
+use crate::{outgoing, support::Backoff};
 
 /// Where the service is looked for when no address is given.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -22,6 +22,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long the service may be silent: its own deadline is 30 s unless configured otherwise, and a
 /// stream of events says something every few seconds.
 const SILENCE: Duration = Duration::from_secs(90);
+
+/// Pauses between two attempts.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// How long a service is looked for that was never reached.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
@@ -146,10 +149,12 @@ impl Api {
 
     async fn call(&self, request: &ApiCall<'_>) -> Result<Value, CommandError> {
         let begun = Instant::now();
-        let mut pause = Duration::from_millis(250);
+        let mut attempt = 0;
         // Whether the service may have received it.
         let mut sent = false;
         loop {
+            attempt += 1;
+            let mut pause = PAUSES.pause(attempt);
             let answer = match self.send(request, "application/json").await {
                 Ok(answer) => read_answer(answer).await,
                 Err(error) => Err(error),
@@ -178,7 +183,6 @@ impl Api {
                 return Err(ended);
             }
             sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
 
