@@ -42,7 +42,8 @@ const ITEM_TIME: Duration = Duration::from_secs(30);
 const FRESH: Duration = Duration::from_secs(5);
 
 /// The same of a picture that was taken of many calls at once. A command for a leg that has ended
-/// meanwhile is refused, so an old picture costs a request, not a wrong move.
+/// meanwhile is refused, so an answered call is not taken from its agent. One that began to ring
+/// meanwhile can be moved: its waiting leg is still open.
 const FRESH_PICTURE: Duration = Duration::from_secs(8);
 
 /// An item is begun on such a picture while it is no older than this.

@@ -2,8 +2,9 @@
 //!
 //! The task keeps a few items in flight; each is admitted to the request budget before it is begun,
 //! and their commands leave in order (`send_order`). What may pass pauses the whole batch, not an
-//! item (`phase`). A standing drain stays when its queue is empty (`stand`). The store decides in the step that takes an item whether the batch is still
-//! running and ours, so a cancel or a take-over counts at once.
+//! item (`phase`). A standing drain stays when its queue is empty (`stand`). The store decides in the
+//! step that takes an item whether the batch is still running and ours, so a cancel or a take-over
+//! counts at once.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -142,8 +142,7 @@ fn moved_on() -> Box<Problem> {
 }
 
 /// The priority that gives the call back its place at `now` by our clock, with the minutes in it, at
-/// most `most_minutes`; `None` when the one
-/// before the move is not known.
+/// most `most_minutes`; `None` when the one before the move is not known.
 pub(crate) fn place(
     terms: &UndoTerms,
     (conversation, leg): (&Conversation, &Leg),
